@@ -1,0 +1,1 @@
+"""Find out what a quantized neural network's adversarial robustness really is."""

@@ -1,0 +1,16 @@
+"""What a user is told when the input is wrong: one line, what is wrong and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Input that cannot be used; its message is one line that says what is wrong and what to do."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """The error for a name that nothing has, with the nearest known one."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
+    return InputError(f"unknown {kind} {name!r}; {hint}")

@@ -1,0 +1,450 @@
+"""The record of an evaluation: one SQLite file of per-image outcomes, read and written without torch.
+
+``run`` holds the settings, ``cell`` one row for each model, data set, threat and attack, ``outcome`` one row for each
+image of a cell.  Worst cases, intervals and paired comparisons are computed from the outcomes, never attacked for again.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantattack.errors import InputError, unknown
+
+FILE = "record.sqlite"
+FORMAT = 1
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS cell (
+  id INTEGER PRIMARY KEY, model TEXT NOT NULL, data TEXT NOT NULL, threat TEXT NOT NULL, attack TEXT NOT NULL,
+  settings TEXT NOT NULL, images INTEGER NOT NULL, UNIQUE (model, data, threat, attack));
+CREATE TABLE IF NOT EXISTS outcome (
+  cell INTEGER NOT NULL REFERENCES cell (id), image INTEGER NOT NULL, label INTEGER NOT NULL,
+  clean_prediction INTEGER NOT NULL, prediction INTEGER NOT NULL, margin REAL, size REAL NOT NULL,
+  step INTEGER, restart INTEGER NOT NULL, forwards REAL NOT NULL, backwards REAL NOT NULL, seconds REAL NOT NULL,
+  inside INTEGER NOT NULL, PRIMARY KEY (cell, image)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS flag (
+  model TEXT NOT NULL, data TEXT NOT NULL, threat TEXT NOT NULL, code TEXT NOT NULL, sentence TEXT NOT NULL,
+  PRIMARY KEY (model, data, threat, code));
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one attack did to one image.
+
+    Arguments:
+        image: Index of the image in its data set.
+        label: True class.
+        clean_prediction: Class predicted for the clean image.
+        prediction: Class predicted for the attacked image, by the model as given.
+        margin: True logit minus the largest other logit of the attacked image; negative is fooled, 0 is a tie.
+        size: Norm of the perturbation, in pixels of [0, 1].
+        step: First iterate that fooled the model (0 is the start point); None if none did or nobody looked.
+        restart: Restart that the image comes from.
+        forwards: Forward passes spent on the image.
+        backwards: Backward passes spent on the image.
+        seconds: Wall time spent on the image.
+        inside: Whether the attacked image is inside the threat.
+
+    """
+
+    image: int
+    label: int
+    clean_prediction: int
+    prediction: int
+    margin: float | None
+    size: float
+    step: int | None
+    restart: int
+    forwards: float
+    backwards: float
+    seconds: float
+    inside: bool
+
+
+COLUMNS = tuple(field.name for field in fields(Outcome))
+
+
+@dataclass(frozen=True, order=True)
+class Subject:
+    """What was attacked under what threat: the model's and the data set's name, and the threat's description."""
+
+    model: str
+    data: str
+    threat: str
+
+
+def describe(part: Any) -> Any:
+    """Return the JSON form of a part: every field of a dataclass, the qualified name of a function."""
+    if part is None or isinstance(part, bool | int | float | str):
+        return part
+    if is_dataclass(part) and not isinstance(part, type):
+        named = {field.name: describe(getattr(part, field.name)) for field in fields(part)}
+        return {"part": type(part).__qualname__, **named}
+    if isinstance(part, Mapping):
+        return {str(key): describe(value) for key, value in part.items()}
+    if isinstance(part, Sequence):
+        return [describe(value) for value in part]
+    return getattr(part, "__qualname__", None) or repr(part)
+
+
+def stable(settings: Any) -> str:
+    """Return the one JSON text of some settings, the same for equal settings."""
+    return json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str)
+
+
+class Store:
+    """One run's SQLite file, or the same in memory where no folder is asked for."""
+
+    def __init__(self, connection: sqlite3.Connection, folder: Path | None = None, lock: int | None = None) -> None:
+        self.connection, self.folder, self._lock = connection, folder, lock
+
+    @classmethod
+    def open(cls, folder: Path | str | None, run: Mapping[str, Any]) -> "Store":
+        """Start a run in a folder, or continue it where the folder holds the same one.
+
+        Arguments:
+            folder: Where the record lies; None keeps it in memory.
+            run: The settings that make the run what it is; only a run with equal settings is continued.
+
+        Raises:
+            InputError: If the folder holds another run, a foreign file, or is in use by a living process.
+
+        """
+        if folder is None:
+            return cls(sqlite3.connect(":memory:", isolation_level=None))._begin(run)
+        path = Path(folder)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = _take_lock(path)
+        except OSError as error:
+            raise InputError(f"cannot write to {path}: {error.strerror or error}; choose another --out") from None
+        return cls(_connect(path / FILE), path, lock)._begin(run)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Store":
+        """Open a record for reading."""
+        path = Path(folder)
+        if not (path / FILE).is_file():
+            raise InputError(f"no record in {path}; give a folder that `quantattack evaluate --out` wrote")
+        return cls(_connect(path / FILE, read_only=True), path)
+
+    def _begin(self, run: Mapping[str, Any]) -> "Store":
+        with _plain_errors(self.folder):
+            self.connection.executescript(SCHEMA)
+            wanted, found = stable(run), self._get("identity")
+            if found not in (None, wanted):
+                differing = _differing(json.loads(str(found)), run)
+                self.close()
+                raise InputError(f"{self.folder} holds another run ({differing}); choose another --out")
+            self._set("identity", wanted)
+            self._set("format", str(FORMAT))
+        return self
+
+    def _get(self, key: str) -> str | None:
+        row = self.connection.execute("SELECT value FROM run WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _set(self, key: str, value: str) -> None:
+        self.connection.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, value))
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings that the run was started with."""
+        return dict(json.loads(self._get("identity") or "{}"))
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What is known of the run beside its settings: versions, device, dates."""
+        return dict(json.loads(self._get("notes") or "{}"))
+
+    def note(self, **notes: Any) -> None:
+        """Add to what is known of the run."""
+        self._set("notes", stable({**self.notes, **notes}))
+
+    @property
+    def finished(self) -> bool:
+        """Whether every image of every cell has its outcome and the run said that it ended."""
+        return self._get("finished") == "yes"
+
+    def finish(self) -> None:
+        """Say that the run is complete."""
+        self._set("finished", "yes")
+
+    def cell(self, subject: Subject, attack: str, settings: Any, images: int) -> int:
+        """Return the row of a cell, made where it is new."""
+        key = (subject.model, subject.data, subject.threat, attack)
+        self.connection.execute(
+            "INSERT OR IGNORE INTO cell (model, data, threat, attack, settings, images) VALUES (?, ?, ?, ?, ?, ?)",
+            (*key, stable(settings), images),
+        )
+        where = "model = ? AND data = ? AND threat = ? AND attack = ?"
+        return int(self.connection.execute(f"SELECT id FROM cell WHERE {where}", key).fetchone()[0])
+
+    def done(self, cell: int) -> set[int]:
+        """Return the images of a cell that have an outcome."""
+        return {row[0] for row in self.connection.execute("SELECT image FROM outcome WHERE cell = ?", (cell,))}
+
+    def write(self, cell: int, outcomes: Iterable[Outcome]) -> None:
+        """Write outcomes in one transaction: all of them or none."""
+        rows = [(cell, *astuple(outcome)) for outcome in outcomes]
+        places = ", ".join("?" * (len(COLUMNS) + 1))
+        with _plain_errors(self.folder), self._transaction():
+            columns = ", ".join(("cell", *COLUMNS))
+            self.connection.executemany(f"INSERT OR REPLACE INTO outcome ({columns}) VALUES ({places})", rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            raise
+        self.connection.execute("COMMIT")
+
+    def flag(self, subject: Subject, flags: Mapping[str, str]) -> None:
+        """Put a subject's flags (code to sentence) in place of the ones it had."""
+        key = (subject.model, subject.data, subject.threat)
+        with _plain_errors(self.folder), self._transaction():
+            self.connection.execute("DELETE FROM flag WHERE model = ? AND data = ? AND threat = ?", key)
+            rows = [(*key, code, sentence) for code, sentence in flags.items()]
+            self.connection.executemany("INSERT INTO flag VALUES (?, ?, ?, ?, ?)", rows)
+
+    def subjects(self) -> list[Subject]:
+        """Return what the record holds, in the order in which it was run."""
+        rows = self.connection.execute("SELECT model, data, threat FROM cell GROUP BY 1, 2, 3 ORDER BY min(id)")
+        return [Subject(*row) for row in rows]
+
+    def records(self) -> list["Record"]:
+        """Return a view of each model, data set and threat."""
+        return [Record(self, subject) for subject in self.subjects()]
+
+    def close(self) -> None:
+        """Close the file and give the folder back."""
+        self.connection.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+class Record:
+    """What is known of one model on one data set under one threat: per image and attack, right or wrong and how.
+
+    Arrays are in the order of the images' indices in the data set.
+
+    Arguments:
+        store: The file (or memory) that holds the outcomes.
+        subject: Which model, data set and threat of it.
+
+    """
+
+    def __init__(self, store: Store, subject: Subject) -> None:
+        self.store, self.subject = store, subject
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Record":
+        """Open the record in a folder that holds a single model, data set and threat.
+
+        Raises:
+            InputError: If there is none, or several: then use `Store.load(folder).records()`.
+
+        """
+        records = Store.load(folder).records()
+        if len(records) != 1:
+            raise InputError(f"{folder} holds {len(records)} evaluations; read them with Store.load(...).records()")
+        return records[0]
+
+    def __repr__(self) -> str:
+        rates = ", ".join(f"{name}={self.robust(name):.3f}" for name in self.attacks)
+        return f"Record({self.subject.model!r}, clean={self.clean:.3f}, {rates}, worst_case={self.worst_case:.3f})"
+
+    @property
+    def threat(self) -> dict[str, Any]:
+        """The threat's description: norm, radius, low, high."""
+        return dict(json.loads(self.subject.threat))
+
+    @property
+    def cells(self) -> dict[str, int]:
+        """The attacks' names and the rows of their cells."""
+        key = (self.subject.model, self.subject.data, self.subject.threat)
+        query = "SELECT attack, id FROM cell WHERE model = ? AND data = ? AND threat = ? ORDER BY id"
+        return {str(name): int(cell) for name, cell in self.store.connection.execute(query, key)}
+
+    @property
+    def attacks(self) -> list[str]:
+        """The attacks' names, in the order in which they were run."""
+        return list(self.cells)
+
+    def settings(self, name: str) -> Any:
+        """Return every setting of an attack, as the record describes it."""
+        row = self.store.connection.execute("SELECT settings FROM cell WHERE id = ?", (self._cell(name),)).fetchone()
+        return json.loads(row[0])
+
+    def _cell(self, name: str) -> int:
+        cells = self.cells
+        if name not in cells:
+            raise unknown("attack", name, cells)
+        return cells[name]
+
+    def column(self, name: str, column: str) -> NDArray[Any]:
+        """Return one column of an attack's outcomes, over the images (None becomes NaN)."""
+        if column not in COLUMNS:
+            raise unknown("column", column, COLUMNS)
+        query = f"SELECT {column} FROM outcome WHERE cell = ? ORDER BY image"
+        values = [row[0] for row in self.store.connection.execute(query, (self._cell(name),))]
+        return np.array([np.nan if value is None else value for value in values])
+
+    def outcomes(self, name: str) -> list[Outcome]:
+        """Return an attack's outcomes, one an image."""
+        query = f"SELECT {', '.join(COLUMNS)} FROM outcome WHERE cell = ? ORDER BY image"
+        rows = self.store.connection.execute(query, (self._cell(name),))
+        return [Outcome(*row[:-1], bool(row[-1])) for row in rows]
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """The indices of the images in their data set, ascending: those that every attack has seen."""
+        seen = [set(self.column(name, "image").astype(int).tolist()) for name in self.attacks]
+        return np.array(sorted(set.intersection(*seen)) if seen else [], dtype=np.int64)
+
+    @property
+    def images(self) -> int:
+        """How many images the evaluation is of."""
+        query = "SELECT max(images) FROM cell WHERE id IN (%s)" % ", ".join(map(str, self.cells.values()))
+        return int(self.store.connection.execute(query).fetchone()[0] or 0)
+
+    @property
+    def clean(self) -> float:
+        """Accuracy on the clean images, from 0 to 1."""
+        if not self.attacks:
+            return float("nan")
+        name = max(self.attacks, key=lambda attack: len(self.column(attack, "image")))
+        return _mean(self.column(name, "clean_prediction") == self.column(name, "label"))
+
+    def broken(self, name: str) -> NDArray[np.bool_]:
+        """Return for each image whether an attack broke it; an image that was wrong from the start is broken."""
+        label = self.column(name, "label")
+        fooled = (self.column(name, "prediction") != label) & (self.column(name, "inside") == 1)
+        return np.asarray(fooled | (self.column(name, "clean_prediction") != label), dtype=np.bool_)
+
+    def robust(self, name: str) -> float:
+        """Return the robust accuracy under one attack, from 0 to 1."""
+        return _mean(~self.broken(name))
+
+    @property
+    def survivors(self) -> NDArray[np.bool_]:
+        """Whether each image withstood every attack that was tried on it (over `indices`)."""
+        indices, alive = self.indices, np.ones(len(self.indices), dtype=np.bool_)
+        for name in self.attacks:
+            seen = np.isin(self.column(name, "image").astype(int), indices)
+            alive &= ~self.broken(name)[seen]
+        return alive
+
+    @property
+    def worst_case(self) -> float:
+        """Share of the images that are classified correctly and that no attack broke, from 0 to 1."""
+        return _mean(self.survivors)
+
+    @property
+    def masking_gap(self) -> float | None:
+        """Robust accuracy under `pgd` minus the worst case; None where `pgd` was not run."""
+        return self.robust("pgd") - self.worst_case if "pgd" in self.attacks else None
+
+    @property
+    def codes(self) -> dict[str, str]:
+        """The flags: code to sentence."""
+        key = (self.subject.model, self.subject.data, self.subject.threat)
+        query = "SELECT code, sentence FROM flag WHERE model = ? AND data = ? AND threat = ? ORDER BY rowid"
+        return {str(code): str(sentence) for code, sentence in self.store.connection.execute(query, key)}
+
+    @property
+    def flags(self) -> list[str]:
+        """What to know before trusting the numbers, each as `code: sentence`."""
+        return [f"{code}: {sentence}" for code, sentence in self.codes.items()]
+
+    @property
+    def finished(self) -> bool:
+        """Whether every attack has seen every image."""
+        return bool(self.attacks) and all(len(self.store.done(cell)) == self.images for cell in self.cells.values())
+
+    def summary(self) -> dict[str, Any]:
+        """Return the numbers as `quantattack show --json` prints them."""
+        return {
+            "model": self.subject.model,
+            "data": self.subject.data,
+            "threat": self.threat,
+            "images": self.images,
+            "clean": self.clean,
+            "attacks": {name: self.robust(name) for name in self.attacks},
+            "worst_case": self.worst_case,
+            "masking_gap": self.masking_gap,
+            "flags": self.flags,
+            "finished": self.finished,
+        }
+
+
+def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
+    """Return the 95 % score interval of a share (Wilson, 1927, https://doi.org/10.2307/2276774)."""
+    if trials == 0:
+        return 0.0, 1.0
+    share, weight = successes / trials, z * z / trials
+    middle, half = share + weight / 2, z * np.sqrt(share * (1 - share) / trials + weight / (4 * trials))
+    return max(0.0, float((middle - half) / (1 + weight))), min(1.0, float((middle + half) / (1 + weight)))
+
+
+def _mean(values: NDArray[np.bool_]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def _differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    wanted = json.loads(stable(wanted))
+    keys = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
+    return "its " + ", ".join(keys) + (" differs" if len(keys) == 1 else " differ")
+
+
+def _connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
+    with _plain_errors(path.parent):
+        mode = "ro" if read_only else "rwc"
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return connection
+
+
+@contextmanager
+def _plain_errors(folder: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise InputError(f"cannot write the record in {folder}: {error}; make room or choose another --out") from None
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{folder}/{FILE} is not a record of quantattack ({error}); choose another --out") from None
+
+
+def _take_lock(folder: Path) -> int | None:
+    """Hold the folder while this process lives; the system lets go of a dead process's lock by itself."""
+    lock: Callable[[int], None] | None = _locker()
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if lock is not None:
+            lock(handle)
+    except OSError:
+        os.close(handle)
+        raise InputError(f"another process is writing to {folder}; wait for it or choose another --out") from None
+    return handle
+
+
+def _locker() -> Callable[[int], None] | None:
+    try:
+        import fcntl
+    except ImportError:  # no such lock on this system; SQLite's own still keeps the file whole
+        return None
+    return lambda handle: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,17 @@
+"""Names of tensors: n images, k classes, d pixels of one image, m probe images. One letter, one meaning."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+Images: TypeAlias = Float[Tensor, " n *shape"]  # pixels in [0, 1]; normalization is a layer of the model
+Labels: TypeAlias = Int[Tensor, " n"]
+Logits: TypeAlias = Float[Tensor, "n k"]
+PerImage: TypeAlias = Float[Tensor, " n"]
+Indices: TypeAlias = Int[Tensor, " n"]
+Mask: TypeAlias = Bool[Tensor, " n"]
+Jacobian: TypeAlias = Float[Tensor, "n k d"]
+Gram: TypeAlias = Float[Tensor, "n k k"]
+Model: TypeAlias = Callable[[Images], Logits]
