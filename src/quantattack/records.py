@@ -308,7 +308,7 @@ class Record:
         """Return an attack's outcomes, one an image."""
         query = f"SELECT {', '.join(COLUMNS)} FROM outcome WHERE cell = ? ORDER BY image"
         rows = self.store.connection.execute(query, (self._cell(name),))
-        return [Outcome(*row[:-1], bool(row[-1])) for row in rows]
+        return [Outcome(**{**dict(zip(COLUMNS, row, strict=True)), "inside": bool(row[-1])}) for row in rows]
 
     @property
     def indices(self) -> NDArray[np.int64]:
