@@ -1,7 +1,7 @@
 """The record of an evaluation: one SQLite file of per-image outcomes, read and written without torch.
 
 ``run`` holds the settings, ``cell`` one row for each model, data set, threat and attack, ``outcome`` one row for each
-image of a cell.  Worst cases, intervals and paired comparisons are computed from the outcomes, never attacked for again.
+image of a cell.  Worst cases, intervals and paired comparisons are computed from the outcomes, without a new attack.
 """
 
 import json
@@ -319,7 +319,7 @@ class Record:
     @property
     def images(self) -> int:
         """How many images the evaluation is of."""
-        query = "SELECT max(images) FROM cell WHERE id IN (%s)" % ", ".join(map(str, self.cells.values()))
+        query = f"SELECT max(images) FROM cell WHERE id IN ({', '.join(map(str, self.cells.values()))})"
         return int(self.store.connection.execute(query).fetchone()[0] or 0)
 
     @property

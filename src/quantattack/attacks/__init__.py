@@ -1,1 +1,1 @@
-"""quantattack.attacks."""
+"""Attacks and the parts that they are made of."""

@@ -1,0 +1,250 @@
+"""The one loop: walk uphill on a loss, inside a threat."""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+
+from quantattack.attacks.criteria import Criterion, misclassified
+from quantattack.attacks.directions import Direction, steepest
+from quantattack.attacks.temperature import Rescale, Temperature, unit
+from quantattack.attacks.threat import Threat
+from quantattack.attacks.transforms import Transform
+from quantattack.calculus import gradient
+from quantattack.errors import InputError
+from quantattack.losses import Loss, cross_entropy
+from quantattack.norms import spread
+from quantattack.rng import Rng
+from quantattack.shapes import Images, Indices, Labels, Logits, Mask, Model, PerImage
+
+
+class Attack(Protocol):
+    """Anything that turns clean images into attacked ones; its settings are its own fields."""
+
+    def __call__(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Images: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What an attack found, and when.
+
+    Arguments:
+        images: The attacked images.
+        step: First iterate that was seen to fool the model, 0 the start point; else the number of the last one, at
+            which nobody looked; -1 where the attack does not tell.
+        restart: The restart that the image comes from.
+    """
+
+    images: Images
+    step: Indices
+    restart: Indices
+
+
+def trace(
+    attack: Attack,
+    model: Model,
+    clean: Images,
+    labels: Labels,
+    start: Images | None = None,
+    rng: Rng | None = None,
+    radius: PerImage | None = None,
+) -> Trace:
+    """Run an attack and return what it tells of its way: everything where it has a `trace`, else the images alone."""
+    if hasattr(attack, "trace"):
+        found: Trace = attack.trace(model, clean, labels, start, rng, radius)
+        return found
+    never = torch.full((len(clean),), -1, device=clean.device)
+    return Trace(attack(model, clean, labels, start, rng, radius), never, torch.zeros_like(never))
+
+
+def first_images(clean: Images) -> Rng:
+    """Return the random numbers of an attack that is called without any: seed 0, the batch as the data set."""
+    return Rng(0, torch.arange(len(clean), device=clean.device))
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One point of a walk.
+
+    Arguments:
+        index: Number of the step; 0 is the start point.
+        x: The point at which the model was evaluated.
+        logits: Its logits.
+        grad: The loss's gradient there.
+    """
+
+    index: int
+    x: Images
+    logits: Logits
+    grad: Images
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Everything that there is for each image of a walk, in one place: an image that leaves takes it all along."""
+
+    x: Images
+    clean: Images
+    labels: Labels
+    radius: PerImage
+    rescale: Rescale
+    previous: tuple[Images, ...]
+
+    def keep(self, mask: Mask) -> "_State":
+        rescale = self.rescale.keep(mask) if hasattr(self.rescale, "keep") else self.rescale
+        previous = tuple(part[mask] for part in self.previous)
+        return _State(self.x[mask], self.clean[mask], self.labels[mask], self.radius[mask], rescale, previous)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ascent:
+    r"""Projected gradient ascent, of which every gradient attack here is a composition.
+
+    .. math:: x \leftarrow \Pi\big(x + \eta_t\, d(T(\nabla_x \ell(\beta\, a(x), y)))\big)
+
+    with a loss, a temperature, transforms T, a direction d and the exact projection onto ball and pixel range
+    (Madry et al., 2018, https://arxiv.org/abs/1706.06083).  An image that an iterate fooled leaves the batch with that
+    iterate, unless `last_iterate` is set.
+
+    Arguments:
+        threat: Where it may walk.
+        step_size: Length of a step in pixels under the threat's norm, or a function of the step's number.
+        steps: Number of steps, each one forward and one backward pass.
+        loss: What to climb, one number an image.
+        temperature: What the logits are multiplied by; looks at the start point.
+        transforms: What changes the gradient before the direction, in order.
+        direction: What turns the gradient into a unit step.
+        solved: What counts as success.
+        random_start: Whether to start at a random point of the threat, or at the clean image.
+        last_iterate: Whether only the last point counts and every image walks all steps, as published attacks do.
+
+    Raises:
+        InputError: If there is less than one step, or a step size is not positive.
+    """
+
+    threat: Threat
+    step_size: float | Callable[[int], float]
+    steps: int
+    loss: Loss = cross_entropy
+    temperature: Temperature = unit
+    transforms: tuple[Transform, ...] = ()
+    direction: Direction = steepest
+    solved: Criterion = misclassified
+    random_start: bool = True
+    last_iterate: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
+            raise InputError(f"steps must be a whole number from 1 on, not {self.steps!r}")
+        if not callable(self.step_size) and not 0 < self.step_size < float("inf"):
+            raise InputError(f"step_size must be a positive number, not {self.step_size!r}")
+
+    def __call__(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Images:
+        return self.trace(model, clean, labels, start, rng, radius).images
+
+    def trace(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Trace:
+        """Run the walk to its end; images that are solved leave it."""
+        images, left = clean.clone(), torch.arange(len(clean), device=clean.device)  # left: who is still in the walk
+        fooled = torch.full_like(left, self.steps)
+        walk = self.walk(model, clean, labels, start, rng, radius)
+        stay: Mask | None = None
+        while True:
+            try:
+                step = walk.send(stay)
+            except StopIteration as end:
+                unsettled = (fooled[left] == self.steps) | self.last_iterate
+                images[left[unsettled]] = end.value[unsettled]
+                return Trace(images, fooled, torch.zeros_like(fooled))
+            solved = self.solved(step.logits, labels[left])
+            first = solved & (fooled[left] == self.steps)
+            fooled[left[first]] = step.index
+            images[left[first]] = step.x[first]
+            if not self._together:
+                left, stay = left[~solved], ~solved
+
+    @property
+    def _together(self) -> bool:
+        """Whether nobody leaves: the last point counts, or the images move each other."""
+        return self.last_iterate or any(getattr(part, "coupled", False) for part in self.transforms)
+
+    def walk(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Generator[Step, Mask | None, Images]:
+        """Yield each point of the walk; the last point, which nobody evaluated, is the generator's value.
+
+        A mask sent back says which images go on; a plain `for` drops none.
+        """
+        if not len(clean):
+            return clean
+        state = self._begin(model, clean, labels, start, rng, radius)
+        for index in range(self.steps):
+            rescale, known = state.rescale, state.labels
+            logits, raw = gradient(model, state.x, lambda a, r=rescale, y=known: self.loss(r(a, y), y))  # type: ignore[misc]
+            stay = yield Step(index, state.x, logits, raw)
+            if stay is not None:
+                state, raw = state.keep(stay), raw[stay]
+                if not len(raw):
+                    return state.x
+            state = self._advance(state, raw, index)
+        return state.x
+
+    def _begin(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None,
+        rng: Rng | None,
+        radius: PerImage | None,
+    ) -> _State:
+        radii = torch.full((len(clean),), self.threat.radius, dtype=torch.float64, device=clean.device)
+        radii = radii if radius is None else radius.double()
+        x = clean
+        if start is not None:
+            x = self.threat.project(start.to(clean), clean, radii)
+        elif self.random_start:
+            x = self.threat.sample(clean, rng or first_images(clean), radii)
+        rescale = self.temperature(model, x, labels)
+        return _State(x, clean, labels, radii, rescale, tuple(torch.zeros_like(x) for _ in self.transforms))
+
+    def _advance(self, state: _State, raw: Images, index: int) -> _State:
+        grad, previous = raw, list(state.previous)
+        for i, transform in enumerate(self.transforms):
+            grad = previous[i] = transform(grad, state.x, previous[i])
+        length = self.step_size(index) if callable(self.step_size) else self.step_size
+        room = self.threat.room(state.x, grad) / length if self.threat.norm.crowded else None
+        # an image with a radius of its own takes its steps in proportion
+        size = spread((state.radius * (length / self.threat.radius)).to(raw), raw)
+        moved = state.x + size * self.direction(grad, self.threat.norm, room)
+        return replace(state, x=self.threat.project(moved, state.clean, state.radius), previous=tuple(previous))

@@ -1,0 +1,217 @@
+"""Attacks made of attacks: they have the same call, and merge image by image."""
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from quantattack.attacks.ascent import Attack, Trace, first_images, trace
+from quantattack.attacks.criteria import Criterion, misclassified
+from quantattack.attacks.threat import toward
+from quantattack.errors import InputError
+from quantattack.rng import Rng
+from quantattack.shapes import Images, Labels, Model, PerImage
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """Run an attack several times from other starts; each run attacks only what the earlier ones left.
+
+    Arguments:
+        attack: The attack to repeat.
+        restarts: How often.
+
+    Raises:
+        InputError: If there is less than one restart.
+    """
+
+    attack: Attack
+    restarts: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.restarts, bool) or not isinstance(self.restarts, int) or self.restarts < 1:
+            raise InputError(f"restarts must be a whole number from 1 on, not {self.restarts!r}")
+
+    def __call__(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Images:
+        return self.trace(model, clean, labels, start, rng, radius).images
+
+    def trace(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Trace:
+        rng = rng or first_images(clean)
+        runs = ((self.attack, rng.restarted(rng.restart * self.restarts + run)) for run in range(self.restarts))
+        return _merged(runs, _criterion(self.attack), model, clean, labels, start, radius)
+
+
+@dataclass(frozen=True)
+class Strongest:
+    """Run several attacks, each on what the earlier ones left, and return for each image what fooled the model.
+
+    Arguments:
+        attacks: The attacks by name, in the order in which they are run.
+
+    Raises:
+        InputError: If there is none.
+    """
+
+    attacks: Mapping[str, Attack]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.attacks, Mapping) or not self.attacks:
+            raise InputError("Strongest needs a mapping from names to attacks, with at least one")
+
+    def __call__(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Images:
+        return self.trace(model, clean, labels, start, rng, radius).images
+
+    def trace(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Trace:
+        members = list(self.attacks.values())
+        runs = ((attack, rng or first_images(clean)) for attack in members)
+        return _merged(runs, _criterion(members[0]), model, clean, labels, start, radius)
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Search on another model and hand over what was found: the black-box attack from a twin.
+
+    Where the attack can, it walks all its steps: an image that only just fools the source seldom fools another model.
+
+    Arguments:
+        attack: The attack to run on the source.
+        source: The model that is searched; nothing of the judged model is asked.
+    """
+
+    attack: Attack
+    source: Model
+
+    def __call__(
+        self,
+        model: Model,  # noqa: ARG002
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Images:
+        attack: Any = self.attack
+        if hasattr(attack, "last_iterate"):
+            attack = replace(attack, last_iterate=True)
+        images: Images = attack(self.source, clean, labels, start, rng, radius)
+        return images
+
+
+@dataclass(frozen=True)
+class InFloat64:
+    """Search through a double-precision copy of the model; the judge is the model as given.
+
+    Cross entropy in float64 keeps its direction up to a margin of 36 and some gradient up to 745, so the difference
+    to the same attack without this wrapper is what float32 arithmetic hides.
+
+    Arguments:
+        attack: The attack to run on the copy.
+
+    Raises:
+        InputError: If the model is no `torch.nn.Module`, which alone can be copied and cast.
+    """
+
+    attack: Attack
+
+    def __call__(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Images:
+        return self.trace(model, clean, labels, start, rng, radius).images
+
+    def trace(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Trace:
+        if not isinstance(model, nn.Module):
+            raise InputError("InFloat64 copies the model, so it needs a torch.nn.Module; got a plain callable")
+        twin = copy.deepcopy(model).double()
+        begin = None if start is None else start.double()
+        found = trace(self.attack, twin, clean.double(), labels, begin, rng or first_images(clean), radius)
+        return replace(found, images=toward(found.images, clean))
+
+
+def _criterion(attack: Any) -> Criterion:
+    """Return what counts as success for an attack, found through its wrappers."""
+    if hasattr(attack, "solved"):
+        criterion: Criterion = attack.solved
+        return criterion
+    return _criterion(attack.attack) if hasattr(attack, "attack") else misclassified
+
+
+def _merged(
+    runs: Iterable[tuple[Attack, Rng]],
+    solved: Criterion,
+    model: Model,
+    clean: Images,
+    labels: Labels,
+    start: Images | None,
+    radius: PerImage | None,
+) -> Trace:
+    """Run attacks one after the other on what is left, and keep for each image the first success, else the last try."""
+    everyone = torch.arange(len(clean), device=clean.device)
+    merged, left = Trace(clean.clone(), torch.full_like(everyone, -1), torch.zeros_like(everyone)), everyone
+    for attack, rng in runs:
+        if not len(left):
+            break
+        begin, radii = (None if part is None else part[left] for part in (start, radius))
+        found = trace(attack, model, clean[left], labels[left], begin, _picked(rng, left), radii)
+        restart = found.restart if found.restart.any() else torch.full_like(left, rng.restart)
+        for whole, part in zip(_columns(merged), (found.images, found.step, restart), strict=True):
+            whole[left] = part
+        with torch.no_grad():
+            left = left[~solved(model(found.images), labels[left])]
+    return merged
+
+
+def _picked(rng: Rng, left: torch.Tensor) -> Rng:
+    return replace(rng, index=rng.index.to(left.device)[left])
+
+
+def _columns(found: Trace) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    return found.images, found.step, found.restart

@@ -1,0 +1,50 @@
+"""How a gradient becomes the step, before the step size."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from quantattack.errors import InputError
+from quantattack.norms import Norm, at_most_one
+from quantattack.shapes import Images
+
+Direction: TypeAlias = Callable[..., Images]  # (grad, norm, room) -> the step before step_size
+
+
+def steepest(grad: Images, norm: Norm, room: Images | None = None) -> Images:
+    """The norm's steepest unit step: the sign under Linf, the unit gradient under L2."""
+    return norm.steepest(grad, room)
+
+
+def raw(grad: Images, norm: Norm, room: Images | None = None) -> Images:  # noqa: ARG001
+    """The gradient as it is."""
+    return grad
+
+
+@dataclass(frozen=True)
+class Quantized:
+    r"""The gradient rounded to whole levels: relative magnitude is kept, and no nonzero entry is lost.
+
+    .. math:: q_i = \zeta(b\, g_i / \max_j |g_j|), \quad
+       \zeta(v) = \mathrm{sign}(v) \text{ if } |v| < 1 \text{ else } \mathrm{round}(v)
+
+    with halves rounded to even.  `Quantized(1)` is the sign.  An all-zero gradient stays zero.
+
+    Source: Liu et al., 2020, https://arxiv.org/abs/2002.02372.
+
+    Arguments:
+        levels: The number b of levels, at least 1; the maximum is taken for each image by itself.
+
+    Raises:
+        InputError: If there is less than one level.
+    """
+
+    levels: float = 100
+
+    def __post_init__(self) -> None:
+        if not self.levels >= 1:
+            raise InputError(f"levels must be at least 1, not {self.levels!r}")
+
+    def __call__(self, grad: Images, norm: Norm, room: Images | None = None) -> Images:  # noqa: ARG002
+        scaled = self.levels * at_most_one(grad)
+        return scaled.round().where(scaled.abs() >= 1, scaled.sign())

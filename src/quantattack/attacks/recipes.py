@@ -1,0 +1,175 @@
+"""Recipes: compositions under the names that their papers gave them."""
+
+from dataclasses import dataclass
+
+from quantattack.attacks.ascent import Ascent, Attack
+from quantattack.attacks.black_box import Square
+from quantattack.attacks.compose import Restarts, Strongest
+from quantattack.attacks.directions import Quantized
+from quantattack.attacks.temperature import Gap, Hns, Temperature, unit
+from quantattack.attacks.threat import Threat
+from quantattack.errors import InputError
+from quantattack.losses import Loss, cross_entropy, log_odds, margin
+from quantattack.norms import L1, Linf
+
+
+def fgsm(threat: Threat, *, loss: Loss = cross_entropy, random_start: bool = True) -> Ascent:
+    """One step of the whole radius along the steepest direction.
+
+    Source: Goodfellow, Shlens and Szegedy, 2015, https://arxiv.org/abs/1412.6572; with the random start of Gupta and
+    Ajanthan, 2022, https://arxiv.org/abs/2003.13511.
+
+    Arguments:
+        threat: Where it may walk.
+        loss: What to climb.
+        random_start: Whether to start at a random point of the threat.
+    """
+    return Ascent(threat=threat, step_size=threat.radius, steps=1, loss=loss, random_start=random_start)
+
+
+def pgd(
+    threat: Threat,
+    *,
+    steps: int = 20,
+    step_size: float | None = None,
+    restarts: int = 1,
+    loss: Loss = cross_entropy,
+    random_start: bool = True,
+) -> Attack:
+    """Projected gradient descent on cross entropy, as every library has it.
+
+    Source: Madry et al., 2018, https://arxiv.org/abs/1706.06083.
+
+    Arguments:
+        threat: Where it may walk.
+        steps: Number of steps.
+        step_size: Length of a step; by default radius / 4 under Linf, 2.5 radius / steps under L2 and L1.
+        restarts: Number of runs, merged image by image.
+        loss: What to climb.
+        random_start: Whether to start at a random point of the threat.
+    """
+    size = usual_step(threat, steps) if step_size is None else step_size
+    return _repeated(Ascent(threat=threat, step_size=size, steps=steps, loss=loss, random_start=random_start), restarts)
+
+
+def fgsm_plus(threat: Threat, temperature: Temperature) -> Ascent:
+    """FGSM++: one step of the whole radius, on logits at another temperature.
+
+    Source: Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511.
+
+    Arguments:
+        threat: Where it may walk.
+        temperature: `Njs.fit(model, probe)`, `Hns()`, `Gap()` or `Fixed(beta)`.
+    """
+    loss = _climbed(temperature)
+    return Ascent(threat=threat, step_size=threat.radius, steps=1, loss=loss, temperature=temperature)
+
+
+def pgd_plus(
+    threat: Threat, temperature: Temperature, *, steps: int = 20, step_size: float | None = None, restarts: int = 1
+) -> Attack:
+    """PGD++: projected gradient descent on logits at another temperature.
+
+    Source: Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511.
+
+    Arguments:
+        threat: Where it may walk.
+        temperature: `Njs.fit(model, probe)`, `Hns()`, `Gap()` or `Fixed(beta)`; Gap climbs the log-odds, the others
+            cross entropy as published.
+        steps: Number of steps.
+        step_size: Length of a step; by default radius / 4 under Linf, 2.5 radius / steps under L2 and L1.
+        restarts: Number of runs, merged image by image.
+    """
+    size = usual_step(threat, steps) if step_size is None else step_size
+    loss = _climbed(temperature)
+    return _repeated(Ascent(threat=threat, step_size=size, steps=steps, loss=loss, temperature=temperature), restarts)
+
+
+def pqgd(
+    threat: Threat, levels: float = 100, *, steps: int = 20, step_size: float | None = None, restarts: int = 1
+) -> Attack:
+    """PQGD: projected gradient descent whose step is the quantized gradient in place of its sign.
+
+    Source: Liu et al., 2020, https://arxiv.org/abs/2002.02372.
+
+    Arguments:
+        threat: Where it may walk; Linf.
+        levels: The number b of levels; 1 is the sign.
+        steps: Number of steps.
+        step_size: What one level moves a pixel; by default radius / 4.
+        restarts: Number of runs, merged image by image.
+
+    Raises:
+        InputError: If the norm is not Linf.
+    """
+    if not isinstance(threat.norm, Linf):
+        raise InputError("pqgd works under linf, where the quantized gradient takes the sign's place; use pgd here")
+    size = usual_step(threat, steps) if step_size is None else step_size
+    return _repeated(Ascent(threat=threat, step_size=size, steps=steps, direction=Quantized(levels)), restarts)
+
+
+def square(threat: Threat, queries: int = 5000) -> Square:
+    """Square: random search over squares, which needs no gradient.
+
+    Source: Andriushchenko et al., 2020, https://arxiv.org/abs/1912.00049.
+
+    Arguments:
+        threat: Where it may search; Linf or L2.
+        queries: Forward passes an image, at most.
+    """
+    return Square(threat=threat, queries=queries)
+
+
+def standard(threat: Threat) -> Strongest:
+    """PGD as published; then Gap, HNS and the margin with 50 falling steps and two restarts; then Square.
+
+    Each member attacks only what the others left.  Its members by name are `standard(threat).attacks`: hand these to
+    `evaluate` for a number of each.  Under L1 there is no Square.
+
+    Arguments:
+        threat: Where it may walk.
+    """
+    members: dict[str, Attack] = {
+        "pgd": pgd(threat),
+        "gap": _falling(threat, log_odds, Gap()),
+        "hns": _falling(threat, cross_entropy, Hns()),
+        "margin": _falling(threat, margin),
+    }
+    if not isinstance(threat.norm, L1):
+        members["square"] = square(threat)
+    return Strongest(members)
+
+
+@dataclass(frozen=True)
+class Falling:
+    """A step size that falls linearly to zero: first (1 - index / steps).
+
+    Arguments:
+        first: Length of the first step.
+        steps: Number of steps.
+    """
+
+    first: float
+    steps: int
+
+    def __call__(self, index: int) -> float:
+        return self.first * (1 - index / self.steps)
+
+
+def usual_step(threat: Threat, steps: int) -> float:
+    """Return the step size of Gupta and Ajanthan (2022, table 6): radius / 4 under Linf, else 2.5 radius / steps."""
+    return threat.radius / 4 if isinstance(threat.norm, Linf) else 2.5 * threat.radius / steps
+
+
+def _climbed(temperature: Temperature) -> Loss:
+    """Gap is the temperature of the log-odds; the published temperatures are those of cross entropy."""
+    return log_odds if isinstance(temperature, Gap) else cross_entropy
+
+
+def _falling(threat: Threat, loss: Loss, temperature: Temperature = unit, steps: int = 50) -> Restarts:
+    size = Falling(2 * threat.radius, steps)
+    return Restarts(Ascent(threat=threat, step_size=size, steps=steps, loss=loss, temperature=temperature), 2)
+
+
+def _repeated(walk: Ascent, restarts: int) -> Attack:
+    return walk if restarts == 1 else Restarts(walk, restarts)

@@ -1,0 +1,96 @@
+"""The threat: where an attack may walk, and where the judge looks whether it stayed."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from quantattack.errors import InputError
+from quantattack.norms import Linf, Norm
+from quantattack.rng import Rng
+from quantattack.shapes import Images, Mask, PerImage
+
+
+@dataclass(frozen=True)
+class Threat:
+    r"""The images within a radius of the clean one and inside the pixel range.
+
+    .. math:: \{x' : \|x' - x\| \le \epsilon,\ \mathrm{low} \le x' \le \mathrm{high}\}
+
+    Arguments:
+        norm: `Linf()`, `L2()` or `L1()`.
+        radius: Largest size of the perturbation, in pixels of the range (8/255 for 8 gray levels of 255).
+        low: Smallest pixel.
+        high: Largest pixel.
+
+    Raises:
+        InputError: If the radius is not a positive number, or larger than the range under Linf.
+    """
+
+    norm: Norm
+    radius: float
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not all(hasattr(self.norm, name) for name in ("size", "steepest", "project", "sample")):
+            raise InputError(f"the norm must be Linf(), L2() or L1(), not {self.norm!r}")
+        if not isinstance(self.radius, int | float) or not math.isfinite(self.radius) or self.radius <= 0:
+            raise InputError(f"the radius must be a positive number, not {self.radius!r}; 8/255 is usual for images")
+        if not self.low < self.high:
+            raise InputError(f"the pixel range must have low < high, not {self.low} to {self.high}")
+        if isinstance(self.norm, Linf) and self.radius > self.high - self.low:
+            raise InputError(f"the radius {self.radius:g} is over the pixel range {self.low:g} to {self.high:g}")
+
+    def radii(self, clean: Images, radius: PerImage | None = None) -> PerImage:
+        """Return one radius an image: the threat's own where none is given."""
+        return clean.new_full((len(clean),), self.radius) if radius is None else radius.to(clean)
+
+    def project(self, images: Images, clean: Images, radius: PerImage | None = None) -> Images:
+        """Return the nearest images inside the threat, rounded toward the clean ones: never outside by a bit."""
+        x = clean.double()
+        delta = images.double() - x
+        radii = (
+            torch.full((len(x),), self.radius, dtype=x.dtype, device=x.device) if radius is None else radius.double()
+        )
+        delta = self.norm.project(delta, radii, self.low - x, self.high - x)
+        return toward(x + delta, clean)
+
+    def sample(self, clean: Images, rng: Rng, radius: PerImage | None = None) -> Images:
+        """Return random images inside the threat."""
+        return self.project(clean + self.norm.sample(clean, self.radii(clean, radius), rng), clean, radius)
+
+    def room(self, images: Images, grad: Images) -> Images:
+        """Return how far each pixel can still move along the gradient before it leaves the range."""
+        return torch.where(grad > 0, self.high - images, images - self.low)
+
+    def contains(self, images: Images, clean: Images, slack: float = 0.0) -> Mask:
+        """Return whether each image is inside, with a slack relative to the radius."""
+        size = self.norm.size(images.double() - clean.double())
+        flat = images.flatten(1)
+        in_range = (flat.amin(1) >= self.low) & (flat.amax(1) <= self.high)
+        return in_range & (size <= self.radius * (1 + slack))
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse a radius that reaches beyond every image of this shape.
+
+        Raises:
+            InputError: If no two images in the range are as far apart as the radius.
+        """
+        widest = float(self.norm.size(torch.full((1, *shape), self.high - self.low, dtype=torch.float64)))
+        if self.radius > widest * (1 + 1e-9):
+            raise InputError(
+                f"the radius {self.radius:g} is over the range: no two images are more than {widest:g} apart"
+            )
+
+
+def toward(images: Tensor, clean: Images) -> Images:
+    """Return images in the clean ones' dtype, rounded toward them, so that rounding makes no perturbation larger."""
+    if images.dtype == clean.dtype:
+        return images
+    exact = images.double()
+    rounded = images.to(clean.dtype)
+    x = clean.double()
+    over = (rounded.double() - x).abs() > (exact - x).abs()
+    return torch.where(over, torch.nextafter(rounded, clean), rounded)

@@ -1,0 +1,91 @@
+"""Random numbers that depend on the image and on nothing else: a counter-based integer hash.
+
+Cutting a run into other batches, shards or workers changes no image's numbers, and they are the same bits on a CPU and
+on a GPU.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from quantattack.shapes import Indices, Mask
+
+START, SIGNS, PLACES, FRESH, ROUNDING, NOISE = range(6)  # streams: one for each use, so that no two uses share a number
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
+
+
+@dataclass(frozen=True, eq=False)
+class Rng:
+    """Noise for a batch of images, addressed by seed, image, restart, step and stream.
+
+    The generator is SplitMix64's finalizer (Steele, Lea and Flood, 2014, https://doi.org/10.1145/2660193.2660195)
+    applied to a counter.
+
+    Arguments:
+        seed: Seed of the run.
+        index: Index of each image in its data set, with shape (n,).
+        restart: Number of the restart.
+    """
+
+    seed: int
+    index: Indices
+    restart: int = 0
+
+    def keep(self, mask: Mask) -> "Rng":
+        return replace(self, index=self.index[mask])
+
+    def restarted(self, restart: int) -> "Rng":
+        return replace(self, restart=restart)
+
+    def uniform(self, step: int, stream: int, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return numbers in [0, 1) on a grid of 2^-24, with shape (n, *shape)."""
+        return (self._bits(step, stream, math.prod(shape)) * 2.0**-24).to(dtype).reshape(-1, *shape)
+
+    def normal(self, step: int, stream: int, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return standard normal numbers (Box and Muller, 1958), with shape (n, *shape)."""
+        count = math.prod(shape)
+        bits = self._bits(step, stream, 2 * count).double()
+        radius = torch.sqrt(-2 * torch.log((bits[:, :count] + 1) * 2.0**-24))
+        return (radius * torch.cos(2 * math.pi * 2.0**-24 * bits[:, count:])).to(dtype).reshape(-1, *shape)
+
+    def signs(self, step: int, stream: int, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return -1 or 1, evenly, with shape (n, *shape)."""
+        return (self.uniform(step, stream, shape, dtype) < 0.5).to(dtype) * 2 - 1
+
+    def integers(self, step: int, stream: int, high: int) -> Tensor:
+        """Return one integer from 0 to high - 1 for each image, with shape (n,)."""
+        return (self.uniform(step, stream, (), torch.float64) * high).long()
+
+    def _bits(self, step: int, stream: int, count: int) -> Tensor:
+        key = self.index.long()
+        for word in (self.seed, self.restart, step, stream):
+            key = _mixed(key ^ _signed(_mixed_int(word & 0xFFFFFFFFFFFFFFFF)))
+        counter = torch.arange(1, count + 1, device=key.device) * _signed(_GOLDEN)
+        return _shifted(_mixed(key[:, None] + counter), 40)
+
+
+def _signed(word: int) -> int:
+    return word - (1 << 64) if word >= 1 << 63 else word
+
+
+def _shifted(bits: Tensor, by: int) -> Tensor:
+    """Shift right and fill with zeros; PyTorch's own shift fills with the sign."""
+    return (bits >> by) & ((1 << (64 - by)) - 1)
+
+
+def _mixed(bits: Tensor) -> Tensor:
+    for by, factor in _MIX:
+        bits = (bits ^ _shifted(bits, by)) * _signed(factor)
+    return bits ^ _shifted(bits, 31)
+
+
+def _mixed_int(word: int) -> int:
+    word = (word + _GOLDEN) & 0xFFFFFFFFFFFFFFFF
+    for by, factor in _MIX:
+        word = ((word ^ (word >> by)) * factor) & 0xFFFFFFFFFFFFFFFF
+    return word ^ (word >> 31)
