@@ -89,7 +89,7 @@ def describe(part: Any) -> Any:
         return part
     if is_dataclass(part) and not isinstance(part, type):
         named = {field.name: describe(getattr(part, field.name)) for field in fields(part)}
-        return {"part": type(part).__qualname__, **named}
+        return {"part": type(part).__qualname__, **named} if named else type(part).__qualname__
     if isinstance(part, Mapping):
         return {str(key): describe(value) for key, value in part.items()}
     if isinstance(part, Sequence):

@@ -178,7 +178,8 @@ def bump(height: int, width: int, like: Images) -> Tensor:
     """Return the published L2 pattern: two opposite peaks that fall off in rectangles, at unit length."""
     half = _peak(height // 2 + height % 2, width, like), _peak(height // 2, width, like)
     whole = torch.cat([half[0], -half[1]])[:height]
-    return whole / torch.linalg.vector_norm(whole)
+    length: Tensor = torch.linalg.vector_norm(whole)
+    return whole / length
 
 
 def _peak(height: int, width: int, like: Images) -> Tensor:

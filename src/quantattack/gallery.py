@@ -1,0 +1,28 @@
+"""Sixteen attacked images beside a record, for the eye."""
+
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import save_file
+from torch import Tensor
+
+from quantattack.records import Record
+
+COUNT = 16
+
+
+def choose(record: Record) -> tuple[str, list[int]]:
+    """Return the strongest attack's name and the indices of images that it broke, those that `pgd` missed first."""
+    name = min(record.attacks, key=record.robust)
+    image, label = record.column(name, "image").astype(int), record.column(name, "label")
+    broken = record.broken(name) & (record.column(name, "clean_prediction") == label)
+    missed = np.zeros_like(broken)
+    if "pgd" in record.attacks and len(record.broken("pgd")) == len(broken):
+        missed = ~record.broken("pgd")
+    first = [*image[broken & missed], *image[broken & ~missed]]
+    return name, sorted(int(index) for index in first[:COUNT])
+
+
+def save_gallery(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write clean and adversarial images with their labels and predictions as one safetensors file."""
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata)
