@@ -1,0 +1,306 @@
+"""A record's numbers as plain tables and sentences, and the table that the terminal shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isnan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from quantattack.records import Record, wilson
+
+MASKED = 0.10  # PGD's number is not to be trusted where it lies this far above the worst case
+
+
+@dataclass(frozen=True)
+class Share:
+    """So many of so many images, with the 95 % interval of the share.
+
+    Arguments:
+        count: Images that are counted.
+        of: Images that were looked at.
+
+    """
+
+    count: int
+    of: int
+
+    @property
+    def value(self) -> float:
+        return self.count / self.of if self.of else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return wilson(self.count, self.of)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One attack of an evaluation.
+
+    Arguments:
+        attack: Name of the attack.
+        robust: Images that are right under it.
+        alone: Images that it broke and no other attack did.
+        steps: Median first step that fooled, over the images that were right before; None if no step is known.
+        forwards: Forward passes an image.
+        backwards: Backward passes an image.
+        seconds: Wall time over all images.
+
+    """
+
+    attack: str
+    robust: Share
+    alone: int
+    steps: float | None
+    forwards: float
+    backwards: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether PGD's number can be trusted: `masked`, `caution`, `agrees` or `unknown`, and the same in words."""
+
+    kind: str
+    words: str
+
+
+def percent(share: float) -> str:
+    """Return a share in percent with one decimal, a dash where there is none."""
+    return "-" if isnan(share) else f"{100 * share:.1f}%"
+
+
+def interval(share: Share) -> str:
+    """Return the 95 % interval of a share in percent."""
+    low, high = share.interval
+    return f"{100 * low:.1f} to {100 * high:.1f}%" if share.of else "-"
+
+
+def radius_words(radius: float) -> str:
+    """Return a radius as it is usually written: a short decimal, or a fraction of 255."""
+    levels = round(radius * 255)
+    short = f"{radius:.4g}"
+    exact = abs(radius * 255 - levels) < 1e-6 and levels > 0
+    return f"{levels}/255" if exact and float(short) != radius else short
+
+
+def norm_name(threat: dict[str, Any]) -> str:
+    """Return the name of a threat's norm, which is a name or a described part."""
+    norm = threat.get("norm", "")
+    return str(norm.get("part", "")) if isinstance(norm, dict) else str(norm)
+
+
+def threat_words(threat: dict[str, Any]) -> str:
+    """Return a threat in a few words: the norm and the radius."""
+    radius = threat.get("radius")
+    return f"{norm_name(threat)} {radius_words(float(radius))}" if radius is not None else norm_name(threat)
+
+
+def clean_share(record: Record) -> Share:
+    """Return the images that are right before any attack."""
+    seen = max((len(record.column(name, "image")) for name in record.attacks), default=0)
+    return Share(round(record.clean * seen) if seen else 0, seen)
+
+
+def robust_share(record: Record, name: str) -> Share:
+    """Return the images that are right under one attack."""
+    broken = record.broken(name)
+    return Share(int((~broken).sum()), len(broken))
+
+
+def worst_share(record: Record) -> Share:
+    """Return the images that no attack broke."""
+    survivors = record.survivors
+    return Share(int(survivors.sum()), len(survivors))
+
+
+def broken_by(record: Record) -> NDArray[np.bool_]:
+    """Return which attack (row) broke which image (column), over the images that every attack has seen."""
+    indices = record.indices
+    rows = [record.broken(name)[np.isin(record.column(name, "image"), indices)] for name in record.attacks]
+    return np.array(rows, dtype=np.bool_).reshape(len(rows), len(indices))
+
+
+def pairs(record: Record) -> NDArray[np.int64]:
+    """Return for each pair of attacks how many images the row's attack broke and the column's did not."""
+    broken = broken_by(record).astype(np.int64)
+    return np.asarray(broken @ (1 - broken).T, dtype=np.int64)
+
+
+def alone(record: Record) -> dict[str, int]:
+    """Return for each attack how many images it broke and no other attack did."""
+    broken = broken_by(record)
+    single = broken & (broken.sum(axis=0) == 1)
+    return dict(zip(record.attacks, single.sum(axis=1).tolist(), strict=True))
+
+
+def median_steps(record: Record, name: str) -> float | None:
+    """Return the median first step that fooled, over the images that were right before the attack."""
+    right = record.column(name, "clean_prediction") == record.column(name, "label")
+    steps = record.column(name, "step").astype(float)[right & record.broken(name)]
+    known = steps[~np.isnan(steps)]
+    return float(np.median(known)) if len(known) else None
+
+
+def attack_rows(record: Record) -> list[Row]:
+    """Return the table of an evaluation's attacks, in the order in which they were run."""
+    single = alone(record)
+    return [_row(record, name, single[name]) for name in record.attacks]
+
+
+def _row(record: Record, name: str, single: int) -> Row:
+    forwards, backwards, seconds = (
+        record.column(name, column).astype(float) for column in ("forwards", "backwards", "seconds")
+    )
+    return Row(
+        attack=name,
+        robust=robust_share(record, name),
+        alone=single,
+        steps=median_steps(record, name),
+        forwards=float(forwards.mean()) if len(forwards) else 0.0,
+        backwards=float(backwards.mean()) if len(backwards) else 0.0,
+        seconds=float(seconds.sum()),
+    )
+
+
+def strongest(record: Record) -> str | None:
+    """Return the attack that leaves the fewest images, the first of equals; None if nothing was attacked."""
+    seen = [name for name in record.attacks if len(record.broken(name))]
+    return min(seen, key=record.robust, default=None)
+
+
+def verdict(record: Record) -> Verdict:
+    """Return whether PGD's number can be trusted, in words."""
+    gap, codes = record.masking_gap, record.codes
+    if not len(record.indices):
+        return Verdict("unknown", "No image has been through every attack yet")
+    if gap is not None and gap >= MASKED:
+        return Verdict("masked", "PGD's number cannot be trusted")
+    if gap is None and "masked" in codes:
+        return Verdict("masked", "A gradient attack's number cannot be trusted")
+    if gap is None:
+        return Verdict("unknown", "Ordinary PGD was not run")
+    if codes:
+        return Verdict("caution", "PGD agrees with the worst case, but read the flags")
+    return Verdict("agrees", "PGD agrees with the worst case")
+
+
+def headline(record: Record) -> str:
+    """Return what ordinary PGD says and what is true, in one sentence or two."""
+    if not len(record.indices):
+        return "No image has been through every attack yet."
+    worst, count = percent(record.worst_case), len(record.attacks)
+    if record.masking_gap is None:
+        return f"The worst case is {worst} robust, over {_attacks(count)}; ordinary PGD was not run."
+    says = f"Ordinary PGD says {percent(record.robust('pgd'))} robust; the worst case is {worst}"
+    return f"{says}: {_because(record, record.masking_gap)}"
+
+
+def _because(record: Record, gap: float) -> str:
+    points, best = f"{100 * gap:.1f} points", strongest(record)
+    if gap >= MASKED and best is not None:
+        left = f"{best} alone leaves {percent(record.robust(best))}"
+        return f"PGD's number cannot be trusted, it is {points} too high ({left})."
+    return f"PGD is within {points} of the worst case over {_attacks(len(record.attacks))}."
+
+
+def _attacks(count: int) -> str:
+    return f"{count} attack{'s' if count != 1 else ''}"
+
+
+def run_headline(records: Sequence[Record]) -> str:
+    """Return the verdict on a whole run in a few words."""
+    kinds = [verdict(record).kind for record in records]
+    if len(records) == 1:
+        return verdict(records[0]).words
+    if masked := kinds.count("masked"):
+        return f"PGD's number cannot be trusted in {masked} of {len(kinds)} evaluations"
+    if kinds and all(kind == "agrees" for kind in kinds):
+        return f"PGD agrees with the worst case in all {len(kinds)} evaluations"
+    return "Read the flags before the numbers" if kinds else "Nothing has been evaluated yet"
+
+
+def leading(records: Sequence[Record]) -> Record | None:
+    """Return the evaluation to talk about first: the one where PGD is furthest from the worst case."""
+    return max(records, key=lambda record: -1.0 if record.masking_gap is None else record.masking_gap, default=None)
+
+
+def progress_words(record: Record) -> str:
+    """Return how much of an unfinished evaluation there is; empty for a finished one."""
+    return "" if record.finished else f"unfinished: {len(record.indices)} of {record.images} images"
+
+
+def print_table(records: Sequence[Record], console: Console) -> None:
+    """Print one line an evaluation, then each evaluation's sentence and flags.
+
+    Where the line is wider than the console, the table is turned: one column an evaluation.
+
+    Arguments:
+        records: The evaluations, as `Store.records` returns them.
+        console: Where to print.
+
+    """
+    names = list(dict.fromkeys(name for record in records for name in record.attacks))
+    table = _one_line_each(records, names)
+    unbounded = console.options.update(width=10_000)
+    fits = console.measure(table, options=unbounded).maximum <= console.width
+    console.print(table if fits else _one_column_each(records, names))
+    for record in records:
+        _print_words(record, console)
+
+
+def _one_line_each(records: Sequence[Record], names: Sequence[str]) -> Table:
+    table = _table()
+    for header in ("model", "data", "threat"):
+        table.add_column(Text(header))
+    for header in ("clean", *names, "worst case"):
+        table.add_column(Text(_broken_lines(header)), justify="right", no_wrap=True)
+    for record in records:
+        table.add_row(*(Text(cell) for cell in _subject(record)), *_numbers(record, names))
+    return table
+
+
+def _one_column_each(records: Sequence[Record], names: Sequence[str]) -> Table:
+    table = _table()
+    table.add_column(Text("attack"), no_wrap=True)
+    for record in records:
+        table.add_column(Text("\n".join(_subject(record))), justify="right", overflow="fold")
+    columns = [_numbers(record, names) for record in records]
+    for place, header in enumerate(("clean", *names, "worst case")):
+        table.add_row(Text(header), *(column[place] for column in columns))
+    return table
+
+
+def _table() -> Table:
+    return Table(title="Robust accuracy, %", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+
+
+def _broken_lines(header: str) -> str:
+    """Let a long name take several lines, so that a column is as wide as its number."""
+    return header.replace("_", "_\n").replace(" ", "\n").replace("[", "\n[").replace(",", ",\n")
+
+
+def _subject(record: Record) -> tuple[str, str, str]:
+    return record.subject.model, record.subject.data, threat_words(record.threat)
+
+
+def _numbers(record: Record, names: Sequence[str]) -> list[Text]:
+    robust = [record.robust(name) if name in record.attacks else None for name in names]
+    shares = ["" if share is None else percent(share).rstrip("%") for share in (record.clean, *robust)]
+    return [*map(Text, shares), Text(percent(record.worst_case).rstrip("%"), style="bold")]
+
+
+def _print_words(record: Record, console: Console) -> None:
+    model, data, threat = _subject(record)
+    state = f" ({progress_words(record)})" if progress_words(record) else ""
+    console.print()
+    console.print(Text(f"{model} on {data}, {threat}{state}", style="bold"))
+    console.print(Text(headline(record)))
+    for flag in record.flags:
+        console.print(Text(f"- {flag}"))
