@@ -1,0 +1,327 @@
+"""A record's figures as matplotlib `Figure` objects, and the SVG of one to put into a page.
+
+Series differ by line style, marker and label, never by color alone.  No pyplot: nothing global is left behind.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+
+from quantattack.records import Record
+from quantattack.report.tables import broken_by, norm_name
+
+WIDTH = 4.9  # inches; at 9 points the text is readable on a phone, where the page shows the figure at about this size
+INK, FAINT = "#1d232b", "#c9ced6"
+COLORS = ("#0b5fa5", "#b3471d", "#1f6f43", "#7a3e9d", "#8a6500", "#0b6e79", "#a82a62", "#4a4f57")
+LINES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (2, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
+STYLE: Any = {
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.edgecolor": "#5b6470",
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e7eaee",
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "text.parse_math": False,  # a model's or an attack's name may hold a dollar sign
+    "xtick.color": "#3d4550",
+    "ytick.color": "#3d4550",
+    "lines.linewidth": 1.7,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "legend.handlelength": 3.2,
+    "hatch.linewidth": 0.7,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "quantattack",
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Robust accuracy after each number of steps.
+
+    Arguments:
+        steps: Ascending, from 0 (the start point) to the attack's last.
+        robust: Share of the images that are still right, from 0 to 1.
+
+    """
+
+    steps: NDArray[np.int64]
+    robust: NDArray[np.float64]
+
+
+def step_curve(record: Record, name: str) -> Curve | None:
+    """Return robust accuracy against steps, counted from the first step that fooled each image.
+
+    An image that an attack broke without telling when is counted at the attack's last step.  An attack that told of no
+    image when it broke it has no curve: None.
+
+    Arguments:
+        record: The evaluation.
+        name: The attack.
+
+    """
+    broken, first = record.broken(name), record.column(name, "step").astype(float)
+    wrong = record.column(name, "clean_prediction") != record.column(name, "label")
+    fell = broken & ~wrong
+    if not len(broken) or (fell.any() and np.isnan(first[fell]).all()):
+        return None
+    known = first[fell & ~np.isnan(first)].astype(np.int64)
+    last = max(int(known.max(initial=0)), _length(record.settings(name)))
+    steps = np.arange(last + 1)
+    gone = wrong.sum() + np.searchsorted(np.sort(known), steps, side="right")
+    gone[-1] = broken.sum()
+    return Curve(steps, np.asarray(1 - gone / len(broken), dtype=np.float64))
+
+
+def _length(settings: Any) -> int:
+    """Return the largest number of steps that an attack's settings speak of, 0 if of none."""
+    if isinstance(settings, Mapping):
+        own = [int(settings[key]) for key in ("steps", "queries") if isinstance(settings.get(key), int)]
+        return max([*own, *map(_length, settings.values())], default=0)
+    if isinstance(settings, list):
+        return max(map(_length, settings), default=0)
+    return 0
+
+
+def steps_figure(record: Record) -> Figure:
+    """Draw robust accuracy against the number of steps, one series an attack, beside clean and worst case."""
+    curves = {name: curve for name in record.attacks if (curve := step_curve(record, name)) is not None}
+    with _styled(rows=len(curves) + 2) as figure:
+        axes = figure.subplots()
+        for place, (name, curve) in enumerate(curves.items()):
+            _draw_curve(axes, curve, name, _look(place))
+        _level(axes, record.clean, "clean accuracy", (0, (1, 1)))
+        _level(axes, record.worst_case, "worst case over all attacks", (0, (12, 2)))
+        _steps_axis(axes, max((int(curve.steps[-1]) for curve in curves.values()), default=1))
+        _percent_axis(axes)
+        _legend(figure, axes)
+    return figure
+
+
+def _draw_curve(axes: Axes, curve: Curve, name: str, look: dict[str, Any]) -> None:
+    steps, robust = curve.steps, 100 * curve.robust
+    turns = np.flatnonzero(np.diff(robust, prepend=np.inf, append=-np.inf)[:-1])  # the steps at which something fell
+    kept = np.unique([*turns, len(steps) - 1])
+    every = max(1, len(kept) // 6)
+    axes.plot(steps[kept], robust[kept], drawstyle="steps-post", markevery=every, label=name, gid="series", **look)
+
+
+def _steps_axis(axes: Axes, last: int) -> None:
+    axes.set_xlabel("steps taken (0 is the start point)")
+    if last > 200:
+        ticks = [0, *(10**power for power in range(len(str(last)) + 1) if 10**power <= last)]
+        axes.set_xscale("symlog", linthresh=1)
+        axes.xaxis.set_major_locator(FixedLocator(ticks))
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlim(0, max(last, 1) * 1.02)
+
+
+def radius_groups(records: Sequence[Record]) -> list[list[Record]]:
+    """Return the evaluations that differ by their radius only, ascending, where there are several of a kind."""
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records:
+        threat = record.threat
+        key = (record.subject.model, record.subject.data, norm_name(threat), threat.get("low"), threat.get("high"))
+        if isinstance(threat.get("radius"), int | float) and len(record.indices):
+            groups.setdefault(key, []).append(record)
+    several = (group for group in groups.values() if len({record.threat["radius"] for record in group}) > 1)
+    return [sorted(group, key=lambda record: float(record.threat["radius"])) for group in several]
+
+
+def radius_figure(group: Sequence[Record]) -> Figure:
+    """Draw robust accuracy against the radius, one series an attack and one for the worst case.
+
+    Arguments:
+        group: Evaluations that differ by their radius only, as `radius_groups` returns them.
+
+    """
+    names = list(dict.fromkeys(name for record in group for name in record.attacks))
+    with _styled(rows=len(names) + 2) as figure:
+        axes = figure.subplots()
+        for place, name in enumerate(names):
+            here = [record for record in group if name in record.attacks]
+            robust = [100 * record.robust(name) for record in here]
+            axes.plot([_radius(record) for record in here], robust, label=name, gid="series", **_look(place))
+        worst = [100 * record.worst_case for record in group]
+        axes.plot(
+            [_radius(record) for record in group],
+            worst,
+            color="#aeb6c0",
+            lw=6,
+            zorder=1,
+            label="worst case",
+            gid="series",
+        )
+        axes.plot([0], [100 * group[0].clean], "o", mfc="white", mec=INK, label="clean accuracy", gid="series")
+        axes.set_xlabel(f"radius ({norm_name(group[0].threat)} norm, pixels from 0 to 1)")
+        _percent_axis(axes)
+        _legend(figure, axes)
+    return figure
+
+
+def _radius(record: Record) -> float:
+    return float(record.threat["radius"])
+
+
+def matrix_figure(record: Record) -> Figure:
+    """Draw which attack (row) broke which image (column); images that fell to the same attacks lie together."""
+    broken, names = broken_by(record), record.attacks
+    wrong = _wrong(record)
+    order = np.lexsort((*broken[::-1], -broken.sum(axis=0), ~wrong))
+    with _styled(height=1.0 + 0.3 * max(len(names), 1)) as figure:
+        axes = figure.subplots()
+        for place, row in enumerate(broken[:, order]):
+            axes.barh(place, len(row), height=0.62, facecolor="white", edgecolor=FAINT, linewidth=0.8)
+            _bars(axes, place, row & ~wrong[order], facecolor=COLORS[0], gid="series")
+            _bars(axes, place, wrong[order], facecolor="#e3e6ea", edgecolor="#5b6470", hatch="////", gid="wrong")
+            axes.text(len(row) * 1.015, place, f"{row.sum()} of {len(row)}", va="center", fontsize=8)
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.set_xlim(0, max(broken.shape[1], 1))
+        axes.grid(visible=False)
+        axes.set_xlabel("images, sorted by the attacks that broke them")
+    return figure
+
+
+def _wrong(record: Record) -> NDArray[np.bool_]:
+    """Return which of the images that every attack has seen were wrong before any attack."""
+    if not record.attacks:
+        return np.zeros(0, dtype=np.bool_)
+    name = record.attacks[0]
+    seen = np.isin(record.column(name, "image"), record.indices)
+    wrong = record.column(name, "clean_prediction") != record.column(name, "label")
+    return np.asarray(wrong[seen], dtype=np.bool_)
+
+
+def _bars(axes: Axes, place: int, row: NDArray[np.bool_], **look: Any) -> None:
+    """Draw one bar for each run of images that are next to each other."""
+    edges = np.diff(np.concatenate(([False], row, [False])).astype(np.int8))
+    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    if len(starts):
+        runs = [(float(start), float(end - start)) for start, end in zip(starts, ends, strict=True)]
+        axes.broken_barh(runs, (place - 0.31, 0.62), linewidth=0, **look)
+
+
+def margins(record: Record) -> dict[str, NDArray[np.float64]]:
+    """Return the attacked images' margins for each attack that has any, in logits."""
+    every = {name: record.column(name, "margin").astype(float) for name in record.attacks}
+    finite = {name: values[np.isfinite(values)] for name, values in every.items()}
+    return {name: values for name, values in finite.items() if len(values)}
+
+
+def margins_figure(record: Record, bins: int = 40) -> Figure:
+    """Draw a histogram of the attacked images' margins for each attack, on a common axis.
+
+    The margin is the true logit minus the largest other; left of 0 the model is fooled.
+
+    Arguments:
+        record: The evaluation.
+        bins: How many bars, at most, in each attack's histogram.
+
+    """
+    known = margins(record)
+    edges = _edges(list(known.values()), bins)
+    with _styled(height=0.9 + 0.62 * max(len(known), 1)) as figure:
+        rows = figure.subplots(max(len(known), 1), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (name, values) in zip(rows, known.items(), strict=False):
+            _histogram(axes, values, edges, name)
+        rows[-1].set_xlabel("margin of the attacked image (logits); hatched: fooled")
+        figure.supylabel("images", fontsize=9)
+    return figure
+
+
+def _edges(values: Sequence[NDArray[np.float64]], bins: int) -> NDArray[np.float64]:
+    """Return bin edges over all values, one of them at 0, so that no bar is half fooled."""
+    every = np.concatenate([[0.0], *values])
+    low, high = float(every.min()), float(every.max())
+    width = (high - low) / bins or 1.0
+    return np.asarray(width * np.arange(np.floor(low / width - 1e-9), np.ceil(high / width) + 2), dtype=np.float64)
+
+
+def _histogram(axes: Axes, values: NDArray[np.float64], edges: NDArray[np.float64], name: str) -> None:
+    counts, _ = np.histogram(values, edges)
+    for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True):
+        if count:
+            look: Any = {"facecolor": "#f3d9cc", "hatch": "/////"} if right <= 0 else {"facecolor": "#9cc3e4"}
+            axes.bar(left, count, right - left, align="edge", edgecolor=INK, linewidth=0.5, gid="bar", **look)
+    axes.axvline(0, color=INK, linewidth=1.1)
+    axes.set_title(name, loc="left", fontsize=8.5, pad=2)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
+
+
+@contextmanager
+def _styled(rows: int = 0, height: float = 0.0) -> Iterator[Figure]:
+    """Give a figure to draw in; its height leaves room for a legend of so many entries below."""
+    with mpl.rc_context(STYLE):
+        yield Figure(figsize=(WIDTH, height or 2.7 + 0.2 * ((rows + 1) // 2)), layout="constrained")
+
+
+def _look(place: int) -> dict[str, Any]:
+    return {
+        "color": COLORS[place % len(COLORS)],
+        "linestyle": LINES[place % len(LINES)],
+        "marker": MARKERS[place % len(MARKERS)],
+    }
+
+
+def _level(axes: Axes, share: float, label: str, line: Any) -> None:
+    if np.isfinite(share):
+        axes.axhline(100 * share, color=INK, linewidth=1.1, linestyle=line, label=label, gid="level")
+
+
+def _percent_axis(axes: Axes) -> None:
+    axes.set_ylabel("robust accuracy (%)")
+    axes.set_ylim(-3, 103)
+    axes.set_yticks([0, 20, 40, 60, 80, 100])
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    columns = 1 if max(map(len, labels), default=0) > 28 else 2
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8.5)
+
+
+def svg(figure: Figure, name: str, description: str) -> str:
+    """Return a figure as an SVG element to put into a page.
+
+    Arguments:
+        figure: What to draw.
+        name: Letters, digits and hyphens; put before every id, so that several figures can share a page.
+        description: What a reader hears who does not see it.
+
+    """
+    buffer = io.StringIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text)
+    text = re.sub(r"font: ([^;\"]*?px) [^;\"]*", r"font-size: \1; font-family: inherit", text)
+    return _described(text, name, description)
+
+
+def _described(text: str, name: str, description: str) -> str:
+    """Replace the size in points with the width of the page, and say what the figure shows."""
+    opening = text[: text.index(">") + 1]
+    sized = re.sub(r'\s(width|height)="[^"]*"', "", opening)
+    title = f'<title id="{name}-title">{escape(description)}</title>'
+    return sized.replace("<svg", f'<svg role="img" aria-labelledby="{name}-title"', 1) + title + text[len(opening) :]

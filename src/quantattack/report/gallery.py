@@ -1,0 +1,116 @@
+"""Sixteen images of an evaluation beside what an attack made of them, as pictures that a page carries in itself."""
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.image import imsave
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from quantattack.records import Subject
+
+SHOWN = 16
+TENSORS = ("clean", "adversarial", "index", "label", "clean_prediction", "prediction")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image of the gallery; the three pictures are PNG data URIs.
+
+    Arguments:
+        index: Index of the image in its data set.
+        label: True class.
+        clean_prediction: Class predicted for the clean image.
+        prediction: Class predicted for the attacked image.
+        clean: The image as it is in the data set.
+        perturbation: The change, magnified, on middle gray.
+        adversarial: The attacked image.
+
+    """
+
+    index: int
+    label: int
+    clean_prediction: int
+    prediction: int
+    clean: str
+    perturbation: str
+    adversarial: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The pictures of an evaluation, or the reason why there are none.
+
+    Arguments:
+        pictures: At most 16.
+        attack: The attack that made the adversarial images.
+        factor: How often the perturbation was magnified; 0 where nothing changed.
+        missing: Why there are no pictures; empty where there are.
+
+    """
+
+    pictures: tuple[Picture, ...] = ()
+    attack: str = ""
+    factor: float = 0.0
+    missing: str = ""
+
+
+def read_gallery(folder: Path, place: int, subject: Subject) -> Gallery:
+    """Read the images that an evaluation left beside its record.
+
+    Arguments:
+        folder: The run's folder.
+        place: Position of the evaluation in the run, from 1: the file is `gallery-<place>.safetensors`.
+        subject: The evaluation; a file of another one is not shown.
+
+    """
+    path = folder / f"gallery-{place}.safetensors"
+    if not path.is_file():
+        return Gallery(missing=f"The run left no images ({path.name} is not there).")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            tensors, notes = {name: file.get_tensor(name) for name in TENSORS}, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        return Gallery(missing=f"{path.name} cannot be read: {error}")
+    if (notes.get("model"), notes.get("data")) != (subject.model, subject.data):
+        return Gallery(missing=f"{path.name} holds the images of another evaluation.")
+    return _pictures(tensors, notes.get("attack", ""))
+
+
+def _pictures(tensors: Mapping[str, NDArray[Any]], attack: str) -> Gallery:
+    clean, adversarial = (_pixels(tensors[name][:SHOWN]) for name in ("clean", "adversarial"))
+    if len({len(tensor) for tensor in tensors.values()}) > 1:
+        return Gallery(missing="The gallery's tensors are of different lengths.")
+    if clean.ndim != 4 or clean.shape != adversarial.shape:
+        return Gallery(missing=f"Images of shape {clean.shape[1:]} cannot be shown.")
+    change = adversarial - clean
+    largest = float(np.abs(change).max(initial=0.0))
+    factor = 0.5 / largest if largest > 0 else 0.0
+    numbers = zip(*(tensors[name][:SHOWN].tolist() for name in TENSORS[2:]), strict=True)
+    images = zip(clean, 0.5 + factor * change, adversarial, strict=True)
+    pairs = zip(numbers, images, strict=True)
+    return Gallery(tuple(Picture(*facts, *map(png, three)) for facts, three in pairs), attack, factor)
+
+
+def _pixels(images: NDArray[Any]) -> NDArray[np.float64]:
+    """Return pixels from 0 to 1."""
+    return images.astype(np.float64) / (255.0 if images.dtype == np.uint8 else 1.0)
+
+
+def png(image: NDArray[np.float64]) -> str:
+    """Return an image as a PNG data URI.
+
+    Arguments:
+        image: Channels first, pixels in [0, 1]; of anything but three channels the first is shown in gray.
+
+    """
+    colors = image if image.shape[0] == 3 else np.repeat(image[:1], 3, axis=0)
+    levels = np.rint(255 * np.clip(colors, 0, 1)).astype(np.uint8).transpose(1, 2, 0)
+    buffer = io.BytesIO()
+    imsave(buffer, levels, format="png")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
