@@ -21,6 +21,7 @@ from quantattack.gallery import choose, save_gallery
 from quantattack.hosting import Hosted, placement
 from quantattack.inputs import (
     Source,
+    TensorSource,
     check_attacks,
     check_classes,
     check_count,
@@ -38,6 +39,7 @@ from quantattack.shapes import Images, Indices, Labels, Logits, Model
 
 SLACK = 1e-6  # of the radius: rounding in an attack that is not ours is no breach
 _PROBE = 128
+_FIRST = 16
 _PIXELS = 1 << 18  # of one batch on a CPU, by default
 
 Advance = Callable[[str, int, int], None]
@@ -116,15 +118,11 @@ def prepare(
     Raises:
         InputError: If any of it cannot be used.
     """
-    check_model(model)
     check_attacks(attacks)
     check_count("seed", seed, least=0)
-    if not isinstance(threat, Threat):
-        raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
-    source = source_of(images, labels, threat)
+    host, source = examine(model, images, labels, threat)
     index = positions_of(indices, len(source))
     shape = tuple(source.take([0])[0].shape[1:])
-    threat.check(shape)
     size = usual_batch(shape, placement(model)[0]) if batch_size is None else batch_size
     check_count("batch_size", size)
     subject = Subject(*names, stable(describe(threat)))
@@ -134,7 +132,25 @@ def prepare(
         "threat": describe(threat),
         "attacks": {name: describe(attack) for name, attack in attacks.items()},
     }
-    return Job(Hosted(model), source, attacks, threat, seed, size, index, subject, identity)
+    return Job(host, source, attacks, threat, seed, size, index, subject, identity)
+
+
+def examine(model: Model, images: Any, labels: Any, threat: Threat) -> tuple[Hosted, Source]:
+    """Find out before any work whether the model takes the images, and has a class for each label.
+
+    Raises:
+        InputError: If it does not, or model, images, labels or threat are no such thing.
+    """
+    check_model(model)
+    if not isinstance(threat, Threat):
+        raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
+    host, source = Hosted(model), source_of(images, labels, threat)
+    device, dtype = placement(host)
+    first, some = source.take(range(min(_FIRST, len(source))))
+    threat.check(tuple(first.shape[1:]))
+    logits = first_logits(host, first.to(device, dtype))
+    check_classes(source.labels if isinstance(source, TensorSource) else some, logits)
+    return host, source
 
 
 def usual_batch(shape: tuple[int, ...], device: torch.device) -> int:
@@ -190,10 +206,9 @@ def _predict(job: Job, advance: Advance) -> _Clean:
     random, count = False, len(job.source)
     for first in range(0, count, job.batch_size):
         images, labels = _batch(job, range(first, min(first + job.batch_size, count)))
-        if first == 0:
-            logits = first_logits(job.host, images)
-            random = not torch.equal(logits, _judge(job, images, labels)[0])
         logits, gaps = _judge(job, images, labels)
+        if first == 0:
+            random = not torch.equal(logits, _judge(job, images, labels)[0])
         parts.append([part.cpu().numpy() for part in (labels, logits.argmax(1), gaps)])
         advance("clean", min(first + job.batch_size, count), count)
     label, prediction, gap = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -316,7 +331,12 @@ def bar(shown: bool) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description:<24}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as shown_bar:
         tasks: dict[str, Any] = {}
 

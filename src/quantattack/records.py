@@ -4,6 +4,7 @@
 image of a cell.  Worst cases, intervals and paired comparisons are computed from the outcomes, without a new attack.
 """
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -448,3 +449,8 @@ def _locker() -> Callable[[int], None] | None:
     except ImportError:  # no such lock on this system; SQLite's own still keeps the file whole
         return None
     return lambda handle: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def digest_of(settings: Any) -> str:
+    """Return eight digits that stand for some settings."""
+    return hashlib.sha256(stable(settings).encode()).hexdigest()[:8]

@@ -1,1 +1,41 @@
-"""quantattack.cli."""
+"""The command line: every wrong input is one line `error: ...` and exit code 2."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from quantattack.cli.commands import app
+from quantattack.errors import InputError
+
+# click's base exception, wherever this release of typer keeps it
+_Click: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        code = app(
+            list(sys.argv[1:] if arguments is None else arguments), prog_name="quantattack", standalone_mode=False
+        )
+    except InputError as error:
+        return _refuse(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted; the same command continues where it stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read the output has left: nothing more may be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except _Click as error:
+        return _refuse(getattr(error, "format_message", error.__str__)())
+    return code if isinstance(code, int) else 0
+
+
+def _refuse(message: str) -> int:
+    print("error:", " ".join(message.split()), file=sys.stderr)
+    return 2

@@ -1,0 +1,139 @@
+"""The commands: each reads its names, calls the library and prints."""
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from quantattack.cli import names
+from quantattack.data.sets import SETS, load_data
+from quantattack.evaluate import Job, bar, examine, prepare, run
+from quantattack.inputs import check_count
+from quantattack.records import Store, digest_of
+from quantattack.report.page import write_page
+from quantattack.report.tables import print_table
+
+app = typer.Typer(
+    help="Find out what a quantized neural network's adversarial robustness really is.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+DEFAULT = "digits-mdtanhs"
+
+
+class Kind(str, Enum):
+    """What can be listed."""
+
+    models = "models"
+    data = "data"
+    attacks = "attacks"
+
+
+@app.command()
+def evaluate(
+    model: Annotated[list[str], typer.Argument(help="Names of the zoo, checkpoints, or package.module:function.")] = [  # noqa: B006
+        DEFAULT
+    ],
+    data: Annotated[str, typer.Option(help="Data set.")] = "digits",
+    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
+    norm: Annotated[str, typer.Option(help="linf, l2 or l1.")] = "linf",
+    radius: Annotated[str | None, typer.Option(help="Radius, 8/255, or several, a,b,c; else the data set's.")] = None,
+    attacks: Annotated[str, typer.Option(help="Attacks, a,b[steps=40]; see `quantattack list attacks`.")] = "standard",
+    images: Annotated[int | None, typer.Option(help="How many test images, from the first on; else all.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
+    batch_size: Annotated[int | None, typer.Option(help="Images attacked at once; changes no verdict.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")] = "cpu",
+    out: Annotated[Path | None, typer.Option(help="Folder of the record; the same command continues in it.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Attack test images of a data set and print what withstood."""
+    subset = _images(data, data_root, images)
+    threats = names.threat_named(norm, radius, data)
+    loaded = [(name, names.model_named(name, names.device_named(device))) for name in dict.fromkeys(model)]
+    jobs = [
+        _job(name, net, data, subset, threat, attacks, seed, batch_size) for name, net in loaded for threat in threats
+    ]
+    store = _store(jobs, seed, out)
+    with bar(not quiet) as advance:
+        for job in jobs:
+            run(job, store, lambda name, done, total, at=job: advance(_task(at, len(jobs), name), done, total))  # type: ignore[misc]
+    store.finish()
+    print_table(store.records(), Console())
+    typer.echo(f"record: {store.folder}")
+
+
+def _images(data: str, root: str | None, count: int | None) -> tuple[Any, Any]:
+    images, labels = load_data(names.data_named(data), root)
+    if count is None:
+        return images, labels
+    check_count("--images", count)
+    return images[:count], labels[:count]
+
+
+def _job(
+    name: str, net: Any, data: str, subset: tuple[Any, Any], threat: Any, attacks: str, seed: int, size: int | None
+) -> Job:
+    examine(net, *subset, threat)  # before anything is fitted on the model
+    context = names.Context(net, threat, subset[0], SETS[data].std)
+    found = names.attacks_named(attacks, context)
+    return prepare(net, *subset, found, threat, seed=seed, batch_size=size, names=(name, data))
+
+
+def _store(jobs: list[Job], seed: int, out: Path | None) -> Store:
+    identity = {"subjects": [job.identity for job in jobs], "seed": seed}
+    first = jobs[0].subject
+    model = first.model if len(jobs) == 1 else f"{len(jobs)}-evaluations"
+    folder = out or Path("runs") / f"{Path(model).stem}-{first.data}-{digest_of(identity)}"
+    return Store.open(folder, identity)
+
+
+def _task(job: Job, jobs: int, name: str) -> str:
+    return name if jobs == 1 else f"{job.subject.model} {job.threat.radius:.4g} {name}"
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="Folder of a record.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print a record's numbers and flags."""
+    records = Store.load(run).records()
+    if not as_json:
+        print_table(records, Console())
+        return
+    rows = [record.summary() for record in records]
+    typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="Folder of a record.")]) -> None:
+    """Write a record's page, one HTML file that needs nothing else."""
+    typer.echo(f"report: {write_page(run)}")
+
+
+@app.command(name="list")
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="models, data or attacks.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the networks, the data sets or the attacks."""
+    rows = {Kind.models: names.model_rows, Kind.data: names.data_rows, Kind.attacks: names.attack_rows}[kind]()
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    table = Table(*(rows[0] if rows else ()), box=None)
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_cell(part)}" for name, part in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else getattr(value, "__name__", str(value))

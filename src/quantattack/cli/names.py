@@ -1,0 +1,268 @@
+"""Where a string becomes an object: the only place that knows models, data, norms and attacks by name."""
+
+import importlib
+import inspect
+import math
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from torch import nn
+
+from quantattack.attacks.ascent import Attack
+from quantattack.attacks.recipes import fgsm, fgsm_plus, pgd, pgd_plus, pqgd, square, standard
+from quantattack.attacks.temperature import Fixed, Gap, Hns, Njs, Temperature
+from quantattack.attacks.threat import Threat
+from quantattack.data.sets import SETS
+from quantattack.errors import InputError, unknown
+from quantattack.hosting import placement
+from quantattack.losses import dlr, log_odds, margin
+from quantattack.nn.zoo import load_model, models
+from quantattack.norms import L1, L2, Linf, Norm
+from quantattack.rng import Rng
+from quantattack.shapes import Images, Model
+
+NORMS: Mapping[str, Callable[[], Norm]] = {"linf": Linf, "l2": L2, "l1": L1}
+DEVICES = ("cpu", "cuda", "mps", "xpu")
+PROBE = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What an attack's name is read in: the model, the threat, and the test images that a temperature is fitted on."""
+
+    model: Model
+    threat: Threat
+    images: Images
+    std: tuple[float, ...] | None = None
+
+    def probe(self) -> Images:
+        """Return 100 images drawn by seed 0."""
+        keys = Rng(0, torch.arange(len(self.images))).uniform(0, 0, (), torch.float64)
+        return self.images[keys.argsort()[:PROBE].sort().values]
+
+
+def _njs(context: Context, rho: float = 0.01, unit: str = "pixel") -> Temperature:
+    if unit not in ("pixel", "normalized"):
+        raise unknown("unit", unit, ("pixel", "normalized"))
+    device, dtype = placement(context.model)
+    probe = context.probe().to(device, dtype)
+    return Njs.fit(context.model, probe, context.std if unit == "normalized" else None, rho)
+
+
+def _hns(context: Context, paper: bool = False, points: int = 64) -> Temperature:  # noqa: ARG001
+    return Hns.paper() if paper else Hns(points)
+
+
+def _gap(context: Context, c: float = Gap().c) -> Temperature:  # noqa: ARG001
+    return Gap(c)
+
+
+def _fixed(context: Context, beta: float = 0.1) -> Temperature:  # noqa: ARG001
+    return Fixed(beta)
+
+
+Maker: TypeAlias = Any  # a function whose keyword arguments are the settings; typed calls would hide their names
+
+
+@dataclass(frozen=True)
+class Spec:
+    """How an attack's name is built: its recipe, what the name itself fixes, and the temperature in it."""
+
+    recipe: Maker
+    about: str
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    temperature: Maker = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that brackets may give, with their defaults."""
+        taken = {**_settings(self.recipe), **(_settings(self.temperature) if self.temperature else {})}
+        return {name: value for name, value in taken.items() if name not in self.fixed and not callable(value)}
+
+    def build(self, context: Context, given: Mapping[str, Any]) -> Attack:
+        own: dict[str, Any] = {name: value for name, value in given.items() if name in _settings(self.recipe)}
+        rest = {name: value for name, value in given.items() if name not in own}
+        second = () if self.temperature is None else (self.temperature(context, **rest),)
+        attack: Attack = self.recipe(context.threat, *second, **self.fixed, **own)
+        return attack
+
+
+def _settings(function: Callable[..., Any]) -> dict[str, Any]:
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    return {part.name: part.default for part in parameters if part.default is not part.empty}
+
+
+_TEMPERATURES = {
+    "njs": (_njs, "Network Jacobian Scaling, fitted on 100 test images"),
+    "hns": (_hns, "Hessian Norm Scaling"),
+    "gap": (_gap, "the margin as the scale, at every step"),
+    "fixed": (_fixed, "one fixed beta"),
+}
+_LOSSES = {"dlr": dlr, "margin": margin, "log_odds": log_odds}
+_STEPPED = {"fgsm": (fgsm, fgsm_plus, "one step"), "pgd": (pgd, pgd_plus, "projected gradient descent")}
+
+ATTACKS: Mapping[str, Spec] = {
+    "fgsm": Spec(fgsm, "one step on cross entropy"),
+    "pgd": Spec(pgd, "projected gradient descent on cross entropy"),
+    "pqgd": Spec(pqgd, "projected gradient descent with quantized gradients"),
+    "square": Spec(square, "random search, without gradients"),
+    **{
+        f"{name}_{loss}": Spec(plain, f"{about} on {loss}", {"loss": function})
+        for name, (plain, _, about) in _STEPPED.items()
+        for loss, function in _LOSSES.items()
+    },
+    **{
+        f"{name}_plus_{part}": Spec(plus, f"{about} at a temperature: {words}", {}, temperature)
+        for name, (_, plus, about) in _STEPPED.items()
+        for part, (temperature, words) in _TEMPERATURES.items()
+    },
+}
+STANDARD = "standard"
+
+
+def attacks_named(text: str, context: Context) -> dict[str, Attack]:
+    """Return the attacks of a comma-separated list; `standard` stands for its members.
+
+    Raises:
+        InputError: If a name or a setting is unknown, or a setting's value cannot be used.
+    """
+    found: dict[str, Attack] = {}
+    for item in _split(text):
+        members = standard(context.threat).attacks if item == STANDARD else {item: attack_named(item, context)}
+        found.update(members)
+    if not found:
+        raise InputError("no attack is named; try --attacks standard, or `quantattack list attacks`")
+    return found
+
+
+def attack_named(text: str, context: Context) -> Attack:
+    """Return the attack of a name with its settings in brackets, `pgd[steps=40,restarts=20]`."""
+    match = re.fullmatch(r"([^\[\]]+)(?:\[([^\[\]]*)\])?", text)
+    if match is None:
+        raise InputError(f"cannot read the attack {text!r}; write it like pgd[steps=40,restarts=20]")
+    name, inside = match.group(1), match.group(2) or ""
+    if name not in ATTACKS:
+        raise unknown("attack", name, [*ATTACKS, STANDARD])
+    spec = ATTACKS[name]
+    given = dict(_setting(name, spec, pair) for pair in inside.split(",") if pair.strip())
+    return spec.build(context, given)
+
+
+def _split(text: str) -> list[str]:
+    return [item.strip() for item in re.split(r",(?![^\[]*\])", text) if item.strip()]
+
+
+def _setting(attack: str, spec: Spec, pair: str) -> tuple[str, Any]:
+    name, equals, value = (part.strip() for part in pair.partition("="))
+    if not equals:
+        raise InputError(f"cannot read the setting {pair!r} of {attack}; write it like steps=40")
+    if name not in spec.settings:
+        raise unknown(f"setting of {attack}", name, spec.settings)
+    return name, _value(attack, name, value, spec.settings[name])
+
+
+def _value(attack: str, name: str, text: str, default: Any) -> Any:
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[text.lower()]
+        if isinstance(default, int):
+            return int(text)
+        return text if isinstance(default, str) else float(Fraction(text))
+    except (KeyError, ValueError, ZeroDivisionError):
+        kind = (
+            "true or false"
+            if isinstance(default, bool)
+            else "a whole number"
+            if isinstance(default, int)
+            else "a number"
+        )
+        raise InputError(f"the setting {name} of {attack} must be {kind}, not {text!r}") from None
+
+
+def threat_named(norm: str, radius: str | None, data: str) -> list[Threat]:
+    """Return the threats of a norm's name and a comma-separated list of radii; the data set's own radius if none."""
+    if norm.lower() not in NORMS:
+        raise unknown("norm", norm, NORMS)
+    make = NORMS[norm.lower()]
+    texts = [str(SETS[data].radius(norm))] if radius is None else [item.strip() for item in radius.split(",")]
+    return [Threat(make(), number(text)) for text in texts]
+
+
+def number(text: str) -> float:
+    """Return the number of a text like 0.03 or 8/255."""
+    try:
+        value = float(Fraction(text))
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"the radius must be a positive number like 0.03 or 8/255, not {text!r}") from None
+    return value if math.isfinite(value) else math.nan
+
+
+def data_named(name: str) -> str:
+    """Return a data set's name, or refuse it with the nearest one."""
+    if name not in SETS:
+        raise unknown("data set", name, SETS)
+    return name
+
+
+def device_named(name: str) -> torch.device:
+    """Return a device by name, if this machine has it."""
+    kind = name.partition(":")[0]
+    if kind not in DEVICES:
+        raise unknown("device", name, DEVICES)
+    try:
+        torch.zeros(1, device=name)
+        return torch.device(name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"the device {name} is not to be had here: {str(error).splitlines()[0]}") from None
+
+
+def model_named(name: str, device: torch.device) -> nn.Module:
+    """Return a model by its name in the zoo, its checkpoint's path, or `package.module:function`.
+
+    Raises:
+        InputError: If there is none, or the function fails or returns no `torch.nn.Module`.
+    """
+    model = _made(name) if _is_function(name) else load_model(name)
+    return model.to(device)
+
+
+def _is_function(name: str) -> bool:
+    return bool(re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name)) and not Path(name).exists()
+
+
+def _made(name: str) -> nn.Module:
+    module, _, function = name.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        maker = getattr(importlib.import_module(module), function)
+        model = maker()
+    except Exception as error:  # the user's own code may fail in any way
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"the model {name} cannot be made: {type(error).__name__}: {reason}") from None
+    if not isinstance(model, nn.Module):
+        raise InputError(f"{name}() must return a torch.nn.Module, not {type(model).__name__}")
+    return model
+
+
+def model_rows() -> list[dict[str, Any]]:
+    """Return what is known of each network of the zoo."""
+    return [{part.name: getattr(row, part.name) for part in fields(row)} for row in models()]
+
+
+def data_rows() -> list[dict[str, Any]]:
+    """Return what is known of each data set."""
+    return [{part.name: getattr(row, part.name) for part in fields(row)} for row in SETS.values()]
+
+
+def attack_rows() -> list[dict[str, Any]]:
+    """Return each attack's name, what it is, and the settings that it takes."""
+    rows = [{"name": name, "about": spec.about, "settings": dict(spec.settings)} for name, spec in ATTACKS.items()]
+    members = ", ".join(standard(Threat(Linf(), 0.1)).attacks)
+    return [*rows, {"name": STANDARD, "about": f"its members by name: {members}", "settings": {}}]
