@@ -7,6 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from quantattack.records import Outcome, Store, Subject, stable
+from quantattack.report.page import write_page
 
 IMAGES = 40
 WRONG = {0}  # wrong before any attack
@@ -79,9 +80,9 @@ def build(folder):
     return folder
 
 
-@pytest.fixture
-def run(tmp_path) -> Path:
-    return build(tmp_path / "run")
+@pytest.fixture(scope="session")
+def run(tmp_path_factory) -> Path:
+    return build(tmp_path_factory.mktemp("report") / "run")
 
 
 @pytest.fixture
@@ -91,8 +92,6 @@ def records(run):
     store.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def page(run):
-    from quantattack.report.page import write_page
-
     return write_page(run).read_text(encoding="utf-8")

@@ -22,8 +22,8 @@ def drawn(figure, name="x"):
     return ET.fromstring(figures.svg(figure, name, 'what "it" shows & why').replace("xlink:href", "href"))
 
 
-def groups(root, gid):
-    return [group for group in root.iter(f"{SVG}g") if group.get("id") == f"x-{gid}"]
+def groups(root, kind):
+    return [group for group in root.iter(f"{SVG}g") if group.get("class") == kind]
 
 
 def marks(group):

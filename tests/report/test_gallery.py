@@ -68,3 +68,8 @@ def test_flat_data_have_no_pictures(tmp_path):
     flat = {"clean": np.zeros((1, 6)), "adversarial": np.zeros((1, 6))}
     save_file({**flat, **facts}, tmp_path / "gallery-1.safetensors", {"model": subject().model, "data": "digits"})
     assert read_gallery(tmp_path, 1, subject()).missing == "Images of shape (6,) cannot be shown."
+
+
+def test_a_run_that_broke_nothing_says_so(tmp_path):
+    write_gallery(tmp_path, subject(), count=0)
+    assert read_gallery(tmp_path, 1, subject()).missing == "No image was broken by pgd_plus_gap: there is none to show."

@@ -86,6 +86,8 @@ def _pictures(tensors: Mapping[str, NDArray[Any]], attack: str) -> Gallery:
     clean, adversarial = (_pixels(tensors[name][:SHOWN]) for name in ("clean", "adversarial"))
     if len({len(tensor) for tensor in tensors.values()}) > 1:
         return Gallery(missing="The gallery's tensors are of different lengths.")
+    if not len(clean):
+        return Gallery(missing=f"No image was broken by {attack}: there is none to show.")
     if clean.ndim != 4 or clean.shape != adversarial.shape:
         return Gallery(missing=f"Images of shape {clean.shape[1:]} cannot be shown.")
     change = adversarial - clean

@@ -180,7 +180,7 @@ def verdict(record: Record) -> Verdict:
     gap, codes = record.masking_gap, record.codes
     if not len(record.indices):
         return Verdict("unknown", "No image has been through every attack yet")
-    if gap is not None and gap >= MASKED:
+    if gap is not None and gap >= MASKED - 1e-9:
         return Verdict("masked", "PGD's number cannot be trusted")
     if gap is None and "masked" in codes:
         return Verdict("masked", "A gradient attack's number cannot be trusted")
@@ -204,7 +204,7 @@ def headline(record: Record) -> str:
 
 def _because(record: Record, gap: float) -> str:
     points, best = f"{100 * gap:.1f} points", strongest(record)
-    if gap >= MASKED and best is not None:
+    if gap >= MASKED - 1e-9 and best is not None:
         left = f"{best} alone leaves {percent(record.robust(best))}"
         return f"PGD's number cannot be trusted, it is {points} too high ({left})."
     return f"PGD is within {points} of the worst case over {_attacks(len(record.attacks))}."

@@ -1,0 +1,232 @@
+"""A run as one HTML file that needs nothing else: no script, no font, no picture from elsewhere."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+from quantattack.errors import InputError
+from quantattack.records import Record, Store
+from quantattack.report.figures import (
+    margins,
+    margins_figure,
+    matrix_figure,
+    radius_figure,
+    radius_groups,
+    step_curve,
+    steps_figure,
+    svg,
+)
+from quantattack.report.gallery import Gallery, read_gallery
+from quantattack.report.tables import (
+    Row,
+    Share,
+    Verdict,
+    attack_rows,
+    clean_share,
+    headline,
+    interval,
+    leading,
+    pairs,
+    percent,
+    progress_words,
+    robust_share,
+    run_headline,
+    strongest,
+    threat_words,
+    verdict,
+    worst_share,
+)
+
+FILE = "report.html"
+TEMPLATE = Path(__file__).with_name("page.html.j2")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the page: a title, the SVG, and a sentence below it."""
+
+    title: str
+    svg: Markup
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says of one evaluation.
+
+    Arguments:
+        anchor: Where links lead.
+        model: Name of the model.
+        data: Name of the data set.
+        threat: The threat in words.
+        progress: How much of it there is, where it is unfinished.
+        verdict: Whether PGD's number can be trusted.
+        headline: What PGD says and what is true.
+        flags: Code and sentence of what to know before trusting the numbers.
+        images: How many images the evaluation is of.
+        clean: Images that are right before any attack.
+        pgd: Images that are right under ordinary PGD; None where it was not run.
+        worst: Images that no attack broke.
+        gap: PGD's robust accuracy minus the worst case, in points; None where PGD was not run.
+        strongest: The attack that leaves the fewest images.
+        rows: The attacks.
+        pairs: For each pair of attacks, the images that the row's attack broke and the column's did not.
+        drawings: The figures.
+        gallery: Images, clean and attacked.
+        settings: Every setting: the threat's and each attack's.
+
+    """
+
+    anchor: str
+    model: str
+    data: str
+    threat: str
+    progress: str
+    verdict: Verdict
+    headline: str
+    flags: dict[str, str]
+    images: int
+    clean: Share
+    pgd: Share | None
+    worst: Share
+    gap: float | None
+    strongest: str | None
+    rows: list[Row]
+    pairs: list[list[int]]
+    drawings: list[Drawing]
+    gallery: Gallery
+    settings: dict[str, Any]
+
+
+def section(record: Record, place: int, folder: Path) -> Section:
+    """Gather what the page says of one evaluation.
+
+    Arguments:
+        record: The evaluation.
+        place: Its position in the run, from 1.
+        folder: Where the run lies, with its images.
+
+    """
+    gap, attacks = record.masking_gap, record.attacks
+    return Section(
+        anchor=f"evaluation-{place}",
+        model=record.subject.model,
+        data=record.subject.data,
+        threat=threat_words(record.threat),
+        progress=progress_words(record),
+        verdict=verdict(record),
+        headline=headline(record),
+        flags=record.codes,
+        images=record.images,
+        clean=clean_share(record),
+        pgd=robust_share(record, "pgd") if "pgd" in attacks else None,
+        worst=worst_share(record),
+        gap=None if gap is None else 100 * gap,
+        strongest=strongest(record),
+        rows=attack_rows(record),
+        pairs=pairs(record).tolist(),
+        drawings=drawings(record, place) if len(record.indices) else [],
+        gallery=read_gallery(folder, place, record.subject),
+        settings={"threat": record.threat, **{name: record.settings(name) for name in attacks}},
+    )
+
+
+def drawings(record: Record, place: int) -> list[Drawing]:
+    """Return the figures of one evaluation."""
+    return [_steps(record, place), _matrix(record, place), *_margins(record, place)]
+
+
+def _steps(record: Record, place: int) -> Drawing:
+    silent = [name for name in record.attacks if step_curve(record, name) is None]
+    caption = "Counted from the first step that fooled each image."
+    if silent:
+        caption += f" Not drawn, because they do not say when they broke an image: {', '.join(silent)}."
+    described = f"Line chart, robust accuracy against steps. At the end: {_ends(record)}."
+    picture = svg(steps_figure(record), f"steps-{place}", described)
+    return Drawing("Robust accuracy against steps", Markup(picture), caption)
+
+
+def _ends(record: Record) -> str:
+    return ", ".join(f"{name} {percent(record.robust(name))}" for name in record.attacks)
+
+
+def _matrix(record: Record, place: int) -> Drawing:
+    counts = ", ".join(f"{name} {int(record.broken(name).sum())}" for name in record.attacks)
+    described = f"One row an attack, one column an image. Images broken or wrong before, of {record.images}: {counts}."
+    picture = svg(matrix_figure(record), f"matrix-{place}", described)
+    caption = "Filled: broken by the attack. Hatched: wrong before any attack. Empty: withstood it."
+    return Drawing("Which attack broke which image", Markup(picture), caption)
+
+
+def _margins(record: Record, place: int) -> list[Drawing]:
+    if not margins(record):
+        return []
+    described = "Histograms of the attacked images' margins, one an attack; left of 0 the model is fooled."
+    picture = svg(margins_figure(record), f"margins-{place}", described)
+    caption = "The true logit minus the largest other, under the model as it was given."
+    return [Drawing("Margins of the attacked images", Markup(picture), caption)]
+
+
+def radius_drawings(records: list[Record]) -> list[Drawing]:
+    """Return a figure for each model and data set that was attacked at several radii."""
+    return [_radii(group, place) for place, group in enumerate(radius_groups(records), 1)]
+
+
+def _radii(group: list[Record], place: int) -> Drawing:
+    subject = group[0].subject
+    worst = ", ".join(f"{percent(record.worst_case)} at {record.threat['radius']:g}" for record in group)
+    described = f"Line chart, robust accuracy of {subject.model} against the radius. Worst case: {worst}."
+    picture = svg(radius_figure(group), f"radius-{place}", described)
+    return Drawing(f"{subject.model} on {subject.data}", Markup(picture), f"Worst case: {worst}.")
+
+
+def render(store: Store, folder: Path) -> str:
+    """Return the page of a run.
+
+    Arguments:
+        store: The run's record.
+        folder: Where its images lie.
+
+    """
+    records = store.records()
+    first = leading(records)
+    return _template().render(
+        title=run_headline(records),
+        sections=[section(record, place, folder) for place, record in enumerate(records, 1)],
+        lead=records.index(first) if first is not None else None,
+        radii=radius_drawings(records),
+        run={"finished": store.finished, **store.identity},
+        notes=store.notes,
+    )
+
+
+def _template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(percent=percent, interval=interval)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+
+
+def write_page(folder: Path) -> Path:
+    """Write the report of a run beside its record.
+
+    Arguments:
+        folder: The folder that `quantattack evaluate --out` wrote.
+
+    Returns:
+        The page: `report.html` in that folder.
+
+    Raises:
+        InputError: If there is no record, or the page cannot be written.
+
+    """
+    store, path = Store.load(folder), folder / FILE
+    try:
+        path.write_text(render(store, folder), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}; make room or copy the run") from None
+    finally:
+        store.close()
+    return path
