@@ -1,1 +1,1 @@
-"""quantattack.data."""
+"""Data: readers of standard formats, and data sets by name."""

@@ -1,0 +1,127 @@
+"""Data sets by name: images with pixels in [0, 1] and labels."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from quantattack.data.readers import Arrays, read_cifar, read_idx
+from quantattack.errors import InputError, unknown
+from quantattack.shapes import Images, Labels
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set and the radii that robustness on it is asked for by default.
+
+    Arguments:
+        name: Its name.
+        classes: Number of classes.
+        shape: Channels, height and width of an image.
+        linf: Default radius under Linf, in pixels of [0, 1].
+        l2: Default radius under L2, in pixels of [0, 1].
+        l1: Default radius under L1, in pixels of [0, 1].
+        mean: Mean of each channel over the training images.
+        std: Deviation of each channel over the training images.
+
+    """
+
+    name: str
+    classes: int
+    shape: tuple[int, int, int]
+    linf: float
+    l2: float
+    l1: float
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.5,)
+
+    def radius(self, norm: str) -> float:
+        """Return the default radius under ``linf``, ``l2`` or ``l1``."""
+        radii = {"linf": self.linf, "l2": self.l2, "l1": self.l1}
+        if norm.lower() not in radii:
+            raise unknown("norm", norm, radii)
+        return radii[norm.lower()]
+
+
+CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+
+SETS: Mapping[str, DataSet] = {
+    data.name: data
+    for data in (
+        DataSet("digits", 10, (1, 8, 8), linf=0.2, l2=1.0, l1=4.0),
+        DataSet("mnist", 10, (1, 28, 28), linf=0.3, l2=2.0, l1=10.0, mean=(0.1307,), std=(0.3081,)),
+        DataSet("fashion-mnist", 10, (1, 28, 28), linf=0.2, l2=1.5, l1=8.0, mean=(0.2860,), std=(0.3530,)),
+        DataSet("cifar10", 10, (3, 32, 32), 8 / 255, 120 / 255, 12.0, CIFAR_MEAN, CIFAR_STD),
+        DataSet("cifar100", 100, (3, 32, 32), 4 / 255, 60 / 255, 6.0, CIFAR_MEAN, CIFAR_STD),
+    )
+}
+
+FILES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "mnist": {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+              "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")},
+    "cifar10": {"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)},
+    "cifar100": {"train": ("train.bin",), "test": ("test.bin",)},
+}  # fmt: skip
+
+
+def load_data(name: str, root: Path | str | None = None, split: str = "test") -> tuple[Images, Labels]:
+    """Return a data set's images, float32 with pixels in [0, 1], and its labels.
+
+    Arguments:
+        name: A name of ``SETS``.
+        root: The folder with a folder for each data set; None takes it from the variable QUANTATTACK_DATA. ``digits``
+            comes with scikit-learn and needs none.
+        split: ``test`` or ``train``.
+
+    Raises:
+        InputError: If the name is unknown, the files are missing, or one of them is damaged.
+
+    """
+    if name not in SETS:
+        raise unknown("data set", name, SETS)
+    if split not in ("train", "test"):
+        raise unknown("split", split, ("train", "test"))
+    images, labels = _digits(split) if name == "digits" else _read(name, _folder(name, root), split)
+    scale = 16 if name == "digits" else 255
+    return torch.from_numpy(images.astype(np.float32) / np.float32(scale)), torch.from_numpy(labels)
+
+
+def _digits(split: str) -> Arrays:
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    parts = train_test_split(digits.images, digits.target, test_size=500, random_state=0, stratify=digits.target)
+    images, labels = (parts[0], parts[2]) if split == "train" else (parts[1], parts[3])
+    return images.astype(np.uint8)[:, None], labels.astype(np.int64)
+
+
+def _folder(name: str, root: Path | str | None) -> Path:
+    given = root or os.environ.get("QUANTATTACK_DATA")
+    if not given:
+        raise InputError(f"{name} needs its files; give the folder above {name}/ as root or in QUANTATTACK_DATA")
+    folder = Path(given) / name
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}; {name} is looked for there, as published in its standard binary format")
+    return folder
+
+
+def _read(name: str, folder: Path, split: str) -> Arrays:
+    if name in ("mnist", "fashion-mnist"):
+        images, labels = (read_idx(_file(folder, file)) for file in FILES["mnist"][split])
+        if images.ndim != 3 or labels.shape != images.shape[:1]:
+            raise InputError(f"{folder} holds images and labels that do not belong together; fetch them again")
+        return images[:, None], labels.astype(np.int64)
+    parts = [read_cifar(_file(folder, file), 2 if name == "cifar100" else 1) for file in FILES[name][split]]
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def _file(folder: Path, name: str) -> Path:
+    """The file as it is named, or gzipped."""
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise InputError(f"{folder} has no {name} (nor {name}.gz); put the data set's published files there")

@@ -1,0 +1,101 @@
+import gzip
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from quantattack.data.readers import read_cifar, read_folder, read_idx, read_npz
+from quantattack.errors import InputError
+
+PIXELS = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+IDX = struct.pack(">HBBIII", 0, 8, 3, 2, 3, 4) + PIXELS.tobytes()
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_idx(tmp_path, pack):
+    (tmp_path / "idx").write_bytes(pack(IDX))
+    assert np.array_equal(read_idx(tmp_path / "idx"), PIXELS)
+
+
+BAD_IDX = [b"", b"\0\0\x08", IDX[:-1], IDX + b"\0", b"\0\0\x0d" + IDX[3:], IDX[:6], gzip.compress(IDX)[:-9]]
+
+
+@pytest.mark.parametrize("data", BAD_IDX)
+def test_bad_idx_is_refused_with_one_line(tmp_path, data):
+    (tmp_path / "idx").write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        read_idx(tmp_path / "idx")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("label_bytes", [1, 2])
+def test_cifar(tmp_path, label_bytes):
+    rows = np.random.default_rng(0).integers(0, 100, (3, label_bytes + 3072), dtype=np.uint8)
+    (tmp_path / "batch.bin").write_bytes(rows.tobytes())
+    images, labels = read_cifar(tmp_path / "batch.bin", label_bytes)
+    assert labels.tolist() == rows[:, label_bytes - 1].tolist()
+    assert np.array_equal(images[1, 2, 31], rows[1, -32:])
+
+
+@pytest.mark.parametrize("data", [b"", b"\0" * 3074])
+def test_bad_cifar_is_refused(tmp_path, data):
+    (tmp_path / "batch.bin").write_bytes(data)
+    with pytest.raises(InputError, match="not a CIFAR binary file"):
+        read_cifar(tmp_path / "batch.bin")
+
+
+def test_npz(tmp_path):
+    images = np.zeros((2, 1, 4, 4), np.uint8)
+    np.savez(tmp_path / "set.npz", images=images, labels=np.array([1, 0], np.int32))
+    read, labels = read_npz(tmp_path / "set.npz")
+    assert read.shape == images.shape
+    assert labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"images": np.zeros((2, 1, 4, 4), np.uint8)},
+        {"images": np.zeros((2, 1, 4, 4)), "labels": np.zeros(2, int)},
+        {"images": np.zeros((2, 4, 4), np.uint8), "labels": np.zeros(2, int)},
+        {"images": np.zeros((2, 1, 4, 4), np.uint8), "labels": np.zeros(3, int)},
+        {"images": np.array([{"a": 1}], object), "labels": np.zeros(1, int)},
+    ],
+)
+def test_bad_npz_is_refused(tmp_path, arrays):
+    np.savez(tmp_path / "set.npz", **arrays)
+    with pytest.raises(InputError):
+        read_npz(tmp_path / "set.npz")
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04junk", b"junk"])
+def test_junk_npz_is_refused(tmp_path, data):
+    (tmp_path / "set.npz").write_bytes(data)
+    with pytest.raises(InputError, match=r"\.npz"):
+        read_npz(tmp_path / "set.npz")
+
+
+def test_folder(tmp_path):
+    for name, value in (("cat", 10), ("dog", 200)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.full((4, 5, 3), value, np.uint8)).save(tmp_path / name / "one.png")
+    images, labels, classes = read_folder(tmp_path)
+    assert images.shape == (2, 3, 4, 5)
+    assert images[:, 0, 0, 0].tolist() == [10, 200]
+    assert (labels.tolist(), classes) == ([0, 1], ("cat", "dog"))
+
+
+def test_bad_folders_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no images"):
+        read_folder(tmp_path)
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "one.png").write_bytes(b"not a picture")
+    with pytest.raises(InputError, match="not an image"):
+        read_folder(tmp_path)
+    Image.new("L", (4, 4)).save(tmp_path / "cat" / "one.png")
+    Image.new("L", (5, 4)).save(tmp_path / "cat" / "two.png")
+    with pytest.raises(InputError, match="different sizes"):
+        read_folder(tmp_path)
+    with pytest.raises(InputError, match="not a folder"):
+        read_folder(tmp_path / "nothing")
