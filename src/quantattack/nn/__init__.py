@@ -1,1 +1,1 @@
-"""quantattack.nn."""
+"""Networks: layers, conversion to quantized form, architectures, checkpoints and the zoo."""

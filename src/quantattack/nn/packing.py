@@ -1,0 +1,109 @@
+"""Tensors of few levels packed into few bits each, without loss: a binary weight takes one bit."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from quantattack.errors import InputError
+
+BITS = (1, 2, 4, 8)
+INDEX, LEVELS = ".index", ".levels"
+
+
+def pack(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state dict in which every float tensor of few levels is an index and a table of levels.
+
+    Arguments:
+        state: Tensors by name; what has more levels than pay off stays as it is.
+
+    """
+    packed: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        found = _levels(tensor) if tensor.is_floating_point() and tensor.numel() > 8 else None
+        if found is None:
+            packed[name] = tensor.contiguous()
+        else:
+            packed[name + LEVELS], indices = found
+            packed[name + INDEX] = to_bits(indices, _bits(packed[name + LEVELS].shape[-1]))
+    return packed
+
+
+def unpack(packed: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+    """Return the state dict that was packed.
+
+    Arguments:
+        packed: What ``pack`` returned.
+        shapes: Shape of every tensor by its name.
+
+    Raises:
+        InputError: If a tensor does not have the size that its shape asks for.
+
+    """
+    state = {name: tensor for name, tensor in packed.items() if not name.endswith((INDEX, LEVELS))}
+    for name in (key[: -len(INDEX)] for key in packed if key.endswith(INDEX)):
+        if name not in shapes or name + LEVELS not in packed:
+            raise InputError(f"the checkpoint does not fit its architecture at {name}; take another file")
+        state[name] = _restore(packed[name + INDEX], packed[name + LEVELS], shapes[name])
+    return state
+
+
+def to_bits(indices: Tensor, bits: int) -> Tensor:
+    """Pack integers below ``2**bits`` into bytes, the first in the lowest bits."""
+    per_byte = 8 // bits
+    flat = torch.nn.functional.pad(indices.flatten().to(torch.uint8), (0, -indices.numel() % per_byte))
+    shifts = torch.arange(per_byte, dtype=torch.uint8) * bits
+    placed = torch.bitwise_left_shift(flat.view(-1, per_byte), shifts)
+    return placed.sum(1, dtype=torch.int64).to(torch.uint8)
+
+
+def from_bits(data: Tensor, bits: int, count: int) -> Tensor:
+    """Return the first ``count`` integers that ``to_bits`` packed."""
+    shifts = torch.arange(8 // bits, dtype=torch.uint8) * bits
+    values: Tensor = torch.bitwise_right_shift(data[:, None], shifts) & (2**bits - 1)
+    return values.flatten()[:count].long()
+
+
+def _levels(tensor: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The cheapest table of levels with each entry's index; None where the tensor itself is cheaper."""
+    found = [table for table in (_shared(tensor), _by_filter(tensor)) if table is not None]
+    best = min(found, key=_cost, default=None)
+    return best if best and _cost(best) < tensor.numel() * tensor.element_size() else None
+
+
+def _cost(table: tuple[Tensor, Tensor]) -> int:
+    levels, indices = table
+    return levels.numel() * levels.element_size() + indices.numel() * _bits(levels.shape[-1]) // 8
+
+
+def _shared(tensor: Tensor) -> tuple[Tensor, Tensor] | None:
+    """One table for the whole tensor."""
+    levels, indices = torch.unique(tensor, return_inverse=True)
+    return (levels, indices) if len(levels) <= 256 else None
+
+
+def _by_filter(tensor: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Two levels for each filter."""
+    if tensor.ndim < 2:
+        return None
+    rows = tensor.flatten(1)
+    low, high = rows.amin(1, keepdim=True), rows.amax(1, keepdim=True)
+    if bool(((rows != low) & (rows != high)).any()):
+        return None
+    return torch.cat([low, high], 1), (rows == high).view(tensor.shape)
+
+
+def _bits(levels: int) -> int:
+    return next(bits for bits in BITS if levels <= 2**bits)
+
+
+def _restore(data: Tensor, levels: Tensor, shape: torch.Size) -> Tensor:
+    bits = _bits(levels.shape[-1])
+    if data.numel() != -(-shape.numel() * bits // 8) or (levels.ndim == 2 and levels.shape[0] != shape[0]):
+        raise InputError("a packed tensor does not have the size of its shape; take another file")
+    indices = from_bits(data, bits, shape.numel())
+    if int(indices.max()) >= levels.shape[-1]:
+        raise InputError("a packed tensor points outside its levels; take another file")
+    if levels.ndim == 1:
+        return levels[indices].view(shape)
+    return levels.gather(1, indices.view(len(levels), -1)).view(shape)
