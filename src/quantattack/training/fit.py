@@ -1,0 +1,190 @@
+"""The one training loop: float and quantized, plain and adversarial, resumed bit for bit on a CPU."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from quantattack.errors import InputError
+from quantattack.shapes import Images, Labels
+from quantattack.training.augment import AUGMENT
+from quantattack.training.latent import clamp_latents, projected, recalibrate, set_beta, warn_starved
+from quantattack.training.schedules import Beta, OneCycle, Ramp, Rate
+from quantattack.training.state import Epoch, resume, store
+
+Watched: TypeAlias = tuple[Float[Tensor, " m *shape"], Int[Tensor, " m"]]
+Adversary: TypeAlias = Callable[[nn.Module, Tensor, Tensor], Tensor]
+Progress: TypeAlias = Callable[[Epoch], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a network is trained.
+
+    Arguments:
+        epochs: Passes over the training images.
+        batch_size: Images in an update.
+        optimizer: ``adam``, or ``sgd`` with Nesterov momentum 0.9.
+        rate: Learning rate as a function of the update.
+        beta: Temperature of the quantizers as a function of the update.
+        weight_decay: Factor of the squared size of the latent weights, half of it.
+        augment: ``none``, ``shift`` (one pixel), ``crop-flip``.
+        bf16: Whether the passes run in bfloat16 where that is sound.
+        recalibrate: Whether the BatchNorm statistics are measured anew under the final weights.
+        seed: Of the initial weights, the order of the images and the augmentation.
+
+    """
+
+    epochs: int
+    batch_size: int = 128
+    optimizer: Literal["adam", "sgd"] = "adam"
+    rate: Rate = field(default_factory=OneCycle)
+    beta: Beta = field(default_factory=Ramp)
+    weight_decay: float = 0.0
+    augment: Literal["none", "shift", "crop-flip"] = "none"
+    bf16: bool = False
+    recalibrate: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 2:
+            raise InputError(f"{self.epochs} epochs of batches of {self.batch_size}; give at least 1 and at least 2")
+
+
+def fit(
+    model: nn.Module,
+    images: Images,
+    labels: Labels,
+    settings: Settings,
+    *,
+    adversary: Adversary | None = None,
+    watch: Watched | None = None,
+    progress: Progress | None = None,
+    keep: Path | str | None = None,
+    replica: nn.Module | None = None,
+) -> list[Epoch]:
+    """Train a network in place and return what each epoch came to.
+
+    Arguments:
+        model: The network, its latent weights as parameters.
+        images: Training images with pixels in [0, 1].
+        labels: Their classes.
+        settings: How it is trained.
+        adversary: Given the network, images and labels, returns the images to train on; it sees the projected weights
+            of the update in eval mode.
+        watch: Images and labels on which the final form of the network is judged after each epoch.
+        progress: Called after each epoch.
+        keep: A file that the state is kept in after each epoch, and continued from.
+        replica: The same network wrapped for several devices; its gradients are the ones used.
+
+    Raises:
+        InputError: If ``keep`` holds the state of another training.
+
+    """
+    optimizer = _optimizer(model, settings)
+    history = resume(keep, model, optimizer, settings) if keep else []
+    if not history:
+        warn_starved(model)
+    for index in range(len(history), settings.epochs):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_seed(settings, index))
+            loss, right = _epoch(model, replica or model, images, labels, optimizer, settings, index, adversary)
+        if settings.recalibrate and index == settings.epochs - 1:
+            recalibrate(model, images)
+        history.append(Epoch(index, loss, right, accuracy(model, *watch) if watch else None))
+        if keep:
+            store(keep, model, optimizer, settings, history)
+        if progress:
+            progress(history[-1])
+    model.eval()
+    return history
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, images: Images, labels: Labels, batch_size: int = 256) -> float:
+    """Return the share of images that the network's final form has right, 0 to 1."""
+    training = model.training
+    model.eval()
+    batches = zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True)
+    right = sum(int((model(x).argmax(1) == y).sum()) for x, y in batches)
+    model.train(training)
+    return right / len(labels)
+
+
+def _epoch(
+    model: nn.Module,
+    replica: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    optimizer: torch.optim.Optimizer,
+    settings: Settings,
+    index: int,
+    adversary: Adversary | None,
+) -> tuple[float, float]:
+    """One pass over the images: the mean loss and the share that was right on the way."""
+    model.train()
+    total, right, seen = 0.0, 0, 0
+    steps = settings.epochs * (len(images) // settings.batch_size or 1)
+    for offset, (x, y) in enumerate(_batches(images, labels, settings, index)):
+        _set_schedules(model, optimizer, settings, index * (steps // settings.epochs) + offset, steps)
+        if adversary is not None:
+            with projected(model), _precision(settings, x):
+                x = adversary(model, x, y).detach()
+        loss, logits = _update(replica, x, y, optimizer, settings)
+        clamp_latents(model)
+        total, right, seen = total + loss * len(y), right + int((logits.argmax(1) == y).sum()), seen + len(y)
+    return total / seen, right / seen
+
+
+def _update(
+    model: nn.Module, x: Tensor, y: Tensor, optimizer: torch.optim.Optimizer, settings: Settings
+) -> tuple[float, Tensor]:
+    optimizer.zero_grad(set_to_none=True)
+    with _precision(settings, x):
+        logits = model(x)
+    loss = cross_entropy(logits.float() if settings.bf16 else logits, y)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return float(loss.detach()), logits.detach()
+
+
+def _batches(images: Tensor, labels: Tensor, settings: Settings, index: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The epoch's batches, all of one size; what is left over waits for the next epoch's order."""
+    generator = Generator().manual_seed(_seed(settings, index))
+    size = min(settings.batch_size, len(images))
+    order = torch.randperm(len(images), generator=generator)[: len(images) // size * size]
+    for chosen in torch.split(order, size):
+        yield AUGMENT[settings.augment](images[chosen], generator), labels[chosen]
+
+
+def _seed(settings: Settings, index: int) -> int:
+    # From the seed and the epoch alone, so that a resumed run draws what an uninterrupted one does.
+    return settings.seed * 1_000_003 + index
+
+
+def _set_schedules(
+    model: nn.Module, optimizer: torch.optim.Optimizer, settings: Settings, step: int, steps: int
+) -> None:
+    set_beta(model, settings.beta(step, steps))
+    for group in optimizer.param_groups:
+        group["lr"] = settings.rate(step, steps)
+
+
+def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+    kinds: dict[str, Callable[[], torch.optim.Optimizer]] = {
+        "adam": lambda: torch.optim.Adam(model.parameters(), weight_decay=settings.weight_decay),
+        "sgd": lambda: torch.optim.SGD(
+            model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=settings.weight_decay
+        ),
+    }
+    return kinds[settings.optimizer]()
+
+
+def _precision(settings: Settings, x: Tensor) -> AbstractContextManager[Any]:
+    return torch.autocast(x.device.type, torch.bfloat16) if settings.bf16 else nullcontext()

@@ -1,0 +1,74 @@
+"""Learning rates and temperatures as closed forms of the update's number: nothing to step, nothing to port wrongly."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One value: ``rate``."""
+
+    rate: float = 1e-3
+    kind: Literal["constant"] = "constant"
+
+    def __call__(self, step: int, steps: int) -> float:  # noqa: ARG002
+        return self.rate
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A value that falls at intervals: ``rate * factor ** (step // every)``."""
+
+    rate: float = 1e-3
+    factor: float = 0.3
+    every: int = 30_000
+    kind: Literal["steps"] = "steps"
+
+    def __call__(self, step: int, steps: int) -> float:  # noqa: ARG002
+        return self.rate * self.factor ** (step // self.every)
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    """A linear rise to the peak over a share of the updates, then half a cosine down to 0."""
+
+    peak: float = 1e-2
+    rise: float = 0.2
+    kind: Literal["one-cycle"] = "one-cycle"
+
+    def __call__(self, step: int, steps: int) -> float:
+        top = max(1.0, self.rise * steps)
+        if step < top:
+            return self.peak * (step + 1) / (top + 1)
+        return self.peak * 0.5 * (1 + math.cos(math.pi * (step - top) / max(1.0, steps - top)))
+
+
+@dataclass(frozen=True)
+class Growth:
+    """The published temperature: ``factor ** (step // every + 1)``, at most ``cap``."""
+
+    factor: float = 1.02
+    every: int = 200
+    cap: float = 1e35
+    kind: Literal["growth"] = "growth"
+
+    def __call__(self, step: int, steps: int) -> float:  # noqa: ARG002
+        exponent = (step // self.every + 1) * math.log(self.factor)
+        return math.exp(min(exponent, math.log(self.cap)))
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """The same growth fitted to any length: ``end ** (step / (share * steps))``, then ``end``."""
+
+    end: float = 1e4
+    share: float = 0.8
+    kind: Literal["ramp"] = "ramp"
+
+    def __call__(self, step: int, steps: int) -> float:
+        return float(self.end ** min(1.0, step / max(1.0, self.share * steps)))
+
+
+Rate: TypeAlias = Constant | Steps | OneCycle
+Beta: TypeAlias = Growth | Ramp | Constant
