@@ -68,7 +68,13 @@ def test_the_steps_figure_has_its_marks_and_labels(masked):
     assert len(series) == 2
     assert all(len(marks(group)) >= 2 for group in series)  # the line and at least one marker
     assert len(groups(root, "level")) == 2
-    expected = {"pgd", "pgd_plus_gap", "robust accuracy (%)", "steps taken (0 is the start point)", "clean accuracy"}
+    expected = {
+        "pgd",
+        "pgd_plus_gap",
+        "robust accuracy (%)",
+        "steps or queries taken (0 is the start point)",
+        "clean accuracy",
+    }
     assert expected <= set(texts(root))
 
 

@@ -67,7 +67,7 @@ def test_the_headline_says_what_pgd_says_and_what_is_true(masked):
     ("attacks", "flags", "kind", "words"),
     [
         ((("pgd", {}), ("square", dict.fromkeys(range(1, 6), 1))), {}, "masked", "PGD's number cannot be trusted"),
-        ((("pgd", {}), ("square", {1: 1})), {}, "agrees", "PGD agrees with the worst case"),
+        ((("pgd", {}), ("square", {1: 1})), {}, "near", "PGD is near the worst case"),
         ((("pgd", {}), ("square", {1: 1})), {"ties": "t"}, "caution", "read the flags"),
         ((("fgsm", {}), ("square", {1: 1})), {"masked": "m"}, "masked", "gradient attack's number cannot be trusted"),
         ((("square", {1: 1}),), {}, "unknown", "PGD was not run"),
@@ -99,8 +99,8 @@ def test_an_unfinished_evaluation_counts_the_images_that_every_attack_saw():
 
 def test_the_runs_headline_counts_the_masked(records):
     assert tables.run_headline(records) == "PGD's number cannot be trusted in 2 of 3 evaluations"
-    assert tables.run_headline(records[2:]) == "PGD agrees with the worst case"
-    assert tables.run_headline([records[2], records[2]]) == "PGD agrees with the worst case in all 2 evaluations"
+    assert tables.run_headline(records[2:]) == "PGD is near the worst case"
+    assert tables.run_headline([records[2], records[2]]) == "PGD is near the worst case in all 2 evaluations"
     assert tables.leading(records) is records[0]
     assert tables.leading([]) is None
 

@@ -123,7 +123,7 @@ def _draw_curve(axes: Axes, curve: Curve, name: str, look: dict[str, Any]) -> No
 
 
 def _steps_axis(axes: Axes, last: int) -> None:
-    axes.set_xlabel("steps taken (0 is the start point)")
+    axes.set_xlabel("steps or queries taken (0 is the start point)")
     if last > 200:
         ticks = [0, *(10**power for power in range(len(str(last)) + 1) if 10**power <= last)]
         axes.set_xscale("symlog", linthresh=1)

@@ -65,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether PGD's number can be trusted: `masked`, `caution`, `agrees` or `unknown`, and the same in words."""
+    """Whether PGD's number can be trusted: `masked`, `caution`, `near` or `unknown`, and the same in words."""
 
     kind: str
     words: str
@@ -187,8 +187,8 @@ def verdict(record: Record) -> Verdict:
     if gap is None:
         return Verdict("unknown", "Ordinary PGD was not run")
     if codes:
-        return Verdict("caution", "PGD agrees with the worst case, but read the flags")
-    return Verdict("agrees", "PGD agrees with the worst case")
+        return Verdict("caution", "PGD is near the worst case, but read the flags")
+    return Verdict("near", "PGD is near the worst case")
 
 
 def headline(record: Record) -> str:
@@ -221,8 +221,8 @@ def run_headline(records: Sequence[Record]) -> str:
         return verdict(records[0]).words
     if masked := kinds.count("masked"):
         return f"PGD's number cannot be trusted in {masked} of {len(kinds)} evaluations"
-    if kinds and all(kind == "agrees" for kind in kinds):
-        return f"PGD agrees with the worst case in all {len(kinds)} evaluations"
+    if kinds and all(kind == "near" for kind in kinds):
+        return f"PGD is near the worst case in all {len(kinds)} evaluations"
     return "Read the flags before the numbers" if kinds else "Nothing has been evaluated yet"
 
 

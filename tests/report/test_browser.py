@@ -1,0 +1,100 @@
+"""The page as a browser shows it, on a desktop and on a phone."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from html import unescape
+
+import numpy as np
+import pytest
+from PIL import Image
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+WIDTHS = (1280, 390)  # a desktop and a phone
+HEIGHT = 1500
+# The page itself holds no script and forbids any; the copy that is measured has its ban lifted and this one added.
+MEASURE = """<script>
+addEventListener("load", () => {
+  const boxes = (parts) => [...document.querySelectorAll(parts)].map((part) => part.getBoundingClientRect());
+  const loose = [...document.querySelectorAll("body *")].filter((part) => !part.parentElement.closest(".scroll, svg"));
+  parent.postMessage({
+    inner: innerWidth,
+    scroll: document.documentElement.scrollWidth,
+    beyond: loose.filter((part) => part.getBoundingClientRect().right > innerWidth + 0.5).length,
+    images: document.images.length,
+    unseen: [...document.images].filter((image) => !image.naturalWidth).length,
+    drawings: boxes("svg").length,
+    letters: Math.min(...boxes("svg text").map((box) => Math.min(box.width, box.height))),
+    clipped: [...document.querySelectorAll("svg")].filter((svg) => [...svg.querySelectorAll("text")].some((text) =>
+      text.getBoundingClientRect().right > svg.getBoundingClientRect().right + 1)).length,
+  }, "*");
+});
+</script>"""
+LISTEN = "<script>onmessage = (event) => { document.title = JSON.stringify(event.data); }</script>"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None and os.environ.get("QUANTATTACK_BROWSER") == "required":
+        pytest.fail("QUANTATTACK_BROWSER=required, but there is no Chromium; install it with `make test-extras`")
+    if found is None:
+        pytest.skip("no Chromium here; `make test-extras` installs one")
+    return found
+
+
+@pytest.fixture
+def browse(chromium, tmp_path):
+    """Show a page in a frame of so many pixels: a headless window itself is no narrower than 500."""
+
+    def show(text, width, *flags):
+        (tmp_path / "page.html").write_text(text, encoding="utf-8")
+        style = f"border: 0; display: block; width: {width}px; height: {HEIGHT}px"
+        frame = tmp_path / "frame.html"
+        frame.write_text(f'{LISTEN}<body style="margin: 0"><iframe src="page.html" style="{style}"></iframe></body>')
+        window = f"--window-size={max(width, 800)},{HEIGHT}"
+        command = [chromium, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", window, *flags, frame.as_uri()]
+        return subprocess.run(command, capture_output=True, timeout=120, check=True, text=True).stdout
+
+    return show
+
+
+@pytest.fixture(params=WIDTHS)
+def width(request):
+    return request.param
+
+
+@pytest.mark.browser
+def test_the_page_is_shown(browse, page, width, tmp_path):
+    shot = tmp_path / f"{width}.png"
+    browse(page, width, f"--screenshot={shot}")
+    seen = np.asarray(Image.open(shot).convert("L"))[:HEIGHT, :width]
+    assert seen.shape == (HEIGHT, width)
+    ink = seen < 160
+    assert 0.005 < ink.mean() < 0.5
+    assert all(part.any() for part in np.array_split(ink, 8))  # no eighth of the height is empty
+    assert not ink[:, :8].any()  # the margin at the left is kept
+
+
+@pytest.mark.browser
+def test_the_page_fits_its_window(browse, page, width):
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+    shown = browse(text.replace("</body>", MEASURE + "</body>"), width, "--virtual-time-budget=10000", "--dump-dom")
+    seen = json.loads(unescape(re.search("<title>(.*?)</title>", shown).group(1)))
+    assert seen["inner"] == seen["scroll"] == width
+    assert seen["beyond"] == seen["unseen"] == seen["clipped"] == 0
+    assert (seen["images"], seen["drawings"]) == (48, 10)
+    assert seen["letters"] > 4
