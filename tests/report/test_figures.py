@@ -171,3 +171,14 @@ def test_an_svg_is_described_and_keeps_its_ids_to_itself(masked):
 
 def test_the_same_record_gives_the_same_svg(masked):
     assert figures.svg(steps_figure(masked), "a", "d") == figures.svg(steps_figure(masked), "a", "d")
+
+
+@pytest.mark.parametrize("count", [1, 8])
+@pytest.mark.parametrize("name", ["pgd", "pgd_margin[steps=50,restarts=20]"])
+def test_a_legend_leaves_the_curves_their_room(count, name):
+    store = Store.open(None, {})
+    for place in range(count):
+        write(store, subject(), f"{name}{place}", {1: 1})
+    figure = steps_figure(store.records()[0])
+    figures.svg(figure, "x", "y")
+    assert figure.axes[0].get_position().height * figure.get_figheight() > 1.5  # inches

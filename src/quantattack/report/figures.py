@@ -102,7 +102,7 @@ def _length(settings: Any) -> int:
 def steps_figure(record: Record) -> Figure:
     """Draw robust accuracy against the number of steps, one series an attack, beside clean and worst case."""
     curves = {name: curve for name in record.attacks if (curve := step_curve(record, name)) is not None}
-    with _styled(rows=len(curves) + 2) as figure:
+    with _styled([*curves, "clean", "worst case"]) as figure:
         axes = figure.subplots()
         for place, (name, curve) in enumerate(curves.items()):
             _draw_curve(axes, curve, name, _look(place))
@@ -153,7 +153,7 @@ def radius_figure(group: Sequence[Record]) -> Figure:
 
     """
     names = list(dict.fromkeys(name for record in group for name in record.attacks))
-    with _styled(rows=len(names) + 2) as figure:
+    with _styled([*names, "clean", "worst case"]) as figure:
         axes = figure.subplots()
         for place, name in enumerate(names):
             here = [record for record in group if name in record.attacks]
@@ -267,10 +267,15 @@ def _histogram(axes: Axes, values: NDArray[np.float64], edges: NDArray[np.float6
 
 
 @contextmanager
-def _styled(rows: int = 0, height: float = 0.0) -> Iterator[Figure]:
-    """Give a figure to draw in; its height leaves room for a legend of so many entries below."""
+def _styled(labels: Sequence[str] = (), height: float = 0.0) -> Iterator[Figure]:
+    """Give a figure to draw in; its height leaves room for a legend of these entries below."""
+    lines = -(-len(labels) // _legend_columns(labels))
     with mpl.rc_context(STYLE):
-        yield Figure(figsize=(WIDTH, height or 2.7 + 0.2 * ((rows + 1) // 2)), layout="constrained")
+        yield Figure(figsize=(WIDTH, height or 2.7 + 0.2 * lines), layout="constrained")
+
+
+def _legend_columns(labels: Sequence[str]) -> int:
+    return 1 if max(map(len, labels), default=0) > 28 else 2
 
 
 def _look(place: int) -> dict[str, Any]:
@@ -294,7 +299,7 @@ def _percent_axis(axes: Axes) -> None:
 
 def _legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    columns = 1 if max(map(len, labels), default=0) > 28 else 2
+    columns = _legend_columns(labels)
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8.5)
 
 
