@@ -238,6 +238,10 @@ def _judge(job: Job, images: Images, labels: Labels) -> tuple[Logits, Tensor]:
 def _run_cell(job: Job, store: Store, cell: int, name: str, attack: Attack, clean: _Clean, advance: Advance) -> None:
     done, index = store.done(cell), job.index.numpy()
     todo = [at for at in range(len(index)) if int(index[at]) not in done]
+    if needs_all(attack):
+        _run_whole(job, store, cell, name, attack, todo, clean)
+        advance(name, len(index), len(index))
+        return
     wrong = [at for at in todo if clean.prediction[at] != clean.label[at]]
     right = [at for at in todo if clean.prediction[at] == clean.label[at]]
     store.write(cell, [_lost(job, clean, at) for at in wrong])
@@ -245,6 +249,21 @@ def _run_cell(job: Job, store: Store, cell: int, name: str, attack: Attack, clea
         positions = right[first : first + job.batch_size]
         store.write(cell, _attack(job, name, attack, positions, clean))
         advance(name, len(index) - len(right) + first + len(positions), len(index))
+
+
+def needs_all(attack: Any) -> bool:
+    """Return whether an attack, or one inside it, is to be handed the whole data set: its images move each other."""
+    inside = [getattr(attack, "attack", None), *getattr(attack, "attacks", {}).values()]
+    return bool(getattr(attack, "whole", False)) or any(needs_all(part) for part in inside if part is not None)
+
+
+def _run_whole(job: Job, store: Store, cell: int, name: str, attack: Attack, todo: list[int], clean: _Clean) -> None:
+    """Hand an attack every image, right or wrong, and write all outcomes at once: there is no half of it to keep."""
+    if not todo:
+        return
+    outcomes = _attack(job, name, attack, list(range(len(job.source))), clean)
+    wrong = clean.prediction != clean.label
+    store.write(cell, [_lost(job, clean, at) if wrong[at] else outcome for at, outcome in enumerate(outcomes)])
 
 
 def _lost(job: Job, clean: _Clean, at: int) -> Outcome:

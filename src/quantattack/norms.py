@@ -1,7 +1,7 @@
 """Norms: the size of a perturbation, its steepest step, and the exact projection onto ball and pixel range."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from quantattack.shapes import Images, PerImage
 _BISECTIONS = 40
 
 
+@runtime_checkable
 class Norm(Protocol):
     """A way to measure perturbations; `crowded` says that its steepest step depends on the room that pixels have."""
 
@@ -77,12 +78,14 @@ class L2:
         return inside
 
     def _bisected(self, delta: Images, scale: PerImage, radius: PerImage, low: Images, high: Images) -> Images:
-        below, above = scale, torch.ones_like(radius)
+        flat, least, most = delta.flatten(1), low.flatten(1), high.flatten(1)
+        below, above = scale[:, None], torch.ones_like(scale)[:, None]
         for _ in range(_BISECTIONS):
             middle = (below + above) / 2
-            fits = self.size((delta * spread(middle, delta)).clamp(low, high)) <= radius
+            size = torch.linalg.vector_norm((flat * middle).clamp(least, most), dim=1, keepdim=True)
+            fits = size <= radius[:, None]
             below, above = torch.where(fits, middle, below), torch.where(fits, above, middle)
-        return (delta * spread(below, delta)).clamp(low, high)
+        return (flat * below).clamp(least, most).reshape(delta.shape)
 
     def sample(self, like: Images, radius: PerImage, rng: Rng) -> Images:
         noise = self.steepest(rng.normal(0, START, like.shape[1:], like.dtype))
@@ -95,8 +98,8 @@ class L1:
     r"""Sum of absolute changes: :math:`\sum_i |\delta_i|`; its steepest step fills the largest gradients with room.
 
     With unlimited room the whole step goes into the pixel with the largest gradient.  Otherwise pixels are filled in
-    the order of their gradients as far as the range lets them, and what is left over is spread evenly over the pixels
-    reached, so that full pixels stay full through the projection that follows.
+    the order of their gradients as far as the range lets them, and each is pushed one step further past its end than
+    the next: the range takes that back, but in the projection the pixel with the smallest gradient gives way first.
     """
 
     crowded: ClassVar[bool] = True
@@ -110,9 +113,10 @@ class L1:
         space = torch.full_like(flat, torch.inf) if room is None else room.flatten(1).clamp_min(0)
         space = space.gather(1, rank)
         full = space.cumsum(1) <= 1
-        rest = (1 - torch.where(full, space, 0).sum(1)) / (full.sum(1) + 1).clamp_max(flat.shape[1])
+        rest = 1 - torch.where(full, space, 0).sum(1, keepdim=True)
         reached = full | torch.cat([torch.ones_like(full[:, :1]), full[:, :-1]], 1)
-        amount = torch.where(reached, torch.where(full, space, 0) + rest[:, None], 0)
+        after = reached.sum(1, keepdim=True) - reached.cumsum(1)
+        amount = torch.where(reached, torch.where(full, space, rest) + after, 0)
         return (torch.zeros_like(flat).scatter(1, rank, amount) * flat.sign()).reshape(grad.shape)
 
     def project(self, delta: Images, radius: PerImage, low: Images, high: Images) -> Images:

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from quantattack.shapes import Indices, Mask
 
-START, SIGNS, PLACES, FRESH, ROUNDING, NOISE = range(6)  # streams: one for each use, so that no two uses share a number
+START, SIGNS, PLACES, FRESH, ROUNDING, NOISE, SETS = range(
+    7
+)  # streams: one for each use, so that no two uses share a number
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -15,10 +15,11 @@ from quantattack.calculus import gradient
 from quantattack.errors import InputError
 from quantattack.losses import Loss, cross_entropy
 from quantattack.norms import spread
-from quantattack.rng import Rng
+from quantattack.rng import ROUNDING, Rng
 from quantattack.shapes import Images, Indices, Labels, Logits, Mask, Model, PerImage
 
 
+@runtime_checkable
 class Attack(Protocol):
     """Anything that turns clean images into attacked ones; its settings are its own fields."""
 
@@ -96,13 +97,15 @@ class _State:
     clean: Images
     labels: Labels
     radius: PerImage
+    rng: Rng
     rescale: Rescale
     previous: tuple[Images, ...]
 
     def keep(self, mask: Mask) -> "_State":
         rescale = self.rescale.keep(mask) if hasattr(self.rescale, "keep") else self.rescale
         previous = tuple(part[mask] for part in self.previous)
-        return _State(self.x[mask], self.clean[mask], self.labels[mask], self.radius[mask], rescale, previous)
+        kept = self.x[mask], self.clean[mask], self.labels[mask], self.radius[mask], self.rng.keep(mask)
+        return _State(*kept, rescale, previous)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +206,8 @@ class Ascent:
     ) -> Generator[Step, Mask | None, Images]:
         """Yield each point of the walk; the last point, which nobody evaluated, is the generator's value.
 
-        A mask sent back says which images go on; a plain `for` drops none.
+        A mask sent back says which images go on: the others leave, or stand still where images move each other.  A
+        plain `for` drops none.
         """
         if not len(clean):
             return clean
@@ -212,11 +216,12 @@ class Ascent:
             rescale, known = state.rescale, state.labels
             logits, raw = gradient(model, state.x, lambda a, r=rescale, y=known: self.loss(r(a, y), y))  # type: ignore[misc]
             stay = yield Step(index, state.x, logits, raw)
-            if stay is not None:
-                state, raw = state.keep(stay), raw[stay]
+            if stay is not None and not self._together:
+                state, raw, stay = state.keep(stay), raw[stay], None
                 if not len(raw):
                     return state.x
-            state = self._advance(state, raw, index)
+            moved = self._advance(state, raw, index)
+            state = moved if stay is None else replace(moved, x=torch.where(spread(stay, raw), moved.x, state.x))
         return state.x
 
     def _begin(
@@ -228,23 +233,27 @@ class Ascent:
         rng: Rng | None,
         radius: PerImage | None,
     ) -> _State:
-        radii = torch.full((len(clean),), self.threat.radius, dtype=torch.float64, device=clean.device)
-        radii = radii if radius is None else radius.double()
-        x = clean
+        x, radii, drawn = clean, self.threat.radii(clean, radius), rng or first_images(clean)
         if start is not None:
             x = self.threat.project(start.to(clean), clean, radii)
         elif self.random_start:
-            x = self.threat.sample(clean, rng or first_images(clean), radii)
+            x = self.threat.sample(clean, drawn, radii)
         rescale = self.temperature(model, x, labels)
-        return _State(x, clean, labels, radii, rescale, tuple(torch.zeros_like(x) for _ in self.transforms))
+        return _State(x, clean, labels, radii, drawn, rescale, tuple(torch.zeros_like(x) for _ in self.transforms))
 
     def _advance(self, state: _State, raw: Images, index: int) -> _State:
         grad, previous = raw, list(state.previous)
         for i, transform in enumerate(self.transforms):
             grad = previous[i] = transform(grad, state.x, previous[i])
         length = self.step_size(index) if callable(self.step_size) else self.step_size
-        room = self.threat.room(state.x, grad) / length if self.threat.norm.crowded else None
         # an image with a radius of its own takes its steps in proportion
         size = spread((state.radius * (length / self.threat.radius)).to(raw), raw)
-        moved = state.x + size * self.direction(grad, self.threat.norm, room)
+        room = self.threat.room(state.x, grad) / size if self.threat.norm.crowded else None
+        moved = state.x + size * self._turned(grad, room, state.rng, index)
         return replace(state, x=self.threat.project(moved, state.clean, state.radius), previous=tuple(previous))
+
+    def _turned(self, grad: Images, room: Images | None, rng: Rng, index: int) -> Images:
+        if not getattr(self.direction, "noisy", False):
+            return self.direction(grad, self.threat.norm, room)
+        noise = rng.uniform(index, ROUNDING, grad.shape[1:], grad.dtype)
+        return self.direction(grad, self.threat.norm, room, noise)

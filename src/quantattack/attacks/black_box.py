@@ -137,11 +137,11 @@ def changed_share(query: int, queries: int, share: float) -> float:
     return share * 0.5 ** sum(10000 * query / queries > at for at in _HALVINGS)
 
 
-def as_planes(images: Images) -> Images:
+def as_planes(images: Images) -> Tensor:
     """View images of any rank as (n, channels, height, width)."""
     if images.ndim < 4:
         return images.reshape(len(images), *[1] * (4 - images.ndim), *images.shape[1:])
-    return images.reshape(*images.shape[:2], -1, images.shape[-1])
+    return images.flatten(2, -2)
 
 
 def _length(threat: Threat, delta: Images) -> PerImage:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from quantattack.errors import InputError
 from quantattack.norms import Norm, at_most_one
@@ -39,7 +39,7 @@ class Quantized:
         InputError: If there is less than one level.
     """
 
-    levels: float = 100
+    levels: int | float = 100
 
     def __post_init__(self) -> None:
         if not self.levels >= 1:
@@ -47,4 +47,32 @@ class Quantized:
 
     def __call__(self, grad: Images, norm: Norm, room: Images | None = None) -> Images:  # noqa: ARG002
         scaled = self.levels * at_most_one(grad)
-        return scaled.round().where(scaled.abs() >= 1, scaled.sign())
+        return scaled.round().where(scaled.abs() >= 1, grad.sign())  # a tiny entry may underflow in scaled
+
+
+@dataclass(frozen=True)
+class Stochastic:
+    r"""The gradient rounded to whole levels at random, up or down, so that its mean is the gradient itself.
+
+    .. math:: q_i = \mathrm{sign}(g_i) \lfloor b |g_i| / \max_j |g_j| + u_i \rfloor, \quad u_i \sim U[0, 1)
+
+    The rounding of QSGD (Alistarh et al., 2017, https://arxiv.org/abs/1610.02132), at the scale of `Quantized`: the
+    image's largest entry in place of its length.  The draws are the image's own.
+
+    Arguments:
+        levels: The number b of levels, at least 1.
+
+    Raises:
+        InputError: If there is less than one level.
+    """
+
+    levels: float = 100
+    noisy: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not self.levels >= 1:
+            raise InputError(f"levels must be at least 1, not {self.levels!r}")
+
+    def __call__(self, grad: Images, norm: Norm, room: Images | None, noise: Images) -> Images:  # noqa: ARG002
+        scaled = self.levels * at_most_one(grad)
+        return (scaled.abs() + noise).floor() * scaled.sign()

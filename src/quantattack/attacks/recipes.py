@@ -1,12 +1,15 @@
 """Recipes: compositions under the names that their papers gave them."""
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from quantattack.attacks.ascent import Ascent, Attack
 from quantattack.attacks.black_box import Square
 from quantattack.attacks.compose import Restarts, Strongest
 from quantattack.attacks.directions import Quantized
-from quantattack.attacks.temperature import Gap, Hns, Temperature, unit
+from quantattack.attacks.particles import Blob, Dgf
+from quantattack.attacks.rounds import Rounds
+from quantattack.attacks.temperature import Gap, Hns, Rival, Temperature, unit
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
 from quantattack.losses import Loss, cross_entropy, log_odds, margin
@@ -48,8 +51,7 @@ def pgd(
         loss: What to climb.
         random_start: Whether to start at a random point of the threat.
     """
-    size = usual_step(threat, steps) if step_size is None else step_size
-    return _repeated(Ascent(threat=threat, step_size=size, steps=steps, loss=loss, random_start=random_start), restarts)
+    return _repeated(_walk(threat, steps, step_size, loss=loss, random_start=random_start), restarts)
 
 
 def fgsm_plus(threat: Threat, temperature: Temperature) -> Ascent:
@@ -80,13 +82,12 @@ def pgd_plus(
         step_size: Length of a step; by default radius / 4 under Linf, 2.5 radius / steps under L2 and L1.
         restarts: Number of runs, merged image by image.
     """
-    size = usual_step(threat, steps) if step_size is None else step_size
-    loss = _climbed(temperature)
-    return _repeated(Ascent(threat=threat, step_size=size, steps=steps, loss=loss, temperature=temperature), restarts)
+    walk = _walk(threat, steps, step_size, loss=_climbed(temperature), temperature=temperature)
+    return _repeated(walk, restarts)
 
 
 def pqgd(
-    threat: Threat, levels: float = 100, *, steps: int = 20, step_size: float | None = None, restarts: int = 1
+    threat: Threat, levels: int | float = 100, *, steps: int = 20, step_size: float | None = None, restarts: int = 1
 ) -> Attack:
     """PQGD: projected gradient descent whose step is the quantized gradient in place of its sign.
 
@@ -102,10 +103,119 @@ def pqgd(
     Raises:
         InputError: If the norm is not Linf.
     """
-    if not isinstance(threat.norm, Linf):
-        raise InputError("pqgd works under linf, where the quantized gradient takes the sign's place; use pgd here")
-    size = usual_step(threat, steps) if step_size is None else step_size
-    return _repeated(Ascent(threat=threat, step_size=size, steps=steps, direction=Quantized(levels)), restarts)
+    _only_linf(threat, "pqgd")
+    return _repeated(_walk(threat, steps, step_size, direction=Quantized(levels)), restarts)
+
+
+def daa_blob(
+    threat: Threat,
+    c: float = 1.1,
+    *,
+    steps: int = 100,
+    step_size: float | None = None,
+    restarts: int = 1,
+    particles: int = 200,
+    kernel_sign: int = -1,
+    broken: Literal["update", "freeze"] = "update",
+) -> Attack:
+    """DAA-BLOB: PGD on sets of images that move each other, mixed anew every 10 steps.
+
+    Source: Zheng, Chen and Ren, 2019, https://arxiv.org/abs/1808.05537.
+
+    Arguments:
+        threat: Where it may walk.
+        c: Weight of the interaction.
+        steps: Number of steps.
+        step_size: Length of a step; by default as in `pgd`.
+        restarts: Number of runs, merged image by image.
+        particles: Images in a set.
+        kernel_sign: -1 as released (images draw each other), 1 the other way.
+        broken: Whether fooled images go on being updated, as released, or stand still.
+    """
+    walk = _walk(threat, steps, step_size, transforms=(Blob(c, kernel_sign),))
+    return _repeated(Rounds(walk, particles, broken=broken), restarts)
+
+
+def daa_dgf(
+    threat: Threat,
+    c: float = -0.001,
+    *,
+    steps: int = 100,
+    step_size: float | None = None,
+    restarts: int = 1,
+    particles: int = 200,
+    broken: Literal["update", "freeze"] = "update",
+) -> Attack:
+    """DAA-DGF: the same as `daa_blob` with the force of `Dgf`.
+
+    Source: Zheng, Chen and Ren, 2019, https://arxiv.org/abs/1808.05537.
+
+    Arguments:
+        threat: Where it may walk.
+        c: Weight of the force.
+        steps: Number of steps.
+        step_size: Length of a step; by default as in `pgd`.
+        restarts: Number of runs, merged image by image.
+        particles: Images in a set.
+        broken: Whether fooled images go on being updated, as released, or stand still.
+    """
+    walk = _walk(threat, steps, step_size, transforms=(Dgf(c),))
+    return _repeated(Rounds(walk, particles, broken=broken), restarts)
+
+
+def blob_qg(
+    threat: Threat,
+    levels: float = 100,
+    *,
+    c: float = 1.1,
+    steps: int = 100,
+    step_size: float | None = None,
+    restarts: int = 1,
+    particles: int = 200,
+    kernel_sign: int = -1,
+    broken: Literal["update", "freeze"] = "update",
+) -> Attack:
+    """BLOB_QG: DAA-BLOB whose step is the quantized gradient in place of its sign.
+
+    Source: Liu et al., 2020, https://arxiv.org/abs/2002.02372.
+
+    Arguments:
+        threat: Where it may walk; Linf.
+        levels: The number b of levels.
+        c: Weight of the interaction.
+        steps: Number of steps.
+        step_size: What one level moves a pixel; by default radius / 4.
+        restarts: Number of runs, merged image by image.
+        particles: Images in a set.
+        kernel_sign: -1 as released, 1 the other way.
+        broken: Whether fooled images go on being updated, as released, or stand still.
+
+    Raises:
+        InputError: If the norm is not Linf.
+    """
+    _only_linf(threat, "blob_qg")
+    walk = _walk(threat, steps, step_size, transforms=(Blob(c, kernel_sign),), direction=Quantized(levels))
+    return _repeated(Rounds(walk, particles, broken=broken), restarts)
+
+
+def multi_targeted(
+    threat: Threat, *, rivals: int = 9, steps: int = 20, step_size: float | None = None, restarts: int = 1
+) -> Strongest:
+    """Climb the logit difference to one rival after the other, each run on what the earlier ones left.
+
+    Source: Gowal et al., 2019, https://arxiv.org/abs/1910.09338; the Surrogate baseline of Liu et al., 2020.
+
+    Arguments:
+        threat: Where it may walk.
+        rivals: How many rivals, from the nearest on.
+        steps: Number of steps for each.
+        step_size: Length of a step; by default as in `pgd`.
+        restarts: Number of runs for each, merged image by image.
+    """
+    walks = {
+        rank: _walk(threat, steps, step_size, loss=margin, temperature=Rival(rank)) for rank in range(1, rivals + 1)
+    }
+    return Strongest({f"rival {rank}": _repeated(walk, restarts) for rank, walk in walks.items()})
 
 
 def square(threat: Threat, queries: int = 5000) -> Square:
@@ -171,5 +281,15 @@ def _falling(threat: Threat, loss: Loss, temperature: Temperature = unit, steps:
     return Restarts(Ascent(threat=threat, step_size=size, steps=steps, loss=loss, temperature=temperature), 2)
 
 
-def _repeated(walk: Ascent, restarts: int) -> Attack:
+def _walk(threat: Threat, steps: int, step_size: float | None, **parts: Any) -> Ascent:
+    size = usual_step(threat, steps) if step_size is None else step_size
+    return Ascent(threat=threat, step_size=size, steps=steps, **parts)
+
+
+def _only_linf(threat: Threat, name: str) -> None:
+    if not isinstance(threat.norm, Linf):
+        raise InputError(f"{name} works under linf, where the quantized gradient takes the sign's place; use pgd here")
+
+
+def _repeated(walk: Attack, restarts: int) -> Attack:
     return walk if restarts == 1 else Restarts(walk, restarts)

@@ -232,6 +232,52 @@ class Gap:
         return logits * beta[:, None]
 
 
+@dataclass(frozen=True)
+class Rival:
+    """Leave each image its true class and one rival: the class that is rank-th behind at the start point.
+
+    The margin of what is left is that rival's logit minus the true one, the loss of a multi-targeted attack (Gowal et
+    al., 2019, https://arxiv.org/abs/1910.09338); success is still any wrong class, on all logits.
+
+    Arguments:
+        rank: 1 for the nearest rival; a rank beyond the last rival stands for the last.
+
+    Raises:
+        InputError: If the rank is less than 1.
+    """
+
+    rank: int
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise InputError(f"rank must be a whole number from 1 on, not {self.rank!r}")
+
+    def __call__(self, model: Model, images: Images, labels: Labels) -> "Pair":
+        with torch.no_grad():
+            logits = model(images)
+        order = logits.scatter(1, labels.long()[:, None], torch.inf).argsort(1, descending=True)
+        return Pair(order[:, min(self.rank, logits.shape[1] - 1)])
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Logits with every class but the true one and the rival out of reach.
+
+    Arguments:
+        rival: The rival of each image, with shape (n,).
+    """
+
+    rival: Labels
+
+    def __call__(self, logits: Logits, labels: Labels) -> Logits:
+        pair = torch.stack([labels.long(), self.rival], 1)
+        out = torch.full_like(logits, -torch.inf)
+        return out.scatter(1, pair, logits.gather(1, pair))
+
+    def keep(self, mask: Mask) -> "Pair":
+        return Pair(self.rival[mask])
+
+
 def guarded(logits: Logits) -> PerImage:
     """Return the margin between the two largest logits, at least a thousandth of the range; 1 where all are equal."""
     largest = logits.topk(2, dim=1).values

@@ -44,18 +44,18 @@ class Threat:
             raise InputError(f"the radius {self.radius:g} is over the pixel range {self.low:g} to {self.high:g}")
 
     def radii(self, clean: Images, radius: PerImage | None = None) -> PerImage:
-        """Return one radius an image: the threat's own where none is given."""
-        return clean.new_full((len(clean),), self.radius) if radius is None else radius.to(clean)
+        """Return one radius an image, the threat's own where none is given; in float64, lest rounding enlarge it."""
+        own = torch.full((len(clean),), self.radius, dtype=torch.float64, device=clean.device)
+        return own if radius is None else radius.to(own)
 
     def project(self, images: Images, clean: Images, radius: PerImage | None = None) -> Images:
         """Return the nearest images inside the threat, rounded toward the clean ones: never outside by a bit."""
         x = clean.double()
         delta = images.double() - x
-        radii = (
-            torch.full((len(x),), self.radius, dtype=x.dtype, device=x.device) if radius is None else radius.double()
-        )
-        delta = self.norm.project(delta, radii, self.low - x, self.high - x)
-        return toward(x + delta, clean)
+        delta = self.norm.project(delta, self.radii(x, radius), self.low - x, self.high - x)
+        moved = x + delta
+        over = (moved - x).abs() > delta.abs()  # the sum was rounded away from the clean image
+        return toward(torch.where(over, torch.nextafter(moved, x), moved), clean)
 
     def sample(self, clean: Images, rng: Rng, radius: PerImage | None = None) -> Images:
         """Return random images inside the threat."""

@@ -15,7 +15,19 @@ import torch
 from torch import nn
 
 from quantattack.attacks.ascent import Attack
-from quantattack.attacks.recipes import fgsm, fgsm_plus, pgd, pgd_plus, pqgd, square, standard
+from quantattack.attacks.recipes import (
+    blob_qg,
+    daa_blob,
+    daa_dgf,
+    fgsm,
+    fgsm_plus,
+    multi_targeted,
+    pgd,
+    pgd_plus,
+    pqgd,
+    square,
+    standard,
+)
 from quantattack.attacks.temperature import Fixed, Gap, Hns, Njs, Temperature
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import SETS
@@ -111,6 +123,10 @@ ATTACKS: Mapping[str, Spec] = {
     "fgsm": Spec(fgsm, "one step on cross entropy"),
     "pgd": Spec(pgd, "projected gradient descent on cross entropy"),
     "pqgd": Spec(pqgd, "projected gradient descent with quantized gradients"),
+    "daa_blob": Spec(daa_blob, "DAA-BLOB: images that move each other"),
+    "daa_dgf": Spec(daa_dgf, "DAA-DGF: images that move each other"),
+    "blob_qg": Spec(blob_qg, "DAA-BLOB with quantized gradients"),
+    "multi_targeted": Spec(multi_targeted, "the logit difference to one rival after the other"),
     "square": Spec(square, "random search, without gradients"),
     **{
         f"{name}_{loss}": Spec(plain, f"{about} on {loss}", {"loss": function})
