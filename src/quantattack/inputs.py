@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from quantattack.errors import InputError
 from quantattack.shapes import Images, Indices, Labels, Logits, Model
 
 
+@runtime_checkable
 class Source(Protocol):
     """Images and labels by position."""
 

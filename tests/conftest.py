@@ -1,0 +1,51 @@
+"""What every test shares: quiet threads, a steady hypothesis, and small networks."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: idle threads must not spin
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from torch import Tensor, nn
+
+from networks import digits_network, linear_model, relu_network
+
+torch.set_num_threads(min(2, torch.get_num_threads()))
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
+
+
+@pytest.fixture(scope="session")
+def network() -> nn.Module:
+    """A random ReLU network on 1x4x4 images with 10 classes."""
+    return relu_network(0, (1, 4, 4))
+
+
+@pytest.fixture(scope="session")
+def images() -> Tensor:
+    """Twenty-four images for `network`."""
+    return torch.rand(24, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="session")
+def labels(network: nn.Module, images: Tensor) -> Tensor:
+    """What `network` predicts, but for the first two images, which are wrong from the start."""
+    with torch.no_grad():
+        predicted = network(images).argmax(1)
+    predicted[:2] = (predicted[:2] + 1) % 10
+    return predicted
+
+
+@pytest.fixture(scope="session")
+def linear() -> nn.Module:
+    """A linear model on 6 pixels whose loss has one direction everywhere."""
+    return linear_model(0, (6,))
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[nn.Module, Tensor, Tensor]:
+    """A network trained on scikit-learn's digits, and 200 images and labels that it has not seen."""
+    return digits_network()

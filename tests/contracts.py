@@ -1,0 +1,109 @@
+"""The lists from which every member is tested: one line here, and an attack inherits every contract."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from quantattack.attacks.ascent import Ascent, Attack
+from quantattack.attacks.compose import InFloat64, Restarts, Strongest, Transfer
+from quantattack.attacks.recipes import Falling, fgsm, fgsm_plus, pgd, pgd_plus, pqgd, square
+from quantattack.attacks.temperature import Fixed, Gap, Hns, Njs
+from quantattack.attacks.threat import Threat
+from quantattack.attacks.transforms import Momentum
+from quantattack.losses import dlr, log_odds, margin
+from quantattack.norms import L1, L2, Linf
+from quantattack.shapes import Images, Model
+
+Make = Callable[[Threat, Model, Images, int], Attack]  # threat, model to be attacked, probe for what is fitted, steps
+
+THREATS = (Threat(Linf(), 8 / 255), Threat(L2(), 0.3), Threat(L1(), 0.7))
+
+
+STEPS = 6  # enough for a contract that counts no success
+
+
+@dataclass(frozen=True)
+class Member:
+    """An attack and what it promises beside the contracts that hold for all.
+
+    Arguments:
+        name: Name in the tests' ids.
+        make: Builds the attack for a threat, a model and a probe.
+        norms: Norms under which it works.
+        invariant: Multiplying the logits by a power of two changes no adversarial image.
+        optimal: It reaches the optimum on a linear model.
+    """
+
+    name: str
+    make: Make
+    norms: tuple[type, ...] = (Linf, L2, L1)
+    invariant: bool = False
+    optimal: bool = True
+
+
+def momentum(threat: Threat, steps: int) -> Ascent:
+    size = Falling(2 * threat.radius, steps)
+    return Ascent(threat=threat, step_size=size, steps=steps, loss=log_odds, transforms=(Momentum(0.75),))
+
+
+def strongest(threat: Threat, steps: int) -> Strongest:
+    """The standard ensemble's kinds of member, short."""
+    members: dict[str, Attack] = {
+        "pgd": pgd(threat, steps=steps),
+        "gap": pgd_plus(threat, Gap(), steps=steps, restarts=2),
+        "hns": fgsm_plus(threat, Hns()),
+    }
+    if not isinstance(threat.norm, L1):
+        members["square"] = square(threat, 10)
+    return Strongest(members)
+
+
+ATTACKS = (
+    Member("fgsm", lambda threat, model, probe, steps: fgsm(threat), optimal=False),
+    Member("fgsm_clean", lambda threat, model, probe, steps: fgsm(threat, random_start=False)),
+    Member("fgsm_margin", lambda threat, model, probe, steps: fgsm(threat, loss=margin), invariant=True, optimal=False),
+    Member("pgd", lambda threat, model, probe, steps: pgd(threat, steps=steps)),
+    Member("pgd_clean", lambda threat, model, probe, steps: pgd(threat, steps=steps, random_start=False)),
+    Member("pgd_restarts", lambda threat, model, probe, steps: pgd(threat, steps=steps, restarts=3)),
+    Member("pgd_margin", lambda threat, model, probe, steps: pgd(threat, steps=steps, loss=margin), invariant=True),
+    Member("pgd_dlr", lambda threat, model, probe, steps: pgd(threat, steps=steps, loss=dlr)),
+    Member("pgd_log_odds", lambda threat, model, probe, steps: pgd(threat, steps=steps, loss=log_odds)),
+    Member(
+        "pgd_plus_njs",
+        lambda threat, model, probe, steps: pgd_plus(threat, Njs.fit(model, probe), steps=steps),
+        invariant=True,
+    ),
+    Member("pgd_plus_hns", lambda threat, model, probe, steps: pgd_plus(threat, Hns(), steps=steps), invariant=True),
+    Member("pgd_plus_hns_paper", lambda threat, model, probe, steps: pgd_plus(threat, Hns.paper(), steps=steps)),
+    Member("pgd_plus_gap", lambda threat, model, probe, steps: pgd_plus(threat, Gap(), steps=steps), invariant=True),
+    Member("pgd_plus_fixed", lambda threat, model, probe, steps: pgd_plus(threat, Fixed(0.1), steps=steps)),
+    Member(
+        "fgsm_plus_njs",
+        lambda threat, model, probe, steps: fgsm_plus(threat, Njs.fit(model, probe)),
+        invariant=True,
+        optimal=False,
+    ),
+    Member(
+        "fgsm_plus_hns", lambda threat, model, probe, steps: fgsm_plus(threat, Hns()), invariant=True, optimal=False
+    ),
+    Member(
+        "fgsm_plus_gap", lambda threat, model, probe, steps: fgsm_plus(threat, Gap()), invariant=True, optimal=False
+    ),
+    Member("pqgd", lambda threat, model, probe, steps: pqgd(threat, 100, steps=steps), norms=(Linf,)),
+    Member("momentum", lambda threat, model, probe, steps: momentum(threat, steps)),
+    Member("last_iterate", lambda threat, model, probe, steps: _published(threat, steps)),
+    Member("restarts", lambda threat, model, probe, steps: Restarts(fgsm(threat), 3), optimal=False),
+    Member("strongest", lambda threat, model, probe, steps: strongest(threat, steps), optimal=False),
+    Member("transfer", lambda threat, model, probe, steps: Transfer(pgd(threat, steps=steps), model)),
+    Member("float64", lambda threat, model, probe, steps: InFloat64(pgd(threat, steps=steps))),
+    Member(
+        "square",
+        lambda threat, model, probe, steps: square(threat, 15),
+        norms=(Linf, L2),
+        invariant=True,
+        optimal=False,
+    ),
+)
+
+
+def _published(threat: Threat, steps: int) -> Ascent:
+    return Ascent(threat=threat, step_size=threat.radius / 4, steps=steps, last_iterate=True)
