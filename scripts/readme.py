@@ -26,16 +26,14 @@ def table(records: list[Record]) -> str:
 
 def printed(record: Record) -> str:
     """What the README's example prints."""
-    numbers = (
-        f"clean {record.clean:.3f}  pgd {record.robust('pgd'):.3f}  worst case {record.worst_case:.3f}"
-    )
+    numbers = f"clean {record.clean:.3f}  pgd {record.robust('pgd'):.3f}  worst case {record.worst_case:.3f}"
     return "```text\n" + "\n".join([numbers, f"masked: {_first_masked(record)}"]) + "\n```"
 
 
 def _first_masked(record: Record) -> str:
     rate, worst = record.robust("pgd"), record.worst_case
     return (
-        f"pgd says {100 * rate:.1f} % where at most {100 * worst:.1f} % is true: "
+        f"pgd says {100 * rate:.1f}% where at most {100 * worst:.1f}% is true: "
         "the attack failed, the network did not hold"
     )
 
@@ -53,8 +51,8 @@ def built(text: str) -> str:
 
 
 def _between(text: str, mark: str, content: str) -> str:
-    pattern = rf"(<!-- {mark} -->\n).*?(\n<!-- end {mark} -->)"
-    return re.sub(pattern, lambda match: match.group(1) + content + match.group(2), text, flags=re.DOTALL)
+    pattern = rf"(<!-- {mark} -->\n).*?(<!-- end {mark} -->)"
+    return re.sub(pattern, lambda match: f"{match.group(1)}{content}\n{match.group(2)}", text, flags=re.DOTALL)
 
 
 def main() -> None:

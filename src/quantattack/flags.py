@@ -7,10 +7,9 @@ import torch
 
 from quantattack.calculus import NoGradient, gradient
 from quantattack.losses import cross_entropy, log_odds
-from quantattack.records import Record
+from quantattack.records import MASKED, Record
 from quantattack.shapes import Images, Labels, Model
 
-MASKED = 0.10  # how far above the worst case a gradient attack's number may lie
 _SHARE = 0.05  # share of the probe from which a gradient's failure is worth a flag
 _COSINE = 0.99
 
@@ -76,16 +75,15 @@ def flags(record: Record, health: Health, random: bool) -> dict[str, str]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}%"
 
 
 def _zero(health: Health) -> str | None:
     if health.zero + health.silent < _SHARE:
         return None
     share, of = _percent(health.zero + health.silent), health.images
-    return (
-        f"the cross-entropy gradient is exactly zero on {share} of {of} correctly classified images; PGD stands still"
-    )
+    where = f"{share} of {of} correctly classified images"
+    return f"the cross-entropy gradient is exactly zero on {where}, where PGD stands still"
 
 
 def _wrong(health: Health) -> str | None:

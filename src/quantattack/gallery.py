@@ -17,8 +17,8 @@ def choose(record: Record) -> tuple[str, list[int]]:
     image, label = record.column(name, "image").astype(int), record.column(name, "label")
     broken = record.broken(name) & (record.column(name, "clean_prediction") == label)
     missed = np.zeros_like(broken)
-    if "pgd" in record.attacks and len(record.broken("pgd")) == len(broken):
-        missed = ~record.broken("pgd")
+    if record.ordinary and len(record.broken(record.ordinary)) == len(broken):
+        missed = ~record.broken(record.ordinary)
     first = [*image[broken & missed], *image[broken & ~missed]]
     return name, sorted(int(index) for index in first[:COUNT])
 
@@ -26,3 +26,4 @@ def choose(record: Record) -> tuple[str, list[int]]:
 def save_gallery(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write clean and adversarial images with their labels and predictions as one safetensors file."""
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata)
+    path.chmod(0o644)  # safetensors makes it private; it is as public as the record beside it

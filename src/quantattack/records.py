@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from quantattack.errors import InputError, unknown
 
 FILE = "record.sqlite"
 FORMAT = 1
+TABLES = {"run", "cell", "outcome", "flag"}
+MASKED = 0.10  # how far above the worst case a gradient attack's number may lie and still be trusted
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -129,7 +131,13 @@ class Store:
             lock = _take_lock(path)
         except OSError as error:
             raise InputError(f"cannot write to {path}: {error.strerror or error}; choose another --out") from None
-        return cls(_connect(path / FILE), path, lock)._begin(run)
+        with ExitStack() as undo:
+            undo.callback(os.close, lock)
+            connection = _connect(path / FILE)
+            undo.callback(connection.close)
+            store = cls(connection, path, lock)._begin(run)
+            undo.pop_all()
+        return store
 
     @classmethod
     def load(cls, folder: Path | str) -> "Store":
@@ -137,19 +145,34 @@ class Store:
         path = Path(folder)
         if not (path / FILE).is_file():
             raise InputError(f"no record in {path}; give a folder that `quantattack evaluate --out` wrote")
-        return cls(_connect(path / FILE, read_only=True), path)
+        store = cls(_connect(path / FILE), path)
+        store.connection.execute("PRAGMA query_only = ON")
+        store._check_ours()
+        if store._tables() != TABLES:
+            raise InputError(f"no record in {path} yet: the run was stopped before its first image; start it again")
+        return store
 
     def _begin(self, run: Mapping[str, Any]) -> "Store":
         with _plain_errors(self.folder):
+            self._check_ours()
             self.connection.executescript(SCHEMA)
             wanted, found = stable(run), self._get("identity")
             if found not in (None, wanted):
                 differing = _differing(json.loads(str(found)), run)
-                self.close()
                 raise InputError(f"{self.folder} holds another run ({differing}); choose another --out")
             self._set("identity", wanted)
             self._set("format", str(FORMAT))
         return self
+
+    def _tables(self) -> set[str]:
+        return {str(row[0]) for row in self.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+    def _check_ours(self) -> None:
+        """Refuse a file of something else, before anything is written into it, and one of another version."""
+        if not self._tables() <= TABLES:
+            raise InputError(f"{self.folder}/{FILE} is not a record of quantattack; choose another folder")
+        if "run" in self._tables() and self._get("format") not in (None, str(FORMAT)):
+            raise InputError(f"{self.folder}/{FILE} is of another version of quantattack; choose another folder")
 
     def _get(self, key: str) -> str | None:
         row = self.connection.execute("SELECT value FROM run WHERE key = ?", (key,)).fetchone()
@@ -180,6 +203,15 @@ class Store:
     def finish(self) -> None:
         """Say that the run is complete."""
         self._set("finished", "yes")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Say that the run is complete, if it gets there, and give the folder back, however it ends."""
+        try:
+            yield
+            self.finish()
+        finally:
+            self.release()
 
     def cell(self, subject: Subject, attack: str, settings: Any, images: int) -> int:
         """Return the row of a cell, made where it is new."""
@@ -233,6 +265,10 @@ class Store:
     def close(self) -> None:
         """Close the file and give the folder back."""
         self.connection.close()
+        self.release()
+
+    def release(self) -> None:
+        """Let another process write to the folder; the record can still be read."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -356,9 +392,15 @@ class Record:
         return _mean(self.survivors)
 
     @property
+    def ordinary(self) -> str | None:
+        """The name of plain PGD among the attacks: `pgd`, else `pgd` with settings in brackets; None if not run."""
+        plain = [name for name in self.attacks if name == "pgd" or name.startswith("pgd[")]
+        return min(plain, key=len, default=None)
+
+    @property
     def masking_gap(self) -> float | None:
-        """Robust accuracy under `pgd` minus the worst case; None where `pgd` was not run."""
-        return self.robust("pgd") - self.worst_case if "pgd" in self.attacks else None
+        """Robust accuracy under plain PGD minus the worst case; None where it was not run."""
+        return None if self.ordinary is None else self.robust(self.ordinary) - self.worst_case
 
     @property
     def codes(self) -> dict[str, str]:
@@ -374,8 +416,9 @@ class Record:
 
     @property
     def finished(self) -> bool:
-        """Whether every attack has seen every image."""
-        return bool(self.attacks) and all(len(self.store.done(cell)) == self.images for cell in self.cells.values())
+        """Whether the run said that it ended, and every attack has seen every image."""
+        seen = all(len(self.store.done(cell)) == self.images for cell in self.cells.values())
+        return self.store.finished and bool(self.attacks) and seen
 
     def summary(self) -> dict[str, Any]:
         """Return the numbers as `quantattack show --json` prints them."""
@@ -399,7 +442,8 @@ def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, flo
         return 0.0, 1.0
     share, weight = successes / trials, z * z / trials
     middle, half = share + weight / 2, z * np.sqrt(share * (1 - share) / trials + weight / (4 * trials))
-    return max(0.0, float((middle - half) / (1 + weight))), min(1.0, float((middle + half) / (1 + weight)))
+    low, high = float((middle - half) / (1 + weight)), float((middle + half) / (1 + weight))
+    return (low if successes else 0.0), (high if successes < trials else 1.0)
 
 
 def _mean(values: NDArray[np.bool_]) -> float:
@@ -412,10 +456,10 @@ def _differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     return "its " + ", ".join(keys) + (" differs" if len(keys) == 1 else " differ")
 
 
-def _connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
+    # Never read-only, not even to read: only a writer can undo what a killed process left half written.
     with _plain_errors(path.parent):
-        mode = "ro" if read_only else "rwc"
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+        connection = sqlite3.connect(path, isolation_level=None)
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return connection
 
@@ -430,7 +474,7 @@ def _plain_errors(folder: Path | None) -> Iterator[None]:
         raise InputError(f"{folder}/{FILE} is not a record of quantattack ({error}); choose another --out") from None
 
 
-def _take_lock(folder: Path) -> int | None:
+def _take_lock(folder: Path) -> int:
     """Hold the folder while this process lives; the system lets go of a dead process's lock by itself."""
     lock: Callable[[int], None] | None = _locker()
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)

@@ -1,6 +1,7 @@
 """The commands: each reads its names, calls the library and prints."""
 
 import json
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -60,10 +61,9 @@ def evaluate(
         _job(name, net, data, subset, threat, attacks, seed, batch_size) for name, net in loaded for threat in threats
     ]
     store = _store(jobs, seed, out)
-    with bar(not quiet) as advance:
+    with store.writing(), bar(not quiet) as advance:
         for job in jobs:
             run(job, store, lambda name, done, total, at=job: advance(_task(at, len(jobs), name), done, total))  # type: ignore[misc]
-    store.finish()
     print_table(store.records(), Console())
     typer.echo(f"record: {store.folder}")
 
@@ -115,6 +115,31 @@ def show(
 def report(run: Annotated[Path, typer.Argument(help="Folder of a record.")]) -> None:
     """Write a record's page, one HTML file that needs nothing else."""
     typer.echo(f"report: {write_page(run)}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a training recipe, which is the network's in the zoo.")],
+    out: Annotated[Path, typer.Option(help="File of the checkpoint; the state of the training lies beside it.")],
+    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
+) -> None:
+    """Train a network; the same command continues a training that was interrupted."""
+    from quantattack.training import recipes
+
+    chosen = recipes.recipe(recipe)
+    state = out.with_name(out.name + ".state")
+    card = recipes.train(chosen, out, root=data_root, keep=state, progress=_said(chosen.training.epochs))
+    state.unlink(missing_ok=True)
+    typer.echo(f"{out}: {100 * card.clean:.2f}% of the test images right")
+
+
+def _said(epochs: int) -> Callable[[Any], None]:
+    def say(epoch: Any) -> None:
+        right = "" if epoch.accuracy is None else f"  rounded network, test images {100 * epoch.accuracy:.2f}%"
+        line = f"epoch {epoch.index + 1}/{epochs}  loss {epoch.loss:.4f}  training images {100 * epoch.training:.2f}%"
+        typer.echo(line + right, err=True)
+
+    return say
 
 
 @app.command(name="list")

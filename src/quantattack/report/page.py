@@ -122,7 +122,7 @@ def section(record: Record, place: int, folder: Path) -> Section:
         flags=record.codes,
         images=record.images,
         clean=clean_share(record),
-        pgd=robust_share(record, "pgd") if "pgd" in attacks else None,
+        pgd=robust_share(record, record.ordinary) if record.ordinary else None,
         worst=worst_share(record),
         gap=None if gap is None else 100 * gap,
         strongest=strongest(record),

@@ -12,9 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from quantattack.records import Record, wilson
-
-MASKED = 0.10  # PGD's number is not to be trusted where it lies this far above the worst case
+from quantattack.records import MASKED, Record, wilson
 
 
 @dataclass(frozen=True)
@@ -196,9 +194,9 @@ def headline(record: Record) -> str:
     if not len(record.indices):
         return "No image has been through every attack yet."
     worst, count = percent(record.worst_case), len(record.attacks)
-    if record.masking_gap is None:
+    if record.ordinary is None or record.masking_gap is None:
         return f"The worst case is {worst} robust, over {_attacks(count)}; ordinary PGD was not run."
-    says = f"Ordinary PGD says {percent(record.robust('pgd'))} robust; the worst case is {worst}"
+    says = f"Ordinary PGD says {percent(record.robust(record.ordinary))} robust; the worst case is {worst}"
     return f"{says}: {_because(record, record.masking_gap)}"
 
 
@@ -206,7 +204,9 @@ def _because(record: Record, gap: float) -> str:
     points, best = f"{100 * gap:.1f} points", strongest(record)
     if gap >= MASKED - 1e-9 and best is not None:
         left = f"{best} alone leaves {percent(record.robust(best))}"
-        return f"PGD's number cannot be trusted, it is {points} too high ({left})."
+        reasons = [record.codes[code] for code in ("zero_gradient", "wrong_direction") if code in record.codes]
+        why = f", because {reasons[0]}" if reasons else ""
+        return f"PGD's number cannot be trusted, it is {points} too high ({left}){why}."
     return f"PGD is within {points} of the worst case over {_attacks(len(record.attacks))}."
 
 
