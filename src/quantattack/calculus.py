@@ -118,7 +118,7 @@ def hessian_norm(products: Gram, logits: Logits, beta: Tensor) -> Tensor:
         logits: Logits with shape (n, k).
         beta: Inverse temperatures with shape (n, b).
     """
-    rows = max(1, _ELEMENTS // products.numel())
+    rows = max(1, _ELEMENTS // max(1, products.numel()))
     parts = [_norms(products.double(), logits.double(), part) for part in torch.split(beta.double(), rows, dim=1)]
     return torch.cat(parts, 1)
 

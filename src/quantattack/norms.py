@@ -1,5 +1,6 @@
 """Norms: the size of a perturbation, its steepest step, and the exact projection onto ball and pixel range."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -89,7 +90,7 @@ class L2:
 
     def sample(self, like: Images, radius: PerImage, rng: Rng) -> Images:
         noise = self.steepest(rng.normal(0, START, like.shape[1:], like.dtype))
-        length = rng.uniform(0, NOISE, (), like.dtype) ** (1 / noise[0].numel()) * radius
+        length = rng.uniform(0, NOISE, (), like.dtype) ** (1 / math.prod(like.shape[1:])) * radius
         return noise * spread(length, like)
 
 
@@ -142,7 +143,7 @@ class L1:
         uniform = rng.uniform(0, START, like.shape[1:], torch.float64)
         weight = -torch.log1p(-uniform)  # normalized exponentials are uniform on the simplex
         weight = weight / spread(weight.flatten(1).sum(1).clamp_min(1e-300), weight)
-        length = rng.uniform(0, NOISE, (), torch.float64) ** (1 / weight[0].numel()) * radius.double()
+        length = rng.uniform(0, NOISE, (), torch.float64) ** (1 / math.prod(like.shape[1:])) * radius.double()
         signs = rng.signs(1, START, like.shape[1:], torch.float64)
         return (weight * signs * spread(length, weight)).to(like.dtype)
 
