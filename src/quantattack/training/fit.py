@@ -36,7 +36,7 @@ class Settings:
         weight_decay: Factor of the squared size of the latent weights, half of it.
         augment: ``none``, ``shift`` (one pixel), ``crop-flip``.
         bf16: Whether the passes run in bfloat16 where that is sound.
-        recalibrate: Whether the BatchNorm statistics are measured anew under the final weights.
+        recalibrate: Training images on which the BatchNorm statistics are measured anew under the final weights.
         seed: Of the initial weights, the order of the images and the augmentation.
 
     """
@@ -49,7 +49,7 @@ class Settings:
     weight_decay: float = 0.0
     augment: Literal["none", "shift", "crop-flip"] = "none"
     bf16: bool = False
-    recalibrate: bool = True
+    recalibrate: int = 10_000
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -87,6 +87,9 @@ def fit(
         InputError: If ``keep`` holds the state of another training.
 
     """
+    if settings.bf16:
+        # Two to three times faster in bfloat16 on a CPU.
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(model, settings)
     history = resume(keep, model, optimizer, settings) if keep else []
     if not history:
@@ -96,7 +99,7 @@ def fit(
             torch.manual_seed(_seed(settings, index))
             loss, right = _epoch(model, replica or model, images, labels, optimizer, settings, index, adversary)
         if settings.recalibrate and index == settings.epochs - 1:
-            recalibrate(model, images)
+            recalibrate(model, images[: settings.recalibrate])
         history.append(Epoch(index, loss, right, accuracy(model, *watch) if watch else None))
         if keep:
             store(keep, model, optimizer, settings, history)
@@ -160,7 +163,8 @@ def _batches(images: Tensor, labels: Tensor, settings: Settings, index: int) -> 
     size = min(settings.batch_size, len(images))
     order = torch.randperm(len(images), generator=generator)[: len(images) // size * size]
     for chosen in torch.split(order, size):
-        yield AUGMENT[settings.augment](images[chosen], generator), labels[chosen]
+        x = AUGMENT[settings.augment](images[chosen], generator)
+        yield x.contiguous(memory_format=_layout(settings, x)), labels[chosen]
 
 
 def _seed(settings: Settings, index: int) -> int:
@@ -184,6 +188,10 @@ def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
         ),
     }
     return kinds[settings.optimizer]()
+
+
+def _layout(settings: Settings, x: Tensor) -> torch.memory_format:
+    return torch.channels_last if settings.bf16 and x.ndim == 4 else torch.contiguous_format
 
 
 def _precision(settings: Settings, x: Tensor) -> AbstractContextManager[Any]:

@@ -38,7 +38,7 @@ def store(
 ) -> None:
     """Write the state, whole or not at all."""
     tensors = {f"model.{name}": tensor.contiguous() for name, tensor in model.state_dict().items()}
-    tensors |= {f"optimizer.{name}": tensor for name, tensor in _moments(optimizer).items()}
+    tensors |= {f"optimizer.{name}": tensor.contiguous() for name, tensor in _moments(optimizer).items()}
     entry = {"settings": asdict(settings), "history": [asdict(epoch) for epoch in history]}
     part = Path(f"{path}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
