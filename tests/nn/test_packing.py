@@ -34,8 +34,13 @@ def test_a_state_comes_back_bit_for_bit():
     result = unpack(pack(state), {name: tensor.shape for name, tensor in state.items()})
     assert result.keys() == state.keys()
     for name, tensor in state.items():
-        assert torch.equal(result[name], tensor), name
-        assert result[name].dtype == tensor.dtype
+        assert torch.equal(result[name].to(tensor.dtype), tensor), name
+
+
+def test_half_precision_is_kept_in_half_the_size():
+    rounded = tensors()["float"].half().float()
+    assert pack({"w": rounded})["w"].dtype == torch.float16
+    assert pack(tensors())["float"].dtype == torch.float32
 
 
 def test_a_binary_weight_takes_one_bit():

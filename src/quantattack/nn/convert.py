@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from quantattack.errors import InputError
-from quantattack.nn.layers import Projection
+from quantattack.nn.layers import Projection, Slot
 from quantattack.quantizers import Quantizer, Values
 
 Skip: TypeAlias = Collection[str] | Callable[[str, nn.Module], bool] | None
@@ -31,7 +31,8 @@ def quantize(
     Arguments:
         model: Any network; its convolutions and linear layers are quantized, biases where the quantizer says so.
         weights: Quantizer of the weights; None leaves them.
-        activations: Quantizer of the activations, in the place of every activation module or behind it as it says.
+        activations: Quantizer of the activations, in the place of every activation module or behind it as it says; an
+            architecture with ``Slot`` layers has it there and nowhere else.
         skip: Names of modules to leave (a name covers what is inside), or a predicate of name and module.
 
     Raises:
@@ -163,8 +164,10 @@ def _parametrize(name: str, module: nn.Module, quantizer: Quantizer) -> None:
 
 def _insert(model: nn.Module, quantizer: Quantizer, left: Callable[[str, nn.Module], bool]) -> None:
     # One module may stand under several names; each place gets its own projection.
-    for name, module in list(model.named_modules(remove_duplicate=False)):
-        if not isinstance(module, ACTIVATION) or left(name, module):
+    places = list(model.named_modules(remove_duplicate=False))
+    kinds = (Slot,) if any(isinstance(module, Slot) for _, module in places) else ACTIVATION
+    for name, module in places:
+        if not isinstance(module, kinds) or left(name, module):
             continue
         projection = Projection(quantizer).train(module.training)
         parent, _, child = name.rpartition(".")

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +64,5 @@ class Normalize(nn.Module):
         return (x - self.mean) / self.std
 
 
-def batch_norm(features: int, affine: bool, kind: Any = nn.BatchNorm2d) -> nn.Module:
-    """A BatchNorm that may go without parameters of its own."""
-    layer: nn.Module = kind(features, affine=affine)
-    return layer
+class Slot(nn.Identity):
+    """The place of an activation quantizer in an architecture that says itself where it goes; nothing in float."""

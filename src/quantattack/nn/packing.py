@@ -1,4 +1,4 @@
-"""Tensors of few levels packed into few bits each, without loss: a binary weight takes one bit."""
+"""Tensors packed without loss: few levels into few bits each, a binary weight into one."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ def pack(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in state.items():
         found = _levels(tensor) if tensor.is_floating_point() and tensor.numel() > 8 else None
         if found is None:
-            packed[name] = tensor.contiguous()
+            packed[name] = _halved(tensor).contiguous()
         else:
             packed[name + LEVELS], indices = found
             packed[name + INDEX] = to_bits(indices, _bits(packed[name + LEVELS].shape[-1]))
@@ -62,6 +62,12 @@ def from_bits(data: Tensor, bits: int, count: int) -> Tensor:
     shifts = torch.arange(8 // bits, dtype=torch.uint8) * bits
     values: Tensor = torch.bitwise_right_shift(data[:, None], shifts) & (2**bits - 1)
     return values.flatten()[:count].long()
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    """The tensor in half precision where that loses nothing."""
+    half = tensor.half() if tensor.dtype == torch.float32 else tensor
+    return half if torch.equal(half.to(tensor.dtype), tensor) else tensor
 
 
 def _levels(tensor: Tensor) -> tuple[Tensor, Tensor] | None:
