@@ -146,9 +146,10 @@ class Store:
         if not (path / FILE).is_file():
             raise InputError(f"no record in {path}; give a folder that `quantattack evaluate --out` wrote")
         store = cls(_connect(path / FILE), path)
-        store.connection.execute("PRAGMA query_only = ON")
-        store._check_ours()
-        if store._tables() != TABLES:
+        with _plain_errors(path):
+            store.connection.execute("PRAGMA query_only = ON")
+            store._check_ours()
+        if not store._tables() >= TABLES:
             raise InputError(f"no record in {path} yet: the run was stopped before its first image; start it again")
         return store
 
@@ -169,7 +170,7 @@ class Store:
 
     def _check_ours(self) -> None:
         """Refuse a file of something else, before anything is written into it, and one of another version."""
-        if not self._tables() <= TABLES:
+        if self._tables() and "run" not in self._tables():
             raise InputError(f"{self.folder}/{FILE} is not a record of quantattack; choose another folder")
         if "run" in self._tables() and self._get("format") not in (None, str(FORMAT)):
             raise InputError(f"{self.folder}/{FILE} is of another version of quantattack; choose another folder")
@@ -427,10 +428,10 @@ class Record:
             "data": self.subject.data,
             "threat": self.threat,
             "images": self.images,
-            "clean": self.clean,
-            "attacks": {name: self.robust(name) for name in self.attacks},
-            "worst_case": self.worst_case,
-            "masking_gap": self.masking_gap,
+            "clean": _known(self.clean),
+            "attacks": {name: _known(self.robust(name)) for name in self.attacks},
+            "worst_case": _known(self.worst_case),
+            "masking_gap": _known(self.masking_gap),
             "flags": self.flags,
             "finished": self.finished,
         }
@@ -446,14 +447,26 @@ def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, flo
     return (low if successes else 0.0), (high if successes < trials else 1.0)
 
 
+def _known(number: float | None) -> float | None:
+    """Return None for a share of no images: JSON has no NaN."""
+    return None if number is None or np.isnan(number) else number
+
+
 def _mean(values: NDArray[np.bool_]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
 def _differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    wanted = json.loads(stable(wanted))
+    found, wanted = _by_part(found), _by_part(json.loads(stable(wanted)))
     keys = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
     return "its " + ", ".join(keys) + (" differs" if len(keys) == 1 else " differ")
+
+
+def _by_part(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's settings with the subjects' own, each as a list over the subjects, beside the rest."""
+    subjects = run.get("subjects", [])
+    parts = {key: [subject.get(key) for subject in subjects] for key in ("model", "data", "threat", "attacks")}
+    return {**parts, **{key: value for key, value in run.items() if key != "subjects"}}
 
 
 def _connect(path: Path) -> sqlite3.Connection:
