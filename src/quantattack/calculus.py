@@ -15,6 +15,11 @@ _ELEMENTS = 1 << 23  # numbers of a block of Hessian norms
 class NoGradient(InputError):
     """A gradient was asked of a model that has no gradient path from its logits to its input."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "the model has no gradient path from its logits to its input; attack a differentiable twin, or use square"
+        )
+
 
 def gradient(model: Model, images: Images, objective: Callable[[Logits], PerImage]) -> tuple[Logits, Images]:
     """Return the logits, and for each image the gradient of its own objective.
@@ -39,14 +44,11 @@ def gradient(model: Model, images: Images, objective: Callable[[Logits], PerImag
 
 def _derivative(value: Tensor, x: Images, keep: bool = False) -> tuple[Images]:
     if not value.requires_grad:
-        raise NoGradient(_NO_PATH)
+        raise NoGradient
     (grad,) = torch.autograd.grad(value, x, retain_graph=keep, allow_unused=True)
     if grad is None:
-        raise NoGradient(_NO_PATH)
+        raise NoGradient
     return (torch.nan_to_num(grad, nan=0.0),)
-
-
-_NO_PATH = "the model has no gradient path from its logits to its input; attack a differentiable twin, or use square"
 
 
 def jacobian(model: Model, images: Images) -> tuple[Logits, Jacobian]:

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from quantattack.calculus import NoGradient
+from quantattack.errors import InputError
 from quantattack.shapes import Images, Logits, Model
 
 _FEWEST, _MULTIPLE = 16, 8
@@ -39,8 +41,9 @@ class Hosted(nn.Module):
         self.eval()
 
     def forward(self, images: Images) -> Logits:
-        rows = len(images)
-        logits: Tensor = self.model(padded(images))
+        rows, shown = len(images), padded(images)
+        logits: Tensor = self._answer(shown)
+        check_rows(logits, len(shown))
         if len(logits) > rows:
             logits = logits[:rows]
         self.passes.forwards += rows
@@ -48,8 +51,25 @@ class Hosted(nn.Module):
             logits.register_hook(self._count)  # type: ignore[no-untyped-call]
         return logits
 
+    def _answer(self, images: Images) -> Any:
+        try:
+            return self.model(images)
+        except RuntimeError as error:
+            if images.requires_grad and "requires grad" in str(error):  # the model leaves autograd, through NumPy
+                raise NoGradient from None
+            raise
+
     def _count(self, grad: Tensor) -> None:
         self.passes.backwards += len(grad)
+
+
+def check_rows(logits: Any, rows: int) -> None:
+    """Refuse anything but floating-point logits with one row an image."""
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.is_floating_point():
+        got = f"{logits.dtype} {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise InputError(f"the model must return floating-point logits of shape (n, classes), not {got}")
+    if len(logits) != rows:
+        raise InputError(f"the model returned {len(logits)} rows of logits for {rows} images; it must return one each")
 
 
 def padded(images: Images) -> Images:

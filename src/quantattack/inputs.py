@@ -1,6 +1,8 @@
 """What may be evaluated: every wrong input is one line that says what is wrong and what to do."""
 
 import hashlib
+import inspect
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -11,6 +13,7 @@ from torch.utils.data import Dataset
 
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
+from quantattack.hosting import check_rows
 from quantattack.shapes import Images, Indices, Labels, Logits, Model
 
 
@@ -48,6 +51,8 @@ class DatasetSource:
     """A data set that is read as it is needed; each item is an image tensor and a label."""
 
     dataset: Dataset[Any]
+    low: float = 0.0
+    high: float = 1.0
 
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
@@ -56,10 +61,12 @@ class DatasetSource:
         pairs = [self.dataset[position] for position in positions]
         try:
             images = torch.stack([torch.as_tensor(image) for image, _ in pairs])
+            labels = torch.tensor([operator.index(label) for _, label in pairs])
         except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"the data set's items must be (image tensor, label) of one shape: {error}") from None
-        labels = torch.tensor([int(label) for _, label in pairs])
-        check_images(images)
+            raise InputError(
+                f"the data set's items must be (image tensor, whole label) of one shape: {error}"
+            ) from None
+        check_images(images, self.low, self.high)
         return images, labels
 
     def checksum(self) -> str:
@@ -78,13 +85,20 @@ def source_of(images: Any, labels: Any, threat: Threat) -> Source:
             raise InputError("a Dataset brings its own labels; give labels=None with it")
         if not hasattr(images, "__len__") or len(images) == 0:
             raise InputError("the data set is empty or has no length; give one with at least one image")
-        return DatasetSource(images)
+        return DatasetSource(images, threat.low, threat.high)
     if labels is None:
         raise InputError("labels are missing; give one class number for each image")
-    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+    images, labels = _tensor("images", images), _tensor("labels", labels)
     check_images(images, threat.low, threat.high)
     check_labels(labels, len(images))
     return TensorSource(images, labels.long())
+
+
+def _tensor(name: str, values: Any) -> Tensor:
+    try:
+        return torch.as_tensor(values).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"{name} must be a tensor or an array, not {type(values).__name__}") from None
 
 
 def check_images(images: Tensor, low: float = 0.0, high: float = 1.0) -> None:
@@ -133,8 +147,20 @@ def check_attacks(attacks: Any) -> None:
     if not isinstance(attacks, Mapping) or not attacks:
         raise InputError("attacks must be a mapping from names to attacks with at least one, {'pgd': pgd(threat)}")
     for name, attack in attacks.items():
-        if not isinstance(name, str) or not callable(attack) or isinstance(attack, type):
-            raise InputError(f"the attack {name!r} is no attack: it must be called as attack(model, images, labels)")
+        if not isinstance(name, str) or not callable(attack) or isinstance(attack, type) or not _fits(attack):
+            raise InputError(
+                f"the attack {name!r} is no attack: it must take (model, images, labels, start, rng, radius)"
+            )
+
+
+def _fits(attack: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(attack).bind(*"123456")
+    except TypeError:
+        return False
+    except ValueError:  # a callable in C tells no signature
+        return True
+    return True
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:
@@ -153,7 +179,9 @@ def first_logits(model: Callable[[Images], Any], images: Images) -> Logits:
     try:
         with torch.no_grad():
             logits = model(images)
-    except (RuntimeError, ValueError, IndexError, AssertionError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # a model may fail in any way
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"the model does not take images of shape {shape}: {reason}") from None
     check_logits(logits, len(images))
@@ -162,12 +190,8 @@ def first_logits(model: Callable[[Images], Any], images: Images) -> Logits:
 
 
 def check_logits(logits: Any, rows: int) -> None:
-    """Refuse anything but finite logits with one row an image."""
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.is_floating_point():
-        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise InputError(f"the model must return floating-point logits of shape (n, classes), not {got}")
-    if len(logits) != rows:
-        raise InputError(f"the model returned {len(logits)} rows of logits for {rows} images; it must return one each")
+    """Refuse anything but finite logits of two or more classes with one row an image."""
+    check_rows(logits, rows)
     if logits.shape[1] < 2:
         raise InputError("the model returns one class only; it must return a logit for each of two or more classes")
     if not bool(torch.isfinite(logits).all()):
@@ -184,18 +208,18 @@ def positions_of(indices: Any, count: int) -> Indices:
     """Return each image's index in its data set: its position where none are given."""
     if indices is None:
         return torch.arange(count)
-    index = torch.as_tensor(indices)
-    check_labels(index, count)
-    if len(set(index.tolist())) != count or int(index.min()) < 0:
+    index = _tensor("indices", indices).cpu()
+    whole = not index.is_floating_point() and tuple(index.shape) == (count,)
+    if not whole or len(set(index.tolist())) != count or int(index.min()) < 0:
         raise InputError("indices must be different whole numbers from 0 on, one for each image")
     return index.long()
 
 
 def model_checksum(model: Model) -> str:
-    """Return a checksum of a model's type, parameters and buffers."""
+    """Return a checksum of a model's layers, parameters and buffers."""
     if not isinstance(model, nn.Module):
         return getattr(model, "__qualname__", type(model).__qualname__)
-    return digest({"": torch.zeros(0), **model.state_dict()}, type(model).__qualname__)
+    return digest({**model.state_dict(), **dict(model.named_buffers())}, repr(model))
 
 
 def digest(tensors: Mapping[str, Any], salt: str = "") -> str:
