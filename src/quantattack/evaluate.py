@@ -27,6 +27,7 @@ from quantattack.inputs import (
     check_count,
     check_logits,
     check_model,
+    digest,
     first_logits,
     model_checksum,
     positions_of,
@@ -80,9 +81,8 @@ def evaluate(
     """
     job = prepare(model, images, labels, attacks, threat, seed=seed, batch_size=batch_size, indices=indices)
     store = Store.open(out, {"subjects": [job.identity], "seed": seed})
-    with bar(progress) as advance:
+    with store.writing(), bar(progress) as advance:
         run(job, store, advance)
-    store.finish()
     return Record(store, job.subject)
 
 
@@ -128,7 +128,7 @@ def prepare(
     subject = Subject(*names, stable(describe(threat)))
     identity = {
         "model": [names[0], model_checksum(model)],
-        "data": [names[1], len(source), source.checksum()],
+        "data": [names[1], len(source), source.checksum(), digest({"index": index})],
         "threat": describe(threat),
         "attacks": {name: describe(attack) for name, attack in attacks.items()},
     }
@@ -162,13 +162,16 @@ def usual_batch(shape: tuple[int, ...], device: torch.device) -> int:
 def run(job: Job, store: Store, advance: Advance) -> Record:
     """Run what a store lacks of a job, and flag the result."""
     started = time.time()
+    cells = {
+        name: store.cell(job.subject, name, describe(attack), len(job.source)) for name, attack in job.attacks.items()
+    }
     clean = _predict(job, advance)
     for name, attack in job.attacks.items():
-        cell = store.cell(job.subject, name, describe(attack), len(job.source))
-        _run_cell(job, store, cell, name, attack, clean, advance)
+        _run_cell(job, store, cells[name], name, attack, clean, advance)
     record = Record(store, job.subject)
-    probe = [int(at) for at in np.flatnonzero(clean.prediction == clean.label)[:_PROBE]]
-    store.flag(job.subject, flags(record, look(job.host, *_batch(job, probe)), clean.random))
+    probe = np.flatnonzero(clean.prediction == clean.label)[:_PROBE].tolist()
+    parts = (probe[first : first + job.batch_size] for first in range(0, len(probe), job.batch_size))
+    store.flag(job.subject, flags(record, look(job.host, (_batch(job, part) for part in parts)), clean.random))
     _keep_gallery(job, store, record)
     store.note(**versions(job), seconds=round(store.notes.get("seconds", 0.0) + time.time() - started, 3))
     return record
@@ -232,7 +235,7 @@ def _judge(job: Job, images: Images, labels: Labels) -> tuple[Logits, Tensor]:
         logits = job.host(images)
     check_logits(logits, len(images))
     check_classes(labels, logits)
-    return logits, -margin(logits, labels)
+    return logits, -margin(logits.double(), labels)
 
 
 def _run_cell(job: Job, store: Store, cell: int, name: str, attack: Attack, clean: _Clean, advance: Advance) -> None:
@@ -292,9 +295,9 @@ def _outcomes(
     clean: _Clean,
     cost: tuple[float, ...],
 ) -> list[Outcome]:
-    final = _checked(name, found.images, images)
+    final = _checked(name, found.images, images).to(images.dtype)  # the judge measures what it shows the model
     inside = job.threat.contains(final, images, SLACK)
-    logits, gaps = _judge(job, final.to(images.dtype), labels)
+    logits, gaps = _judge(job, final, labels)
     fooled = (logits.argmax(1) != labels).tolist()
     sizes = job.threat.norm.size(final.double() - images.double())
     columns = (part.tolist() for part in (labels, logits.argmax(1), gaps, sizes, found.step, found.restart, inside))
@@ -356,7 +359,8 @@ def bar(shown: bool) -> Iterator[Advance]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as shown_bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as shown_bar:
         tasks: dict[str, Any] = {}
 
         def advance(name: str, done: int, total: int) -> None:

@@ -1,5 +1,6 @@
 """What to know before trusting the numbers: each flag is a code and a sentence with its evidence."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from quantattack.calculus import NoGradient, gradient
 from quantattack.losses import cross_entropy, log_odds
 from quantattack.records import MASKED, Record
-from quantattack.shapes import Images, Labels, Model
+from quantattack.shapes import Images, Labels, Mask, Model
 
 _SHARE = 0.05  # share of the probe from which a gradient's failure is worth a flag
 _COSINE = 0.99
@@ -31,26 +32,32 @@ class Health:
     silent: float = 0.0
 
 
-def look(model: Model, images: Images, labels: Labels) -> Health:
+def look(model: Model, batches: Iterable[tuple[Images, Labels]]) -> Health:
     """Compare the two gradients on a probe of correctly classified images.
 
     Arguments:
         model: Maps images to logits.
-        images: Images with shape (m, ...), correctly classified.
-        labels: Their classes with shape (m,).
+        batches: Correctly classified images with shape (m, ...), and their classes with shape (m,).
     """
-    if not len(images):
+    found = [_compared(model, images, labels) for images, labels in batches]
+    if not found:
         return Health()
+    zero, wrong, silent = (torch.cat(parts).double() for parts in zip(*found, strict=True))
+    return Health(len(zero), float(zero.mean()), float(wrong.mean()), float(silent.mean()))
+
+
+def _compared(model: Model, images: Images, labels: Labels) -> tuple[Mask, Mask, Mask]:
     try:
         common = gradient(model, images, lambda logits: cross_entropy(logits, labels))[1].double().flatten(1)
         exact = gradient(model, images, lambda logits: log_odds(logits, labels))[1].double().flatten(1)
     except NoGradient:
-        return Health(len(images), silent=1.0)
+        every = torch.ones_like(labels, dtype=torch.bool)
+        return ~every, ~every, every
     silent = exact.abs().amax(1) == 0
     zero = (common.abs().amax(1) == 0) & ~silent
     cosine = torch.nn.functional.cosine_similarity(_scaled(common), _scaled(exact), dim=1)
     wrong = (cosine < _COSINE) & ~zero & ~silent
-    return Health(len(images), *(float(part.double().mean()) for part in (zero, wrong, silent)))
+    return zero, wrong, silent
 
 
 def _scaled(grad: torch.Tensor) -> torch.Tensor:
