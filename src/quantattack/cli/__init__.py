@@ -19,10 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        code = app(
-            list(sys.argv[1:] if arguments is None else arguments), prog_name="quantattack", standalone_mode=False
-        )
+        code = app(given, prog_name="quantattack", standalone_mode=False)
     except InputError as error:
         return _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from quantattack.cli import names
 from quantattack.data.sets import SETS, load_data
+from quantattack.errors import unknown
 from quantattack.evaluate import Job, bar, examine, prepare, run
 from quantattack.inputs import check_count
 from quantattack.records import Store, digest_of
@@ -26,14 +26,6 @@ app = typer.Typer(
     add_completion=False,
 )
 DEFAULT = "digits-mdtanhs"
-
-
-class Kind(str, Enum):
-    """What can be listed."""
-
-    models = "models"
-    data = "data"
-    attacks = "attacks"
 
 
 @app.command()
@@ -54,12 +46,14 @@ def evaluate(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Attack test images of a data set and print what withstood."""
-    subset = _images(data, data_root, images)
+    pixels, labels = load_data(names.data_named(data), data_root)
+    count = _count(images, len(pixels))
     threats = names.threat_named(norm, radius, data)
     loaded = [(name, names.model_named(name, names.device_named(device))) for name in dict.fromkeys(model)]
-    jobs = [
-        _job(name, net, data, subset, threat, attacks, seed, batch_size) for name, net in loaded for threat in threats
+    contexts = [
+        (name, names.Context(net, threat, pixels, SETS[data].std)) for name, net in loaded for threat in threats
     ]
+    jobs = [_job((name, data), context, labels[:count], attacks, seed, batch_size) for name, context in contexts]
     store = _store(jobs, seed, out)
     with store.writing(), bar(not quiet) as advance:
         for job in jobs:
@@ -68,21 +62,19 @@ def evaluate(
     typer.echo(f"record: {store.folder}")
 
 
-def _images(data: str, root: str | None, count: int | None) -> tuple[Any, Any]:
-    images, labels = load_data(names.data_named(data), root)
-    if count is None:
-        return images, labels
-    check_count("--images", count)
-    return images[:count], labels[:count]
+def _count(asked: int | None, there: int) -> int:
+    if asked is not None:
+        check_count("--images", asked)
+    return there if asked is None else min(asked, there)
 
 
 def _job(
-    name: str, net: Any, data: str, subset: tuple[Any, Any], threat: Any, attacks: str, seed: int, size: int | None
+    subject: tuple[str, str], context: names.Context, labels: Any, attacks: str, seed: int, size: int | None
 ) -> Job:
-    examine(net, *subset, threat)  # before anything is fitted on the model
-    context = names.Context(net, threat, subset[0], SETS[data].std)
+    images = context.images[: len(labels)]
+    examine(context.model, images, labels, context.threat)  # before anything is fitted on the model
     found = names.attacks_named(attacks, context)
-    return prepare(net, *subset, found, threat, seed=seed, batch_size=size, names=(name, data))
+    return prepare(context.model, images, labels, found, context.threat, seed=seed, batch_size=size, names=subject)
 
 
 def _store(jobs: list[Job], seed: int, out: Path | None) -> Store:
@@ -144,11 +136,14 @@ def _said(epochs: int) -> Callable[[Any], None]:
 
 @app.command(name="list")
 def list_(
-    kind: Annotated[Kind, typer.Argument(help="models, data or attacks.")],
+    kind: Annotated[str, typer.Argument(help="models, data or attacks.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the networks, the data sets or the attacks."""
-    rows = {Kind.models: names.model_rows, Kind.data: names.data_rows, Kind.attacks: names.attack_rows}[kind]()
+    kinds = {"models": names.model_rows, "data": names.data_rows, "attacks": names.attack_rows}
+    if kind not in kinds:
+        raise unknown("list", kind, kinds)
+    rows = kinds[kind]()
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return

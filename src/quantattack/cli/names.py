@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -46,7 +45,7 @@ PROBE = 100
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What an attack's name is read in: the model, the threat, and the test images that a temperature is fitted on."""
+    """What an attack's name is read in: the model, the threat, and all test images, from which a probe is drawn."""
 
     model: Model
     threat: Threat
@@ -54,7 +53,7 @@ class Context:
     std: tuple[float, ...] | None = None
 
     def probe(self) -> Images:
-        """Return 100 images drawn by seed 0."""
+        """Return 100 test images drawn by seed 0, however few are attacked."""
         keys = Rng(0, torch.arange(len(self.images))).uniform(0, 0, (), torch.float64)
         return self.images[keys.argsort()[:PROBE].sort().values]
 
@@ -163,6 +162,8 @@ def attack_named(text: str, context: Context) -> Attack:
     if match is None:
         raise InputError(f"cannot read the attack {text!r}; write it like pgd[steps=40,restarts=20]")
     name, inside = match.group(1), match.group(2) or ""
+    if name == STANDARD:
+        raise InputError("standard takes no settings; name its members, see `quantattack list attacks`")
     if name not in ATTACKS:
         raise unknown("attack", name, [*ATTACKS, STANDARD])
     spec = ATTACKS[name]
@@ -189,8 +190,8 @@ def _value(attack: str, name: str, text: str, default: Any) -> Any:
             return {"true": True, "false": False}[text.lower()]
         if isinstance(default, int):
             return int(text)
-        return text if isinstance(default, str) else float(Fraction(text))
-    except (KeyError, ValueError, ZeroDivisionError):
+        return text if isinstance(default, str) else _number(text)
+    except (KeyError, ValueError, ZeroDivisionError, OverflowError):
         kind = (
             "true or false"
             if isinstance(default, bool)
@@ -207,16 +208,23 @@ def threat_named(norm: str, radius: str | None, data: str) -> list[Threat]:
         raise unknown("norm", norm, NORMS)
     make = NORMS[norm.lower()]
     texts = [str(SETS[data].radius(norm))] if radius is None else [item.strip() for item in radius.split(",")]
-    return [Threat(make(), number(text)) for text in texts]
+    return [Threat(make(), number(text)) for text in dict.fromkeys(texts)]
 
 
 def number(text: str) -> float:
     """Return the number of a text like 0.03 or 8/255."""
     try:
-        value = float(Fraction(text))
-    except (ValueError, ZeroDivisionError):
+        return _number(text)
+    except (ValueError, ZeroDivisionError, OverflowError):
         raise InputError(f"the radius must be a positive number like 0.03 or 8/255, not {text!r}") from None
-    return value if math.isfinite(value) else math.nan
+
+
+def _number(text: str) -> float:
+    over, slash, under = text.partition("/")
+    value = float(over) / float(under) if slash else float(over)
+    if not math.isfinite(value):
+        raise OverflowError
+    return value
 
 
 def data_named(name: str) -> str:
