@@ -1,0 +1,54 @@
+"""The public names are those intended, and importing them stays light."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+import quantattack
+
+PROMISED = """
+Threat Linf L2 L1 Ascent Restarts Strongest fgsm pgd fgsm_plus pgd_plus pqgd square standard Fixed Njs Hns Gap Quantized
+cross_entropy log_odds margin dlr targeted evaluate Record load_model load_data quantize freeze
+""".split()
+
+
+def test_every_promised_name_is_public():
+    assert set(PROMISED) <= set(quantattack.__all__)
+
+
+def test_all_is_sorted_without_repeats_and_resolves():
+    assert len(set(quantattack.__all__)) == len(quantattack.__all__)
+    for name in quantattack.__all__:
+        assert getattr(quantattack, name) is not None
+
+
+def test_nothing_else_is_public_at_the_top():
+    modules = {name for name in vars(quantattack) if f"quantattack.{name}" in sys.modules}
+    public = {name for name in vars(quantattack) if not name.startswith("_")} - modules
+    assert public - set(quantattack.__all__) <= {"version", "jaxtyping"}  # the tests' import hook brings the second
+
+
+@pytest.mark.parametrize("heavy", ["matplotlib", "sklearn", "typer", "rich", "jinja2", "scipy", "yaml", "pydantic"])
+def test_importing_the_package_leaves_the_heavy_out(heavy: str, imported: set[str]):
+    assert "torch" in imported
+    assert heavy not in imported
+
+
+@pytest.fixture(scope="module")
+def imported() -> set[str]:
+    """The modules that a bare `import quantattack` brings in."""
+    code = "import quantattack, sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "quantattack", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in ("evaluate", "train", "show", "report", "list"))
+    assert done.stderr == ""
+
+
+def test_the_version_is_the_distribution_s():
+    assert quantattack.__version__ == version("quantattack")
