@@ -125,11 +125,7 @@ class Transfer:
         rng: Rng | None = None,
         radius: PerImage | None = None,
     ) -> Images:
-        attack: Any = self.attack
-        if hasattr(attack, "last_iterate"):
-            attack = replace(attack, last_iterate=True)
-        images: Images = attack(self.source, clean, labels, start, rng, radius)
-        return images
+        return _to_the_end(self.attack)(self.source, clean, labels, start, rng, radius)
 
 
 @dataclass(frozen=True)
@@ -174,6 +170,18 @@ class InFloat64:
         begin = None if start is None else start.double()
         found = trace(self.attack, twin, clean.double(), labels, begin, rng or first_images(clean), radius)
         return replace(found, images=toward(found.images, clean))
+
+
+def _to_the_end(attack: Any) -> Attack:
+    """Return an attack whose walks, found through its wrappers, go on after the model is fooled."""
+    if hasattr(attack, "last_iterate"):
+        attack = replace(attack, last_iterate=True)
+    elif hasattr(attack, "attacks"):
+        attack = replace(attack, attacks={name: _to_the_end(part) for name, part in attack.attacks.items()})
+    elif hasattr(attack, "attack"):
+        attack = replace(attack, attack=_to_the_end(attack.attack))
+    walking: Attack = attack
+    return walking
 
 
 def _criterion(attack: Any) -> Criterion:
