@@ -135,7 +135,7 @@ class Ascent:
     """
 
     threat: Threat
-    step_size: float | Callable[[int], float]
+    step_size: int | float | Callable[[int], float]
     steps: int
     loss: Loss = cross_entropy
     temperature: Temperature = unit

@@ -40,7 +40,7 @@ class Square:
 
     threat: Threat
     queries: int = 5000
-    share: float = 0.8
+    share: int | float = 0.8
     solved: Criterion = misclassified
 
     def __post_init__(self) -> None:
@@ -113,7 +113,7 @@ class _Search:
         clean, labels, radius, best, loss, proposal = (part[mask] for part in parts)
         return _Search(self.threat, clean, labels, self.rng.keep(mask), radius, best, loss, proposal)
 
-    def ask(self, model: Model, query: int, queries: int, share: float, solved: Criterion) -> Mask:
+    def ask(self, model: Model, query: int, queries: int, share: int | float, solved: Criterion) -> Mask:
         """Put one query an image; keep what made the margin smaller or fooled the model."""
         if query > 0:
             self.proposal = self._propose(query, changed_share(query, queries, share))
@@ -125,14 +125,14 @@ class _Search:
         self.loss = torch.where(better, loss, self.loss)
         return fooled
 
-    def _propose(self, query: int, share: float) -> Images:
+    def _propose(self, query: int, share: int | float) -> Images:
         clean, best = as_planes(self.clean), as_planes(self.best)
         move = _swapped if isinstance(self.threat.norm, L2) else _painted
         moved = move(clean, best, self.radius, share, self.rng, query)
         return self.threat.project(moved.reshape(self.clean.shape), self.clean, self.radius)
 
 
-def changed_share(query: int, queries: int, share: float) -> float:
+def changed_share(query: int, queries: int, share: int | float) -> float:
     """Return the share of the pixels that a proposal changes, halved on the published schedule."""
     return share * 0.5 ** sum(10000 * query / queries > at for at in _HALVINGS)
 
@@ -154,7 +154,7 @@ def _stripes(clean: Images, rng: Rng) -> Images:
     return rng.signs(0, SIGNS, (channels, 1, width), clean.dtype).expand_as(clean)
 
 
-def _painted(clean: Images, best: Images, radius: PerImage, share: float, rng: Rng, query: int) -> Images:
+def _painted(clean: Images, best: Images, radius: PerImage, share: int | float, rng: Rng, query: int) -> Images:
     """Set one square to an end of the ball, a random one for each channel."""
     _, channels, height, width = clean.shape
     side = min(max(round(math.sqrt(share * height * width)), 1), max(height, width))
@@ -204,7 +204,7 @@ def _tiles(clean: Images, rng: Rng) -> Images:
     return whole
 
 
-def _swapped(clean: Images, best: Images, radius: PerImage, share: float, rng: Rng, query: int) -> Images:
+def _swapped(clean: Images, best: Images, radius: PerImage, share: int | float, rng: Rng, query: int) -> Images:
     """Take the length of one window and the length that is to spare, and put them into a pattern in another."""
     _, channels, height, width = clean.shape
     side = min(max(round(math.sqrt(share * height * width)), 3) | 1, height, width)

@@ -66,7 +66,7 @@ class Stochastic:
         InputError: If there is less than one level.
     """
 
-    levels: float = 100
+    levels: int | float = 100
     noisy: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -36,7 +36,7 @@ class Blob:
         InputError: If the sign is neither -1 nor 1.
     """
 
-    c: float = 1.1
+    c: int | float = 1.1
     kernel_sign: int = -1
     normalized: bool = False
     coupled: ClassVar[bool] = True
@@ -70,7 +70,7 @@ class Dgf:
         normalized: Whether gradient and force are each scaled to unit length before they are added.
     """
 
-    c: float = -0.001
+    c: int | float = -0.001
     normalized: bool = False
     coupled: ClassVar[bool] = True
 
@@ -101,14 +101,14 @@ def bandwidth(apart: Tensor, count: int) -> float | None:
     return 0.5 * median / math.log(count) if median > 0 and count > 1 else None
 
 
-def force(kernel: Tensor, x: Images, width: float) -> Tensor:
+def force(kernel: Tensor, x: Images, width: int | float) -> Tensor:
     r"""Return :math:`\sum_j K_{ij} (x_i - x_j) / h^2`, shape (n, d): the kernel's derivative in its second place."""
     flat = x.flatten(1).double()
     flat = flat - flat.mean(0)
     return (kernel.sum(1, keepdim=True) * flat - kernel @ flat) / width
 
 
-def _added(grad: Images, part: Tensor, c: float, share: float, normalized: bool) -> Images:
+def _added(grad: Images, part: Tensor, c: int | float, share: float, normalized: bool) -> Images:
     other = part.reshape(grad.shape)
     if not normalized:
         return (grad.double() + c * share * other).to(grad.dtype)

@@ -34,7 +34,7 @@ def pgd(
     threat: Threat,
     *,
     steps: int = 20,
-    step_size: float | None = None,
+    step_size: int | float | None = None,
     restarts: int = 1,
     loss: Loss = cross_entropy,
     random_start: bool = True,
@@ -68,7 +68,12 @@ def fgsm_plus(threat: Threat, temperature: Temperature) -> Ascent:
 
 
 def pgd_plus(
-    threat: Threat, temperature: Temperature, *, steps: int = 20, step_size: float | None = None, restarts: int = 1
+    threat: Threat,
+    temperature: Temperature,
+    *,
+    steps: int = 20,
+    step_size: int | float | None = None,
+    restarts: int = 1,
 ) -> Attack:
     """PGD++: projected gradient descent on logits at another temperature.
 
@@ -87,7 +92,12 @@ def pgd_plus(
 
 
 def pqgd(
-    threat: Threat, levels: int | float = 100, *, steps: int = 20, step_size: float | None = None, restarts: int = 1
+    threat: Threat,
+    levels: int | float = 100,
+    *,
+    steps: int = 20,
+    step_size: int | float | None = None,
+    restarts: int = 1,
 ) -> Attack:
     """PQGD: projected gradient descent whose step is the quantized gradient in place of its sign.
 
@@ -109,10 +119,10 @@ def pqgd(
 
 def daa_blob(
     threat: Threat,
-    c: float = 1.1,
+    c: int | float = 1.1,
     *,
     steps: int = 100,
-    step_size: float | None = None,
+    step_size: int | float | None = None,
     restarts: int = 1,
     particles: int = 200,
     kernel_sign: int = -1,
@@ -138,10 +148,10 @@ def daa_blob(
 
 def daa_dgf(
     threat: Threat,
-    c: float = -0.001,
+    c: int | float = -0.001,
     *,
     steps: int = 100,
-    step_size: float | None = None,
+    step_size: int | float | None = None,
     restarts: int = 1,
     particles: int = 200,
     broken: Literal["update", "freeze"] = "update",
@@ -165,11 +175,11 @@ def daa_dgf(
 
 def blob_qg(
     threat: Threat,
-    levels: float = 100,
+    levels: int | float = 100,
     *,
-    c: float = 1.1,
+    c: int | float = 1.1,
     steps: int = 100,
-    step_size: float | None = None,
+    step_size: int | float | None = None,
     restarts: int = 1,
     particles: int = 200,
     kernel_sign: int = -1,
@@ -199,7 +209,7 @@ def blob_qg(
 
 
 def multi_targeted(
-    threat: Threat, *, rivals: int = 9, steps: int = 20, step_size: float | None = None, restarts: int = 1
+    threat: Threat, *, rivals: int = 9, steps: int = 20, step_size: int | float | None = None, restarts: int = 1
 ) -> Strongest:
     """Climb the logit difference to one rival after the other, each run on what the earlier ones left.
 
@@ -259,7 +269,7 @@ class Falling:
         steps: Number of steps.
     """
 
-    first: float
+    first: int | float
     steps: int
 
     def __call__(self, index: int) -> float:
@@ -281,7 +291,7 @@ def _falling(threat: Threat, loss: Loss, temperature: Temperature = unit, steps:
     return Restarts(Ascent(threat=threat, step_size=size, steps=steps, loss=loss, temperature=temperature), 2)
 
 
-def _walk(threat: Threat, steps: int, step_size: float | None, **parts: Any) -> Ascent:
+def _walk(threat: Threat, steps: int, step_size: int | float | None, **parts: Any) -> Ascent:
     size = usual_step(threat, steps) if step_size is None else step_size
     return Ascent(threat=threat, step_size=size, steps=steps, **parts)
 

@@ -57,7 +57,7 @@ class Fixed:
         beta: What the logits are multiplied by, positive.
     """
 
-    beta: float
+    beta: int | float
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.beta) and self.beta > 0):
@@ -87,8 +87,8 @@ class Njs:
         unit: Coordinates of the Jacobian behind beta1: pixels of [0, 1], or the paper's normalized ones.
     """
 
-    beta1: float
-    rho: float = 0.01
+    beta1: int | float
+    rho: int | float = 0.01
     unit: Literal["pixel", "normalized"] = "pixel"
 
     def __post_init__(self) -> None:
@@ -98,7 +98,7 @@ class Njs:
             raise InputError(f"rho must lie between 0 and 0.5, not {self.rho!r}")
 
     @classmethod
-    def fit(cls, model: Model, probe: Images, std: Sequence[float] | None = None, rho: float = 0.01) -> "Njs":
+    def fit(cls, model: Model, probe: Images, std: Sequence[float] | None = None, rho: int | float = 0.01) -> "Njs":
         """Measure the mean singular value over a probe and return the temperature.
 
         Arguments:
@@ -140,7 +140,7 @@ def _spectrum(model: Model, probe: Images, weight: Tensor | None) -> Tensor:
     return singular_values(rows)
 
 
-def confidence(rho: float, classes: int) -> float:
+def confidence(rho: int | float, classes: int) -> float:
     r"""Return :math:`-\ln(\rho / ((1 - \rho)(k - 1)))`: the spread of logits at which :math:`1 - p_1` is rho."""
     return math.log1p(-rho) + math.log(classes - 1) - math.log(rho)
 
@@ -216,7 +216,7 @@ class Gap:
         c: What the margin is scaled to.
     """
 
-    c: float = GAP
+    c: int | float = GAP
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.c) and self.c > 0):

@@ -29,9 +29,9 @@ class Threat:
     """
 
     norm: Norm
-    radius: float
-    low: float = 0.0
-    high: float = 1.0
+    radius: int | float
+    low: int | float = 0.0
+    high: int | float = 1.0
 
     def __post_init__(self) -> None:
         if not all(hasattr(self.norm, name) for name in ("size", "steepest", "project", "sample")):
@@ -65,7 +65,7 @@ class Threat:
         """Return how far each pixel can still move along the gradient before it leaves the range."""
         return torch.where(grad > 0, self.high - images, images - self.low)
 
-    def contains(self, images: Images, clean: Images, slack: float = 0.0) -> Mask:
+    def contains(self, images: Images, clean: Images, slack: int | float = 0.0) -> Mask:
         """Return whether each image is inside, with a slack relative to the radius."""
         size = self.norm.size(images.double() - clean.double())
         flat = images.flatten(1)

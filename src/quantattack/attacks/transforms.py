@@ -20,7 +20,7 @@ class Momentum:
         decay: Share of the past that is kept, :math:`\mu`.
     """
 
-    decay: float = 1.0
+    decay: int | float = 1.0
 
     def __call__(self, grad: Images, x: Images, previous: Images) -> Images:  # noqa: ARG002
         size = grad.flatten(1).abs().sum(1)

@@ -1,0 +1,284 @@
+"""APGD: ascent that controls its own step, goes back to its best point, and keeps its momentum."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from quantattack.attacks.ascent import Trace, first_images
+from quantattack.attacks.criteria import Criterion, misclassified
+from quantattack.attacks.temperature import Rescale, Temperature, unit
+from quantattack.attacks.threat import Threat
+from quantattack.calculus import gradient
+from quantattack.errors import InputError
+from quantattack.losses import Loss, cross_entropy
+from quantattack.norms import L1, L2, spread
+from quantattack.rng import START, Rng
+from quantattack.shapes import Images, Labels, Logits, Mask, Model, PerImage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Apgd:
+    r"""Projected gradient ascent with momentum, whose step is halved where the loss stops rising.
+
+    .. math:: z = \Pi(x_t + \eta\, d(\nabla \ell)), \quad
+       x_{t+1} = \Pi\big(x_t + \alpha (z - x_t) + (1 - \alpha)(x_t - x_{t-1})\big)
+
+    At checkpoints an image whose loss rose in fewer than three steps of four, or whose best loss has not improved since
+    a checkpoint that did not halve, halves its step and goes on from its best point.  Under L1 the step goes to the
+    pixels with the largest gradients, a share that follows the sparsity of the best point (Croce and Hein, 2021,
+    https://arxiv.org/abs/2103.01208).  An image that an iterate fooled leaves.
+
+    Source: Croce and Hein, 2020, https://arxiv.org/abs/2003.01690.
+
+    Arguments:
+        threat: Where it may walk.
+        steps: Number of steps.
+        loss: What to climb.
+        temperature: What the logits are multiplied by; looks at the start point.
+        progress: What the step control compares, on the logits as they are; None for the climbed loss itself.  A
+            temperature that changes from step to step, as `Gap` does, needs one: its losses cannot be compared.
+        step_size: A function of the step's number in place of the step control; None for the control.
+        momentum: Weight α of the new step against the last move.
+        solved: What counts as success.
+        start: Makes the start point from the threat, the clean images and their random numbers.
+
+    Raises:
+        InputError: If there is less than one step.
+    """
+
+    threat: Threat
+    steps: int = 100
+    loss: Loss = cross_entropy
+    temperature: Temperature = unit
+    progress: Loss | None = None
+    step_size: Callable[[int], float] | None = None
+    momentum: int | float = 0.75
+    solved: Criterion = misclassified
+    start: Callable[[Threat, Images, Rng, PerImage], Images] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
+            raise InputError(f"steps must be a whole number from 1 on, not {self.steps!r}")
+
+    def __call__(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Images:
+        return self.trace(model, clean, labels, start, rng, radius).images
+
+    def trace(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Trace:
+        """Run the ascent; images that are solved leave it, and the others return the point with the highest loss."""
+        images, left = clean.clone(), torch.arange(len(clean), device=clean.device)
+        fooled = torch.full_like(left, self.steps)
+        walk = self._begin(model, clean, labels, start, rng or first_images(clean), radius) if len(clean) else None
+        checks = checkpoints(self.steps, isinstance(self.threat.norm, L1))
+        for index in range(self.steps + 1):
+            if walk is None or not len(left):
+                break
+            solved, walk = self._look(model, walk, index)
+            images[left], fooled[left[solved]] = walk.best, index
+            left, walk = left[~solved], walk.keep(~solved)
+            if index in checks:
+                walk = self._check(walk, checks[index])
+            if index < self.steps:
+                walk = self._move(walk, index)
+        return Trace(images, fooled, torch.zeros_like(fooled))
+
+    def _begin(
+        self, model: Model, clean: Images, labels: Labels, start: Images | None, rng: Rng, radius: PerImage | None
+    ) -> "_Walk":
+        radii = self.threat.radii(clean, radius)
+        if start is not None:
+            x = self.threat.project(start.to(clean), clean, radii)
+        else:
+            x = (self.start or farthest)(self.threat, clean, rng, radii)
+        rescale = self.temperature(model, x, labels)
+        low = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
+        first = (1.0 if isinstance(self.threat.norm, L1) else 2.0) * radii
+        share = torch.full_like(low, 0.2)
+        never = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        blank = torch.zeros_like(x)
+        return _Walk(
+            x,
+            x,
+            clean,
+            labels,
+            radii,
+            rescale,
+            blank,
+            x,
+            blank,
+            low,
+            low,
+            low,
+            torch.zeros_like(low),
+            first,
+            never,
+            share,
+        )
+
+    def _look(self, model: Model, walk: "_Walk", index: int) -> tuple[Mask, "_Walk"]:
+        """Evaluate the point, and keep it where it is the best so far or fools the model."""
+        values: list[Tensor] = []
+
+        def objective(logits: Logits) -> PerImage:
+            value = self.loss(walk.rescale(logits, walk.labels), walk.labels)
+            values.append(value.detach() if self.progress is None else self.progress(logits.detach(), walk.labels))
+            return value
+
+        if index == self.steps:  # nobody goes on from the last point: no gradient is needed
+            with torch.no_grad():
+                logits = model(walk.x)
+                objective(logits)
+            grad = walk.grad
+        else:
+            logits, grad = gradient(model, walk.x, objective)
+        solved, value = self.solved(logits, walk.labels), values[0].double()
+        better = solved | (value > walk.best_loss)
+        wide = spread(better, walk.x)
+        return solved, replace(
+            walk,
+            grad=grad,
+            best=torch.where(wide, walk.x, walk.best),
+            best_grad=torch.where(wide, grad, walk.best_grad),
+            best_loss=torch.where(better, value, walk.best_loss),
+            rises=walk.rises + (value > walk.loss),
+            loss=value,
+        )
+
+    def _check(self, walk: "_Walk", span: int) -> "_Walk":
+        """Halve steps and go back to the best points, where the loss no longer rises."""
+        if isinstance(self.threat.norm, L1):
+            return self._check_sparse(walk)
+        stuck = ~walk.halved & (walk.checked_loss >= walk.best_loss)
+        halve = (walk.rises <= 0.75 * span) | stuck
+        size = torch.where(halve, walk.size / 2, walk.size)
+        return self._returned(replace(walk, size=size, halved=halve, checked_loss=walk.best_loss), halve)
+
+    def _check_sparse(self, walk: "_Walk") -> "_Walk":
+        changed = (walk.best != walk.clean).flatten(1).sum(1).double() / walk.x[0].numel()
+        settled = changed >= 0.95 * 1.5 * walk.share  # no sparser than at the last checkpoint, by 5 % of it
+        size = torch.where(settled, walk.size / 1.5, walk.radius).clamp_min(0)
+        size = torch.maximum(size, walk.radius / 10)
+        return self._returned(replace(walk, size=size, share=changed / 1.5), ~settled)
+
+    def _returned(self, walk: "_Walk", back: Mask) -> "_Walk":
+        wide = spread(back, walk.x)
+        return replace(
+            walk,
+            x=torch.where(wide, walk.best, walk.x),
+            grad=torch.where(wide, walk.best_grad, walk.grad),
+            rises=torch.zeros_like(walk.rises),
+        )
+
+    def _move(self, walk: "_Walk", index: int) -> "_Walk":
+        size = walk.size if self.step_size is None else walk.radius * (self.step_size(index) / self.threat.radius)
+        size = spread(size.to(walk.x), walk.x)
+        if isinstance(self.threat.norm, L1) and self.step_size is None:
+            step = sparse_step(walk.grad, walk.share)
+            return replace(walk, x=self._inside(walk.x + size * step, walk), last=walk.x)
+        room = self.threat.room(walk.x, walk.grad) / size if self.threat.norm.crowded else None
+        toward = self._inside(walk.x + size * self.threat.norm.steepest(walk.grad, room), walk)
+        weight = self.momentum if index else 1.0
+        moved = walk.x + weight * (toward - walk.x) + (1 - weight) * (walk.x - walk.last)
+        return replace(walk, x=self._inside(moved, walk), last=walk.x)
+
+    def _inside(self, images: Images, walk: "_Walk") -> Images:
+        return self.threat.project(images, walk.clean, walk.radius)
+
+
+@dataclass(frozen=True, eq=False)
+class _Walk:
+    """Everything that there is for each image of an ascent: an image that leaves takes it all along."""
+
+    x: Images
+    last: Images
+    clean: Images
+    labels: Labels
+    radius: PerImage
+    rescale: Rescale
+    grad: Images
+    best: Images
+    best_grad: Images
+    best_loss: PerImage
+    checked_loss: PerImage
+    loss: PerImage
+    rises: PerImage
+    size: PerImage
+    halved: Mask
+    share: PerImage
+
+    def keep(self, mask: Mask) -> "_Walk":
+        kept: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept = {name: part[mask] if isinstance(part, Tensor) else part for name, part in kept.items()}
+        if hasattr(self.rescale, "keep"):
+            kept["rescale"] = self.rescale.keep(mask)
+        return _Walk(**kept)
+
+
+def checkpoints(steps: int, sparse: bool = False) -> dict[int, int]:
+    """Return the steps after which the step control looks, with the number of steps since it looked last."""
+    span = max(int(0.04 * steps), 1) if sparse else max(int(0.22 * steps), 1)
+    least, shrink = (span, 0) if sparse else (max(int(0.06 * steps), 1), max(int(0.03 * steps), 1))
+    found, at = {}, span
+    while at <= steps:
+        found[at] = span
+        span = max(span - shrink, least)
+        at += span
+    return found
+
+
+def farthest(threat: Threat, clean: Images, rng: Rng, radius: PerImage) -> Images:
+    """Start at a random point whose distance is the whole radius, before the pixel range takes its part."""
+    if isinstance(threat.norm, L2):
+        noise = rng.normal(0, START, clean.shape[1:], clean.dtype)
+    else:
+        noise = 2 * rng.uniform(0, START, clean.shape[1:], clean.dtype) - 1
+    size = threat.norm.size(noise).clamp_min(torch.finfo(noise.dtype).tiny)
+    return threat.project(clean + noise * spread((radius / size).to(noise), noise), clean, radius)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Start at blocks of pixels at an end of the ball each, of random sign, the same in all channels' rows.
+
+    Arguments:
+        side: Pixels along a block's side.
+    """
+
+    side: int = 4
+
+    def __call__(self, threat: Threat, clean: Images, rng: Rng, radius: PerImage) -> Images:
+        planes = clean.reshape(len(clean), -1, *clean.shape[-2:]) if clean.ndim > 3 else clean.flatten(1)[:, None, None]
+        _, channels, height, width = planes.shape
+        signs = rng.signs(0, START, (channels, -(-height // self.side), -(-width // self.side)), clean.dtype)
+        signs = signs.repeat_interleave(self.side, 2).repeat_interleave(self.side, 3)[:, :, :height, :width]
+        noise = signs.reshape(clean.shape)
+        size = threat.norm.size(noise)
+        return threat.project(clean + noise * spread((radius / size).to(noise), noise), clean, radius)
+
+
+def sparse_step(grad: Images, share: PerImage) -> Images:
+    """Return a step of L1 size one, spread evenly over the share of pixels with the largest gradients."""
+    flat = grad.flatten(1)
+    count = (share * flat.shape[1]).long().clamp(1, flat.shape[1])
+    order = flat.abs().sort(dim=1, descending=True).values
+    least = order.gather(1, (count - 1)[:, None])
+    signs = torch.where((flat.abs() >= least) & (flat != 0), flat.sign(), 0)
+    return (signs / signs.abs().sum(1, keepdim=True).clamp_min(1)).reshape(grad.shape)
