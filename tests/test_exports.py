@@ -8,10 +8,38 @@ import pytest
 
 import quantattack
 
-PROMISED = """
-Threat Linf L2 L1 Ascent Restarts Strongest fgsm pgd fgsm_plus pgd_plus pqgd square standard Fixed Njs Hns Gap Quantized
-cross_entropy log_odds margin dlr targeted evaluate Record load_model load_data quantize freeze
-""".split()
+PROMISED = [
+    "Threat",
+    "Linf",
+    "L2",
+    "L1",
+    "Ascent",
+    "Restarts",
+    "Strongest",
+    "fgsm",
+    "pgd",
+    "fgsm_plus",
+    "pgd_plus",
+    "pqgd",
+    "square",
+    "standard",
+    "Fixed",
+    "Njs",
+    "Hns",
+    "Gap",
+    "Quantized",
+    "cross_entropy",
+    "log_odds",
+    "margin",
+    "dlr",
+    "targeted",
+    "evaluate",
+    "Record",
+    "load_model",
+    "load_data",
+    "quantize",
+    "freeze",
+]
 
 
 def test_every_promised_name_is_public():

@@ -149,7 +149,7 @@ def examine(model: Model, images: Any, labels: Any, threat: Threat) -> tuple[Hos
     first, some = source.take(range(min(_FIRST, len(source))))
     threat.check(tuple(first.shape[1:]))
     logits = first_logits(host, first.to(device, dtype))
-    check_classes(source.labels if isinstance(source, TensorSource) else some, logits)
+    check_classes(source.labels if isinstance(source, TensorSource) else some, logits.shape[1])
     return host, source
 
 
@@ -234,7 +234,7 @@ def _judge(job: Job, images: Images, labels: Labels) -> tuple[Logits, Tensor]:
     with torch.no_grad():
         logits = job.host(images)
     check_logits(logits, len(images))
-    check_classes(labels, logits)
+    check_classes(labels, logits.shape[1])
     return logits, -margin(logits.double(), labels)
 
 
@@ -273,7 +273,7 @@ def _lost(job: Job, clean: _Clean, at: int) -> Outcome:
     """The outcome of an image that was wrong from the start: nothing was done to it."""
     label, prediction = int(clean.label[at]), int(clean.prediction[at])
     image, gap = int(job.index[at]), float(clean.margin[at])
-    return Outcome(image, label, prediction, prediction, gap, 0.0, 0, 0, 0, 0, 0.0, inside=True)
+    return Outcome(image, label, prediction, prediction, gap, 0.0, 0, 0, 0.0, 0.0, 0.0, inside=True)
 
 
 def _attack(job: Job, name: str, attack: Attack, positions: list[int], clean: _Clean) -> list[Outcome]:

@@ -72,7 +72,7 @@ def check_rows(logits: Any, rows: int) -> None:
         raise InputError(f"the model returned {len(logits)} rows of logits for {rows} images; it must return one each")
 
 
-def padded(images: Images) -> Images:
+def padded(images: Images) -> Tensor:
     """Add copies of the first image until the count is safe."""
     rows = len(images)
     missing = max(_FEWEST, -(-rows // _MULTIPLE) * _MULTIPLE) - rows

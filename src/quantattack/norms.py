@@ -90,7 +90,7 @@ class L2:
 
     def sample(self, like: Images, radius: PerImage, rng: Rng) -> Images:
         noise = self.steepest(rng.normal(0, START, like.shape[1:], like.dtype))
-        length = rng.uniform(0, NOISE, (), like.dtype) ** (1 / math.prod(like.shape[1:])) * radius
+        length = _root(rng.uniform(0, NOISE, (), torch.float64), math.prod(like.shape[1:])) * radius
         return noise * spread(length, like)
 
 
@@ -143,9 +143,14 @@ class L1:
         uniform = rng.uniform(0, START, like.shape[1:], torch.float64)
         weight = -torch.log1p(-uniform)  # normalized exponentials are uniform on the simplex
         weight = weight / spread(weight.flatten(1).sum(1).clamp_min(1e-300), weight)
-        length = rng.uniform(0, NOISE, (), torch.float64) ** (1 / math.prod(like.shape[1:])) * radius.double()
+        length = _root(rng.uniform(0, NOISE, (), torch.float64), math.prod(like.shape[1:])) * radius.double()
         signs = rng.signs(1, START, like.shape[1:], torch.float64)
         return (weight * signs * spread(length, weight)).to(like.dtype)
+
+
+def _root(values: PerImage, degree: int) -> PerImage:
+    """Return the root of each number; a power would round the last numbers of a batch otherwise than the rest."""
+    return (values.log() / degree).exp()
 
 
 def _threshold(size: Tensor, cap: Tensor, radius: Tensor) -> Tensor:
