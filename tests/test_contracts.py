@@ -13,8 +13,11 @@ from torch import Tensor, nn
 from contracts import ATTACKS, STEPS, THREATS
 from networks import Linear, Times, linear_model, relu_network
 from quantattack.attacks.compose import Restarts
-from quantattack.attacks.recipes import fgsm, pgd
+from quantattack.attacks.recipes import fgsm, pgd, pgd_plus
+from quantattack.attacks.temperature import Gap, Hns, Njs
 from quantattack.attacks.threat import Threat
+from quantattack.calculus import gradient, jacobian
+from quantattack.losses import cross_entropy, log_odds, margin
 from quantattack.norms import L1, L2, Linf
 from quantattack.records import describe, stable
 from quantattack.rng import Rng
@@ -243,3 +246,53 @@ def test_every_gradient_attack_comes_near_the_optimum(member, threat):
     reached = gain(model, attack(model, clean, torch.zeros(8, dtype=torch.long)), clean) / optimum(model, threat, clean)
     assert reached.max() <= 1 + 1e-6
     assert reached.min() >= (0.99999 if isinstance(threat.norm, Linf) else 0.95)  # 20 steps add up to 2.5 radii
+
+
+def robust(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    return 1 - broken(model, images, labels).float().mean().item()
+
+
+ON_DIGITS = pytest.mark.parametrize(
+    "threat", [Threat(Linf(), 0.1), Threat(L2(), 0.5), Threat(L1(), 2.0)], ids=lambda threat: type(threat.norm).__name__
+)
+
+
+@ON_DIGITS
+def test_multiplying_a_trained_networks_logits_changes_no_verdict(threat, digits):
+    model, images, labels = digits
+    large = Times(model, 1024)
+    plain, sharp = (Njs.fit(m, images[:100]) for m in (model, large))
+    pairs = {
+        "margin": (pgd(threat, loss=margin), pgd(threat, loss=margin)),
+        "njs": (pgd_plus(threat, plain), pgd_plus(threat, sharp)),
+        "hns": (pgd_plus(threat, Hns()), pgd_plus(threat, Hns())),
+        "gap": (pgd_plus(threat, Gap()), pgd_plus(threat, Gap())),
+    }
+    for name, (before, after) in pairs.items():
+        found = before(model, images, labels), after(large, images, labels)
+        assert torch.equal(*found), name
+        assert torch.equal(broken(model, found[0], labels), broken(large, found[1], labels)), name
+
+
+@ON_DIGITS
+def test_multiplying_a_trained_networks_logits_silences_cross_entropy_alone(threat, digits):
+    """Log-odds moves by at most 5 points; cross entropy's robust accuracy rises by more than 20."""
+    model, images, labels = digits
+    large = Times(model, 1024)
+    odds = [robust(m, pgd(threat, loss=log_odds)(m, images, labels), labels) for m in (model, large)]
+    entropy = [robust(m, pgd(threat)(m, images, labels), labels) for m in (model, large)]
+    assert abs(odds[1] - odds[0]) <= 0.05
+    assert entropy[1] - entropy[0] > 0.20
+
+
+def test_log_odds_is_never_silent_on_a_trained_network(digits):
+    """Margins up to 10,000 in float32: the gradient is zero only where every difference of the Jacobian's rows is."""
+    model, images, labels = digits
+    large = Times(model, 1024)
+    logits, rows = jacobian(large, images)
+    assert margin(logits, labels).min() < -1e4
+    _, grad = gradient(large, images, lambda a: log_odds(a, labels))
+    flat = (rows - rows[:, :1]).abs().amax((1, 2)) == 0
+    assert torch.equal(grad.flatten(1).abs().amax(1) == 0, flat)
+    _, silent = gradient(large, images, lambda a: cross_entropy(a, labels))
+    assert (silent.flatten(1).abs().amax(1) == 0).float().mean() > 0.5
