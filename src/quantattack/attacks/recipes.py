@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.ascent import Ascent, Attack
 from quantattack.attacks.black_box import Square
 from quantattack.attacks.compose import Restarts, Strongest
@@ -206,6 +207,23 @@ def blob_qg(
     _only_linf(threat, "blob_qg")
     walk = _walk(threat, steps, step_size, transforms=(Blob(c, kernel_sign),), direction=Quantized(levels))
     return _repeated(Rounds(walk, particles, broken=broken), restarts)
+
+
+def apgd(
+    threat: Threat, *, steps: int = 100, restarts: int = 1, loss: Loss = cross_entropy, momentum: int | float = 0.75
+) -> Attack:
+    """APGD: ascent that halves its own step where the loss stops rising.
+
+    Source: Croce and Hein, 2020, https://arxiv.org/abs/2003.01690.
+
+    Arguments:
+        threat: Where it may walk.
+        steps: Number of steps.
+        restarts: Number of runs, merged image by image.
+        loss: What to climb.
+        momentum: Weight of the new step against the last move.
+    """
+    return _repeated(Apgd(threat=threat, steps=steps, loss=loss, momentum=momentum), restarts)
 
 
 def multi_targeted(

@@ -233,6 +233,25 @@ class Gap:
 
 
 @dataclass(frozen=True)
+class Mifpe:
+    r"""Divide the logits by their margin at every step: :math:`\beta = T / (a_{(1)} - a_{(2)})`, on cross entropy.
+
+    `Gap` is the same scale with T at the maximum of the Hessian's norm.
+
+    Source: Yu and Xu, CVPR 2023, "Efficient Loss Function by Minimizing the Detrimental Effect of Floating-Point Errors
+    on Gradient-Based Attacks".
+
+    Arguments:
+        t: What the margin is scaled to; 1 in the paper's analysis, 10 as released.
+    """
+
+    t: int | float = 1.0
+
+    def __call__(self, model: Model, images: Images, labels: Labels) -> Rescale:
+        return Gap(self.t)(model, images, labels)
+
+
+@dataclass(frozen=True)
 class Rival:
     """Leave each image its true class and one rival: the class that is rank-th behind at the start point.
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from quantattack.attacks.ascent import Attack
 from quantattack.attacks.recipes import (
+    apgd,
     blob_qg,
     daa_blob,
     daa_dgf,
@@ -27,7 +28,7 @@ from quantattack.attacks.recipes import (
     square,
     standard,
 )
-from quantattack.attacks.temperature import Fixed, Gap, Hns, Njs, Temperature
+from quantattack.attacks.temperature import Fixed, Gap, Hns, Mifpe, Njs, Temperature
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import SETS
 from quantattack.errors import InputError, unknown
@@ -81,6 +82,10 @@ def _fixed(context: Context, beta: float = 0.1) -> Temperature:  # noqa: ARG001
 Maker: TypeAlias = Any  # a function whose keyword arguments are the settings; typed calls would hide their names
 
 
+def _mifpe(context: Context, t: float = 1.0) -> Temperature:  # noqa: ARG001
+    return Mifpe(t)
+
+
 @dataclass(frozen=True)
 class Spec:
     """How an attack's name is built: its recipe, what the name itself fixes, and the temperature in it."""
@@ -114,13 +119,20 @@ _TEMPERATURES = {
     "hns": (_hns, "Hessian Norm Scaling"),
     "gap": (_gap, "the margin as the scale, at every step"),
     "fixed": (_fixed, "one fixed beta"),
+    "mifpe": (_mifpe, "the margin scaled to t, at every step"),
 }
 _LOSSES = {"dlr": dlr, "margin": margin, "log_odds": log_odds}
-_STEPPED = {"fgsm": (fgsm, fgsm_plus, "one step"), "pgd": (pgd, pgd_plus, "projected gradient descent")}
+_PLAIN = {
+    "fgsm": (fgsm, "one step"),
+    "pgd": (pgd, "projected gradient descent"),
+    "apgd": (apgd, "ascent that controls its own step"),
+}
+_PLUS = {"fgsm": (fgsm_plus, "one step"), "pgd": (pgd_plus, "projected gradient descent")}
 
 ATTACKS: Mapping[str, Spec] = {
     "fgsm": Spec(fgsm, "one step on cross entropy"),
     "pgd": Spec(pgd, "projected gradient descent on cross entropy"),
+    "apgd": Spec(apgd, "ascent that controls its own step, on cross entropy"),
     "pqgd": Spec(pqgd, "projected gradient descent with quantized gradients"),
     "daa_blob": Spec(daa_blob, "DAA-BLOB: images that move each other"),
     "daa_dgf": Spec(daa_dgf, "DAA-DGF: images that move each other"),
@@ -129,12 +141,12 @@ ATTACKS: Mapping[str, Spec] = {
     "square": Spec(square, "random search, without gradients"),
     **{
         f"{name}_{loss}": Spec(plain, f"{about} on {loss}", {"loss": function})
-        for name, (plain, _, about) in _STEPPED.items()
+        for name, (plain, about) in _PLAIN.items()
         for loss, function in _LOSSES.items()
     },
     **{
         f"{name}_plus_{part}": Spec(plus, f"{about} at a temperature: {words}", {}, temperature)
-        for name, (_, plus, about) in _STEPPED.items()
+        for name, (plus, about) in _PLUS.items()
         for part, (temperature, words) in _TEMPERATURES.items()
     },
 }

@@ -1,0 +1,49 @@
+"""Temperature for everyone: a model with the same decisions whose logits any other toolkit can climb."""
+
+from typing import Any
+
+from torch import nn
+
+from quantattack.attacks.temperature import Hns, Rescale, Temperature
+from quantattack.errors import InputError
+from quantattack.shapes import Images, Logits, Model
+
+
+class ScaledLogits(nn.Module):
+    """A model whose logits are multiplied by a temperature's number, one for each image: no prediction changes.
+
+    The model's own prediction stands for the label.  `Fixed`, `Njs` and `Gap` work on any batch; `Hns`, which looks at
+    a start point, is frozen for a batch by `at`.
+
+    Arguments:
+        model: Maps images in [0, 1] to logits.
+        temperature: What the logits are multiplied by.
+    """
+
+    def __init__(self, model: Model, temperature: Temperature) -> None:
+        super().__init__()
+        self.model, self.temperature = model, temperature
+        self.frozen: Rescale | None = None
+        self.eval()
+
+    def forward(self, images: Images) -> Logits:
+        logits = self.model(images)
+        labels = logits.detach().argmax(1)
+        return (self.frozen or self._live(images, labels))(logits, labels)
+
+    def at(self, images: Images) -> "ScaledLogits":
+        """Return the module with its temperature fixed at these images, for a batch of them in this order.
+
+        Arguments:
+            images: The start points, with shape (n, ...).
+        """
+        fixed = ScaledLogits(self.model, self.temperature)
+        fixed.frozen = self.temperature(self.model, images, self.model(images).detach().argmax(1))
+        return fixed
+
+    def _live(self, images: Images, labels: Any) -> Rescale:
+        if isinstance(self.temperature, Hns):
+            raise InputError(
+                "Hns looks once at a start point; freeze it for the batch with ScaledLogits(...).at(images)"
+            )
+        return self.temperature(self.model, images, labels)
