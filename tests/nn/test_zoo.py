@@ -1,3 +1,4 @@
+import os
 import time
 
 import pytest
@@ -5,8 +6,10 @@ import torch
 
 from quantattack.data.sets import SETS, load_data
 from quantattack.errors import InputError
+from quantattack.nn.inspect import inspect
 from quantattack.nn.zoo import card_of, load_model, models, path_of
 
+ROOT = os.environ.get("QUANTATTACK_DATA")
 DIGITS = ["digits-bnn-waq", "digits-float", "digits-mdtanhs", "digits-mdtanhs-bn"]
 
 
@@ -31,6 +34,26 @@ def test_the_digits_networks_are_as_accurate_as_their_cards_say(name):
     clean = float((load_model(name)(images).argmax(1) == labels).float().mean())
     assert clean == pytest.approx(card_of(name).clean, abs=3 / 500)
     assert clean >= 0.95
+
+
+@pytest.mark.skipif(not ROOT, reason="QUANTATTACK_DATA is not set")
+@pytest.mark.parametrize("model", [model for model in models() if model.data != "digits"], ids=lambda model: model.name)
+def test_every_other_network_is_as_accurate_as_its_card_says(model):
+    images, labels = (part[:1000] for part in load_data(model.data, ROOT))
+    clean = float((load_model(model.name)(images).argmax(1) == labels).float().mean())
+    assert clean == pytest.approx(model.clean, abs=0.05)  # a tenth of the test set
+
+
+LEVELS = {"md-tanh-s": {2}, "gd-tanh": {2}, "bc": {2}, "bnn-waq": {2}, "xnor": {2}, "ternary": {3}, "float": {None}}
+
+
+@pytest.mark.parametrize("model", [one for one in models() if one.quantizer in LEVELS], ids=lambda model: model.name)
+def test_the_weights_have_exactly_the_levels_that_the_name_claims(model):
+    images = torch.rand(2, *SETS[model.data].shape)
+    layers = inspect(load_model(model.name), images).layers
+    skipped = card_of(model.name).skip
+    assert {layer.weights for layer in layers if layer.name not in skipped} == LEVELS[model.quantizer]
+    assert {layer.weights for layer in layers if layer.name in skipped} <= {None}
 
 
 @pytest.mark.parametrize("name", ["digits-mdtanhs", "digits-mdtanhs-bn"])

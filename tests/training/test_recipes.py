@@ -3,10 +3,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from quantattack.attacks.recipes import pgd
+from quantattack.attacks.threat import Threat
+from quantattack.data.sets import load_data
 from quantattack.errors import InputError
 from quantattack.nn.checkpoints import load
 from quantattack.nn.zoo import card_of, models
-from quantattack.training.recipes import RECIPES, network, recipe, train
+from quantattack.norms import Linf
+from quantattack.training.fit import accuracy, fit
+from quantattack.training.recipes import RECIPES, madry, network, recipe, train
 
 
 def test_a_recipe_trains_saves_and_describes_its_network(tmp_path):
@@ -34,3 +39,29 @@ def test_an_unknown_recipe_is_refused():
     with pytest.raises(InputError, match="unknown recipe"):
         recipe("digits-mdtanh")
     assert set(RECIPES) == {one.name for one in RECIPES.values()}
+
+
+def test_adversarial_training_starts_elsewhere_at_every_update_and_repeats_with_the_random_state():
+    adversary = madry(0.1, 0.05, 2)
+    model = network(recipe("digits-float")).eval()
+    images, labels = load_data("digits")
+    torch.manual_seed(0)
+    one, other = (adversary(model, images[:16], labels[:16]) for _ in range(2))
+    torch.manual_seed(0)
+    again = adversary(model, images[:16], labels[:16])
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+    assert float((one - images[:16]).abs().max()) <= 0.1 + 1e-7
+
+
+def test_adversarial_training_makes_a_network_more_robust():
+    images, labels = (part[:512] for part in load_data("digits", split="train"))
+    test, truth = (part[:256] for part in load_data("digits"))
+    attack = pgd(Threat(Linf(), 0.1), steps=10)
+    robust = {}
+    for adversary in (None, madry(0.1, 0.05, 3)):
+        short = replace(recipe("digits-float").training, epochs=8)
+        model = network(replace(recipe("digits-float"), options={"width": 8}))
+        fit(model, images, labels, short, adversary=adversary)
+        robust[adversary is None] = accuracy(model, attack(model, test, truth), truth)
+    assert robust[False] > robust[True] + 0.1

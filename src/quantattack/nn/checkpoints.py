@@ -98,7 +98,7 @@ def save(model: nn.Module, path: Path | str, card: Card) -> None:
         card: What it is; the checksum is filled in here.
 
     """
-    tensors = pack(freeze(model).state_dict())
+    tensors = pack(freeze(model).cpu().state_dict())
     entry = json.dumps({"format": FORMAT, **asdict(card), "checksum": BLANK}, sort_keys=True)
     data = serialize(tensors, metadata={KEY: entry})
     Path(path).parent.mkdir(parents=True, exist_ok=True)

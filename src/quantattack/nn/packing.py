@@ -48,6 +48,13 @@ def unpack(packed: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> di
     return state
 
 
+def levels_of(tensor: Tensor) -> Tensor | None:
+    """Return the levels of a tensor with at least two entries a level, a row for each filter where they differ."""
+    tables = ((_shared(tensor), tensor.numel()), (_by_filter(tensor), tensor[0].numel()))
+    found = [table[0] for table, entries in tables if table and 2 * table[0].shape[-1] <= entries]
+    return min(found, key=lambda levels: levels.shape[-1], default=None)
+
+
 def to_bits(indices: Tensor, bits: int) -> Tensor:
     """Pack integers below ``2**bits`` into bytes, the first in the lowest bits."""
     per_byte = 8 // bits

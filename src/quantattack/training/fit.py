@@ -1,10 +1,10 @@
 """The one training loop: float and quantized, plain and adversarial, resumed bit for bit on a CPU."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
@@ -14,8 +14,9 @@ from torch.nn.functional import cross_entropy
 from quantattack.errors import InputError
 from quantattack.shapes import Images, Labels
 from quantattack.training.augment import AUGMENT
+from quantattack.training.crew import ALONE, Crew
 from quantattack.training.latent import clamp_latents, projected, recalibrate, set_beta, warn_starved
-from quantattack.training.schedules import Beta, OneCycle, Ramp, Rate
+from quantattack.training.schedules import STRICT, Beta, OneCycle, Ramp, Rate
 from quantattack.training.state import Epoch, resume, store
 
 Watched: TypeAlias = tuple[Float[Tensor, " m *shape"], Int[Tensor, " m"]]
@@ -51,6 +52,7 @@ class Settings:
     bf16: bool = False
     recalibrate: int = 10_000
     seed: int = 0
+    __pydantic_config__: ClassVar = STRICT
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2:
@@ -67,7 +69,7 @@ def fit(
     watch: Watched | None = None,
     progress: Progress | None = None,
     keep: Path | str | None = None,
-    replica: nn.Module | None = None,
+    crew: Crew = ALONE,
 ) -> list[Epoch]:
     """Train a network in place and return what each epoch came to.
 
@@ -81,7 +83,7 @@ def fit(
         watch: Images and labels on which the final form of the network is judged after each epoch.
         progress: Called after each epoch.
         keep: A file that the state is kept in after each epoch, and continued from.
-        replica: The same network wrapped for several devices; its gradients are the ones used.
+        crew: The processes that train together, each on its share of every batch.
 
     Raises:
         InputError: If ``keep`` holds the state of another training.
@@ -94,16 +96,20 @@ def fit(
     history = resume(keep, model, optimizer, settings) if keep else []
     if not history:
         warn_starved(model)
+    replica = crew.join(model)
     for index in range(len(history), settings.epochs):
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_seed(settings, index))
-            loss, right = _epoch(model, replica or model, images, labels, optimizer, settings, index, adversary)
+            torch.manual_seed(_seed(settings, index) + crew.rank)
+            batches = crew.share(_batches(images, labels, settings, index))
+            loss, right = _epoch(
+                model, replica, batches, optimizer, settings, _progress(settings, images, index), adversary
+            )
         if settings.recalibrate and index == settings.epochs - 1:
             recalibrate(model, images[: settings.recalibrate])
         history.append(Epoch(index, loss, right, accuracy(model, *watch) if watch else None))
-        if keep:
+        if keep and crew.rank == 0:
             store(keep, model, optimizer, settings, history)
-        if progress:
+        if progress and crew.rank == 0:
             progress(history[-1])
     model.eval()
     return history
@@ -112,10 +118,10 @@ def fit(
 @torch.no_grad()
 def accuracy(model: nn.Module, images: Images, labels: Labels, batch_size: int = 256) -> float:
     """Return the share of images that the network's final form has right, 0 to 1."""
-    training = model.training
+    training, device = model.training, next(model.parameters()).device
     model.eval()
     batches = zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True)
-    right = sum(int((model(x).argmax(1) == y).sum()) for x, y in batches)
+    right = sum(int((model(x.to(device)).argmax(1) == y.to(device)).sum()) for x, y in batches)
     model.train(training)
     return right / len(labels)
 
@@ -123,19 +129,20 @@ def accuracy(model: nn.Module, images: Images, labels: Labels, batch_size: int =
 def _epoch(
     model: nn.Module,
     replica: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    batches: Iterable[tuple[Tensor, Tensor]],
     optimizer: torch.optim.Optimizer,
     settings: Settings,
-    index: int,
+    clock: tuple[int, int],
     adversary: Adversary | None,
 ) -> tuple[float, float]:
     """One pass over the images: the mean loss and the share that was right on the way."""
     model.train()
     total, right, seen = 0.0, 0, 0
-    steps = settings.epochs * (len(images) // settings.batch_size or 1)
-    for offset, (x, y) in enumerate(_batches(images, labels, settings, index)):
-        _set_schedules(model, optimizer, settings, index * (steps // settings.epochs) + offset, steps)
+    first, steps = clock
+    device = next(model.parameters()).device
+    for offset, (x, y) in enumerate(batches):
+        x, y = x.to(device), y.to(device)
+        _set_schedules(model, optimizer, settings, first + offset, steps)
         if adversary is not None:
             with projected(model), _precision(settings, x):
                 x = adversary(model, x, y).detach()
@@ -143,6 +150,12 @@ def _epoch(
         clamp_latents(model)
         total, right, seen = total + loss * len(y), right + int((logits.argmax(1) == y).sum()), seen + len(y)
     return total / seen, right / seen
+
+
+def _progress(settings: Settings, images: Tensor, index: int) -> tuple[int, int]:
+    """The number of the epoch's first update, and of all updates."""
+    updates = len(images) // settings.batch_size or 1
+    return index * updates, settings.epochs * updates
 
 
 def _update(

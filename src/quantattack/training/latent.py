@@ -88,9 +88,10 @@ def recalibrate(model: nn.Module, images: Tensor, batch_size: int = 256) -> None
         norm.reset_running_stats()
         norm.momentum = None
         norm.train()
+    device = next(model.parameters()).device
     for batch in torch.split(images, batch_size):
         if len(batch) > 1 and norms:
-            model(batch)
+            model(batch.to(device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.eval()

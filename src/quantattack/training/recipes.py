@@ -29,6 +29,7 @@ from quantattack.quantizers import (
     Xnor,
 )
 from quantattack.rng import Rng
+from quantattack.training.crew import ALONE, Crew
 from quantattack.training.fit import Adversary, Progress, Settings, accuracy, fit
 from quantattack.training.schedules import OneCycle, Ramp
 
@@ -185,6 +186,7 @@ def train(
     keep: Path | str | None = None,
     progress: Progress | None = None,
     watched: int = 2000,
+    crew: Crew = ALONE,
 ) -> Card:
     """Train a recipe's network and write its checkpoint.
 
@@ -195,6 +197,7 @@ def train(
         keep: A file for the state of the training, which a second call continues.
         progress: Called after each epoch.
         watched: Test images that each epoch is judged on; the checkpoint states the accuracy on all of them.
+        crew: The processes that train together; the first one writes.
 
     Raises:
         InputError: If the data are missing, or ``keep`` holds another training.
@@ -202,13 +205,24 @@ def train(
     """
     images, labels = load_data(recipe.data, root, "train")
     test, truth = load_data(recipe.data, root, "test")
-    model = network(recipe)
+    model = network(recipe).to(crew.device)
     adversary: Adversary | None = recipe.adversarial
     watch = (test[:watched], truth[:watched])
-    fit(model, images, labels, recipe.training, adversary=adversary, watch=watch, progress=progress, keep=keep)
+    fit(
+        model,
+        images,
+        labels,
+        recipe.training,
+        adversary=adversary,
+        watch=watch,
+        progress=progress,
+        keep=keep,
+        crew=crew,
+    )
     final = _rounded(freeze(model)) if recipe.half else freeze(model)
     card = _card(recipe, accuracy(final, test, truth))
-    save(final, out, card)
+    if crew.rank == 0:
+        save(final, out, card)
     return card
 
 

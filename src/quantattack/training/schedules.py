@@ -2,7 +2,9 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
+
+STRICT = {"extra": "forbid"}  # what a run file may not misspell
 
 
 @dataclass(frozen=True)
@@ -11,6 +13,7 @@ class Constant:
 
     rate: float = 1e-3
     kind: Literal["constant"] = "constant"
+    __pydantic_config__: ClassVar = STRICT
 
     def __call__(self, step: int, steps: int) -> float:  # noqa: ARG002
         return self.rate
@@ -24,6 +27,7 @@ class Steps:
     factor: float = 0.3
     every: int = 30_000
     kind: Literal["steps"] = "steps"
+    __pydantic_config__: ClassVar = STRICT
 
     def __call__(self, step: int, steps: int) -> float:  # noqa: ARG002
         return self.rate * self.factor ** (step // self.every)
@@ -36,6 +40,7 @@ class OneCycle:
     peak: float = 1e-2
     rise: float = 0.2
     kind: Literal["one-cycle"] = "one-cycle"
+    __pydantic_config__: ClassVar = STRICT
 
     def __call__(self, step: int, steps: int) -> float:
         top = max(1.0, self.rise * steps)
@@ -52,6 +57,7 @@ class Growth:
     every: int = 200
     cap: float = 1e35
     kind: Literal["growth"] = "growth"
+    __pydantic_config__: ClassVar = STRICT
 
     def __call__(self, step: int, steps: int) -> float:  # noqa: ARG002
         exponent = (step // self.every + 1) * math.log(self.factor)
@@ -65,6 +71,7 @@ class Ramp:
     end: float = 1e4
     share: float = 0.8
     kind: Literal["ramp"] = "ramp"
+    __pydantic_config__: ClassVar = STRICT
 
     def __call__(self, step: int, steps: int) -> float:
         return float(self.end ** min(1.0, step / max(1.0, self.share * steps)))

@@ -1,0 +1,72 @@
+import pytest
+
+from quantattack.attacks.ascent import Ascent
+from quantattack.errors import InputError
+from quantattack.quantizers import MdTanhS, UniformActivation
+from quantattack.training.files import read_recipe
+from quantattack.training.fit import Settings
+from quantattack.training.schedules import Growth, OneCycle
+
+FILE = """
+name: mine
+data: mnist
+architecture: lenet
+options: {width: 0.25}
+weights: MdTanhS
+activations: {quantizer: UniformActivation, bits: 4}
+skip: [head]
+training: {epochs: 3, rate: {peak: 0.01}, beta: {kind: growth, factor: 1.2, every: 500}}
+adversarial: {radius: 8/255, step_size: 0.01, steps: 3}
+"""
+
+
+def written(tmp_path, text):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_becomes_a_recipe(tmp_path):
+    recipe = read_recipe(written(tmp_path, FILE))
+    assert (recipe.weights, recipe.activations) == (MdTanhS(), UniformActivation(4))
+    assert recipe.training == Settings(epochs=3, rate=OneCycle(0.01), beta=Growth(1.2, 500))
+    assert (recipe.options, recipe.skip) == ({"width": 0.25}, ("head",))
+    attack = recipe.adversarial.attack
+    assert isinstance(attack, Ascent)
+    assert (attack.threat.radius, attack.step_size, attack.steps, attack.last_iterate) == (8 / 255, 0.01, 3, True)
+
+
+def test_only_the_settings_that_matter_need_to_be_there(tmp_path):
+    text = "{name: plain, data: digits, architecture: small, training: {epochs: 1}}"
+    recipe = read_recipe(written(tmp_path, text))
+    assert (recipe.weights, recipe.adversarial, recipe.training) == (None, None, Settings(epochs=1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("name: mine", "nmae: mine", "name: Field required"),
+        ("epochs: 3", "epochs: many", "training.epochs"),
+        ("epochs: 3", "epochs: 0", "0 epochs"),
+        ("epochs: 3", "epochs: 3, optimizer: lion", "training.optimizer"),
+        ("peak: 0.01", "peek: 0.01", "training.rate"),
+        ("epochs: 3", "epochs: 3, speed: 9", "training.speed"),
+        ("MdTanhS", "MdTanS", "did you mean 'MdTanhS'"),
+        ("bits: 4", "bits: 99", "bits is 99"),
+        ("bits: 4", "bit: 4", "did you mean 'bits'"),
+        ("8/255", "8/0", "adversarial.radius"),
+        ("[head]", "[head", "is not YAML"),
+        (FILE, "", "is not a recipe"),
+        (FILE, "- a\n- b", "is not a recipe"),
+        (FILE, "!!python/object/apply:os.system ['true']", "is not YAML"),
+    ],
+)
+def test_bad_files_are_refused_with_one_line(tmp_path, old, new, message):
+    with pytest.raises(InputError, match=message) as caught:
+        read_recipe(written(tmp_path, FILE.replace(old, new)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="cannot read"):
+        read_recipe(tmp_path / "nothing.yaml")
