@@ -2,12 +2,30 @@
 
 from importlib.metadata import version
 
+from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.ascent import Ascent, Attack
 from quantattack.attacks.black_box import Square
 from quantattack.attacks.compose import InFloat64, Restarts, Strongest, Transfer
 from quantattack.attacks.directions import Quantized
-from quantattack.attacks.recipes import fgsm, fgsm_plus, pgd, pgd_plus, pqgd, square, standard
-from quantattack.attacks.temperature import Fixed, Gap, Hns, Njs
+from quantattack.attacks.nearest import Nearest
+from quantattack.attacks.particles import Blob, Dgf
+from quantattack.attacks.recipes import (
+    apgd,
+    blob_qg,
+    daa_blob,
+    daa_dgf,
+    fgsm,
+    fgsm_plus,
+    multi_targeted,
+    pgd,
+    pgd_plus,
+    pqgd,
+    square,
+    standard,
+)
+from quantattack.attacks.rounds import Rounds
+from quantattack.attacks.scaled import ScaledLogits
+from quantattack.attacks.temperature import Fixed, Gap, Hns, Mifpe, Njs
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import load_data
 from quantattack.errors import InputError
@@ -22,23 +40,34 @@ __version__ = version("quantattack")
 __all__ = [
     "L1",
     "L2",
+    "Apgd",
     "Ascent",
     "Attack",
+    "Blob",
+    "Dgf",
     "Fixed",
     "Gap",
     "Hns",
     "InFloat64",
     "InputError",
     "Linf",
+    "Mifpe",
+    "Nearest",
     "Njs",
     "Quantized",
     "Record",
     "Restarts",
+    "Rounds",
+    "ScaledLogits",
     "Square",
     "Strongest",
     "Threat",
     "Transfer",
+    "apgd",
+    "blob_qg",
     "cross_entropy",
+    "daa_blob",
+    "daa_dgf",
     "dlr",
     "evaluate",
     "fgsm",
@@ -48,6 +77,7 @@ __all__ = [
     "load_model",
     "log_odds",
     "margin",
+    "multi_targeted",
     "pgd",
     "pgd_plus",
     "pqgd",
