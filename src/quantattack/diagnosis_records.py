@@ -85,4 +85,5 @@ def read_findings(connection: sqlite3.Connection, subject: About) -> tuple[Findi
     columns = "check_name, verdict, code, evidence, advice, data_json, forwards, backwards"
     query = f"SELECT {columns} FROM diagnosis WHERE {_SUBJECT} ORDER BY rowid"
     rows = connection.execute(query, (subject.model, subject.data, subject.threat))
-    return tuple(Finding(*row[:5], json.loads(row[5]), *row[6:]) for row in rows)
+    names = ("check", "verdict", "code", "evidence", "advice", "data", "forwards", "backwards")
+    return tuple(Finding(**{**dict(zip(names, row, strict=True)), "data": json.loads(row[5])}) for row in rows)

@@ -1,0 +1,1 @@
+"""Why a robust accuracy can or cannot be trusted."""

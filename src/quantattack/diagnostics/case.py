@@ -1,0 +1,80 @@
+"""What a diagnosis looks at: a model, images that it has right, a threat, and what that costs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+
+from quantattack.attacks.ascent import Attack
+from quantattack.attacks.criteria import misclassified
+from quantattack.attacks.threat import Threat
+from quantattack.hosting import Hosted
+from quantattack.rng import Rng
+from quantattack.shapes import Images, Labels, Logits, Mask
+
+SHARE = 0.05  # share of the images from which what should never happen is a failure
+GAP = 0.10  # how far a stronger search may lower the robust accuracy before the weaker one cannot be trusted
+_FEWEST = 3  # images: fewer are an accident
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A model under a threat, and images that it has right.
+
+    Arguments:
+        host: The model, which counts its passes.
+        images: Images with shape (n, ...), classified correctly.
+        labels: Their classes with shape (n,).
+        threat: What an attack may do to them.
+        rng: Their random numbers.
+        batch_size: Images shown at once.
+        twin: A differentiable relative, such as the float network, from which attacks are transferred.
+    """
+
+    host: Hosted
+    images: Images
+    labels: Labels
+    threat: Threat
+    rng: Rng
+    batch_size: int
+    twin: Hosted | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def where(self, mask: Mask) -> "Case":
+        return replace(self, images=self.images[mask], labels=self.labels[mask], rng=self.rng.keep(mask))
+
+    def first(self, count: int) -> "Case":
+        return self.where(torch.arange(len(self), device=self.images.device) < count)
+
+    def batches(self) -> Iterator["Case"]:
+        at = torch.arange(len(self), device=self.images.device)
+        for start in range(0, len(self), self.batch_size):
+            yield self.where((at >= start) & (at < start + self.batch_size))
+
+    def logits(self, images: Images | None = None) -> Logits:
+        shown = self.images if images is None else images
+        with torch.no_grad():
+            parts = [self.host(part) for part in torch.split(shown, self.batch_size)]
+        return torch.cat(parts)
+
+
+def broken_by(case: Case, attack: Attack) -> Mask:
+    """Return which images an attack breaks, judged on its final images by the model itself."""
+    found = [torch.zeros(0, dtype=torch.bool, device=case.images.device)]
+    for part in case.batches():
+        final = attack(part.host, part.images, part.labels, rng=part.rng)
+        inside = part.threat.contains(final, part.images, 1e-6)
+        found.append(misclassified(part.logits(final), part.labels) & inside)
+    return torch.cat(found)
+
+
+def many(count: int, total: int, share: float = SHARE) -> bool:
+    """Return whether so many images of a total are more than an accident."""
+    return count >= max(_FEWEST, share * total)
+
+
+def percent(share: float) -> str:
+    """Return a share in words."""
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,214 @@
+"""Before an attack: what a few passes over clean images tell of a model's outputs and gradients."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from quantattack.attacks.directions import steepest
+from quantattack.diagnosis_records import Finding
+from quantattack.diagnostics.case import Case, many, percent
+from quantattack.diagnostics.probe import ALIGNED, Gradients, alignment, in_float64, limits
+from quantattack.losses import log_odds
+from quantattack.norms import spread
+from quantattack.rng import NOISE
+from quantattack.shapes import Images, Logits
+
+NOISY = 1e-4  # of the logits' spread: what rounding alone does stays under it
+_ALONE = 8  # images that see new company
+_BINS = 32
+_BETTER = 0.8  # share of the images on which a gradient's step must beat a random one
+
+
+def relative(one: Logits, other: Logits) -> float:
+    """Return the largest difference of two sets of logits, relative to their spread."""
+    spread_of = float((one.amax(1) - one.amin(1)).max())
+    return float((one - other).abs().max()) / max(spread_of, 1e-30)
+
+
+def logits_check(case: Case) -> Finding:
+    """Whether the model returns logits, not probabilities."""
+    logits = case.logits()
+    if bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 1e-3).all()):
+        return Finding(
+            "logits",
+            "fail",
+            "probabilities",
+            f"every row of {len(logits)} outputs is positive and sums to 1: these are probabilities",
+            "return the logits: a softmax inside the model rounds its small gradients away",
+        )
+    if bool((logits <= 0).all()) and bool((logits.double().exp().sum(1) - 1).abs().max() < 1e-3):
+        return Finding("logits", "pass", "", "the model returns log-probabilities, which serve as logits")
+    least, most = float(logits.min()), float(logits.max())
+    return Finding("logits", "pass", "", f"the model returns logits from {least:.4g} to {most:.4g}")
+
+
+def randomness_check(case: Case) -> Finding:
+    """Whether two forward passes of the same images agree."""
+    one, other = case.logits(), case.logits()
+    size, changed = relative(one, other), int((one.argmax(1) != other.argmax(1)).sum())
+    data = {"relative_difference": size, "changed": changed}
+    if size <= NOISY:
+        words = "bit for bit" if torch.equal(one, other) else f"to {size:.1e} of the logits' spread"
+        return Finding("randomness", "pass", "", f"two forward passes agree {words}", data=data)
+    return Finding(
+        "randomness",
+        "fail",
+        "random",
+        f"two forward passes of the same images differ by {percent(size)} of the logits' spread, "
+        f"and {changed} of {len(one)} predictions change",
+        "attack the expectation, Averaged(attack, draws=10), and judge over several passes; or switch the noise off",
+        data,
+    )
+
+
+def batch_check(case: Case) -> Finding:
+    """Whether an image's logits depend on the images beside it."""
+    few = min(_ALONE, len(case))
+    if len(case) < 2 * few or few < 2:
+        return _too_few("batch")
+    size = min(len(case), case.batch_size)
+    together = case.first(size)
+    first, strangers = case.images[:few], case.images[size - few : size].flip(0)
+    others = torch.cat([first, *[strangers] * (size // few)])[:size]  # the same count, so that no kernel changes
+    one, again, other = (case.logits(x)[:few] for x in (together.images, together.images, others))
+    noise, difference = relative(one, again), relative(one, other)
+    data = {"relative_difference": difference, "noise": noise}
+    if noise > NOISY:
+        says = "the model is random, so a difference beside other images proves nothing"
+        return Finding("batch", "cannot tell", "", says, "switch the noise off and diagnose again", data)
+    if difference <= NOISY:
+        return Finding("batch", "pass", "", "an image's logits are the same beside other images", data=data)
+    says = f"the logits of {few} images change by {percent(difference)} of their spread beside other images"
+    advice = "use fixed statistics (model.eval(), BatchNorm with running averages): a verdict must be the image's own"
+    return Finding("batch", "fail", "batch_dependent", says, advice, data)
+
+
+def path_check(probe: Gradients, levels: int | None) -> Finding:
+    """Whether a gradient reaches the images; a rounding of the input is the reason where one was found."""
+    count, total = int(probe.silent.sum()), len(probe.silent)
+    data = {"silent": count, "images": total, "path": probe.path}
+    if not many(count, total):
+        return Finding("gradient path", "pass", "", f"{total - count} of {total} images get a gradient", data=data)
+    how = "there is no path from the logits to the image" if not probe.path else "every entry is exactly zero"
+    where = f"on {count} of {total} images no gradient arrives ({how})"
+    if levels is not None:
+        says = f"{where}; the model rounds its input to {levels} levels, whose derivative is zero"
+        advice = "attack with the rounding straight-through (its derivative taken as one), or a twin without it"
+        return Finding("gradient path", "fail", "shattered", says, advice, data)
+    advice = "give the quantizers a surrogate derivative (with_surrogate), attack a twin (--twin), or trust square only"
+    return Finding("gradient path", "fail", "no_gradient", where, advice, data)
+
+
+def values_check(probe: Gradients) -> Finding:
+    """Whether cross entropy's gradient is zero, underflowed, NaN, or points elsewhere than the exact one."""
+    heard = ~probe.silent
+    total = int(heard.sum())
+    counts = {name: int((getattr(probe, name) & heard).sum()) for name in ("zero", "underflowed", "wrong")}
+    cosine, signs = (_mean(part[heard]) for part in (probe.cosine, probe.agreement))
+    broken = int(probe.nan.sum())
+    data = {**counts, "nan": broken, "images": total, "cosine": cosine, "sign_agreement": signs}
+    if many(broken, len(heard)):
+        says = f"the gradient of {broken} of {len(heard)} images holds NaN or infinite entries"
+        return Finding("gradient values", "fail", "nan", says, "mend the model's backward pass first", data)
+    if not total:
+        return Finding("gradient values", "cannot tell", "", "there is no gradient to look at", data=data)
+    says = (
+        f"of {total} cross-entropy gradients {counts['zero']} are exactly zero, {counts['underflowed']} underflow and "
+        f"{counts['wrong']} point away from the exact (mean cosine {_number(cosine)}, equal signs {_percent(signs)})"
+    )
+    if many(counts["zero"] + counts["underflowed"], total):
+        return Finding("gradient values", "fail", "saturation", says, _SATURATED, data)
+    return Finding("gradient values", "pass", "", says, data=data)
+
+
+_SATURATED = "climb the log-odds or scale the logits (pgd_log_odds, pgd_plus_gap): the softmax is saturated"
+
+
+def margins_check(case: Case, probe: Gradients) -> Finding:
+    """Where the margins lie against the limits of the floating-point type in use."""
+    at = limits(case.images.dtype)
+    edges = (at.rounded, at.flushed, at.zero)
+    beyond = [int((probe.margin > edge).sum()) for edge in edges]
+    total, name = len(probe.margin), str(case.images.dtype).removeprefix("torch.")
+    data = {"dtype": name, "limits": list(edges), "beyond": beyond, "images": total, **_histogram(probe.margin)}
+    shares = ", ".join(f"{count} beyond {edge:.4g}" for count, edge in zip(beyond, edges, strict=True))
+    says = f"of {total} margins {shares}, the limits of {name}; the median is {float(probe.margin.median()):.4g}"
+    if many(beyond[2], total):
+        return Finding("margins", "fail", "saturation", says, _SATURATED, data)
+    return Finding("margins", "pass", "", says, data=data)
+
+
+def _histogram(margin: Tensor) -> dict[str, Any]:
+    counts, edges = np.histogram(margin.cpu().numpy(), bins=_BINS)
+    return {"counts": counts.tolist(), "edges": [float(edge) for edge in edges]}
+
+
+def precision_check(case: Case, probe: Gradients) -> Finding:
+    """Whether the exact gradient is the same in float64."""
+    heard = ~probe.silent
+    if not bool(heard.any()):
+        return Finding("precision", "cannot tell", "", "there is no gradient to compare")
+    grads = in_float64(case)
+    if grads is None:
+        return Finding("precision", "cannot tell", "", "the model cannot be copied to double precision")
+    cosine, signs = alignment(probe.exact, grads)
+    away, total = int((cosine[heard] < ALIGNED).sum()), int(heard.sum())
+    data = {"away": away, "images": total, "cosine": _mean(cosine[heard]), "sign_agreement": _mean(signs[heard])}
+    says = (
+        f"{away} of {total} exact gradients point elsewhere in float64 (signs agree on {_percent(_mean(signs[heard]))})"
+    )
+    if not many(away, total, 0.25):
+        return Finding("precision", "pass", "", says, data=data)
+    advice = "search through a double-precision copy, InFloat64(attack), and look for the layer that loses precision"
+    return Finding("precision", "fail", "shattered", says, advice, data)
+
+
+def ascent_check(case: Case, probe: Gradients) -> Finding:
+    """Whether a step along the exact gradient raises the loss more than a random one of the same length."""
+    heard = case.where(~probe.silent)
+    if not len(heard):
+        return Finding("ascent", "cannot tell", "", "there is no gradient to follow")
+    shares = {}
+    for part_of_radius in (0.25, 1.0):
+        shares[part_of_radius] = _better(heard, probe.exact[~probe.silent], part_of_radius * case.threat.radius)
+    data = {"images": len(heard), "share": {str(size): share for size, share in shares.items()}}
+    says = ", ".join(f"{percent(share)} for {size:g} of the radius" for size, share in shares.items())
+    says = f"a step along the gradient beats a random one on a share of {len(heard)} images: {says}"
+    if max(shares.values()) >= _BETTER or len(heard) < 10:
+        return Finding("ascent", "pass", "", says, data=data)
+    advice = "the gradients mislead: replace the part that breaks them by a smooth one, or attack a twin (--twin)"
+    return Finding("ascent", "fail", "shattered", says, advice, data)
+
+
+def _better(case: Case, exact: Images, length: float) -> float:
+    start = log_odds(case.logits(), case.labels)
+    noise = case.rng.normal(0, NOISE, exact.shape[1:], exact.dtype)
+    gains = [log_odds(case.logits(_moved(case, step, length)), case.labels) - start for step in (exact, noise)]
+    return float((gains[0] > gains[1]).double().mean())
+
+
+def _moved(case: Case, grad: Images, length: float) -> Images:
+    norm = case.threat.norm
+    room = case.threat.room(case.images, grad) / length if norm.crowded else None
+    step = steepest(grad, norm, room)
+    size = spread(torch.full_like(case.labels, 1).to(grad) * length, grad)
+    return case.threat.project(case.images + size * step, case.images)
+
+
+def _too_few(check: str) -> Finding:
+    return Finding(check, "cannot tell", "", "there are too few images", "give more images")
+
+
+def _mean(values: Tensor) -> float | None:
+    known = values[~values.isnan()].double()
+    return float(known.mean()) if len(known) else None
+
+
+def _percent(share: float | None) -> str:
+    return "none" if share is None else percent(share)
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"

@@ -1,0 +1,134 @@
+"""The six indicators of attack failure, on plain PGD's walk.
+
+Source: Pintor et al., 2022, https://arxiv.org/abs/2106.09947; an implementation of its own.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from quantattack.attacks.criteria import misclassified
+from quantattack.diagnosis_records import Finding
+from quantattack.diagnostics.case import Case, many, percent
+from quantattack.diagnostics.reference import Walk, plain
+from quantattack.losses import log_odds
+from quantattack.rng import FRESH
+from quantattack.shapes import PerImage
+
+UNSTABLE = 0.10  # relative change of the loss beside the point found
+_BESIDE = 1e-3  # pixels: how far beside
+_DRAWS = 5
+_WINDOW = 10  # last steps
+_RISING = 0.05  # of the loss's range
+
+
+def unavailable_gradients(case: Case, walk: Walk) -> Finding:
+    """Indicator 1: steps whose gradient is exactly zero, on the images that PGD leaves."""
+    left = walk.survivors
+    zero = walk.silent[:, left].double().mean(0)
+    stuck = int((zero > 0.5).sum())
+    says = f"{stuck} of the {int(left.sum())} images that PGD leaves got no gradient in more than half of the steps"
+    data = {"stuck": stuck, "left": int(left.sum()), "mean": float(zero.mean()) if len(zero) else 0.0}
+    if not many(stuck, len(case)):
+        return Finding("unavailable gradients", "pass", "", says, data=data)
+    advice = (
+        "PGD stands still on them; see `gradient values` (climb the log-odds) and `gradient path` (use a surrogate)"
+    )
+    return Finding("unavailable gradients", "fail", "unavailable_gradients", says, advice, data)
+
+
+def unstable_loss(case: Case, walk: Walk) -> Finding:
+    """Indicator 2: how much the loss changes within a thousandth of a pixel of the point found."""
+    change = torch.cat([_change(part, final) for part, final in zip(case.batches(), _split(case, walk), strict=True)])
+    unstable, total = int((change > UNSTABLE).sum()), len(case)
+    data = {"unstable": unstable, "images": total, "mean": float(change.mean())}
+    says = f"beside {unstable} of {total} points found the loss changes by more than {percent(UNSTABLE)}"
+    if not many(unstable, total, 0.25):
+        return Finding("unstable loss", "pass", "", says, data=data)
+    advice = (
+        "smooth the model for the attack: Averaged(attack, draws=10) where it is random, a surrogate where it jumps"
+    )
+    return Finding("unstable loss", "fail", "unstable_loss", says, advice, data)
+
+
+def _split(case: Case, walk: Walk) -> tuple[torch.Tensor, ...]:
+    return torch.split(walk.final, case.batch_size)
+
+
+def _change(case: Case, final: torch.Tensor) -> PerImage:
+    """Mean change of the log-odds over random points beside, relative to the spread of the image's logits."""
+    logits = case.logits(final)
+    here, size = log_odds(logits, case.labels), (logits.amax(1) - logits.amin(1)).clamp_min(1e-30)
+    total = torch.zeros_like(here)
+    for draw in range(_DRAWS):
+        beside = case.rng.uniform(draw, FRESH, final.shape[1:], final.dtype) * 2 - 1
+        moved = (final + min(_BESIDE, case.threat.radius) * beside).clamp(case.threat.low, case.threat.high)
+        total += (log_odds(case.logits(moved), case.labels) - here).abs() / size
+    return total / _DRAWS
+
+
+def silent_success(case: Case, walk: Walk) -> Finding:
+    """Indicator 3: an iterate fooled the model, and the last one, which published attacks return, does not."""
+    lost = walk.fooled.any(0) & ~walk.fooled[-1]
+    count, total = int(lost.sum()), len(case)
+    says = f"on {count} of {total} images an iterate of PGD fooled the model and the last one does not"
+    data = {"lost": count, "images": total}
+    if not many(count, total):
+        return Finding("silent success", "pass", "", says, data=data)
+    advice = "count the best iterate, as this toolkit does, not the last; where the model is random, average it"
+    return Finding("silent success", "fail", "silent_success", says, advice, data)
+
+
+def incomplete(walk: Walk) -> Finding:
+    """Indicator 4: the loss was still rising, by more than 5 % of its range over the last 10 steps."""
+    best = walk.values.cummax(0).values
+    rise = best[-1] - best[-1 - min(_WINDOW, len(best) - 1)]
+    still = (rise > _RISING * (best[-1] - best[0]).clamp_min(1e-30)) & walk.survivors
+    count, left = int(still.sum()), int(walk.survivors.sum())
+    total, data = len(still), {"rising": count, "left": left}
+    says = f"on {count} of the {left} images that PGD leaves, of {total}, the loss was still rising"
+    if not many(count, total, 0.25):
+        return Finding("incomplete optimization", "pass", "", says, data=data)
+    advice = "give PGD more steps, or a falling step size; see `more iterations`"
+    return Finding("incomplete optimization", "fail", "not_converged", says, advice, data)
+
+
+def transfer_failure(case: Case, gradient: bool) -> Finding:
+    """Indicator 5: what fools the model that was differentiated does not fool the one that counts."""
+    if gradient:
+        return Finding("transfer failure", "pass", "", "PGD differentiates the model itself, nothing has to transfer")
+    if case.twin is None:
+        says = "the model passes no gradient and no twin was given"
+        return Finding("transfer failure", "cannot tell", "", says, "give a differentiable twin (--twin)")
+    return _transferred(case)
+
+
+def _transferred(case: Case) -> Finding:
+    twin = case.twin
+    assert twin is not None
+    lost = fooled = 0
+    for part in case.batches():
+        walk = replace(plain(case.threat, loss=log_odds), last_iterate=True)
+        final = walk(twin, part.images, part.labels, rng=part.rng)
+        with torch.no_grad():
+            there = misclassified(twin(final), part.labels)
+        here = misclassified(part.logits(final), part.labels)
+        fooled, lost = fooled + int(there.sum()), lost + int((there & ~here).sum())
+    says = f"{lost} of {fooled} images that fool the twin do not fool the model"
+    data = {"lost": lost, "fooled": fooled}
+    if fooled and not many(lost, fooled, 0.5):
+        return Finding("transfer failure", "pass", "", says, data=data)
+    advice = "the twin is too far from the model: distil one from it, or give the model a surrogate derivative"
+    return Finding("transfer failure", "fail", "transfer_failure", says, advice, data)
+
+
+def unconstrained(radius: Finding) -> Finding:
+    """Indicator 6: an attack without a bound must break every image; read off the check of larger radii."""
+    if radius.verdict == "cannot tell":
+        return replace(radius, check="unconstrained attack", forwards=0.0, backwards=0.0)
+    left, total = radius.data["left"], radius.data["images"]
+    says = f"without a bound PGD leaves {left} of {total} images"
+    if not many(left, total):
+        return Finding("unconstrained attack", "pass", "", says, data={"left": left, "images": total})
+    data = {"left": left, "images": total}
+    return Finding("unconstrained attack", "fail", "unconstrained_fails", says, radius.advice, data)
