@@ -11,7 +11,8 @@ from quantattack.nn.checkpoints import load
 from quantattack.nn.zoo import card_of, models
 from quantattack.norms import Linf
 from quantattack.training.fit import accuracy, fit
-from quantattack.training.recipes import RECIPES, madry, network, recipe, train
+from quantattack.training.recipes import RECIPES, recipe, train
+from quantattack.training.runs import madry, network
 
 
 def test_a_recipe_trains_saves_and_describes_its_network(tmp_path):
@@ -65,3 +66,17 @@ def test_adversarial_training_makes_a_network_more_robust():
         fit(model, images, labels, short, adversary=adversary)
         robust[adversary is None] = accuracy(model, attack(model, test, truth), truth)
     assert robust[False] > robust[True] + 0.1
+
+
+def test_a_file_is_a_recipe_too(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("{name: mine, data: digits, architecture: small, options: {width: 4}, training: {epochs: 1}}")
+    card = train(recipe(str(path)), tmp_path / "net.safetensors", watched=10)
+    assert card.settings == {"width": 4}
+
+
+def test_the_published_schedules_end_where_the_paper_says():
+    settings = recipe("cifar10-resnet18-full-mdtanhs").training
+    assert settings.epochs * (50_000 // settings.batch_size) == pytest.approx(100_000, rel=0.002)
+    assert settings.beta(99_999, 100_000) == pytest.approx(1.02**500)
+    assert [settings.rate(step, 100_000) for step in (0, 29_999, 30_000)] == pytest.approx([1e-3, 1e-3, 3e-4])

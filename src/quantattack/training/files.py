@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from quantattack.errors import InputError
 from quantattack.nn.checkpoints import quantizer_of
 from quantattack.training.fit import Settings
-from quantattack.training.recipes import Recipe, madry
+from quantattack.training.runs import Recipe, madry
 
 
 def _fraction(value: Any) -> Any:

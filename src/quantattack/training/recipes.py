@@ -1,97 +1,26 @@
-"""Named trainings: network, quantizers, data and settings in one frozen dataclass."""
+"""Recipes by name: every network of the zoo, and paper A's full-width networks with its schedules."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from quantattack.attacks.ascent import Ascent, Attack
-from quantattack.attacks.threat import Threat
-from quantattack.data.sets import load_data
 from quantattack.errors import unknown
-from quantattack.nn.architectures import build
-from quantattack.nn.checkpoints import Card, quantizer_card, save
-from quantattack.nn.convert import freeze, quantize
-from quantattack.norms import Linf
 from quantattack.quantizers import (
     BinaryConnect,
     BnnWaq,
     GdTanh,
     MdTanhS,
-    Quantizer,
     Sign,
     Ternary,
     Uniform,
     UniformActivation,
     Xnor,
 )
-from quantattack.rng import Rng
-from quantattack.training.crew import ALONE, Crew
-from quantattack.training.fit import Adversary, Progress, Settings, accuracy, fit
-from quantattack.training.schedules import OneCycle, Ramp
+from quantattack.training.files import read_recipe
+from quantattack.training.fit import Settings
+from quantattack.training.runs import Recipe, madry, train
+from quantattack.training.schedules import Beta, Growth, OneCycle, Ramp, Steps
 
-
-@dataclass(frozen=True)
-class Adversarial:
-    """Adversarial training: every update is on adversarial images only.
-
-    Source: Madry, Makelov, Schmidt, Tsipras & Vladu 2018, https://arxiv.org/abs/1706.06083
-
-    Arguments:
-        attack: What finds the images; its random start is another one at every update.
-
-    """
-
-    attack: Attack
-
-    def __call__(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        index = torch.randint(2**40, (len(images),))  # from torch's random state, which the loop sets for each epoch
-        return self.attack(model, images, labels, rng=Rng(0, index.to(images.device)))
-
-
-def madry(radius: float = 8 / 255, step_size: float = 2 / 255, steps: int = 7) -> Adversarial:
-    """Adversarial training with PGD under Linf from a random start, the last iterate counting.
-
-    Arguments:
-        radius: Of the ball, in pixels of [0, 1].
-        step_size: Of one step, in pixels of [0, 1].
-        steps: Number of steps.
-
-    """
-    return Adversarial(Ascent(threat=Threat(Linf(), radius), step_size=step_size, steps=steps, last_iterate=True))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """A network and how it is trained.
-
-    Arguments:
-        name: Its name, which is the network's in the zoo.
-        data: Name of the data set.
-        architecture: Name of the architecture.
-        options: The architecture's settings.
-        weights: Quantizer of the weights; None for float.
-        activations: Quantizer of the activations; None for float.
-        skip: Modules that stay float.
-        training: How it is trained.
-        adversarial: The adversary of the training; None for plain training.
-        half: Whether the trained network is rounded to half precision, and so stored in half the size.
-
-    """
-
-    name: str
-    data: str
-    architecture: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    weights: Quantizer | None = None
-    activations: Quantizer | None = None
-    skip: tuple[str, ...] = ()
-    training: Settings
-    adversarial: Adversarial | None = None
-    half: bool = True
+__all__ = ["RECIPES", "Recipe", "recipe", "train"]
 
 
 def _digits(name: str, epochs: int, peak: float, **parts: Any) -> Recipe:
@@ -117,6 +46,35 @@ def _cifar(name: str, epochs: int, peak: float, architecture: str, options: Mapp
     )
 
 
+# Paper A's training, of 100,000 updates in batches of 128: 256 passes over 50,000 images.
+PASSES = 256
+
+
+def _published(name: str, architecture: str, factor: float, beta: Beta, **parts: Any) -> Recipe:
+    """A full-width network with MD-tanh-S's published schedule: Adam at 1e-3, falling every 30,000 updates."""
+    rate = Steps(1e-3, factor, 30_000)
+    training = Settings(epochs=PASSES, rate=rate, beta=beta, augment="crop-flip", recalibrate=50_000)
+    chosen: dict[str, Any] = {"data": "cifar10", "weights": MdTanhS(), "half": False} | parts
+    return Recipe(name=name, architecture=architecture, training=training, **chosen)
+
+
+def _reference(name: str, architecture: str, **parts: Any) -> Recipe:
+    """A full-width float network: SGD with momentum 0.9 from 0.1, a tenth of it every 30,000 updates."""
+    training = Settings(
+        epochs=PASSES, optimizer="sgd", rate=Steps(0.1, 0.1, 30_000), weight_decay=1e-4, augment="crop-flip"
+    )
+    chosen: dict[str, Any] = {"data": "cifar10", "half": False} | parts
+    return Recipe(name=name, architecture=architecture, training=training, **chosen)
+
+
+def _waq(name: str, architecture: str) -> Recipe:
+    """A network of binarized weights and activations at full width: Adam from 5e-3, batches of 256."""
+    training = Settings(epochs=250, batch_size=256, rate=OneCycle(5e-3, 0.02), augment="crop-flip", recalibrate=50_000)
+    parts: dict[str, Any] = {"weights": BnnWaq(), "activations": Sign(), "half": False}
+    return Recipe(name=name, data="cifar10", architecture=architecture, training=training, **parts)
+
+
+HUNDRED = {"data": "cifar100", "options": {"classes": 100}}
 VGG = {"depth": 5}
 RES = {"width": 1.5}
 FASHION = {"mean": [0.2860], "std": [0.3530]}
@@ -132,11 +90,11 @@ RECIPES: Mapping[str, Recipe] = {
         _mnist("mnist-lenet-float", 6, 3e-3),
         _mnist("mnist-lenet-mdtanhs", 12, 1e-2, weights=MdTanhS()),
         _mnist("mnist-lenet-bnn-waq", 12, 5e-3, weights=BnnWaq(), activations=Sign()),
-        _cifar("cifar10-vgg5-float", 10, 5e-3, "vgg", VGG),
+        _cifar("cifar10-vgg5-float", 8, 5e-3, "vgg", VGG),
         _cifar("cifar10-vgg5-mdtanhs", 12, 1e-2, "vgg", VGG, weights=MdTanhS()),
-        _cifar("cifar10-vgg5-bnn-waq", 12, 5e-3, "vgg", {**VGG, "affine": True}, weights=BnnWaq(), activations=Sign()),
-        _cifar("cifar10-resnet8-float", 10, 5e-3, "resnet-8", RES),
-        _cifar("cifar10-resnet8-mdtanhs", 12, 1e-2, "resnet-8", RES, weights=MdTanhS()),
+        _cifar("cifar10-vgg5-bnn-waq", 10, 4e-3, "vgg", {**VGG, "affine": True}, weights=BnnWaq(), activations=Sign()),
+        _cifar("cifar10-resnet8-float", 8, 5e-3, "resnet-8", RES),
+        _cifar("cifar10-resnet8-mdtanhs", 12, 4e-3, "resnet-8", RES, weights=MdTanhS()),
         _cifar(
             "cifar10-resnet8-bnn-waq",
             12,
@@ -162,108 +120,29 @@ RECIPES: Mapping[str, Recipe] = {
         _cifar("cifar10-densenet-mdtanhs", 8, 1e-2, "densenet-121", {"width": 0.25}, weights=MdTanhS()),
         _cifar("cifar10-mobilenet-mdtanhs", 8, 1e-2, "mobilenet-v2", {"width": 0.5}, weights=MdTanhS()),
         _cifar("cifar10-resnet50-mdtanhs", 8, 1e-2, "resnet-50", {"width": 0.125}, weights=MdTanhS()),
+        _reference("cifar10-resnet18-full-float", "resnet-18"),
+        _reference("cifar10-vgg16-full-float", "vgg"),
+        _reference("cifar100-resnet18-full-float", "resnet-18", **HUNDRED),
+        _reference("cifar100-vgg16-full-float", "vgg", **HUNDRED),
+        _published("cifar10-resnet18-full-mdtanhs", "resnet-18", 0.3, Growth(1.02, 200)),
+        _published("cifar10-vgg16-full-mdtanhs", "vgg", 0.2, Growth(1.2, 2000)),
+        _published("cifar100-resnet18-full-mdtanhs", "resnet-18", 0.2, Growth(1.2, 500), **HUNDRED),
+        _published("cifar100-vgg16-full-mdtanhs", "vgg", 0.5, Growth(1.05, 500), **HUNDRED),
+        _waq("cifar10-resnet18-full-bnn-waq", "resnet-binary"),
+        _waq("cifar10-vgg16-full-bnn-waq", "vgg-binary"),
     )
 }
 
 
 def recipe(name: str) -> Recipe:
-    """Return the recipe of a name.
+    """Return the recipe of a name, or of a YAML file.
 
     Raises:
-        InputError: If nothing has the name.
+        InputError: If nothing has the name, or the file is not a recipe.
 
     """
+    if name.endswith((".yaml", ".yml")):
+        return read_recipe(name)
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
     return RECIPES[name]
-
-
-def train(
-    recipe: Recipe,
-    out: Path | str,
-    *,
-    root: Path | str | None = None,
-    keep: Path | str | None = None,
-    progress: Progress | None = None,
-    watched: int = 2000,
-    crew: Crew = ALONE,
-) -> Card:
-    """Train a recipe's network and write its checkpoint.
-
-    Arguments:
-        recipe: What to train and how.
-        out: Where the checkpoint goes.
-        root: The folder of the data sets; None takes it from QUANTATTACK_DATA.
-        keep: A file for the state of the training, which a second call continues.
-        progress: Called after each epoch.
-        watched: Test images that each epoch is judged on; the checkpoint states the accuracy on all of them.
-        crew: The processes that train together; the first one writes.
-
-    Raises:
-        InputError: If the data are missing, or ``keep`` holds another training.
-
-    """
-    images, labels = load_data(recipe.data, root, "train")
-    test, truth = load_data(recipe.data, root, "test")
-    model = network(recipe).to(crew.device)
-    adversary: Adversary | None = recipe.adversarial
-    watch = (test[:watched], truth[:watched])
-    fit(
-        model,
-        images,
-        labels,
-        recipe.training,
-        adversary=adversary,
-        watch=watch,
-        progress=progress,
-        keep=keep,
-        crew=crew,
-    )
-    final = _rounded(freeze(model)) if recipe.half else freeze(model)
-    card = _card(recipe, accuracy(final, test, truth))
-    if crew.rank == 0:
-        save(final, out, card)
-    return card
-
-
-def network(recipe: Recipe) -> nn.Module:
-    """Return a recipe's network with its initial weights, the same for the same seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.training.seed)
-        model = build(recipe.architecture, recipe.options)
-        initialize(model)
-    return quantize(model, weights=recipe.weights, activations=recipe.activations, skip=recipe.skip)
-
-
-@torch.no_grad()
-def initialize(model: nn.Module) -> None:
-    """Draw weights from Xavier's uniform distribution and biases from N(0, 0.1²)."""
-    for module in model.modules():
-        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
-            nn.init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                nn.init.normal_(module.bias, std=0.1)
-
-
-def _card(recipe: Recipe, clean: float) -> Card:
-    adversarial = repr(recipe.adversarial) if recipe.adversarial else ""
-    return Card(
-        architecture=recipe.architecture,
-        settings=dict(recipe.options),
-        weights=quantizer_card(recipe.weights),
-        activations=quantizer_card(recipe.activations),
-        skip=recipe.skip,
-        data=recipe.data,
-        adversarial=adversarial,
-        training=asdict(recipe.training),
-        clean=clean,
-    )
-
-
-@torch.no_grad()
-def _rounded(model: nn.Module) -> nn.Module:
-    """The network with every parameter and statistic rounded to half precision, and still computed in single."""
-    for tensor in (*model.parameters(), *model.buffers()):
-        if tensor.is_floating_point():
-            tensor.copy_(tensor.half())
-    return model
