@@ -1,0 +1,175 @@
+"""One training from its description to its checkpoint: network, quantizers, data and settings in a frozen dataclass."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from quantattack.attacks.ascent import Ascent, Attack
+from quantattack.attacks.threat import Threat
+from quantattack.data.sets import load_data
+from quantattack.nn.architectures import build
+from quantattack.nn.checkpoints import Card, quantizer_card, save
+from quantattack.nn.convert import freeze, quantize
+from quantattack.norms import Linf
+from quantattack.quantizers import Quantizer
+from quantattack.rng import Rng
+from quantattack.training.crew import Crew, assemble
+from quantattack.training.fit import Adversary, Progress, Settings, accuracy, fit
+
+
+@dataclass(frozen=True)
+class Adversarial:
+    """Adversarial training: every update is on adversarial images only.
+
+    Source: Madry, Makelov, Schmidt, Tsipras & Vladu 2018, https://arxiv.org/abs/1706.06083
+
+    Arguments:
+        attack: What finds the images; its random start is another one at every update.
+
+    """
+
+    attack: Attack
+
+    def __call__(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        index = torch.randint(2**40, (len(images),))  # from torch's random state, which the loop sets for each epoch
+        return self.attack(model, images, labels, rng=Rng(0, index.to(images.device)))
+
+
+def madry(radius: float = 8 / 255, step_size: float = 2 / 255, steps: int = 7) -> Adversarial:
+    """Adversarial training with PGD under Linf from a random start, the last iterate counting.
+
+    Arguments:
+        radius: Of the ball, in pixels of [0, 1].
+        step_size: Of one step, in pixels of [0, 1].
+        steps: Number of steps.
+
+    """
+    return Adversarial(Ascent(threat=Threat(Linf(), radius), step_size=step_size, steps=steps, last_iterate=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A network and how it is trained.
+
+    Arguments:
+        name: Its name, which is the network's in the zoo.
+        data: Name of the data set.
+        architecture: Name of the architecture.
+        options: The architecture's settings.
+        weights: Quantizer of the weights; None for float.
+        activations: Quantizer of the activations; None for float.
+        skip: Modules that stay float.
+        training: How it is trained.
+        adversarial: The adversary of the training; None for plain training.
+        half: Whether the trained network is rounded to half precision, and so stored in half the size.
+
+    """
+
+    name: str
+    data: str
+    architecture: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    weights: Quantizer | None = None
+    activations: Quantizer | None = None
+    skip: tuple[str, ...] = ()
+    training: Settings
+    adversarial: Adversarial | None = None
+    half: bool = True
+
+
+def train(
+    recipe: Recipe,
+    out: Path | str,
+    *,
+    root: Path | str | None = None,
+    keep: Path | str | None = None,
+    progress: Progress | None = None,
+    watched: int = 2000,
+    crew: Crew | None = None,
+) -> Card:
+    """Train a recipe's network and write its checkpoint, on the GPU where there is one.
+
+    Arguments:
+        recipe: What to train and how.
+        out: Where the checkpoint goes.
+        root: The folder of the data sets; None takes it from QUANTATTACK_DATA.
+        keep: A file for the state of the training, which a second call continues.
+        progress: Called after each epoch.
+        watched: Test images that each epoch is judged on; the checkpoint states the accuracy on all of them.
+        crew: The processes that train together, of which the first one writes; None takes those of torchrun.
+
+    Raises:
+        InputError: If the data are missing, or ``keep`` holds another training.
+
+    """
+    if crew is None:
+        with assemble() as found:
+            return train(recipe, out, root=root, keep=keep, progress=progress, watched=watched, crew=found)
+    images, labels = load_data(recipe.data, root, "train")
+    test, truth = load_data(recipe.data, root, "test")
+    model = network(recipe).to(crew.device)
+    adversary: Adversary | None = recipe.adversarial
+    watch = (test[:watched], truth[:watched])
+    fit(
+        model,
+        images,
+        labels,
+        recipe.training,
+        adversary=adversary,
+        watch=watch,
+        progress=progress,
+        keep=keep,
+        crew=crew,
+    )
+    final = _rounded(freeze(model)) if recipe.half else freeze(model)
+    card = _card(recipe, accuracy(final, test, truth))
+    if crew.rank == 0:
+        save(final, out, card)
+    return card
+
+
+def network(recipe: Recipe) -> nn.Module:
+    """Return a recipe's network with its initial weights, the same for the same seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.training.seed)
+        model = build(recipe.architecture, recipe.options)
+        initialize(model)
+    return quantize(model, weights=recipe.weights, activations=recipe.activations, skip=recipe.skip)
+
+
+@torch.no_grad()
+def initialize(model: nn.Module) -> None:
+    """Draw weights from Xavier's uniform distribution and biases from N(0, 0.1²)."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.normal_(module.bias, std=0.1)
+
+
+def _card(recipe: Recipe, clean: float) -> Card:
+    adversarial = repr(recipe.adversarial) if recipe.adversarial else ""
+    return Card(
+        architecture=recipe.architecture,
+        settings=dict(recipe.options),
+        weights=quantizer_card(recipe.weights),
+        activations=quantizer_card(recipe.activations),
+        skip=recipe.skip,
+        data=recipe.data,
+        adversarial=adversarial,
+        training=asdict(recipe.training),
+        clean=clean,
+    )
+
+
+@torch.no_grad()
+def _rounded(model: nn.Module) -> nn.Module:
+    """The network with every parameter and statistic rounded to half precision, and still computed in single."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point():
+            tensor.copy_(tensor.half())
+    return model
