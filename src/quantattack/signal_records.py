@@ -1,0 +1,66 @@
+"""What was measured of a network's signals, in a record: rows of plain JSON, read and written without torch."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass
+from typing import Any
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS signal (
+  model TEXT NOT NULL, data TEXT NOT NULL, quantity TEXT NOT NULL, temperature TEXT NOT NULL, unit TEXT NOT NULL,
+  numbers TEXT NOT NULL, PRIMARY KEY (model, data, quantity, temperature, unit));
+"""
+DIGITS = 7
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One quantity of one network on one data set.
+
+    Arguments:
+        model: Name of the model.
+        data: Name of the data set.
+        quantity: What was measured: `singular_values`, `error`, `gradient`, `sign`, `curves` or `clever`.
+        temperature: Name of the temperature that the logits were at; empty where the quantity is over many.
+        unit: `pixel`, `normalized`, or empty where the quantity has no pixels in it.
+        numbers: The measurement; plain JSON.
+    """
+
+    model: str
+    data: str
+    quantity: str
+    temperature: str
+    unit: str
+    numbers: Mapping[str, Any]
+
+
+def write_signals(connection: sqlite3.Connection, signals: Iterable[Signal]) -> None:
+    """Add signals to a record in one transaction; one that is there already is replaced."""
+    rows = [(*astuple(signal)[:5], json.dumps(_short(signal.numbers), allow_nan=False)) for signal in signals]
+    connection.execute(TABLE)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.executemany("INSERT OR REPLACE INTO signal VALUES (?, ?, ?, ?, ?, ?)", rows)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _short(value: Any) -> Any:
+    """Return numbers with 7 significant digits, which is what float32 holds."""
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, Mapping):
+        return {str(key): _short(part) for key, part in value.items()}
+    return [_short(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def read_signals(connection: sqlite3.Connection) -> tuple[Signal, ...]:
+    """Return a record's signals in the order in which they were measured; none where nothing was."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'signal'").fetchone():
+        return ()
+    rows = connection.execute("SELECT model, data, quantity, temperature, unit, numbers FROM signal ORDER BY rowid")
+    names = ("model", "data", "quantity", "temperature", "unit")
+    return tuple(Signal(**dict(zip(names, row[:5], strict=True)), numbers=json.loads(row[5])) for row in rows)
