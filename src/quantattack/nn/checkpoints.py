@@ -128,6 +128,31 @@ def load(path: Path | str) -> nn.Module:
     return model.eval()
 
 
+def load_state(model: nn.Module, path: Path | str, ignore: tuple[str, ...] = ()) -> None:
+    """Fill a float network, in place, with a state dict of the user's own that was saved as safetensors.
+
+    Arguments:
+        model: A network with the same names and shapes, such as one of ``ARCHITECTURES`` at width 1.
+        path: The file; a prefix ``module.`` of every name is dropped.
+        ignore: Beginnings of names to pass over.
+
+    Raises:
+        InputError: If the file is not safetensors, or a tensor is missing, left over, or of another shape.
+
+    """
+    try:
+        tensors = parse(_read(path))
+    except SafetensorError:
+        raise InputError(
+            f"{path} is not a safetensors file, or was cut off; save the state dict as safetensors"
+        ) from None
+    state = {name.removeprefix("module."): _single(tensor) for name, tensor in tensors.items()}
+    try:
+        _fill(model, {name: tensor for name, tensor in state.items() if not ignore or not name.startswith(ignore)})
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
 def assemble(card: Card) -> nn.Module:
     """Return the frozen, untrained network that a card states."""
     model = build(card.architecture, card.settings)
