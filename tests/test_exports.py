@@ -8,42 +8,16 @@ import pytest
 
 import quantattack
 
-PROMISED = [
-    "Threat",
-    "Linf",
-    "L2",
-    "L1",
-    "Ascent",
-    "Restarts",
-    "Strongest",
-    "fgsm",
-    "pgd",
-    "fgsm_plus",
-    "pgd_plus",
-    "pqgd",
-    "square",
-    "standard",
-    "Fixed",
-    "Njs",
-    "Hns",
-    "Gap",
-    "Quantized",
-    "cross_entropy",
-    "log_odds",
-    "margin",
-    "dlr",
-    "targeted",
-    "evaluate",
-    "Record",
-    "load_model",
-    "load_data",
-    "quantize",
-    "freeze",
-]
+PROMISED = {
+    *("Threat", "Linf", "L2", "L1", "Ascent", "Restarts", "Strongest", "Fixed", "Njs", "Hns", "Gap", "Quantized"),
+    *("fgsm", "pgd", "fgsm_plus", "pgd_plus", "pqgd", "square", "standard"),
+    *("cross_entropy", "log_odds", "margin", "dlr", "targeted"),
+    *("evaluate", "Record", "load_model", "load_data", "quantize", "freeze"),
+}
 
 
 def test_every_promised_name_is_public():
-    assert set(PROMISED) <= set(quantattack.__all__)
+    assert set(quantattack.__all__) >= PROMISED
 
 
 def test_all_is_sorted_without_repeats_and_resolves():

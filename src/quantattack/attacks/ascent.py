@@ -72,6 +72,12 @@ def first_images(clean: Images) -> Rng:
     return Rng(0, torch.arange(len(clean), device=clean.device))
 
 
+def check_steps(steps: object) -> None:
+    """Refuse anything but a whole number of steps from 1 on."""
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise InputError(f"steps must be a whole number from 1 on, not {steps!r}")
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """One point of a walk.
@@ -146,8 +152,7 @@ class Ascent:
     last_iterate: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
-            raise InputError(f"steps must be a whole number from 1 on, not {self.steps!r}")
+        check_steps(self.steps)
         if not callable(self.step_size) and not 0 < self.step_size < float("inf"):
             raise InputError(f"step_size must be a positive number, not {self.step_size!r}")
 

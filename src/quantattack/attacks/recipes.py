@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from quantattack.attacks.apgd import Apgd
-from quantattack.attacks.ascent import Ascent, Attack
+from quantattack.attacks.ascent import Ascent, Attack, check_steps
 from quantattack.attacks.black_box import Square
 from quantattack.attacks.compose import Restarts, Strongest
 from quantattack.attacks.directions import Quantized
@@ -296,6 +296,7 @@ class Falling:
 
 def usual_step(threat: Threat, steps: int) -> float:
     """Return the step size of Gupta and Ajanthan (2022, table 6): radius / 4 under Linf, else 2.5 radius / steps."""
+    check_steps(steps)
     return threat.radius / 4 if isinstance(threat.norm, Linf) else 2.5 * threat.radius / steps
 
 

@@ -165,6 +165,10 @@ class Hns:
     points: int = 64
     published: bool = False
 
+    def __post_init__(self) -> None:
+        if isinstance(self.points, bool) or not isinstance(self.points, int) or self.points < 2:
+            raise InputError(f"points must be a whole number from 2 on, not {self.points!r}")
+
     @classmethod
     def paper(cls) -> "Hns":
         """Return the search as published."""
