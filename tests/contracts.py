@@ -5,7 +5,21 @@ from dataclasses import dataclass
 
 from quantattack.attacks.ascent import Ascent, Attack
 from quantattack.attacks.compose import InFloat64, Restarts, Strongest, Transfer
-from quantattack.attacks.recipes import Falling, fgsm, fgsm_plus, pgd, pgd_plus, pqgd, square
+from quantattack.attacks.directions import Stochastic
+from quantattack.attacks.recipes import (
+    Falling,
+    apgd,
+    blob_qg,
+    daa_blob,
+    daa_dgf,
+    fgsm,
+    fgsm_plus,
+    multi_targeted,
+    pgd,
+    pgd_plus,
+    pqgd,
+    square,
+)
 from quantattack.attacks.temperature import Fixed, Gap, Hns, Njs
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.transforms import Momentum
@@ -31,6 +45,7 @@ class Member:
         norms: Norms under which it works.
         invariant: Multiplying the logits by a power of two changes no adversarial image.
         optimal: It reaches the optimum on a linear model.
+        whole: It mixes the images that it is given, so it is given the whole data set; order still changes nothing.
     """
 
     name: str
@@ -38,6 +53,7 @@ class Member:
     norms: tuple[type, ...] = (Linf, L2, L1)
     invariant: bool = False
     optimal: bool = True
+    whole: bool = False
 
 
 def momentum(threat: Threat, steps: int) -> Ascent:
@@ -89,6 +105,34 @@ ATTACKS = (
         "fgsm_plus_gap", lambda threat, model, probe, steps: fgsm_plus(threat, Gap()), invariant=True, optimal=False
     ),
     Member("pqgd", lambda threat, model, probe, steps: pqgd(threat, 100, steps=steps), norms=(Linf,)),
+    Member("apgd", lambda threat, model, probe, steps: apgd(threat, steps=steps)),
+    Member("apgd_margin", lambda threat, model, probe, steps: apgd(threat, steps=steps, loss=margin), invariant=True),
+    Member(
+        "multi_targeted",
+        lambda threat, model, probe, steps: multi_targeted(threat, rivals=2, steps=steps),
+        invariant=True,
+        optimal=False,
+    ),
+    Member(
+        "daa_blob",
+        lambda threat, model, probe, steps: daa_blob(threat, steps=steps, particles=5),
+        optimal=False,
+        whole=True,
+    ),
+    Member(
+        "daa_dgf",
+        lambda threat, model, probe, steps: daa_dgf(threat, steps=steps, particles=5),
+        optimal=False,
+        whole=True,
+    ),
+    Member(
+        "blob_qg",
+        lambda threat, model, probe, steps: blob_qg(threat, steps=steps, particles=5),
+        norms=(Linf,),
+        optimal=False,
+        whole=True,
+    ),
+    Member("stochastic", lambda threat, model, probe, steps: _stochastic(threat, steps), optimal=False),
     Member("momentum", lambda threat, model, probe, steps: momentum(threat, steps)),
     Member("last_iterate", lambda threat, model, probe, steps: _published(threat, steps)),
     Member("restarts", lambda threat, model, probe, steps: Restarts(fgsm(threat), 3), optimal=False),
@@ -107,3 +151,7 @@ ATTACKS = (
 
 def _published(threat: Threat, steps: int) -> Ascent:
     return Ascent(threat=threat, step_size=threat.radius / 4, steps=steps, last_iterate=True)
+
+
+def _stochastic(threat: Threat, steps: int) -> Ascent:
+    return Ascent(threat=threat, step_size=threat.radius / 4, steps=steps, direction=Stochastic(10))

@@ -172,7 +172,7 @@ class Apgd:
         return self._returned(replace(walk, size=size, halved=halve, checked_loss=walk.best_loss), halve)
 
     def _check_sparse(self, walk: "_Walk") -> "_Walk":
-        changed = (walk.best != walk.clean).flatten(1).sum(1).double() / walk.x[0].numel()
+        changed = (walk.best != walk.clean).flatten(1).double().mean(1)
         settled = changed >= 0.95 * 1.5 * walk.share  # no sparser than at the last checkpoint, by 5 % of it
         size = torch.where(settled, walk.size / 1.5, walk.radius).clamp_min(0)
         size = torch.maximum(size, walk.radius / 10)
