@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from quantattack.cli import names
+from quantattack.cli.diagnose import diagnose
 from quantattack.data.sets import SETS, load_data
 from quantattack.errors import unknown
 from quantattack.evaluate import Job, bar, examine, prepare, run
@@ -101,6 +102,9 @@ def show(
         return
     rows = [record.summary() for record in records]
     typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
+
+
+app.command()(diagnose)
 
 
 @app.command()

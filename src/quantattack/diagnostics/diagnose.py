@@ -78,6 +78,7 @@ def diagnose(
     seed: int = 0,
     batch_size: int | None = None,
     indices: Any = None,
+    progress: Callable[[Finding], None] | None = None,
 ) -> Diagnosis:
     """Find out whether the robust accuracy that plain PGD finds can be trusted, and why not.
 
@@ -91,12 +92,13 @@ def diagnose(
         seed: Seed of every random number.
         batch_size: Images shown at once; chosen by their size where None.
         indices: The images' indices in their data set; their positions by default.
+        progress: Called with each finding.
 
     Raises:
         InputError: If the model, the images, the labels or the threat cannot be used, or no image is right.
     """
     case, total = _case(model, images, labels, threat, twin, seed, batch_size, indices)
-    run = _Run(case, Budget(case.host.passes, total, budget))
+    run = _Run(case, Budget(case.host.passes, total, budget), progress)
     run.before()
     walk = run.reference()
     broken = torch.zeros(len(case), dtype=torch.bool, device=case.images.device)
@@ -160,8 +162,9 @@ def _right(case: Case) -> Mask:
 class _Run:
     """The checks one after the other, each with what it costs."""
 
-    def __init__(self, case: Case, budget: Budget) -> None:
-        self.case, self.budget, self.findings = case, budget, list[Finding]()
+    def __init__(self, case: Case, budget: Budget, progress: Callable[[Finding], None] | None) -> None:
+        self.case, self.budget, self.progress = case, budget, progress
+        self.findings = list[Finding]()
 
     def check(self, name: str, passes: float, look: Callable[[], Finding]) -> Finding:
         """Run one check if it fits, and keep what it found with what it cost.
@@ -176,6 +179,8 @@ class _Run:
         finding = self._looked(name, look) if self.budget.fits(passes * share) else self._unfit(name, passes * share)
         forwards, backwards = (now - was for now, was in zip(self.budget.spent, before, strict=True))
         self.findings.append(replace(finding, forwards=forwards, backwards=backwards))
+        if self.progress is not None:
+            self.progress(self.findings[-1])
         return self.findings[-1]
 
     def _looked(self, name: str, look: Callable[[], Finding]) -> Finding:

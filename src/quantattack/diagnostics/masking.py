@@ -98,6 +98,7 @@ class Challenge:
             broken[left] = broken_by(case.where(left), self.attack(case, walk))
         won, stood, total = int((broken & left).sum()), int(left.sum()), len(case)
         says = f"{self.search} breaks {won} of the {stood} images that PGD leaves, of {total}"
+        says = says if stood else "PGD leaves no image, so there is nothing left to break"
         data = {"broken": won, "left": stood, "images": total}
         if many(won, total, self.share):
             return Finding(self.check, "fail", self.code, says, self.advice, data), broken

@@ -1,0 +1,86 @@
+"""A diagnosis into a record: beside the evaluation that a folder holds, or with PGD's outcomes in a new one."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from quantattack.attacks.threat import Threat
+from quantattack.diagnosis_records import write_findings
+from quantattack.diagnostics.diagnose import Diagnosis
+from quantattack.diagnostics.reference import plain
+from quantattack.errors import InputError
+from quantattack.evaluate import Job, prepare, run
+from quantattack.inputs import model_checksum
+from quantattack.records import FILE, Store, Subject, describe, stable
+from quantattack.shapes import Model
+
+
+def keep(
+    diagnosis: Diagnosis,
+    folder: Path | str,
+    model: Model,
+    images: Any,
+    labels: Any,
+    threat: Threat,
+    *,
+    names: tuple[str, str] = ("model", "images"),
+    seed: int = 0,
+) -> Path:
+    """Write a diagnosis into a folder's record, which is made where there is none, with plain PGD's outcomes.
+
+    Arguments:
+        diagnosis: What `diagnose` found.
+        folder: Where the record lies.
+        model: The model that was diagnosed.
+        images: Its images.
+        labels: Their classes.
+        threat: The threat.
+        names: The model's and the data set's name in the record.
+        seed: The seed of the diagnosis.
+
+    Raises:
+        InputError: If the folder's record is of another model, data set or threat.
+    """
+    subject = Subject(*names, stable(describe(threat)))
+    if (Path(folder) / FILE).is_file():
+        store = _opened(folder, subject, model_checksum(model))
+    else:
+        store = _begun(folder, _job(model, images, labels, threat, names, seed), subject, seed)
+    try:
+        write_findings(store.connection, subject, diagnosis.findings)
+        store.note(diagnosis={key: value for key, value in asdict(diagnosis).items() if key != "findings"})
+    finally:
+        store.close()
+    return Path(folder)
+
+
+def _job(model: Model, images: Any, labels: Any, threat: Threat, names: tuple[str, str], seed: int) -> Job | None:
+    """PGD on the same images; None where the engine refuses the model, which returns probabilities."""
+    try:
+        return prepare(model, images, labels, {"pgd": plain(threat)}, threat, seed=seed, names=names)
+    except InputError:
+        return None
+
+
+def _begun(folder: Path | str, job: Job | None, subject: Subject, seed: int) -> Store:
+    about: Any = [subject.model, subject.data, subject.threat] if job is None else job.identity
+    store = Store.open(folder, {"subjects": [about], "seed": seed})
+    if job is not None:
+        run(job, store, lambda name, done, total: None)  # noqa: ARG005
+    store.finish()
+    return store
+
+
+def _opened(folder: Path | str, subject: Subject, checksum: str) -> Store:
+    """Open a record for writing if it is of the same subject."""
+    with_identity = Store.load(folder)
+    identity, subjects = with_identity.identity, with_identity.subjects()
+    with_identity.close()
+    if subjects and subject not in subjects:
+        raise InputError(
+            f"{folder} holds no evaluation of {subject.model} on {subject.data} under this threat; choose another --out"
+        )
+    known = [one["model"] for one in identity.get("subjects", []) if isinstance(one, dict)]
+    if known and [subject.model, checksum] not in known:
+        raise InputError(f"{folder} holds an evaluation of another {subject.model}; choose another --out")
+    return Store.open(folder, identity)
