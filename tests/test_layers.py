@@ -67,6 +67,7 @@ RANKS = {
     "diagnostics.spectrum": 2.5,
     "diagnostics.propagation": 3,
     "diagnostics.case": 3.5,
+    "diagnostics.clever": 4,
     "diagnostics.layers": 4,
     "diagnostics.probe": 4,
     "diagnostics.rounding": 4,
