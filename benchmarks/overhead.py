@@ -45,9 +45,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a narrow network and few repetitions, to try it out")
     quick = parser.parse_args().quick
     torch.manual_seed(0)
-    network = build("resnet18", {"width": 0.25 if quick else 1.0}).eval()
+    network = build("resnet-18", {"width": 0.25 if quick else 1.0}).eval()
     images, labels = torch.rand(16, 3, 32, 32), torch.randint(10, (16,))
-    pairs = 3 if quick else 7
+    pairs = 2 if quick else 3
 
     threat = qa.Threat(qa.Linf(), 8 / 255)
     walk = replace(qa.pgd(threat, steps=STEPS), last_iterate=True)
