@@ -1,4 +1,6 @@
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -66,6 +68,12 @@ def test_adversarial_training_makes_a_network_more_robust():
         fit(model, images, labels, short, adversary=adversary)
         robust[adversary is None] = accuracy(model, attack(model, test, truth), truth)
     assert robust[False] > robust[True] + 0.1
+
+
+def test_the_scripts_name_recipes_that_exist():
+    scripts = Path(__file__).parents[2] / "scripts"
+    named = set(re.findall(r"cifar\d+-\S*-full-\S+", (scripts / "train-full-width.sh").read_text()))
+    assert named == {name for name in RECIPES if "-full-" in name}
 
 
 def test_a_file_is_a_recipe_too(tmp_path):
