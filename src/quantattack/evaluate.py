@@ -179,9 +179,10 @@ def run(job: Job, store: Store, advance: Advance) -> Record:
 
 def _keep_gallery(job: Job, store: Store, record: Record) -> None:
     """Attack a few images once more, exactly as before, and keep them beside the record."""
-    if store.folder is None:
+    alone = [name for name, attack in job.attacks.items() if not needs_all(attack)]
+    if store.folder is None or not alone:
         return
-    name, chosen = choose(record)
+    name, chosen = choose(record, alone)
     at = {int(index): position for position, index in enumerate(job.index)}
     images, labels = _batch(job, [at[index] for index in chosen])
     rng = Rng(job.seed, torch.tensor(chosen, dtype=torch.long, device=images.device))
