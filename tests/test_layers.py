@@ -83,6 +83,9 @@ RANKS = {
     "gallery": 5,
     "evaluate": 6,
     "": 7,  # the public names
+    "papers.published": 7,
+    "papers.": 7.5,
+    "papers": 8,
     "cli.names": 8,
     "cli.diagnose": 8.2,
     "cli.": 8.2,
