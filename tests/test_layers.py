@@ -27,6 +27,8 @@ RANKS = {
     "report.gallery": 1,
     "report.tables": 1,
     "report.figures": 1.5,
+    "report.signal_figures": 1.6,
+    "report.": 1.7,  # a part of the page
     "report.page": 2,
     "report": 2,
     "nn.layers": 2,
