@@ -104,6 +104,10 @@ def rewritten(path, **changes):
         ({"activations": {"quantizer": "UniformActivation", "beta": 1}}, "unknown setting of UniformActivation"),
         ({"format": 99}, "another version"),
         ({"surprise": 1}, "states what no network has"),
+        ({"checksum": 5}, "states what no network has"),
+        ({"settings": 5}, "states what no network has"),
+        ({"clean": "most"}, "states what no network has"),
+        ({"activations": {"quantizer": "UniformActivation", "bits": "4"}}, "does not take"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(path, changes, message):

@@ -5,9 +5,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from safetensors.torch import save as serialize
@@ -52,6 +53,7 @@ class Card:
     training: Mapping[str, Any] = field(default_factory=dict)
     clean: float = 0.0
     checksum: str = BLANK
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     @property
     def quantizer(self) -> str:
@@ -85,7 +87,10 @@ def quantizer_of(card: Mapping[str, Any] | None) -> Quantizer | None:
     for setting in settings:
         if setting not in {one.name for one in fields(known[name])}:
             raise unknown(f"setting of {name}", setting, [one.name for one in fields(known[name])])
-    quantizer: Quantizer = known[name](**settings)
+    try:
+        quantizer: Quantizer = known[name](**settings)
+    except TypeError as error:
+        raise InputError(f"{name} does not take {settings}: {_line(error)}") from None
     return quantizer
 
 
@@ -201,9 +206,11 @@ def _card(data: bytes, path: Path | str) -> Card:
     if entry.pop("format", None) != FORMAT:
         raise InputError(f"{path} has another version's format; train it again or update the package")
     try:
-        card = Card(**{**entry, "skip": tuple(entry.get("skip", ()))})
-    except TypeError as error:
-        raise InputError(f"{path} states what no network has ({_line(error)}); take another file") from None
+        card = TypeAdapter(Card).validate_python(entry)
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise InputError(f"{path} states what no network has ({what}); take another file") from None
     if _checksum(data.replace(card.checksum.encode(), BLANK.encode(), 1)) != card.checksum:
         raise InputError(f"{path} was changed or cut off: its checksum does not match; take another copy")
     return card
