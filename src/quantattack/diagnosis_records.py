@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 Word: TypeAlias = Literal["pass", "fail", "cannot tell"]
 
@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS diagnosis (
 _SUBJECT = "model = ? AND data = ? AND threat = ?"
 
 
+@runtime_checkable
 class About(Protocol):
     """What a diagnosis is of; `quantattack.records.Subject` is one."""
 

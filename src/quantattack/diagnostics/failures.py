@@ -9,7 +9,7 @@ import torch
 
 from quantattack.attacks.criteria import misclassified
 from quantattack.diagnosis_records import Finding
-from quantattack.diagnostics.case import Case, many, percent
+from quantattack.diagnostics.case import GAP, Case, many, percent
 from quantattack.diagnostics.reference import Walk, plain
 from quantattack.losses import log_odds
 from quantattack.rng import FRESH
@@ -73,7 +73,7 @@ def silent_success(case: Case, walk: Walk) -> Finding:
     count, total = int(lost.sum()), len(case)
     says = f"on {count} of {total} images an iterate of PGD fooled the model and the last one does not"
     data = {"lost": count, "images": total}
-    if not many(count, total):
+    if not many(count, total, GAP):
         return Finding("silent success", "pass", "", says, data=data)
     advice = "count the best iterate, as this toolkit does, not the last; where the model is random, average it"
     return Finding("silent success", "fail", "silent_success", says, advice, data)

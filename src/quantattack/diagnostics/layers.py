@@ -146,7 +146,8 @@ def derivative_of(call: Call) -> str:
     """Return whether a layer's backward pass is its derivative (`own`), another's (`surrogate`), or `zero`."""
     layer, point = _exact(call)
     generator = torch.Generator().manual_seed(0)
-    size = point.std().clamp_min(1e-12) if point.numel() > 1 else torch.ones_like(point).mean()
+    deviation = point.std(correction=0)
+    size = deviation if bool(deviation > 0) else torch.ones_like(deviation)
     # a generic point beside the seen one: quantized inputs tie in a pooling window, where nothing is differentiable
     point = point + 1e-3 * size * torch.randn(point.shape, generator=generator, dtype=torch.float64).to(point)
     direction = torch.randn(point.shape, generator=generator, dtype=torch.float64).to(point)

@@ -1,0 +1,81 @@
+import pytest
+import torch
+from torch import nn
+
+from diagnostics.cases import HardSign, case_of
+from quantattack.diagnostics.layers import Call, calls, derivative_check, derivative_of, inventory_check, values_of
+from quantattack.nn.layers import Projection
+from quantattack.quantizers import Sign, UniformActivation
+
+
+def called(layer, *shape):
+    x = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+    return Call("layer", layer.eval(), x, layer.eval()(x).detach())
+
+
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [
+        (nn.ReLU(), "own"),
+        (nn.Linear(8, 5), "own"),
+        (nn.BatchNorm1d(8), "own"),
+        (nn.Dropout(0.5), "own"),
+        (nn.Identity(), "own"),
+        (Projection(Sign()), "surrogate"),
+        (Projection(UniformActivation(2, high=3.0)), "surrogate"),
+        (HardSign(), "zero"),
+    ],
+    ids=lambda part: repr(part).split("(")[0],
+)
+def test_a_backward_pass_is_the_derivative_or_not(layer, kind):
+    torch.manual_seed(0)
+    assert derivative_of(called(layer, 16, 8)) == kind
+
+
+def test_a_pooling_layer_over_ties_is_its_own_derivative():
+    layer = nn.MaxPool2d(2)
+    x = torch.ones(4, 3, 8, 8)
+    assert derivative_of(Call("pool", layer, x, layer(x))) == "own"
+
+
+def test_a_cut_layer_has_no_derivative():
+    class Cut(nn.Module):
+        def forward(self, x):
+            return 2 * x.detach()
+
+    assert derivative_of(called(Cut(), 16, 8)) == "zero"
+
+
+def test_the_layers_of_a_binarized_network_are_named(zoo, probe_images):
+    found = derivative_check(case_of(zoo["bnn-waq"], *probe_images))
+    assert found.verdict == "pass"
+    assert found.data["surrogate"] == ["features.2", "features.5"]
+    assert derivative_check(case_of(zoo["float"], *probe_images)).data["surrogate"] == []
+
+
+def test_a_layer_without_a_derivative_is_named(zoo, probe_images):
+    blocked = nn.Sequential(zoo["float"].normalize, HardSign(), nn.Flatten(), nn.Linear(64, 10)).eval()
+    images, _ = probe_images
+    found = derivative_check(case_of(blocked, images, blocked(images).argmax(1)))
+    assert (found.verdict, found.code, found.data["zero"]) == ("fail", "no_gradient", ["1"])
+
+
+def test_what_is_quantized_is_counted(zoo, probe_images):
+    binary = inventory_check(case_of(zoo["bnn-waq"], *probe_images)).data
+    assert set(binary["weights"].values()) == {2}
+    assert binary["activations"] == {"features.2": 2, "features.5": 2}
+    assert set(inventory_check(case_of(zoo["float"], *probe_images)).data["weights"].values()) == {None}
+
+
+def test_values_are_counted_with_a_scale_for_each_filter():
+    signs = torch.randint(2, (6, 50), generator=torch.Generator().manual_seed(0)) * 2.0 - 1
+    scales = torch.rand(6, 1, generator=torch.Generator().manual_seed(1)) + 0.5
+    assert values_of(signs) == 2
+    assert values_of(signs * scales) == 2
+    assert values_of(torch.randn(6, 50)) is None
+    assert values_of(torch.ones(3, 3)) is None
+
+
+def test_looking_leaves_no_hook_behind(zoo, probe_images):
+    calls(case_of(zoo["float"], *probe_images))
+    assert not any(part._forward_hooks for part in zoo["float"].modules())
