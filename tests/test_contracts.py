@@ -17,9 +17,9 @@ from quantattack.attacks.recipes import fgsm, pgd, pgd_plus
 from quantattack.attacks.temperature import Gap, Hns, Njs
 from quantattack.attacks.threat import Threat
 from quantattack.calculus import gradient, jacobian
+from quantattack.descriptions import describe, stable
 from quantattack.losses import cross_entropy, log_odds, margin
 from quantattack.norms import L1, L2, Linf
-from quantattack.records import describe, stable
 from quantattack.rng import Rng
 
 PAIRS = [

@@ -3,7 +3,7 @@ import sqlite3
 import pytest
 
 from quantattack.diagnosis_records import Finding, read_findings, write_findings
-from quantattack.records import Subject
+from quantattack.outcomes import Subject
 
 SUBJECT = Subject("net", "digits", "{}")
 FOUND = (

@@ -12,6 +12,9 @@ ROOT = Path(quantattack.__file__).parent
 RANKS = {
     "errors": 0,
     "shapes": 0,
+    "descriptions": 0,
+    "outcomes": 0,
+    "record_file": 0.2,
     "diagnosis_records": 0,
     "signal_records": 0,
     "records": 0.5,
@@ -26,6 +29,7 @@ RANKS = {
     "data.sets": 2,
     "report.gallery": 1,
     "report.tables": 1,
+    "report.signal_tables": 1.2,
     "report.figures": 1.5,
     "report.signal_figures": 1.6,
     "report.": 1.7,  # a part of the page

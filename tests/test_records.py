@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quantattack.descriptions import describe, stable
 from quantattack.errors import InputError, unknown
-from quantattack.records import FILE, Outcome, Record, Store, Subject, describe, stable, wilson
+from quantattack.outcomes import Outcome, Subject, wilson
+from quantattack.record_file import FILE
+from quantattack.records import Record, Store
 
 SUBJECT = Subject("net", "digits", stable({"norm": "Linf", "radius": 0.1}))
 RUN = {"seed": 0, "attacks": ["pgd"]}
@@ -266,7 +269,8 @@ def test_two_stores_of_one_process_do_not_share_a_folder(tmp_path):
 CRASH = """
 import os, signal, sys
 from dataclasses import replace
-from quantattack.records import Outcome, Store, Subject
+from quantattack.outcomes import Outcome, Subject
+from quantattack.records import Store
 store = Store.open(sys.argv[1], {"seed": 0, "attacks": ["pgd"]})
 base = Outcome(0, 1, 1, 1, 0.5, 0.1, None, 0, 20.0, 20.0, 0.01, True)
 subject = Subject("net", "digits", "{}")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from quantattack.attacks.ascent import Attack, Trace, trace
 from quantattack.attacks.threat import Threat
+from quantattack.descriptions import describe, stable
 from quantattack.errors import InputError
 from quantattack.flags import flags, look
 from quantattack.gallery import choose, save_gallery
@@ -34,7 +35,8 @@ from quantattack.inputs import (
     source_of,
 )
 from quantattack.losses import margin
-from quantattack.records import Outcome, Record, Store, Subject, describe, stable
+from quantattack.outcomes import Outcome, Subject
+from quantattack.records import Record, Store
 from quantattack.rng import Rng
 from quantattack.shapes import Images, Indices, Labels, Logits, Model
 

@@ -4,105 +4,26 @@
 image of a cell.  Worst cases, intervals and paired comparisons are computed from the outcomes, without a new attack.
 """
 
-import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import astuple, dataclass, fields, is_dataclass
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quantattack.descriptions import differing, stable
 from quantattack.errors import InputError, unknown
+from quantattack.outcomes import COLUMNS, Outcome, Subject
+from quantattack.record_file import FILE, SCHEMA, connect, plain_errors, take_lock
 
-FILE = "record.sqlite"
 FORMAT = 1
 TABLES = {"run", "cell", "outcome", "flag"}
 MASKED = 0.10  # how far above the worst case a gradient attack's number may lie and still be trusted
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS cell (
-  id INTEGER PRIMARY KEY, model TEXT NOT NULL, data TEXT NOT NULL, threat TEXT NOT NULL, attack TEXT NOT NULL,
-  settings TEXT NOT NULL, images INTEGER NOT NULL, UNIQUE (model, data, threat, attack));
-CREATE TABLE IF NOT EXISTS outcome (
-  cell INTEGER NOT NULL REFERENCES cell (id), image INTEGER NOT NULL, label INTEGER NOT NULL,
-  clean_prediction INTEGER NOT NULL, prediction INTEGER NOT NULL, margin REAL, size REAL NOT NULL,
-  step INTEGER, restart INTEGER NOT NULL, forwards REAL NOT NULL, backwards REAL NOT NULL, seconds REAL NOT NULL,
-  inside INTEGER NOT NULL, PRIMARY KEY (cell, image)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS flag (
-  model TEXT NOT NULL, data TEXT NOT NULL, threat TEXT NOT NULL, code TEXT NOT NULL, sentence TEXT NOT NULL,
-  PRIMARY KEY (model, data, threat, code));
-"""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one attack did to one image.
-
-    Arguments:
-        image: Index of the image in its data set.
-        label: True class.
-        clean_prediction: Class predicted for the clean image.
-        prediction: Class predicted for the attacked image, by the model as given.
-        margin: True logit minus the largest other logit of the attacked image; negative is fooled, 0 is a tie.
-        size: Norm of the perturbation, in pixels of [0, 1].
-        step: First iterate that fooled the model (0 is the start point); None if none did or nobody looked.
-        restart: Restart that the image comes from.
-        forwards: Forward passes spent on the image.
-        backwards: Backward passes spent on the image.
-        seconds: Wall time spent on the image.
-        inside: Whether the attacked image is inside the threat.
-
-    """
-
-    image: int
-    label: int
-    clean_prediction: int
-    prediction: int
-    margin: float | None
-    size: float
-    step: int | None
-    restart: int
-    forwards: float
-    backwards: float
-    seconds: float
-    inside: bool
-
-
-COLUMNS = tuple(field.name for field in fields(Outcome))
-
-
-@dataclass(frozen=True, order=True)
-class Subject:
-    """What was attacked under what threat: the model's and the data set's name, and the threat's description."""
-
-    model: str
-    data: str
-    threat: str
-
-
-def describe(part: Any) -> Any:
-    """Return the JSON form of a part: every field of a dataclass, the qualified name of a function."""
-    if part is None or isinstance(part, bool | int | float | str):
-        return part
-    if is_dataclass(part) and not isinstance(part, type):
-        named = {field.name: describe(getattr(part, field.name)) for field in fields(part)}
-        return {"part": type(part).__qualname__, **named} if named else type(part).__qualname__
-    if isinstance(part, Mapping):
-        return {str(key): describe(value) for key, value in part.items()}
-    if isinstance(part, Sequence):
-        return [describe(value) for value in part]
-    return getattr(part, "__qualname__", None) or repr(part)
-
-
-def stable(settings: Any) -> str:
-    """Return the one JSON text of some settings, the same for equal settings."""
-    return json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str)
 
 
 class Store:
@@ -128,12 +49,12 @@ class Store:
         path = Path(folder)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            lock = _take_lock(path)
+            lock = take_lock(path)
         except OSError as error:
             raise InputError(f"cannot write to {path}: {error.strerror or error}; choose another --out") from None
         with ExitStack() as undo:
             undo.callback(os.close, lock)
-            connection = _connect(path / FILE)
+            connection = connect(path / FILE)
             undo.callback(connection.close)
             store = cls(connection, path, lock)._begin(run)
             undo.pop_all()
@@ -145,8 +66,8 @@ class Store:
         path = Path(folder)
         if not (path / FILE).is_file():
             raise InputError(f"no record in {path}; give a folder that `quantattack evaluate --out` wrote")
-        store = cls(_connect(path / FILE), path)
-        with _plain_errors(path):
+        store = cls(connect(path / FILE), path)
+        with plain_errors(path):
             store.connection.execute("PRAGMA query_only = ON")
             store._check_ours()
         if not store._tables() >= TABLES:
@@ -154,13 +75,13 @@ class Store:
         return store
 
     def _begin(self, run: Mapping[str, Any]) -> "Store":
-        with _plain_errors(self.folder):
+        with plain_errors(self.folder):
             self._check_ours()
             self.connection.executescript(SCHEMA)
             wanted, found = stable(run), self._get("identity")
             if found not in (None, wanted):
-                differing = _differing(json.loads(str(found)), run)
-                raise InputError(f"{self.folder} holds another run ({differing}); choose another --out")
+                other = differing(json.loads(str(found)), run)
+                raise InputError(f"{self.folder} holds another run ({other}); choose another --out")
             self._set("identity", wanted)
             self._set("format", str(FORMAT))
         return self
@@ -232,7 +153,7 @@ class Store:
         """Write outcomes in one transaction: all of them or none."""
         rows = [(cell, *astuple(outcome)) for outcome in outcomes]
         places = ", ".join("?" * (len(COLUMNS) + 1))
-        with _plain_errors(self.folder), self._transaction():
+        with plain_errors(self.folder), self._transaction():
             columns = ", ".join(("cell", *COLUMNS))
             self.connection.executemany(f"INSERT OR REPLACE INTO outcome ({columns}) VALUES ({places})", rows)
 
@@ -249,7 +170,7 @@ class Store:
     def flag(self, subject: Subject, flags: Mapping[str, str]) -> None:
         """Put a subject's flags (code to sentence) in place of the ones it had."""
         key = (subject.model, subject.data, subject.threat)
-        with _plain_errors(self.folder), self._transaction():
+        with plain_errors(self.folder), self._transaction():
             self.connection.execute("DELETE FROM flag WHERE model = ? AND data = ? AND threat = ?", key)
             rows = [(*key, code, sentence) for code, sentence in flags.items()]
             self.connection.executemany("INSERT INTO flag VALUES (?, ?, ?, ?, ?)", rows)
@@ -437,16 +358,6 @@ class Record:
         }
 
 
-def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """Return the 95 % score interval of a share (Wilson, 1927, https://doi.org/10.2307/2276774)."""
-    if trials == 0:
-        return 0.0, 1.0
-    share, weight = successes / trials, z * z / trials
-    middle, half = share + weight / 2, z * np.sqrt(share * (1 - share) / trials + weight / (4 * trials))
-    low, high = float((middle - half) / (1 + weight)), float((middle + half) / (1 + weight))
-    return (low if successes else 0.0), (high if successes < trials else 1.0)
-
-
 def _known(number: float | None) -> float | None:
     """Return None for a share of no images: JSON has no NaN."""
     return None if number is None or np.isnan(number) else number
@@ -454,60 +365,3 @@ def _known(number: float | None) -> float | None:
 
 def _mean(values: NDArray[np.bool_]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
-
-
-def _differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    found, wanted = _by_part(found), _by_part(json.loads(stable(wanted)))
-    keys = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
-    return "its " + ", ".join(keys) + (" differs" if len(keys) == 1 else " differ")
-
-
-def _by_part(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a run's settings with the subjects' own, each as a list over the subjects, beside the rest."""
-    subjects = run.get("subjects", [])
-    parts = {key: [subject.get(key) for subject in subjects] for key in ("model", "data", "threat", "attacks")}
-    return {**parts, **{key: value for key, value in run.items() if key != "subjects"}}
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    # Never read-only, not even to read: only a writer can undo what a killed process left half written.
-    with _plain_errors(path.parent):
-        connection = sqlite3.connect(path, isolation_level=None)
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    return connection
-
-
-@contextmanager
-def _plain_errors(folder: Path | None) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise InputError(f"cannot write the record in {folder}: {error}; make room or choose another --out") from None
-    except sqlite3.DatabaseError as error:
-        raise InputError(f"{folder}/{FILE} is not a record of quantattack ({error}); choose another --out") from None
-
-
-def _take_lock(folder: Path) -> int:
-    """Hold the folder while this process lives; the system lets go of a dead process's lock by itself."""
-    lock: Callable[[int], None] | None = _locker()
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        if lock is not None:
-            lock(handle)
-    except OSError:
-        os.close(handle)
-        raise InputError(f"another process is writing to {folder}; wait for it or choose another --out") from None
-    return handle
-
-
-def _locker() -> Callable[[int], None] | None:
-    try:
-        import fcntl
-    except ImportError:  # no such lock on this system; SQLite's own still keeps the file whole
-        return None
-    return lambda handle: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def digest_of(settings: Any) -> str:
-    """Return eight digits that stand for some settings."""
-    return hashlib.sha256(stable(settings).encode()).hexdigest()[:8]

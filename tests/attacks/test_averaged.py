@@ -6,11 +6,11 @@ from quantattack.attacks.averaged import Averaged, Mean
 from quantattack.attacks.recipes import fgsm, pgd
 from quantattack.attacks.threat import Threat
 from quantattack.calculus import gradient
+from quantattack.descriptions import describe
 from quantattack.errors import InputError
 from quantattack.hosting import Hosted
 from quantattack.losses import log_odds
 from quantattack.norms import Linf
-from quantattack.records import describe
 
 THREAT = Threat(Linf(), 0.1)
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from quantattack.records import Outcome, Store, Subject, stable
+from quantattack.descriptions import stable
+from quantattack.outcomes import Outcome, Subject
+from quantattack.records import Store
 from quantattack.report.page import write_page
 
 IMAGES = 40

@@ -3,7 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from quantattack.records import Store, wilson
+from quantattack.outcomes import wilson
+from quantattack.records import Store
 from quantattack.report import tables
 from quantattack.report.tables import Share
 

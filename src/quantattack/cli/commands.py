@@ -11,11 +11,14 @@ from rich.table import Table
 
 from quantattack.cli import names
 from quantattack.cli.diagnose import diagnose
+from quantattack.cli.reproduce import reproduce
+from quantattack.cli.signal import signal
 from quantattack.data.sets import SETS, load_data
+from quantattack.descriptions import digest_of
 from quantattack.errors import unknown
 from quantattack.evaluate import Job, bar, examine, prepare, run
 from quantattack.inputs import check_count
-from quantattack.records import Store, digest_of
+from quantattack.records import Store
 from quantattack.report.page import write_page
 from quantattack.report.tables import print_table
 
@@ -105,6 +108,8 @@ def show(
 
 
 app.command()(diagnose)
+app.command()(signal)
+app.command()(reproduce)
 
 
 @app.command()

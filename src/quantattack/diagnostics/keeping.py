@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from quantattack.attacks.threat import Threat
+from quantattack.descriptions import describe, stable
 from quantattack.diagnosis_records import write_findings
 from quantattack.diagnostics.diagnose import Diagnosis
 from quantattack.diagnostics.reference import plain
 from quantattack.errors import InputError
 from quantattack.evaluate import Job, prepare, run
 from quantattack.inputs import model_checksum
-from quantattack.records import FILE, Store, Subject, describe, stable
+from quantattack.outcomes import Subject
+from quantattack.record_file import FILE
+from quantattack.records import Store
 from quantattack.shapes import Model
 
 

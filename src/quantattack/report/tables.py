@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from quantattack.records import MASKED, Record, wilson
+from quantattack.outcomes import wilson
+from quantattack.records import MASKED, Record
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,45 @@
+"""How parts and runs are written down: every setting as JSON, the same text for equal settings."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+
+def describe(part: Any) -> Any:
+    """Return the JSON form of a part: every field of a dataclass, the qualified name of a function."""
+    if part is None or isinstance(part, bool | int | float | str):
+        return part
+    if is_dataclass(part) and not isinstance(part, type):
+        named = {field.name: describe(getattr(part, field.name)) for field in fields(part)}
+        return {"part": type(part).__qualname__, **named} if named else type(part).__qualname__
+    if isinstance(part, Mapping):
+        return {str(key): describe(value) for key, value in part.items()}
+    if isinstance(part, Sequence):
+        return [describe(value) for value in part]
+    return getattr(part, "__qualname__", None) or repr(part)
+
+
+def stable(settings: Any) -> str:
+    """Return the one JSON text of some settings, the same for equal settings."""
+    return json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str)
+
+
+def digest_of(settings: Any) -> str:
+    """Return eight digits that stand for some settings."""
+    return hashlib.sha256(stable(settings).encode()).hexdigest()[:8]
+
+
+def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Say in words which settings of two runs differ."""
+    found, wanted = _by_part(found), _by_part(json.loads(stable(wanted)))
+    keys = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
+    return "its " + ", ".join(keys) + (" differs" if len(keys) == 1 else " differ")
+
+
+def _by_part(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's settings with the subjects' own, each as a list over the subjects, beside the rest."""
+    subjects = run.get("subjects", [])
+    parts = {key: [subject.get(key) for subject in subjects] for key in ("model", "data", "threat", "attacks")}
+    return {**parts, **{key: value for key, value in run.items() if key != "subjects"}}

@@ -1,0 +1,67 @@
+"""The one SQLite file of a run: its tables, its lock, and what is said when it cannot be used."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from quantattack.errors import InputError
+
+FILE = "record.sqlite"
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS cell (
+  id INTEGER PRIMARY KEY, model TEXT NOT NULL, data TEXT NOT NULL, threat TEXT NOT NULL, attack TEXT NOT NULL,
+  settings TEXT NOT NULL, images INTEGER NOT NULL, UNIQUE (model, data, threat, attack));
+CREATE TABLE IF NOT EXISTS outcome (
+  cell INTEGER NOT NULL REFERENCES cell (id), image INTEGER NOT NULL, label INTEGER NOT NULL,
+  clean_prediction INTEGER NOT NULL, prediction INTEGER NOT NULL, margin REAL, size REAL NOT NULL,
+  step INTEGER, restart INTEGER NOT NULL, forwards REAL NOT NULL, backwards REAL NOT NULL, seconds REAL NOT NULL,
+  inside INTEGER NOT NULL, PRIMARY KEY (cell, image)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS flag (
+  model TEXT NOT NULL, data TEXT NOT NULL, threat TEXT NOT NULL, code TEXT NOT NULL, sentence TEXT NOT NULL,
+  PRIMARY KEY (model, data, threat, code));
+"""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a record, whose transactions are begun by hand."""
+    # Never read-only, not even to read: only a writer can undo what a killed process left half written.
+    with plain_errors(path.parent):
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return connection
+
+
+@contextmanager
+def plain_errors(folder: Path | None) -> Iterator[None]:
+    """Say in one line what SQLite cannot do with the record in a folder."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise InputError(f"cannot write the record in {folder}: {error}; make room or choose another --out") from None
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{folder}/{FILE} is not a record of quantattack ({error}); choose another --out") from None
+
+
+def take_lock(folder: Path) -> int:
+    """Hold the folder while this process lives; the system lets go of a dead process's lock by itself."""
+    lock: Callable[[int], None] | None = _locker()
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if lock is not None:
+            lock(handle)
+    except OSError:
+        os.close(handle)
+        raise InputError(f"another process is writing to {folder}; wait for it or choose another --out") from None
+    return handle
+
+
+def _locker() -> Callable[[int], None] | None:
+    try:
+        import fcntl
+    except ImportError:  # no such lock on this system; SQLite's own still keeps the file whole
+        return None
+    return lambda handle: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
