@@ -151,8 +151,9 @@ class Hns:
 
     .. math:: \beta^* = \arg\max_\beta \|\beta^2 J^\top S(\beta) J\|_F
 
-    Searched on a logarithmic grid of :math:`\beta (a_{(1)} - a_{(2)})` from 0.05 to 30 and refined twice, in float64 on
-    the k x k Gram matrix of the logits' Jacobian: k backward passes and no Hessian.
+    Searched on a logarithmic grid of :math:`\beta (a_{(1)} - a_{(2)})` from 0.05 to 30 (from less, where the margin is
+    a small part of the range) and refined twice, in float64 on the k x k Gram matrix of the logits' Jacobian: k backward
+    passes and no Hessian.
 
     Source: Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511 (Algorithm 2).
 
@@ -181,9 +182,12 @@ class Hns:
         return Scaled(beta.to(logits))
 
     def _logarithmic(self, products: Tensor, logits: Tensor) -> Tensor:
-        gap = guarded(logits)
-        grid = torch.logspace(math.log10(0.05), math.log10(30), self.points, dtype=gap.dtype, device=gap.device)
-        grid = grid.expand(len(gap), -1)
+        gap, span = guarded(logits), _span(logits)
+        low = (0.5 * gap / span.where(span > 0, 1.0)).clamp(max=0.05)[
+            :, None
+        ]  # where the margin is a sliver of the range
+        share = torch.linspace(0, 1, self.points, dtype=gap.dtype, device=gap.device)
+        grid = low * (30 / low) ** share
         for _ in range(3):
             norms = hessian_norm(products, logits, grid / gap[:, None])
             best = norms.argmax(1, keepdim=True)
