@@ -152,8 +152,8 @@ class Hns:
     .. math:: \beta^* = \arg\max_\beta \|\beta^2 J^\top S(\beta) J\|_F
 
     Searched on a logarithmic grid of :math:`\beta (a_{(1)} - a_{(2)})` from 0.05 to 30 (from less, where the margin is
-    a small part of the range) and refined twice, in float64 on the k x k Gram matrix of the logits' Jacobian: k backward
-    passes and no Hessian.
+    a small part of the range) and refined twice, in float64 on the k x k Gram matrix of the logits' Jacobian: k
+    backward passes and no Hessian.
 
     Source: Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511 (Algorithm 2).
 
