@@ -87,7 +87,7 @@ def test_many_steps_are_drawn_on_a_logarithmic_axis():
 
 
 def test_no_two_series_look_alike_without_color():
-    looks = [figures._look(place) for place in range(20)]
+    looks = [figures.look(place) for place in range(20)]
     assert len({(str(look["linestyle"]), look["marker"]) for look in looks}) == 20
 
 

@@ -60,7 +60,7 @@ def scale_of(rescale: Rescale, logits: Logits, labels: Labels) -> PerImage:
     return (after / before.where(before != 0, 1.0)).where(before != 0, 1.0)
 
 
-def spectrum(values: Tensor, beta: PerImage | None = None, bins: int = 60) -> Spectrum:
+def spectrum(values: Tensor, beta: PerImage | None = None, bins: int = 30) -> Spectrum:
     r"""Pool the singular values of :math:`\beta J` over images.
 
     Source: Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511 (section 4, table 12).

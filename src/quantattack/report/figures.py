@@ -102,15 +102,15 @@ def _length(settings: Any) -> int:
 def steps_figure(record: Record) -> Figure:
     """Draw robust accuracy against the number of steps, one series an attack, beside clean and worst case."""
     curves = {name: curve for name in record.attacks if (curve := step_curve(record, name)) is not None}
-    with _styled([*curves, "clean", "worst case"]) as figure:
+    with styled([*curves, "clean", "worst case"]) as figure:
         axes = figure.subplots()
         for place, (name, curve) in enumerate(curves.items()):
-            _draw_curve(axes, curve, name, _look(place))
+            _draw_curve(axes, curve, name, look(place))
         _level(axes, record.clean, "clean accuracy", (0, (1, 1)))
         _level(axes, record.worst_case, "worst case over all attacks", (0, (12, 2)))
         _steps_axis(axes, max((int(curve.steps[-1]) for curve in curves.values()), default=1))
-        _percent_axis(axes)
-        _legend(figure, axes)
+        percent_axis(axes)
+        legend(figure, axes)
     return figure
 
 
@@ -153,12 +153,12 @@ def radius_figure(group: Sequence[Record]) -> Figure:
 
     """
     names = list(dict.fromkeys(name for record in group for name in record.attacks))
-    with _styled([*names, "clean", "worst case"]) as figure:
+    with styled([*names, "clean", "worst case"]) as figure:
         axes = figure.subplots()
         for place, name in enumerate(names):
             here = [record for record in group if name in record.attacks]
             robust = [100 * record.robust(name) for record in here]
-            axes.plot([_radius(record) for record in here], robust, label=name, gid="series", **_look(place))
+            axes.plot([_radius(record) for record in here], robust, label=name, gid="series", **look(place))
         worst = [100 * record.worst_case for record in group]
         axes.plot(
             [_radius(record) for record in group],
@@ -171,8 +171,8 @@ def radius_figure(group: Sequence[Record]) -> Figure:
         )
         axes.plot([0], [100 * group[0].clean], "o", mfc="white", mec=INK, label="clean accuracy", gid="series")
         axes.set_xlabel(f"radius ({norm_name(group[0].threat)} norm, pixels from 0 to 1)")
-        _percent_axis(axes)
-        _legend(figure, axes)
+        percent_axis(axes)
+        legend(figure, axes)
     return figure
 
 
@@ -185,7 +185,7 @@ def matrix_figure(record: Record) -> Figure:
     broken, names = broken_by(record), record.attacks
     wrong = _wrong(record)
     order = np.lexsort((*broken[::-1], -broken.sum(axis=0), ~wrong))
-    with _styled(height=1.0 + 0.3 * max(len(names), 1)) as figure:
+    with styled(height=1.0 + 0.3 * max(len(names), 1)) as figure:
         axes = figure.subplots()
         for place, row in enumerate(broken[:, order]):
             axes.barh(place, len(row), height=0.62, facecolor="white", edgecolor=FAINT, linewidth=0.8)
@@ -238,7 +238,7 @@ def margins_figure(record: Record, bins: int = 40) -> Figure:
     """
     known = margins(record)
     edges = _edges(list(known.values()), bins)
-    with _styled(height=0.9 + 0.62 * max(len(known), 1)) as figure:
+    with styled(height=0.9 + 0.62 * max(len(known), 1)) as figure:
         rows = figure.subplots(max(len(known), 1), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (name, values) in zip(rows, known.items(), strict=False):
             _histogram(axes, values, edges, name)
@@ -267,18 +267,19 @@ def _histogram(axes: Axes, values: NDArray[np.float64], edges: NDArray[np.float6
 
 
 @contextmanager
-def _styled(labels: Sequence[str] = (), height: float = 0.0) -> Iterator[Figure]:
-    """Give a figure to draw in; its height leaves room for a legend of these entries below."""
+def styled(labels: Sequence[str] = (), height: float = 0.0) -> Iterator[Figure]:
+    """Give a figure to draw in; below the height there is room for a legend of these entries."""
     lines = -(-len(labels) // _legend_columns(labels))
     with mpl.rc_context(STYLE):
-        yield Figure(figsize=(WIDTH, height or 2.7 + 0.2 * lines), layout="constrained")
+        yield Figure(figsize=(WIDTH, (height or 2.7) + 0.2 * lines), layout="constrained")
 
 
 def _legend_columns(labels: Sequence[str]) -> int:
     return 1 if max(map(len, labels), default=0) > 28 else 2
 
 
-def _look(place: int) -> dict[str, Any]:
+def look(place: int) -> dict[str, Any]:
+    """Return a series' color, line and marker: no two places look alike without the color."""
     return {
         "color": COLORS[place % len(COLORS)],
         "linestyle": LINES[place % len(LINES)],
@@ -291,13 +292,15 @@ def _level(axes: Axes, share: float, label: str, line: Any) -> None:
         axes.axhline(100 * share, color=INK, linewidth=1.1, linestyle=line, label=label, gid="level")
 
 
-def _percent_axis(axes: Axes) -> None:
+def percent_axis(axes: Axes) -> None:
+    """Make the vertical axis robust accuracy from 0 to 100 %."""
     axes.set_ylabel("robust accuracy (%)")
     axes.set_ylim(-3, 103)
     axes.set_yticks([0, 20, 40, 60, 80, 100])
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
+def legend(figure: Figure, axes: Axes) -> None:
+    """Put the legend of some axes below the figure."""
     handles, labels = axes.get_legend_handles_labels()
     columns = _legend_columns(labels)
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8.5)

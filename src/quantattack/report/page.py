@@ -1,14 +1,16 @@
 """A run as one HTML file that needs nothing else: no script, no font, no picture from elsewhere."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from quantattack.errors import InputError
 from quantattack.records import Record, Store
+from quantattack.report.diagnosis import SIGNS, Diagnosis, diagnosis, elsewhere
 from quantattack.report.figures import (
     margins,
     margins_figure,
@@ -20,6 +22,9 @@ from quantattack.report.figures import (
     svg,
 )
 from quantattack.report.gallery import Gallery, read_gallery
+from quantattack.report.signal_drawings import paper_words, signal_drawings
+from quantattack.report.signal_figures import Drawing
+from quantattack.report.signal_tables import tables
 from quantattack.report.tables import (
     Row,
     Share,
@@ -45,15 +50,6 @@ TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A figure of the page: a title, the SVG, and a sentence below it."""
-
-    title: str
-    svg: Markup
-    caption: str
-
-
-@dataclass(frozen=True)
 class Section:
     """What the page says of one evaluation.
 
@@ -74,6 +70,7 @@ class Section:
         strongest: The attack that leaves the fewest images.
         rows: The attacks.
         pairs: For each pair of attacks, the images that the row's attack broke and the column's did not.
+        diagnosis: What the checks found; None where there was no diagnosis.
         drawings: The figures.
         gallery: Images, clean and attacked.
         settings: Every setting: the threat's and each attack's.
@@ -96,6 +93,7 @@ class Section:
     strongest: str | None
     rows: list[Row]
     pairs: list[list[int]]
+    diagnosis: Diagnosis | None
     drawings: list[Drawing]
     gallery: Gallery
     settings: dict[str, Any]
@@ -128,6 +126,7 @@ def section(record: Record, place: int, folder: Path) -> Section:
         strongest=strongest(record),
         rows=attack_rows(record),
         pairs=pairs(record).tolist(),
+        diagnosis=diagnosis(record),
         drawings=drawings(record, place) if len(record.indices) else [],
         gallery=read_gallery(folder, place, record.subject),
         settings={"threat": record.threat, **{name: record.settings(name) for name in attacks}},
@@ -192,10 +191,14 @@ def render(store: Store, folder: Path) -> str:
 
     """
     records = store.records()
-    first = leading(records)
+    first, sections = leading(records), [section(record, place, folder) for place, record in enumerate(records, 1)]
+    strangers, drawn, shown = elsewhere(store), signal_drawings(store), tables(store)
     return _template().render(
-        title=run_headline(records),
-        sections=[section(record, place, folder) for place, record in enumerate(records, 1)],
+        title=_title(records, [*(part.diagnosis for part in sections), *(part for _, part in strangers)], bool(drawn)),
+        sections=sections,
+        strangers=[(subject, threat_words(json.loads(subject.threat)), part) for subject, part in strangers],
+        signals={"title": paper_words(store), "drawings": drawn, "tables": shown} if drawn or shown else None,
+        signs=SIGNS,
         lead=records.index(first) if first is not None else None,
         radii=radius_drawings(records),
         run={"finished": store.finished, **store.identity},
@@ -203,10 +206,21 @@ def render(store: Store, folder: Path) -> str:
     )
 
 
+def _title(records: list[Record], found: list[Diagnosis | None], signals: bool) -> str:
+    """Return the page's first words: a check that failed outweighs a number that looks sound."""
+    if any(part is not None and not part.trusted for part in found):
+        kinds = [verdict(record).kind for record in records]
+        return run_headline(records) if "masked" in kinds else "The robust accuracy cannot be trusted: a check failed"
+    return "How far the signals of an error come" if signals and not records else run_headline(records)
+
+
 def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    loader = FileSystemLoader(TEMPLATE.parent)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, loader=loader, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters.update(percent=percent, interval=interval)
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return environment.get_template(TEMPLATE.name)
 
 
 def write_page(folder: Path) -> Path:

@@ -1,0 +1,65 @@
+"""The command `signal`: how far an error's signals come in a network, with and without scaling."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from quantattack.cli import names
+from quantattack.data.sets import SETS, load_data
+from quantattack.descriptions import digest_of
+from quantattack.diagnostics.signals import case_of, clever_signals, propagation_signals
+from quantattack.errors import InputError
+from quantattack.evaluate import bar
+from quantattack.inputs import check_count, check_model, model_checksum
+from quantattack.records import Store
+from quantattack.report.signal_tables import print_paper_table, tables
+from quantattack.signal_records import Signal, read_signals, write_signals
+
+UNITS = ("normalized", "pixel")
+
+
+def signal(
+    model: Annotated[list[str], typer.Argument(help="Names of the zoo, checkpoints, or package.module:function.")],
+    data: Annotated[str, typer.Option(help="Data set.")] = "digits",
+    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
+    images: Annotated[int, typer.Option(help="How many correctly classified test images, from the first on.")] = 200,
+    clever: Annotated[int, typer.Option(help="On how many of them CLEVER is estimated as well.")] = 0,
+    unit: Annotated[str, typer.Option(help="pixel (of 0 to 1), or normalized by the data set's deviation.")] = "pixel",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")] = "cpu",
+    out: Annotated[Path | None, typer.Option(help="Folder of the record; the same command continues in it.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Measure singular values, error signals and input gradients against temperature, and print them."""
+    check_count("--images", images)
+    check_count("--clever", clever, least=0)
+    if unit not in UNITS:
+        raise InputError(f"--unit must be pixel or normalized, not {unit!r}")
+    place, given = names.device_named(device), load_data(names.data_named(data), data_root)
+    nets = {name: names.model_named(name, place) for name in dict.fromkeys(model)}
+    std = SETS[data].std if unit == "normalized" else None
+    checks = [[name, data, model_checksum(net)] for name, net in nets.items()]
+    store = _store({"measured": checks, "images": images, "clever": clever, "unit": unit}, out)
+    with store.writing(), bar(not quiet) as advance:
+        done = {one.model for one in read_signals(store.connection)}
+        for number, (name, net) in enumerate(nets.items(), 1):
+            if name not in done:
+                write_signals(store.connection, _measure(name, net, data, given, images, clever, std))
+            advance("networks", number, len(nets))
+    for table in tables(store):
+        print_paper_table(table, Console())
+    typer.echo(f"record: {store.folder}")
+
+
+def _store(identity: dict[str, Any], out: Path | None) -> Store:
+    return Store.open(out or Path("runs") / f"signal-{digest_of(identity)}", identity)
+
+
+def _measure(
+    name: str, net: Any, data: str, given: tuple[Any, Any], images: int, clever: int, std: tuple[float, ...] | None
+) -> list[Signal]:
+    check_model(net)
+    case = case_of(net, *given, images, std)
+    found = propagation_signals(name, data, case)
+    return [*found, *clever_signals(name, data, case, clever)] if clever else found

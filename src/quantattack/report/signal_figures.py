@@ -1,0 +1,247 @@
+"""A record's signals as matplotlib `Figure` objects: the figures of Gupta and Ajanthan (2022) on any networks.
+
+Source: https://arxiv.org/abs/2003.13511 (figures 1 to 5).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from quantattack.errors import InputError
+from quantattack.records import Record
+from quantattack.report.figures import INK, legend, look, percent_axis, step_curve, styled
+from quantattack.report.signal_tables import NAMES, measured, unit_words
+from quantattack.signal_records import Signal
+
+NEAR, REACH = 12.0, 130.0  # times 1 / margin: where the Hessian's norm has its peak; where float32 has no gradient left
+HATCHES = ("", "////", "....", "xxxx")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the page: a title, the SVG, and a sentence below it."""
+
+    title: str
+    svg: Markup
+    caption: str
+
+
+def spectrum_figure(signals: Sequence[Signal]) -> Figure:
+    """Draw the histogram of the Jacobian's singular values, unscaled and scaled, one panel a network."""
+    found = measured(signals, "singular_values")
+    models = _models(found)
+    shown = [name for name in ("unit", "njs", "hns", "gap") if any(signal.temperature == name for signal in found)]
+    with styled([NAMES[name] for name in shown], _height(len(models))) as figure:
+        for axes, model in zip(_panels(figure, len(models)), models, strict=True):
+            for place, name in enumerate(shown):
+                _bars_line(axes, _one(found, model, name), NAMES[name], place)
+            _logarithmic(axes)
+            _title(axes, model)
+        figure.axes[-1].set_xlabel(f"singular value of the input-output Jacobian ({unit_words(found)})")
+        figure.supylabel("singular values", fontsize=9)
+        legend(figure, figure.axes[0])
+    return figure
+
+
+def _bars_line(axes: Axes, numbers: Any, label: str, place: int) -> None:
+    """Draw a histogram as its outline, with sparse markers that tell the series apart."""
+    edges, counts = np.asarray(numbers["edges"]), np.asarray(numbers["counts"])
+    middle = np.sqrt(edges[1:] * edges[:-1])
+    filled = np.flatnonzero(counts)
+    part = slice(filled[0], filled[-1] + 1) if len(filled) else slice(0)
+    axes.plot(middle[part], counts[part], drawstyle="steps-mid", markevery=6, label=label, gid="series", **look(place))
+
+
+def softmax_figure(signals: Sequence[Signal]) -> Figure:
+    """Figure 2: mean singular value of the softmax's Jacobian, and a tenth of the error signal, against beta."""
+    series: Series = (
+        ("softmax", "mean singular value of the softmax's Jacobian", 1.0),
+        ("error", "0.1 of the error signal's norm", 0.1),
+    )
+    return _curves(signals, series, 2 * NEAR, "value")
+
+
+def hessian_figure(signals: Sequence[Signal]) -> Figure:
+    """Figure 3: norm of the input Hessian against beta, with the choices of NJS, HNS and Gap marked."""
+    return _curves(signals, (("hessian", "Frobenius norm of the input Hessian", 1.0),), NEAR, "norm", marks=True)
+
+
+def gradient_figure(signals: Sequence[Signal]) -> Figure:
+    """Figure 5, left: norm of the input gradient against beta."""
+    return _curves(signals, (("gradient", "norm of the input gradient", 1.0),), NEAR, "norm", marks=True)
+
+
+def sign_figure(signals: Sequence[Signal]) -> Figure:
+    """Figure 5, right: norm of the sign of the input gradient against beta, exact and in float32."""
+    series: Series = (("sign", "exact", 1.0), ("sign_float", "float32", 1.0))
+    return _curves(signals, series, REACH, "norm of the gradient's sign")
+
+
+Series = tuple[tuple[str, str, float], ...]
+
+
+def _curves(signals: Sequence[Signal], series: Series, reach: float, label: str, marks: bool = False) -> Figure:
+    found = measured(signals, "curves")
+    if not found:
+        raise InputError("the record holds no curves; run `quantattack signal` first")
+    names = [name for _, name, _ in series] + (["NJS", "HNS paper", "HNS", "Gap"] if marks else [])
+    with styled(names, _height(len(found))) as figure:
+        for axes, signal in zip(_panels(figure, len(found), shared=False), found, strict=True):
+            _curve(axes, signal, series, reach)
+            if marks:
+                _marks(axes, signal, series[0][0], reach)
+            numbers = signal.numbers
+            _title(axes, f"{signal.model}, image {numbers['image']} (margin {numbers['margin']:.3g})")
+            axes.set_ylim(bottom=0)
+        figure.axes[-1].set_xlabel("beta")
+        figure.supylabel(label, fontsize=9)
+        legend(figure, figure.axes[0])
+    return figure
+
+
+def _curve(axes: Axes, signal: Signal, series: Series, reach: float) -> None:
+    beta = np.asarray(signal.numbers["beta"])
+    near = beta * (signal.numbers["margin"] or 1.0) <= reach * (1 + 1e-6)
+    for place, (key, name, factor) in enumerate(series):
+        values = factor * np.asarray(signal.numbers[key])[near]
+        axes.plot(beta[near], values, markevery=(0.02 + 0.06 * place, 0.13), label=name, gid="series", **look(place))
+
+
+def _marks(axes: Axes, signal: Signal, key: str, reach: float) -> None:
+    """Mark where each temperature's beta lies on a curve; one beyond the axis is not drawn."""
+    beta, values = np.asarray(signal.numbers["beta"]), np.asarray(signal.numbers[key])
+    for place, name in enumerate(("njs", "hns_paper", "hns", "gap")):
+        at = signal.numbers["marks"].get(name)
+        if at is not None and at * (signal.numbers["margin"] or 1.0) <= reach:
+            style: Any = {**look(place + 1), "linestyle": "none", "markersize": 8, "markeredgecolor": "white"}
+            axes.plot([at], [np.interp(at, beta, values)], label=NAMES[name], gid="mark", zorder=4, **style)
+
+
+def iterations_figure(records: Sequence[Record]) -> Figure:
+    """Figure 1a: robust accuracy against the number of PGD's iterations, one series a network."""
+    curves = [(record.subject.model, step_curve(record, _ordinary(record))) for record in records]
+    with styled([model for model, _ in curves]) as figure:
+        axes = figure.subplots()
+        for place, (model, curve) in enumerate(curves):
+            if curve is not None:
+                every = (place, max(1, len(curve.steps) // 8))
+                axes.plot(curve.steps, 100 * curve.robust, label=model, markevery=every, gid="series", **look(place))
+        axes.set_xlabel("PGD's iterations (0 is the start point)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        percent_axis(axes)
+        legend(figure, axes)
+    return figure
+
+
+def radii_figure(records: Sequence[Record]) -> Figure:
+    """Figure 1b: robust accuracy under PGD against the radius, one series a network."""
+    models = list(dict.fromkeys(record.subject.model for record in records))
+    with styled(models) as figure:
+        axes = figure.subplots()
+        for place, model in enumerate(models):
+            own = sorted((part for part in records if part.subject.model == model), key=_radius)
+            robust = [100 * own[0].clean, *(100 * part.robust(_ordinary(part)) for part in own)]
+            axes.plot([0.0, *map(_radius, own)], robust, label=model, gid="series", **look(place))
+        axes.set_xlabel("radius under Linf (pixels from 0 to 1)")
+        percent_axis(axes)
+        legend(figure, axes)
+    return figure
+
+
+def transfer_figure(records: Sequence[Record]) -> Figure:
+    """Figure 1c: robust accuracy under PGD on the network itself and on its float twin, side by side."""
+    labels = {"pgd": "white box: PGD on the network", "transfer": "black box: PGD on its float twin"}
+    with styled(list(labels.values())) as figure:
+        axes = figure.subplots()
+        for place, (name, label) in enumerate(labels.items()):
+            robust = [100 * record.robust(name) for record in records]
+            spots = np.arange(len(records)) + 0.4 * (place - 0.5)
+            fill: Any = {"facecolor": ("#9cc3e4", "#f3d9cc")[place], "hatch": HATCHES[place], "edgecolor": INK}
+            axes.bar(spots, robust, 0.36, label=label, linewidth=0.8, gid="bar", **fill)
+            for spot, height in zip(spots, robust, strict=True):
+                axes.text(spot, height + 1.5, f"{height:.1f}", ha="center", fontsize=8)
+        axes.set_xticks(range(len(records)), [_broken_name(record.subject.model) for record in records])
+        axes.grid(visible=False, axis="x")
+        percent_axis(axes)
+        legend(figure, axes)
+    return figure
+
+
+def step_sizes_figure(records: Sequence[Record]) -> Figure:
+    """Figure 4: robust accuracy under PGD against the step size, one series a network."""
+    return _setting_figure(records, _step_size, "PGD's step size over the radius")
+
+
+def rho_figure(records: Sequence[Record]) -> Figure:
+    """Tables 11 and 13 as a picture: robust accuracy against rho, one series a network."""
+    return _setting_figure(records, _rho, "rho, the smallest error signal", logarithmic=True)
+
+
+def _setting_figure(
+    records: Sequence[Record], setting: Callable[[Record, str], float], label: str, logarithmic: bool = False
+) -> Figure:
+    with styled([record.subject.model for record in records]) as figure:
+        axes = figure.subplots()
+        for place, record in enumerate(records):
+            points = sorted((setting(record, name), 100 * record.robust(name)) for name in record.attacks)
+            axes.plot(*zip(*points, strict=True), label=record.subject.model, gid="series", **look(place))
+        axes.set_xlabel(label)
+        if logarithmic:
+            _logarithmic(axes)
+        percent_axis(axes)
+        legend(figure, axes)
+    return figure
+
+
+def _step_size(record: Record, name: str) -> float:
+    return float(record.settings(name)["step_size"]) / _radius(record)
+
+
+def _rho(record: Record, name: str) -> float:
+    return float(record.settings(name)["temperature"]["rho"])
+
+
+def _ordinary(record: Record) -> str:
+    if record.ordinary is None:
+        raise InputError(f"ordinary PGD was not run on {record.subject.model}; evaluate with the attack pgd")
+    return record.ordinary
+
+
+def _radius(record: Record) -> float:
+    return float(record.threat["radius"])
+
+
+def _models(signals: Sequence[Signal]) -> list[str]:
+    return list(dict.fromkeys(signal.model for signal in signals))
+
+
+def _one(signals: Sequence[Signal], model: str, temperature: str) -> Any:
+    return next(part.numbers for part in signals if (part.model, part.temperature) == (model, temperature))
+
+
+def _panels(figure: Figure, count: int, shared: bool = True) -> list[Axes]:
+    panels = figure.subplots(max(count, 1), 1, sharex=shared, squeeze=False)[:, 0]
+    return list(panels)
+
+
+def _height(panels: int) -> float:
+    return 0.9 + 1.55 * max(panels, 1)
+
+
+def _logarithmic(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=8.5, pad=3)
+
+
+def _broken_name(name: str) -> str:
+    return name.replace("-", "-\n", 1)
