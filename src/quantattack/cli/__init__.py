@@ -11,6 +11,7 @@ from quantattack.errors import InputError
 
 # click's base exception, wherever this release of typer keeps it
 _Click: type[Exception] = typer.BadParameter.__mro__[2]
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -25,14 +26,20 @@ def _run(arguments: Sequence[str] | None) -> int:
     except InputError as error:
         return _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted; the same command continues where it stopped", file=sys.stderr)
-        return 130
+        return _interrupted()
     except BrokenPipeError:  # whoever read the output has left: nothing more may be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except _Click as error:
         return _refuse(getattr(error, "format_message", error.__str__)())
+    if code == _INTERRUPTED:  # typer itself may have caught it
+        return _interrupted()
     return code if isinstance(code, int) else 0
+
+
+def _interrupted() -> int:
+    print("interrupted; the same command continues where it stopped", file=sys.stderr)
+    return _INTERRUPTED
 
 
 def _refuse(message: str) -> int:
