@@ -276,8 +276,12 @@ def told(case: Case, found: Diagnosis, seconds: float) -> dict[str, Any]:
     """Return a case's row of the record."""
     wanted = REASON.get(case.kind)
     row = {**asdict(case), "wanted": wanted, "trusted": found.trusted, "reasons": list(found.reasons)}
-    row |= {"flagged": not found.trusted, "reason_found": wanted in found.reasons if wanted else found.trusted}
-    row |= {"first_reason": found.reasons[:1] == (wanted,) if wanted else found.trusted}
+    row |= {
+        "flagged": not found.trusted,
+        "masked": found.masked,
+        "reason_found": wanted in found.reasons if wanted else not found.masked,
+    }
+    row |= {"first_reason": found.reasons[:1] == (wanted,) if wanted else not found.masked}
     row |= {key: round(getattr(found, key), 3) for key in ("clean", "pgd", "worst", "forwards", "backwards")}
     return {**row, "seconds": round(seconds, 1)}
 
@@ -287,7 +291,7 @@ def rates(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     kinds = dict.fromkeys(row["kind"] for row in rows)
     found = {kind: [row for row in rows if row["kind"] == kind] for kind in kinds}
     found["masked"] = [row for row in rows if row["wanted"]]
-    keys = ("flagged", "reason_found", "first_reason")
+    keys = ("flagged", "masked", "reason_found", "first_reason")
     return {
         kind: {"cases": len(some), **{key: sum(row[key] for row in some) for key in keys}}
         for kind, some in found.items()

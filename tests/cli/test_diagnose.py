@@ -16,7 +16,7 @@ def test_a_saturated_one_leaves_with_3_and_its_reason(capsys, tmp_path):
     given = ["diagnose", "digits-mdtanhs", "--images", "40", "--twin", "digits-float", "--out", str(tmp_path / "run")]
     assert _run(given) == 3
     out = " ".join(capsys.readouterr().out.split())
-    assert "PGD's number cannot be trusted: saturation" in out
+    assert "PGD's number cannot be trusted, the network misleads it: saturation" in out
     assert "climb the log-odds" in out
     store = Store.load(tmp_path / "run")
     (record,) = store.records()

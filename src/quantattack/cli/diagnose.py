@@ -59,7 +59,7 @@ def diagnose(
         raise typer.Exit(UNTRUSTED)
 
 
-def show(found: Diagnosis, console: Console, budget: float) -> None:
+def show(found: Diagnosis, console: Console, budget: int | float) -> None:
     """Print each check, the numbers, what they cost, and what to do."""
     table = Table("check", "verdict", "passes", "evidence", box=None, padding=(0, 2, 0, 0))
     for finding in found.findings:
@@ -71,7 +71,7 @@ def show(found: Diagnosis, console: Console, budget: float) -> None:
         console.print(line, markup=False, highlight=False)
 
 
-def summary(found: Diagnosis, budget: float) -> list[str]:
+def summary(found: Diagnosis, budget: int | float) -> list[str]:
     """Return the numbers, the cost, the verdict and the advice, a line each."""
     spent = found.forwards + found.backwards
     lines = [
@@ -85,4 +85,6 @@ def summary(found: Diagnosis, budget: float) -> list[str]:
     if found.trusted:
         return [*lines, "no check speaks against PGD's number"]
     advice = dict.fromkeys(finding.advice for finding in found.failures if finding.advice)
-    return [*lines, f"PGD's number cannot be trusted: {', '.join(found.reasons)}", *(f"- {line}" for line in advice)]
+    why = "the network misleads it" if found.masked else "it is too weak for this network, which masks nothing"
+    verdict = f"PGD's number cannot be trusted, {why}: {', '.join(found.reasons)}"
+    return [*lines, verdict, *(f"- {line}" for line in advice)]

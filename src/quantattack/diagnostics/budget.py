@@ -17,7 +17,7 @@ class Budget:
 
     passes: Passes
     images: int
-    limit: float
+    limit: int | float
 
     @property
     def spent(self) -> tuple[float, float]:
@@ -25,6 +25,6 @@ class Budget:
         forwards, backwards = self.passes.snapshot()
         return forwards / self.images, backwards / self.images
 
-    def fits(self, passes: float) -> bool:
+    def fits(self, passes: int | float) -> bool:
         """Return whether so many more passes an image are within the limit."""
         return sum(self.spent) + passes <= self.limit

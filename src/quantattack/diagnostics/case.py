@@ -13,7 +13,7 @@ from quantattack.rng import Rng
 from quantattack.shapes import Images, Labels, Logits, Mask
 
 SHARE = 0.05  # share of the images from which what should never happen is a failure
-GAP = 0.20  # how far a stronger search lowers the number before it cannot be trusted; 0.1 on honest networks
+GAP = 0.15  # share that a stronger search of the same kind must win before the weaker one's number is wrong
 _FEWEST = 3  # images: fewer are an accident
 
 

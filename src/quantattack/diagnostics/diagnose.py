@@ -26,6 +26,9 @@ BUDGET = 500
 # A fault earlier in this list explains the ones behind it.
 REASONS = ("probabilities", "nan", "batch_dependent", "random", "shattered", "no_gradient", "saturation")
 
+# The attack is too weak for the network; its gradients are none the worse for it.
+WEAK = ("weak_attack", "not_converged", "step_size", "restarts", "silent_success")
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -60,6 +63,11 @@ class Diagnosis:
         return not self.failures
 
     @property
+    def masked(self) -> bool:
+        """Whether the network misleads gradient attacks; otherwise PGD is at most too weak for it."""
+        return any(finding.code not in WEAK for finding in self.failures)
+
+    @property
     def reasons(self) -> tuple[str, ...]:
         """The reason codes of the checks that failed, causes first."""
         found = dict.fromkeys(finding.code for finding in self.failures)
@@ -74,7 +82,7 @@ def diagnose(
     threat: Threat,
     *,
     twin: Model | None = None,
-    budget: float = BUDGET,
+    budget: int | float = BUDGET,
     seed: int = 0,
     batch_size: int | None = None,
     indices: Any = None,
@@ -166,7 +174,7 @@ class _Run:
         self.case, self.budget, self.progress = case, budget, progress
         self.findings = list[Finding]()
 
-    def check(self, name: str, passes: float, look: Callable[[], Finding]) -> Finding:
+    def check(self, name: str, passes: int | float, look: Callable[[], Finding]) -> Finding:
         """Run one check if it fits, and keep what it found with what it cost.
 
         Arguments:
@@ -193,7 +201,7 @@ class _Run:
             says, _, advice = str(error).partition("; ")
             return Finding(name, "cannot tell", "", says, advice)
 
-    def _unfit(self, name: str, passes: float) -> Finding:
+    def _unfit(self, name: str, passes: int | float) -> Finding:
         left = self.budget.limit - sum(self.budget.spent)
         says = f"it takes up to {passes:.0f} passes an image, and {left:.0f} of {self.budget.limit:g} are left"
         return Finding(name, "cannot tell", "", says, "give a larger --budget")
