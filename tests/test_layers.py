@@ -25,6 +25,7 @@ RANKS = {
     "quantizers": 1,
     "hosting": 1.5,
     "data.readers": 1,
+    "data.fetch": 1,
     "data": 2,
     "data.sets": 2,
     "report.gallery": 1,

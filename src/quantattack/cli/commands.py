@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from quantattack.cli import names
+from quantattack.cli.data import data as data_group
 from quantattack.cli.diagnose import diagnose
 from quantattack.cli.reproduce import reproduce
 from quantattack.cli.signal import signal
@@ -29,6 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+app.add_typer(data_group, name="data")
 DEFAULT = "digits-mdtanhs"
 
 
