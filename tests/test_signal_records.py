@@ -14,10 +14,10 @@ def connection():
     store.close()
 
 
-def test_signals_are_read_as_written_with_seven_digits(connection):
+def test_signals_are_read_as_written_with_five_digits(connection):
     write_signals(connection, [FIRST, SECOND])
     first, second = read_signals(connection)
-    assert first.numbers == {"mean": 0.1234568, "image": [1, 2], "norm": [1e-300, 0.5]}
+    assert first.numbers == {"mean": 0.12346, "image": [1, 2], "norm": [1e-300, 0.5]}
     assert second == SECOND
 
 

@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS signal (
   model TEXT NOT NULL, data TEXT NOT NULL, quantity TEXT NOT NULL, temperature TEXT NOT NULL, unit TEXT NOT NULL,
   numbers TEXT NOT NULL, PRIMARY KEY (model, data, quantity, temperature, unit));
 """
-DIGITS = 7
+DIGITS = 5
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def write_signals(connection: sqlite3.Connection, signals: Iterable[Signal]) -> 
 
 
 def _short(value: Any) -> Any:
-    """Return numbers with 7 significant digits, which is what float32 holds."""
+    """Return numbers with 5 significant digits: a record of many images stays small."""
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}")
     if isinstance(value, Mapping):

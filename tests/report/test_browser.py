@@ -11,6 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from quantattack.report.page import write_page
+
+from .signal_runs import attack_run, diagnose, signal_run
+from .test_diagnosis import ATTACKS
+
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -72,14 +77,42 @@ def browse(chromium, tmp_path):
     return show
 
 
+@pytest.fixture(scope="module")
+def signals_page(tmp_path_factory):
+    """A page of signals: figures 2, 3 and 5 and the spectra, with the tables."""
+    folder = tmp_path_factory.mktemp("signals") / "run"
+    signal_run(folder).close()
+    return write_page(folder).read_text(encoding="utf-8")
+
+
+def reproduced(folder, item):
+    """A page of a paper's figure, with a diagnosis."""
+    published = {"columns": [1e-5, 0.1], "rows": {"BNN-WQ": [9.61, 0.0]}} if item == "table11" else {}
+    store = attack_run(item, ATTACKS[item], folder, published=published)
+    diagnose(store, store.subjects()[0])
+    store.close()
+    return write_page(folder).read_text(encoding="utf-8")
+
+
 @pytest.fixture(params=WIDTHS)
 def width(request):
     return request.param
 
 
-@pytest.mark.browser
-def test_the_page_is_shown(browse, page, width, tmp_path):
-    shot = tmp_path / f"{width}.png"
+def measure(browse, page, width):
+    """Return what a browser says of a page's layout at a width."""
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+    shown = browse(text.replace("</body>", MEASURE + "</body>"), width, "--virtual-time-budget=10000", "--dump-dom")
+    return json.loads(unescape(re.search("<title>(.*?)</title>", shown).group(1)))
+
+
+def check_fits(seen, width):
+    assert seen["inner"] == seen["scroll"] == width
+    assert seen["beyond"] == seen["unseen"] == seen["clipped"] == 0
+    assert seen["letters"] > 4
+
+
+def check_shot(browse, page, width, shot):
     browse(page, width, f"--screenshot={shot}")
     seen = np.asarray(Image.open(shot).convert("L"))[:HEIGHT, :width]
     assert seen.shape == (HEIGHT, width)
@@ -90,11 +123,30 @@ def test_the_page_is_shown(browse, page, width, tmp_path):
 
 
 @pytest.mark.browser
+def test_the_page_is_shown(browse, page, width, tmp_path):
+    check_shot(browse, page, width, tmp_path / f"{width}.png")
+
+
+@pytest.mark.browser
 def test_the_page_fits_its_window(browse, page, width):
-    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
-    shown = browse(text.replace("</body>", MEASURE + "</body>"), width, "--virtual-time-budget=10000", "--dump-dom")
-    seen = json.loads(unescape(re.search("<title>(.*?)</title>", shown).group(1)))
-    assert seen["inner"] == seen["scroll"] == width
-    assert seen["beyond"] == seen["unseen"] == seen["clipped"] == 0
+    seen = measure(browse, page, width)
+    check_fits(seen, width)
     assert (seen["images"], seen["drawings"]) == (48, 10)
-    assert seen["letters"] > 4
+
+
+@pytest.mark.browser
+def test_a_page_of_signals_is_shown_and_fits(browse, signals_page, width, tmp_path):
+    check_shot(browse, signals_page, width, tmp_path / f"signals-{width}.png")
+    seen = measure(browse, signals_page, width)
+    check_fits(seen, width)
+    assert seen["drawings"] == 5
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("item", ATTACKS)
+def test_a_page_of_a_reproduction_and_its_diagnosis_is_shown_and_fits(browse, item, width, tmp_path):
+    page = reproduced(tmp_path / "run", item)
+    check_shot(browse, page, width, tmp_path / f"{item}-{width}.png")
+    seen = measure(browse, page, width)
+    check_fits(seen, width)
+    assert seen["drawings"] == 1 + 2 * 3

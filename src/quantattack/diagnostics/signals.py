@@ -41,7 +41,7 @@ class Case:
     images: Images
     labels: Labels
     index: Indices
-    probe: Images
+    probe: Tensor
     std: tuple[float, ...] | None = None
 
     @property
@@ -76,7 +76,7 @@ def case_of(model: Model, images: Images, labels: Labels, count: int, std: Seque
     return Case(model, images[chosen], labels[chosen], chosen, drawn(images), deviations)
 
 
-def drawn(images: Images, count: int = PROBE) -> Images:
+def drawn(images: Images, count: int = PROBE) -> Tensor:
     """Return so many images of a data set, drawn by seed 0."""
     keys = Rng(0, torch.arange(len(images))).uniform(0, 0, (), torch.float64)
     return images[keys.argsort()[:count].sort().values.to(images.device)]
@@ -134,7 +134,7 @@ def curves(case: Case, measured: Measured, temperatures: Mapping[str, Temperatur
 
 
 def _betas(gap: float) -> Tensor:
-    """Return betas from nearly 0 on: dense where the Hessian's norm has its peak, and up to where float32 has no gradient."""
+    """Return betas: dense where the Hessian's norm has its peak, and up to where float32 has no gradient."""
     near = torch.linspace(0.05, 12, POINTS, dtype=torch.float64)
     far = torch.linspace(12, REACH, POINTS, dtype=torch.float64)[1:]
     return torch.cat([near, far]) / (gap or 1.0)

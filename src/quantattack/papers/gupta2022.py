@@ -146,17 +146,19 @@ def confidence_rhos(bench: Bench, network: Network) -> list[tuple[Threat, dict[s
 
 
 def propagated(bench: Bench, network: Network) -> list[Signal]:
-    """Table 12 and figures 2, 3 and 5: what is left of a signal on its way, in normalized pixels and in pixels."""
-    images, labels = bench.data(network.data)
-    std = SETS[network.data].std
-    cases = [case_of(network.model, images, labels, bench.images, unit) for unit in (std, None)]
-    return [signal for case in cases for signal in propagation_signals(network.name, network.data, case)]
+    """Table 12: what is left of a signal on its way, in normalized pixels."""
+    case = case_of(network.model, *bench.data(network.data), bench.images, SETS[network.data].std)
+    return propagation_signals(network.name, network.data, case)
+
+
+def against_beta(bench: Bench, network: Network) -> list[Signal]:
+    """Figures 2, 3 and 5: the same quantities of one image against beta."""
+    return [signal for signal in propagated(bench, network) if signal.quantity == "curves"]
 
 
 def clever(bench: Bench, network: Network) -> list[Signal]:
     """Table 10: CLEVER under L1 on probabilities, in normalized pixels."""
-    images, labels = bench.data(network.data)
-    case = case_of(network.model, images, labels, bench.images, SETS[network.data].std)
+    case = case_of(network.model, *bench.data(network.data), bench.images, SETS[network.data].std)
     return clever_signals(network.name, network.data, case, bench.images)
 
 
@@ -171,9 +173,9 @@ ATTACKED: Mapping[str, Attacked] = {
 MEASURED: Mapping[str, Measured] = {
     "table10": clever,
     "table12": propagated,
-    "figure2": propagated,
-    "figure3": propagated,
-    "figure5": propagated,
+    "figure2": against_beta,
+    "figure3": against_beta,
+    "figure5": against_beta,
 }
 ITEMS = sorted([*ATTACKED, *MEASURED])
 

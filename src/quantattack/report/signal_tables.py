@@ -15,6 +15,7 @@ from quantattack.report.tables import percent
 from quantattack.signal_records import Signal, read_signals
 
 ABSENT = "-"
+KINDS = ("REF", "BNN-WQ", "BNN-WAQ", "REF*", "BNN-WQ*", "BNN-WAQ*")  # of the paper's networks
 NAMES = {
     "unit": "unscaled",
     "njs": "NJS",
@@ -136,7 +137,7 @@ def clever_table(signals: Sequence[Signal], paper: Mapping[str, Any]) -> PaperTa
         cells = (_spread(scores[name]) for name in names)
         rows.append((model, *cells))
         published.append(False)
-    for kind, printed in paper.get("published", {}).get("rows", {}).items():
+    for kind, printed in _rows(paper) if paper.get("item") == "table10" else []:
         values = dict(zip(paper["published"]["columns"], printed, strict=True))
         rows.append((f"published: {kind}", *(_number(values.get(name)) for name in names)))
         published.append(True)
@@ -168,14 +169,15 @@ def rho_table(records: Sequence[Record], paper: Mapping[str, Any]) -> PaperTable
 
 
 def _rows(paper: Mapping[str, Any]) -> list[tuple[str, list[float]]]:
-    return list(paper["published"]["rows"].items())
+    rows: Mapping[str, list[float]] = paper["published"]["rows"]
+    return sorted(rows.items(), key=lambda row: KINDS.index(row[0]))
 
 
 def _named(temperature: str) -> str:
     return NAMES.get(temperature, temperature)
 
 
-def _number(value: float | None) -> str:
+def _number(value: float | int | None) -> str:
     return ABSENT if value is None else f"{value:.3g}"
 
 
