@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from quantattack.quantizers import Quantizer, Values, project
 
+# Mean and deviation of CIFAR-10's channels, which the networks of paper A use for CIFAR-100 too.
+CIFAR = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2023, 0.1994, 0.2010)}
+
 
 class Projection(nn.Module):
     """A quantizer in a network, as a weight's parametrization or as an activation.

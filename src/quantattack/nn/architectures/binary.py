@@ -2,8 +2,7 @@
 
 from torch import Tensor, nn
 
-from quantattack.nn.architectures.vgg import CIFAR
-from quantattack.nn.layers import Normalize, Slot
+from quantattack.nn.layers import CIFAR, Normalize, Slot
 
 
 class Block(nn.Module):

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from quantattack.nn.architectures.vgg import CIFAR
-from quantattack.nn.layers import Normalize
+from quantattack.nn.layers import CIFAR, Normalize
 
 
 class Dense(nn.Module):

@@ -2,8 +2,7 @@
 
 from torch import Tensor, nn
 
-from quantattack.nn.architectures.vgg import CIFAR
-from quantattack.nn.layers import Normalize
+from quantattack.nn.layers import CIFAR, Normalize
 
 # Expansion, channels, blocks, stride of the first block.
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))

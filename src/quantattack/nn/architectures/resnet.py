@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from quantattack.nn.architectures.vgg import CIFAR
-from quantattack.nn.layers import Normalize
+from quantattack.nn.layers import CIFAR, Normalize
 
 
 class Basic(nn.Module):

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from quantattack.errors import unknown
-from quantattack.nn.layers import Normalize
+from quantattack.nn.layers import CIFAR, Normalize
 
 # Widths of 3x3 convolutions; M is a pooling.
 STAGES: Mapping[int, str] = {
     5: "64 M 64 M 128 128 M",
     16: "64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M",
 }
-CIFAR = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2023, 0.1994, 0.2010)}
 
 
 class Vgg(nn.Module):
