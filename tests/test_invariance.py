@@ -39,11 +39,11 @@ CUTS = [(7, 1), (64, 2), (500, 3)]  # batch size, and the seed of the order
 
 def attacks() -> dict[str, Attack]:
     return {
-        "pgd": pgd(THREAT, steps=3),
+        "pgd": pgd(THREAT, steps=2),
         "gap": pgd_plus(THREAT, Gap(), steps=2),
-        "hns": pgd_plus(THREAT, Hns(), steps=2),
+        "hns": pgd_plus(THREAT, Hns(), steps=1),
         "margin": pgd(THREAT, steps=2, loss=margin),
-        "square": square(THREAT, queries=3),
+        "square": square(THREAT, queries=2),
     }
 
 
