@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from quantattack.attacks.ascent import Ascent, Attack
 from quantattack.attacks.compose import InFloat64, Restarts, Strongest, Transfer
+from quantattack.attacks.confidence import MaxConfidence
 from quantattack.attacks.directions import Stochastic
 from quantattack.attacks.recipes import (
     Falling,
@@ -91,6 +92,11 @@ ATTACKS = (
     Member("pgd_plus_hns", lambda threat, model, probe, steps: pgd_plus(threat, Hns(), steps=steps), invariant=True),
     Member("pgd_plus_hns_paper", lambda threat, model, probe, steps: pgd_plus(threat, Hns.paper(), steps=steps)),
     Member("pgd_plus_gap", lambda threat, model, probe, steps: pgd_plus(threat, Gap(), steps=steps), invariant=True),
+    Member(
+        "pgd_plus_confidence",
+        lambda threat, model, probe, steps: pgd_plus(threat, MaxConfidence(0.01), steps=steps),
+        invariant=True,
+    ),
     Member("pgd_plus_fixed", lambda threat, model, probe, steps: pgd_plus(threat, Fixed(0.1), steps=steps)),
     Member(
         "fgsm_plus_njs",

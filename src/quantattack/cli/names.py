@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from quantattack.attacks.ascent import Attack
+from quantattack.attacks.confidence import MaxConfidence
 from quantattack.attacks.recipes import (
     apgd,
     blob_qg,
@@ -75,6 +76,10 @@ def _gap(context: Context, c: float = Gap().c) -> Temperature:  # noqa: ARG001
     return Gap(c)
 
 
+def _confidence(context: Context, rho: float = MaxConfidence().rho) -> Temperature:  # noqa: ARG001
+    return MaxConfidence(rho)
+
+
 def _fixed(context: Context, beta: float = 0.1) -> Temperature:  # noqa: ARG001
     return Fixed(beta)
 
@@ -119,6 +124,7 @@ _TEMPERATURES = {
     "hns": (_hns, "Hessian Norm Scaling"),
     "gap": (_gap, "the margin as the scale, at every step"),
     "fixed": (_fixed, "one fixed beta"),
+    "confidence": (_confidence, "the range of the logits as the scale, Proposition 1 of NJS alone"),
     "mifpe": (_mifpe, "the margin scaled to t, at every step"),
 }
 _LOSSES = {"dlr": dlr, "margin": margin, "log_odds": log_odds}

@@ -244,4 +244,4 @@ def _title(axes: Axes, text: str) -> None:
 
 
 def _broken_name(name: str) -> str:
-    return name.replace("-", "-\n", 1)
+    return name.replace("-", "-\n")
