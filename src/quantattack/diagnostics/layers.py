@@ -106,8 +106,8 @@ def _distinct(tensor: Tensor) -> int:
 def narrowed(call: Call) -> int | None:
     """Return how many values a layer returns where they are far fewer than went in; None elsewhere."""
     count = _distinct(call.returned)
-    few = call.returned.numel() >= _LEAST and count <= _FEW and 4 * count <= _distinct(call.given)
-    return count if few else None
+    most = min(_FEW, call.returned.numel() // 4, _distinct(call.given) // 4)
+    return count if call.returned.numel() >= _LEAST and count <= most else None
 
 
 def _values(counts: dict[str, int]) -> str:
