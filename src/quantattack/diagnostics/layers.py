@@ -42,7 +42,8 @@ def _watched(model: Any, found: dict[str, Call]) -> Iterator[None]:
         def keep(layer: nn.Module, given: Any, returned: Any) -> None:
             plain = len(given) == 1 and isinstance(given[0], Tensor) and isinstance(returned, Tensor)
             if plain and returned.is_floating_point() and given[0].is_floating_point():
-                found.setdefault(name, Call(name, layer, given[0].detach(), returned.detach()))
+                part = slice(_LOOKED)  # the rest is copies that fill the batch
+                found.setdefault(name, Call(name, layer, given[0].detach()[part], returned.detach()[part]))
 
         return keep
 
