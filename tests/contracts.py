@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from quantattack.attacks.ascent import Ascent, Attack
+from quantattack.attacks.averaged import Averaged
 from quantattack.attacks.compose import InFloat64, Restarts, Strongest, Transfer
 from quantattack.attacks.confidence import MaxConfidence
 from quantattack.attacks.directions import Stochastic
@@ -145,6 +146,7 @@ ATTACKS = (
     Member("strongest", lambda threat, model, probe, steps: strongest(threat, steps), optimal=False),
     Member("transfer", lambda threat, model, probe, steps: Transfer(pgd(threat, steps=steps), model)),
     Member("float64", lambda threat, model, probe, steps: InFloat64(pgd(threat, steps=steps))),
+    Member("averaged", lambda threat, model, probe, steps: Averaged(pgd(threat, steps=steps), 2)),
     Member(
         "square",
         lambda threat, model, probe, steps: square(threat, 15),
