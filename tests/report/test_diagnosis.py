@@ -74,7 +74,11 @@ def test_a_failed_check_outweighs_a_number_that_looks_sound(tmp_path):
     diagnose(store, store.subjects()[0])
     store.close()
     parsed = Page(write_page(tmp_path).read_text(encoding="utf-8"))
-    assert parsed.texts("h1") == ["The robust accuracy cannot be trusted: a check failed"]
+    words = "The robust accuracy cannot be trusted: a check failed"
+    assert parsed.texts("h1") == [words]
+    assert parsed.texts("span", **{"class": "verdict masked"}) == [words]  # and of the network without a diagnosis:
+    assert parsed.texts("span", **{"class": "verdict near"}) == ["PGD is near the worst case"]
+    assert parsed.texts("p", **{"class": "lede"})[0].startswith("The robust accuracy cannot be trusted (saturation).")
 
 
 def test_a_page_of_signals_has_their_figures_and_tables(tmp_path):

@@ -108,15 +108,15 @@ def section(record: Record, place: int, folder: Path) -> Section:
         folder: Where the run lies, with its images.
 
     """
-    gap, attacks = record.masking_gap, record.attacks
+    gap, attacks, found = record.masking_gap, record.attacks, diagnosis(record)
     return Section(
         anchor=f"evaluation-{place}",
         model=record.subject.model,
         data=record.subject.data,
         threat=threat_words(record.threat),
         progress=progress_words(record),
-        verdict=verdict(record),
-        headline=headline(record),
+        verdict=judged(verdict(record), found),
+        headline=_words(record, found),
         flags=record.codes,
         images=record.images,
         clean=clean_share(record),
@@ -126,11 +126,22 @@ def section(record: Record, place: int, folder: Path) -> Section:
         strongest=strongest(record),
         rows=attack_rows(record),
         pairs=pairs(record).tolist(),
-        diagnosis=diagnosis(record),
+        diagnosis=found,
         drawings=drawings(record, place) if len(record.indices) else [],
         gallery=read_gallery(folder, place, record.subject),
         settings={"threat": record.threat, **{name: record.settings(name) for name in attacks}},
     )
+
+
+def judged(number: Verdict, found: Diagnosis | None) -> Verdict:
+    """Return the verdict on PGD's number, which a check that failed outweighs."""
+    if found is None or found.trusted or number.kind == "masked":
+        return number
+    return Verdict("masked", "The robust accuracy cannot be trusted: a check failed")
+
+
+def _words(record: Record, found: Diagnosis | None) -> str:
+    return headline(record) if found is None or found.trusted else f"{found.headline} {headline(record)}"
 
 
 def drawings(record: Record, place: int) -> list[Drawing]:
@@ -208,9 +219,9 @@ def render(store: Store, folder: Path) -> str:
 
 def _title(records: list[Record], found: list[Diagnosis | None], signals: bool) -> str:
     """Return the page's first words: a check that failed outweighs a number that looks sound."""
-    if any(part is not None and not part.trusted for part in found):
-        kinds = [verdict(record).kind for record in records]
-        return run_headline(records) if "masked" in kinds else "The robust accuracy cannot be trusted: a check failed"
+    failed = [part for part in found if part is not None and not part.trusted]
+    if failed and "masked" not in [verdict(record).kind for record in records]:
+        return judged(Verdict("unknown", ""), failed[0]).words
     return "How far the signals of an error come" if signals and not records else run_headline(records)
 
 

@@ -32,7 +32,8 @@ ATTACKS: Mapping[str, tuple[str, OfRecords, str]] = {
     "figure1a": (
         "Robust accuracy against iterations",
         iterations_figure,
-        "Counted from the first iterate that fooled. More iterations of a sound attack bring it to 0.",
+        "Counted from the first iterate that fooled. A curve that stays up where another attack breaks the network "
+        "shows the attack's failure.",
     ),
     "figure1b": (
         "Robust accuracy against the radius",
@@ -42,12 +43,12 @@ ATTACKS: Mapping[str, tuple[str, OfRecords, str]] = {
     "figure1c": (
         "White box against black box",
         transfer_figure,
-        "Images from another network can be no stronger than a sound attack on the network itself.",
+        "Where images made on another network fool more, the attack on the network itself has failed.",
     ),
     "figure4": (
         "Robust accuracy against the step size",
         step_sizes_figure,
-        "No step size mends an attack whose gradient is lost.",
+        "A lost gradient is no matter of the step size: where it is lost, no step size brings the curve down.",
     ),
     "table11": ("Robust accuracy against rho", rho_figure, "PGD++ with NJS."),
     "table13": ("Robust accuracy against rho", rho_figure, "PGD at the temperature of Proposition 1 alone."),
