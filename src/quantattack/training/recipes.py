@@ -75,6 +75,7 @@ def _waq(name: str, architecture: str) -> Recipe:
 
 HUNDRED = {"data": "cifar100", "options": {"classes": 100}}
 VGG = {"depth": 5}
+AFFINE = {**VGG, "affine": True}
 RES = {"width": 1.5}
 FASHION = {"mean": [0.2860], "std": [0.3530]}
 EDGES = ("features.0", "classifier.fc")
@@ -97,7 +98,7 @@ RECIPES: Mapping[str, Recipe] = {
         _cifar("cifar10-vgg5-float", 8, 5e-3, "vgg", VGG),
         # Without augmentation these learn their training images far better, and so saturate.
         _cifar("cifar10-vgg5-mdtanhs", 8, 2e-3, "vgg", VGG, weights=MdTanhS(), augment="none"),
-        _cifar("cifar10-vgg5-bnn-waq", 10, 4e-3, "vgg", {**VGG, "affine": True}, weights=BnnWaq(), activations=Sign()),
+        _cifar("cifar10-vgg5-bnn-waq", 8, 2e-3, "vgg", AFFINE, weights=BnnWaq(), activations=Sign(), augment="none"),
         _cifar("cifar10-resnet8-float", 8, 5e-3, "resnet-8", RES),
         _cifar("cifar10-resnet8-mdtanhs", 10, 2e-3, "resnet-8", RES, weights=MdTanhS()),
         _cifar(
