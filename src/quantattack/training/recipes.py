@@ -91,6 +91,8 @@ RECIPES: Mapping[str, Recipe] = {
         _digits("digits-gdtanh", 60, 1e-2, weights=GdTanh()),
         _digits("digits-xnor", 40, 5e-3, weights=Xnor(), skip=("features.0", "head")),
         _digits("digits-ternary", 40, 5e-3, weights=Ternary()),
+        _digits("digits-uniform8", 30, 3e-3, weights=Uniform(8), activations=UniformActivation(8)),
+        _digits("digits-uniform2", 40, 5e-3, weights=Uniform(2), activations=UniformActivation(2)),
         _digits("digits-uniform4", 40, 5e-3, weights=Uniform(4), activations=UniformActivation(4)),
         _mnist("mnist-lenet-float", 6, 3e-3),
         _mnist("mnist-lenet-mdtanhs", 12, 1e-2, weights=MdTanhS()),
