@@ -58,7 +58,7 @@ SUBSET = (
 
 @pytest.mark.parametrize("case", SUBSET, ids=lambda case: f"{case.kind}-{case.network}")
 def test_a_masking_is_flagged_with_its_reason_first(networks, case):
-    found = maskings.run(case, networks, images=40)
+    found = maskings.run(case, networks, images=24)
     assert not found.trusted
     assert found.reasons[0] == maskings.REASON[case.kind]
 
@@ -66,7 +66,7 @@ def test_a_masking_is_flagged_with_its_reason_first(networks, case):
 @pytest.mark.parametrize("radius", [0.1, 0.2])
 @pytest.mark.parametrize("network", maskings.PLAIN)
 def test_an_honest_network_is_not_flagged(networks, network, radius):
-    found = maskings.run(maskings.Case("honest", network, radius=radius, seed=1), networks, images=60)
+    found = maskings.run(maskings.Case("honest", network, radius=radius, seed=1), networks, images=50)
     assert not found.masked
     assert found.trusted or radius == 0.1  # where plain PGD is too weak for one of them
 
