@@ -42,10 +42,16 @@ def test_binarized_activations_are_found_behind_the_first_layer():
 
 
 @pytest.mark.parametrize(
-    ("weights", "levels"), [(Ternary(), 3), (Uniform(2), 3), (Uniform(4), 15), (Xnor(), 2)], ids=str
+    ("weights", "levels"), [(Ternary(), 3), (Uniform(2), 3), (Uniform(4), 15), (Uniform(8), 255), (Xnor(), 2)], ids=str
 )
 def test_the_levels_are_those_that_the_quantizer_claims(weights, levels):
     assert found(weights=weights).layers[1].weights == levels
+
+
+def test_a_small_layer_of_8_bits_is_found_though_hardly_two_weights_are_equal():
+    layer = found(weights=Uniform(8)).layers[0]
+    assert layer.parameters == 9 * 16 + 16
+    assert layer.weights > 9 * 16 / 2
 
 
 def test_activations_on_a_grid_have_its_levels():

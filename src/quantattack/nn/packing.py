@@ -49,10 +49,28 @@ def unpack(packed: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> di
 
 
 def levels_of(tensor: Tensor) -> Tensor | None:
-    """Return the levels of a tensor with at least two entries a level, a row for each filter where they differ."""
+    """Return the levels of a tensor, a row for each filter where they differ; None for float.
+
+    It has levels where at least two entries share each, or where all entries lie on a symmetric grid of 8 bits or less.
+
+    Arguments:
+        tensor: Of any shape but a single number.
+
+    """
+    if _on_grid(tensor):
+        return tensor.unique()  # type: ignore[no-untyped-call, no-any-return]
     tables = ((_shared(tensor), tensor.numel()), (_by_filter(tensor), tensor[0].numel()))
     found = [table[0] for table, entries in tables if table and 2 * table[0].shape[-1] <= entries]
     return min(found, key=lambda levels: levels.shape[-1], default=None)
+
+
+def _on_grid(tensor: Tensor, slack: float = 1e-3) -> bool:
+    """Whether the entries are multiples of the largest one over 1, 3, 7, ... or 127."""
+    if tensor.numel() < 16:
+        return False
+    unit = tensor.double() / tensor.abs().max().clamp(min=torch.finfo(tensor.dtype).tiny)
+    sizes = (unit * (2**bits - 1) for bits in range(1, 8))
+    return any(bool(((size - size.round()).abs() < slack).all()) for size in sizes)
 
 
 def to_bits(indices: Tensor, bits: int) -> Tensor:
