@@ -12,6 +12,7 @@ from rich.table import Table
 from quantattack.cli import names
 from quantattack.cli.data import data as data_group
 from quantattack.cli.diagnose import diagnose
+from quantattack.cli.inspect import inspect
 from quantattack.cli.reproduce import reproduce
 from quantattack.cli.signal import signal
 from quantattack.data.sets import SETS, load_data
@@ -110,6 +111,7 @@ def show(
 
 
 app.command()(diagnose)
+app.command()(inspect)
 app.command()(signal)
 app.command()(reproduce)
 

@@ -143,7 +143,7 @@ def largest_slope(maxima: Sequence[float] | Tensor) -> float:
     Arguments:
         maxima: Positive numbers with shape (batches,).
     """
-    from scipy.stats import weibull_min  # type: ignore[import-untyped]
+    from scipy.stats import weibull_min
 
     values = torch.as_tensor(maxima, dtype=torch.float64)
     largest = float(values.amax())

@@ -1,0 +1,64 @@
+"""The command `quantattack inspect`."""
+
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from quantattack.cli import names
+from quantattack.data.sets import SETS, load_data
+from quantattack.nn.inspect import Inspection, Layer
+from quantattack.nn.inspect import inspect as look
+from quantattack.nn.zoo import card_of, models
+from quantattack.shapes import Images
+
+_IMAGES = 16
+
+
+def inspect(
+    model: Annotated[str, typer.Argument(help="Name of the zoo, checkpoint, or package.module:function.")],
+    data: Annotated[str | None, typer.Option(help="Data set whose images are run through it; else its own.")] = None,
+    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
+) -> None:
+    """Say what is really quantized, judged by the levels found in the tensors."""
+    network = names.model_named(model, torch.device("cpu"))
+    found = look(network, _images(names.data_named(data or _own(model)), data_root))
+    table = Table(
+        "layer", "kind", "weight levels", "input levels", "parameters", "quantized", "multiply-adds", box=None
+    )
+    for layer in found.layers:
+        table.add_row(*_row(layer))
+    Console().print(table)
+    typer.echo(_sum(found))
+
+
+def _own(model: str) -> str:
+    """The data set that a network of the zoo was trained on; digits for a model from elsewhere."""
+    return card_of(model).data if model in {row.name for row in models()} else "digits"
+
+
+def _images(data: str, root: str | None) -> Images:
+    """Some test images; noise of the same shape where the files are not at hand."""
+    try:
+        return load_data(data, root)[0][:_IMAGES]
+    except ValueError:
+        return torch.rand(_IMAGES, *SETS[data].shape, generator=torch.Generator().manual_seed(0))
+
+
+def _row(layer: Layer) -> tuple[str, ...]:
+    place = " (first)" if layer.first else " (last)" if layer.last else ""
+    levels = "float" if layer.weights is None else str(layer.weights)
+    values = f": {', '.join(f'{value:g}' for value in layer.values)}" if layer.values else ""
+    inputs = "float" if layer.inputs is None else str(layer.inputs)
+    counts = (f"{count:,}" for count in (layer.parameters, layer.quantized, layer.multiply_adds))
+    return (layer.name + place, layer.kind, levels + values, inputs, *counts)
+
+
+def _sum(found: Inspection) -> str:
+    return (
+        f"quantized: {100 * found.quantized_parameters:.1f}% of {found.parameters:,} parameters, "
+        f"{100 * found.quantized_multiply_adds:.1f}% of the multiply-adds by their weights, "
+        f"{100 * found.integer_multiply_adds:.1f}% by weights and inputs; {found.bytes:,} bytes packed"
+    )
