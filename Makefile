@@ -18,8 +18,9 @@ demo: .venv/ready
 	$(BIN)/quantattack evaluate $(DEMO) --out runs/demo
 	$(BIN)/quantattack report runs/demo
 
+# Two processes of one thread each, a file to a process.
 test: .venv/ready
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/ready
 	$(BIN)/ruff check .
