@@ -1,6 +1,7 @@
 """Small networks with known properties, for the tests."""
 
 import math
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -88,3 +89,8 @@ def digits_network(steps: int = 150) -> tuple[nn.Module, Tensor, Tensor]:
         optimizer.step()
     optimizer.zero_grad()
     return model, pixels[1500:1700], classes[1500:1700]
+
+
+def named(part: object) -> str:
+    """Return the text of a part for a test's id, without the addresses that differ from process to process."""
+    return re.sub(r"<\w+ ([\w.]+) at 0x[0-9a-f]+>", r"\1", str(part))

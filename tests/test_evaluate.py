@@ -12,7 +12,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from networks import linear_model, relu_network
+from networks import Times, linear_model, relu_network
 from quantattack import (
     L2,
     Ascent,
@@ -325,3 +325,38 @@ def test_the_seed_moves_the_random_starts(network: nn.Module):
         for seed in (0, 0, 1)
     ]
     assert margins[0] == margins[1] != margins[2]
+
+
+def test_an_attack_of_three_arguments_is_judged():
+    model, images, labels = load_model("digits-float"), *(part[:20] for part in load_data("digits"))
+    threat = Threat(Linf(), 0.1)
+
+    def outside(model, images, labels):
+        return (images + 0.5).clamp(0, 1)
+
+    record = evaluate(model, images, labels, {"outside": outside}, threat)
+    assert record.robust("outside") == record.clean
+    assert "outside_threat" in record.codes
+
+
+@pytest.mark.parametrize("part", ["model", "attack", "source"])
+def test_another_model_or_attack_of_the_same_description_is_no_resumption(part, tmp_path):
+    float_model, images, labels = load_model("digits-float"), *(part[:20] for part in load_data("digits"))
+    threat = Threat(Linf(), 0.1)
+    once, twice = {
+        "model": ((float_model, {"pgd": fgsm(threat)}), (Times(float_model, 1e4).eval(), {"pgd": fgsm(threat)})),
+        "attack": (
+            (float_model, {"own": lambda model, images, labels: images}),
+            (float_model, {"own": lambda model, images, labels: images.clamp(0.1, 0.9)}),
+        ),
+        "source": (
+            (float_model, {"own": Transfer(fgsm(threat), load_model("digits-mdtanhs"))}),
+            (float_model, {"own": Transfer(fgsm(threat), load_model("digits-mdtanhs-bn"))}),
+        ),
+    }[part]
+    if part == "model":
+        once = (Times(float_model, 1.0).eval(), once[1])
+    for _ in range(2):  # the same again is one run
+        evaluate(once[0], images, labels, once[1], threat, out=tmp_path / "run")
+    with pytest.raises(ValueError, match="holds another run"):
+        evaluate(twice[0], images, labels, twice[1], threat, out=tmp_path / "run")

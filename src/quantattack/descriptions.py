@@ -18,7 +18,31 @@ def describe(part: Any) -> Any:
         return {str(key): describe(value) for key, value in part.items()}
     if isinstance(part, Sequence):
         return [describe(value) for value in part]
-    return getattr(part, "__qualname__", None) or repr(part)
+    if hasattr(part, "state_dict"):
+        return f"{type(part).__qualname__}:{_weights(part)}"
+    if hasattr(part, "__code__"):
+        return part.__qualname__ + _body(part)
+    return getattr(part, "__qualname__", None) or {"part": type(part).__qualname__, **describe(vars(part))}
+
+
+def _weights(model: Any) -> str:
+    """Digest a network's tensors: two of one architecture are two parts."""
+    sha = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        sha.update(name.encode())
+        sha.update(tensor.detach().cpu().numpy().tobytes())
+    return sha.hexdigest()[:16]
+
+
+def _body(function: Any) -> str:
+    """Tell apart functions without a name of their own by what they do; empty for the others."""
+    if "<" not in function.__qualname__:
+        return ""
+    code = function.__code__
+    held = [describe(cell.cell_contents) for cell in function.__closure__ or ()]
+    constants = [value for value in code.co_consts if not hasattr(value, "co_code")]
+    text = repr((code.co_code, code.co_names, constants, held))
+    return ":" + hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def stable(settings: Any) -> str:
@@ -35,11 +59,11 @@ def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """Say in words which settings of two runs differ."""
     found, wanted = _by_part(found), _by_part(json.loads(stable(wanted)))
     keys = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
-    return "its " + ", ".join(keys) + (" differs" if len(keys) == 1 else " differ")
+    return "its " + ", ".join(keys) + (" differs" if keys in (["seed"], ["model"], ["threat"]) else " differ")
 
 
 def _by_part(run: Mapping[str, Any]) -> dict[str, Any]:
     """Return a run's settings with the subjects' own, each as a list over the subjects, beside the rest."""
     subjects = run.get("subjects", [])
-    parts = {key: [subject.get(key) for subject in subjects] for key in ("model", "data", "threat", "attacks")}
+    parts = {key: sorted({stable(one.get(key)) for one in subjects}) for key in ("model", "data", "threat", "attacks")}
     return {**parts, **{key: value for key, value in run.items() if key != "subjects"}}

@@ -11,6 +11,6 @@ class InputError(ValueError):
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that nothing has, with the nearest known one."""
     names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.4)
+    near = [one for one in names if one.lower() == name.lower()] or get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
     return InputError(f"unknown {kind} {name!r}; {hint}")

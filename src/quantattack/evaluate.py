@@ -19,7 +19,7 @@ from quantattack.descriptions import describe, stable
 from quantattack.errors import InputError
 from quantattack.flags import flags, look
 from quantattack.gallery import choose, save_gallery
-from quantattack.hosting import Hosted, placement
+from quantattack.hosting import Hosted, fingerprint, placement
 from quantattack.inputs import (
     Source,
     TensorSource,
@@ -129,7 +129,7 @@ def prepare(
     check_count("batch_size", size)
     subject = Subject(*names, stable(describe(threat)))
     identity = {
-        "model": [names[0], model_checksum(model)],
+        "model": [names[0], model_checksum(model), fingerprint(host, source.take(range(min(_FIRST, len(source))))[0])],
         "data": [names[1], len(source), source.checksum(), digest({"index": index})],
         "threat": describe(threat),
         "attacks": {name: describe(attack) for name, attack in attacks.items()},
@@ -168,9 +168,10 @@ def run(job: Job, store: Store, advance: Advance) -> Record:
         name: store.cell(job.subject, name, describe(attack), len(job.source)) for name, attack in job.attacks.items()
     }
     clean = _predict(job, advance)
+    record = Record(store, job.subject)
+    _check_same(job, record, clean)
     for name, attack in job.attacks.items():
         _run_cell(job, store, cells[name], name, attack, clean, advance)
-    record = Record(store, job.subject)
     probe = np.flatnonzero(clean.prediction == clean.label)[:_PROBE].tolist()
     parts = (probe[first : first + job.batch_size] for first in range(0, len(probe), job.batch_size))
     store.flag(job.subject, flags(record, look(job.host, (_batch(job, part) for part in parts)), clean.random))
@@ -219,6 +220,20 @@ def _predict(job: Job, advance: Advance) -> _Clean:
         advance("clean", min(first + job.batch_size, count), count)
     label, prediction, gap = (np.concatenate(column) for column in zip(*parts, strict=True))
     return _Clean(label, prediction, gap, random)
+
+
+def _check_same(job: Job, record: Record, clean: _Clean) -> None:
+    """Refuse to go on where the outcomes that are there are of other images or of another model."""
+    at = {int(index): position for position, index in enumerate(job.index)}
+    for name in record.attacks:
+        rows = [at[int(image)] for image in record.column(name, "image")]
+        same = np.array_equal(clean.label[rows], record.column(name, "label")) if rows else True
+        if rows and not clean.random:
+            same = same and np.array_equal(clean.prediction[rows], record.column(name, "clean_prediction"))
+        if not same:
+            raise InputError(
+                f"{record.store.folder} holds outcomes of other images or of another model; choose another --out"
+            )
 
 
 def _batch(job: Job, positions: Any) -> tuple[Images, Labels]:

@@ -72,7 +72,7 @@ def flags(record: Record, health: Health, random: bool) -> dict[str, str]:
         if random
         else None,
         "zero_gradient": _zero(health),
-        "wrong_direction": _wrong(health),
+        "wrong_direction": None if random else _wrong(health),
         "masked": _masked(record),
         "black_box_wins": _black_box_wins(record),
         "outside_threat": _outside(record),
@@ -88,6 +88,8 @@ def _percent(share: float) -> str:
 def _zero(health: Health) -> str | None:
     if health.zero + health.silent < _SHARE:
         return None
+    if health.silent == 1:
+        return "the model passes no gradient from its logits to its input: no gradient attack can work on it"
     share, of = _percent(health.zero + health.silent), health.images
     where = f"{share} of {of} correctly classified images"
     return f"the cross-entropy gradient is exactly zero on {where}, where PGD stands still"

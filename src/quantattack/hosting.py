@@ -86,3 +86,20 @@ def placement(model: Model) -> tuple[torch.device, torch.dtype]:
         if tensor.is_floating_point():
             return tensor.device, tensor.dtype
     return torch.device("cpu"), torch.float32
+
+
+def fingerprint(model: Hosted, images: Images) -> str:
+    """Tell apart models that the same weights and the same text describe: by what they say of a few images.
+
+    Coarse, so that another processor's rounding is no other model; a random model says nothing certain.
+
+    Arguments:
+        model: The model as the engine shows it its images.
+        images: A few images with shape (m, ...).
+    """
+    device, dtype = placement(model)
+    with torch.no_grad():
+        logits, again = (model(images.to(device, dtype)).double() for _ in range(2))
+    if not torch.equal(logits, again):
+        return "random"
+    return f"{logits.argmax(1).tolist()}:{float(logits.abs().mean()):.3g}:{float(logits.std()):.3g}"

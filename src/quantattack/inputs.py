@@ -1,16 +1,17 @@
 """What may be evaluated: every wrong input is one line that says what is wrong and what to do."""
 
 import hashlib
-import inspect
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from quantattack.attacks.ascent import takes
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
 from quantattack.hosting import check_rows
@@ -147,25 +148,18 @@ def check_attacks(attacks: Any) -> None:
     if not isinstance(attacks, Mapping) or not attacks:
         raise InputError("attacks must be a mapping from names to attacks with at least one, {'pgd': pgd(threat)}")
     for name, attack in attacks.items():
-        if not isinstance(name, str) or not callable(attack) or isinstance(attack, type) or not _fits(attack):
-            raise InputError(
-                f"the attack {name!r} is no attack: it must take (model, images, labels, start, rng, radius)"
-            )
-
-
-def _fits(attack: Callable[..., Any]) -> bool:
-    try:
-        inspect.signature(attack).bind(*"123456")
-    except TypeError:
-        return False
-    except ValueError:  # a callable in C tells no signature
-        return True
-    return True
+        if (
+            not isinstance(name, str)
+            or not callable(attack)
+            or isinstance(attack, type)
+            or not (takes(attack, 6) or takes(attack, 3))
+        ):
+            raise InputError(f"the attack {name!r} is no attack: it must be called as attack(model, images, labels)")
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:
     """Refuse anything but a whole number from `least` on."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise InputError(f"{name} must be a whole number from {least} on, not {value!r}")
 
 

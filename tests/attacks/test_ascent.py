@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from networks import relu_network
+from networks import named, relu_network
 from quantattack.attacks.ascent import Ascent, trace
 from quantattack.attacks.criteria import hits, misclassified
 from quantattack.attacks.directions import Quantized
@@ -72,7 +72,7 @@ def test_walk_drops_nobody_under_a_plain_loop(threat, network, images, labels):
 
 @NORMS
 @pytest.mark.parametrize(
-    "settings", [{}, {"transforms": (Momentum(),)}, {"temperature": Hns()}, {"loss": margin}], ids=str
+    "settings", [{}, {"transforms": (Momentum(),)}, {"temperature": Hns()}, {"loss": margin}], ids=named
 )
 def test_the_trace_tells_the_first_iterate_that_fooled(threat, settings, images, labels):
     network = relu_network(0, (1, 4, 4), dtype=torch.float64)
@@ -242,7 +242,7 @@ def test_any_callable_is_traced(network, images, labels):
         ({"step_size": float("nan")}, "step_size"),
         ({"step_size": float("inf")}, "step_size"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_settings_that_make_no_walk_are_refused(settings, match):
     with pytest.raises(InputError, match=match):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from networks import named
 from quantattack.attacks.confidence import MaxConfidence
 from quantattack.attacks.temperature import Fixed, Gap, Hns, Njs, unit
 from quantattack.calculus import singular_values
@@ -70,7 +71,7 @@ def test_the_softmaxs_spectrum_survives_saturation():
     assert found == pytest.approx(2 * math.exp(-600) / 3, rel=1e-9)
 
 
-@pytest.mark.parametrize("temperature", [unit, Fixed(0.1), Njs(0.3), Gap(), MaxConfidence(1e-9), Hns()], ids=repr)
+@pytest.mark.parametrize("temperature", [unit, Fixed(0.1), Njs(0.3), Gap(), MaxConfidence(1e-9), Hns()], ids=named)
 def test_a_scale_is_what_the_temperature_multiplies_by(temperature, network, images, labels):
     rescale = temperature(network, images, labels)
     with torch.no_grad():

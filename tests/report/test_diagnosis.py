@@ -77,7 +77,7 @@ def test_a_failed_check_outweighs_a_number_that_looks_sound(tmp_path):
     words = "The robust accuracy cannot be trusted: a check failed"
     assert parsed.texts("h1") == [words]
     assert parsed.texts("span", **{"class": "verdict masked"}) == [words]  # and of the network without a diagnosis:
-    assert parsed.texts("span", **{"class": "verdict near"}) == ["PGD is near the worst case"]
+    assert parsed.texts("span", **{"class": "verdict unknown"}) == ["Nothing checks PGD's number"]
     assert parsed.texts("p", **{"class": "lede"})[0].startswith("The robust accuracy cannot be trusted (saturation).")
 
 

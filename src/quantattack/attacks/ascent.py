@@ -1,7 +1,9 @@
 """The one loop: walk uphill on a loss, inside a threat."""
 
+import inspect
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -64,7 +66,19 @@ def trace(
         found: Trace = attack.trace(model, clean, labels, start, rng, radius)
         return found
     never = torch.full((len(clean),), -1, device=clean.device)
-    return Trace(attack(model, clean, labels, start, rng, radius), never, torch.zeros_like(never))
+    given = (start, rng, radius) if takes(attack, 6) else ()
+    return Trace(attack(model, clean, labels, *given), never, torch.zeros_like(never))
+
+
+def takes(attack: object, count: int) -> bool:
+    """Return whether an attack can be called with so many arguments: three are enough for one from elsewhere."""
+    try:
+        inspect.signature(attack).bind(*range(count))  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    except ValueError:  # a callable in C tells no signature
+        return True
+    return True
 
 
 def first_images(clean: Images) -> Rng:
@@ -74,8 +88,22 @@ def first_images(clean: Images) -> Rng:
 
 def check_steps(steps: object) -> None:
     """Refuse anything but a whole number of steps from 1 on."""
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+    if isinstance(steps, bool) or not isinstance(steps, Integral) or int(steps) < 1:
         raise InputError(f"steps must be a whole number from 1 on, not {steps!r}")
+
+
+def check_threat(threat: object) -> None:
+    """Refuse anything but a threat."""
+    if not isinstance(threat, Threat):
+        raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
+
+
+def check_parts(**parts: object) -> None:
+    """Refuse parts that cannot be called, and classes in the place of their members."""
+    for name, part in parts.items():
+        if not callable(part) or isinstance(part, type):
+            shown = f"{part.__name__}(...)" if isinstance(part, type) else "a function or a part"
+            raise InputError(f"{name} must be {shown}, not {part!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,9 +180,12 @@ class Ascent:
     last_iterate: bool = False
 
     def __post_init__(self) -> None:
+        check_threat(self.threat)
         check_steps(self.steps)
-        if not callable(self.step_size) and not 0 < self.step_size < float("inf"):
-            raise InputError(f"step_size must be a positive number, not {self.step_size!r}")
+        check_parts(loss=self.loss, temperature=self.temperature, direction=self.direction, solved=self.solved)
+        size = self.step_size
+        if not callable(size) and not (isinstance(size, Real) and 0 < size < float("inf")):
+            raise InputError(f"step_size must be a positive number, not {size!r}")
 
     def __call__(
         self,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from quantattack.attacks.ascent import Trace, first_images
+from quantattack.attacks.ascent import Trace, check_threat, first_images
 from quantattack.attacks.criteria import Criterion, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
@@ -44,6 +44,7 @@ class Square:
     solved: Criterion = misclassified
 
     def __post_init__(self) -> None:
+        check_threat(self.threat)
         if isinstance(self.threat.norm, L1):
             raise InputError("square works under linf and l2, not under l1; use a gradient attack there")
         if isinstance(self.queries, bool) or not isinstance(self.queries, int) or self.queries < 1:

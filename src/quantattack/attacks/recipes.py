@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from quantattack.attacks.apgd import Apgd
-from quantattack.attacks.ascent import Ascent, Attack, check_steps
+from quantattack.attacks.ascent import Ascent, Attack, check_steps, check_threat
 from quantattack.attacks.black_box import Square
 from quantattack.attacks.compose import Restarts, Strongest
 from quantattack.attacks.directions import Quantized
@@ -28,6 +28,7 @@ def fgsm(threat: Threat, *, loss: Loss = cross_entropy, random_start: bool = Tru
         loss: What to climb.
         random_start: Whether to start at a random point of the threat.
     """
+    check_threat(threat)
     return Ascent(threat=threat, step_size=threat.radius, steps=1, loss=loss, random_start=random_start)
 
 
@@ -64,6 +65,7 @@ def fgsm_plus(threat: Threat, temperature: Temperature) -> Ascent:
         threat: Where it may walk.
         temperature: `Njs.fit(model, probe)`, `Hns()`, `Gap()` or `Fixed(beta)`.
     """
+    check_threat(threat)
     loss = _climbed(temperature)
     return Ascent(threat=threat, step_size=threat.radius, steps=1, loss=loss, temperature=temperature)
 
@@ -267,6 +269,7 @@ def standard(threat: Threat) -> Strongest:
     Arguments:
         threat: Where it may walk.
     """
+    check_threat(threat)
     members: dict[str, Attack] = {
         "pgd": pgd(threat),
         "gap": _falling(threat, log_odds, Gap()),
@@ -296,6 +299,7 @@ class Falling:
 
 def usual_step(threat: Threat, steps: int) -> float:
     """Return the step size of Gupta and Ajanthan (2022, table 6): radius / 4 under Linf, else 2.5 radius / steps."""
+    check_threat(threat)
     check_steps(steps)
     return threat.radius / 4 if isinstance(threat.norm, Linf) else 2.5 * threat.radius / steps
 
@@ -316,6 +320,7 @@ def _walk(threat: Threat, steps: int, step_size: int | float | None, **parts: An
 
 
 def _only_linf(threat: Threat, name: str) -> None:
+    check_threat(threat)
     if not isinstance(threat.norm, Linf):
         raise InputError(f"{name} works under linf, where the quantized gradient takes the sign's place; use pgd here")
 

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from quantattack.attacks.threat import is_number
 from quantattack.calculus import differences, hessian_norm, jacobian, singular_values
 from quantattack.errors import InputError
 from quantattack.shapes import Images, Labels, Logits, Mask, Model, PerImage
@@ -60,7 +61,7 @@ class Fixed:
     beta: int | float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.beta) and self.beta > 0):
+        if not (is_number(self.beta) and self.beta > 0):
             raise InputError(f"beta must be a positive number, not {self.beta!r}")
 
     def __call__(self, model: Model, images: Images, labels: Labels) -> Rescale:  # noqa: ARG002
@@ -92,7 +93,7 @@ class Njs:
     unit: Literal["pixel", "normalized"] = "pixel"
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.beta1) and self.beta1 > 0):
+        if not (is_number(self.beta1) and self.beta1 > 0):
             raise InputError(f"beta1 must be a positive number, not {self.beta1!r}; Njs.fit(model, probe) finds it")
         if not 0 < self.rho < 0.5:
             raise InputError(f"rho must lie between 0 and 0.5, not {self.rho!r}")
@@ -110,6 +111,10 @@ class Njs:
         Raises:
             InputError: If the model's Jacobian is zero on the whole probe.
         """
+        if not len(probe):
+            raise InputError("Njs.fit needs at least one image to measure the Jacobian on; the paper takes 100")
+        if std is not None and (not isinstance(std, Sequence) or len(std) not in (1, probe.shape[1])):
+            raise InputError(f"std must hold a number for each of the {probe.shape[1]} channels, not {std!r}")
         weight = None if std is None else probe.new_tensor(list(std)).reshape(1, -1, *[1] * (probe.ndim - 2))
         parts = [_spectrum(model, part, weight) for part in torch.split(probe, _PROBE_BATCH)]
         mean = float(torch.cat(parts).mean())
@@ -227,7 +232,7 @@ class Gap:
     c: int | float = GAP
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.c) and self.c > 0):
+        if not (is_number(self.c) and self.c > 0):
             raise InputError(f"c must be a positive number, not {self.c!r}")
 
     def __call__(self, model: Model, images: Images, labels: Labels) -> Rescale:  # noqa: ARG002

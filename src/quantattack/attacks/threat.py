@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -10,6 +11,11 @@ from quantattack.errors import InputError
 from quantattack.norms import Linf, Norm
 from quantattack.rng import Rng
 from quantattack.shapes import Images, Mask, PerImage
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a finite real number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True)
@@ -34,11 +40,12 @@ class Threat:
     high: int | float = 1.0
 
     def __post_init__(self) -> None:
-        if not all(hasattr(self.norm, name) for name in ("size", "steepest", "project", "sample")):
+        parts = ("size", "steepest", "project", "sample")
+        if isinstance(self.norm, type) or not all(hasattr(self.norm, name) for name in parts):
             raise InputError(f"the norm must be Linf(), L2() or L1(), not {self.norm!r}")
-        if not isinstance(self.radius, int | float) or not math.isfinite(self.radius) or self.radius <= 0:
+        if not is_number(self.radius) or self.radius <= 0:
             raise InputError(f"the radius must be a positive number, not {self.radius!r}; 8/255 is usual for images")
-        if not self.low < self.high:
+        if not (is_number(self.low) and is_number(self.high) and self.low < self.high):
             raise InputError(f"the pixel range must have low < high, not {self.low} to {self.high}")
         if isinstance(self.norm, Linf) and self.radius > self.high - self.low:
             raise InputError(f"the radius {self.radius:g} is over the pixel range {self.low:g} to {self.high:g}")

@@ -17,7 +17,7 @@ from quantattack.cli.reproduce import reproduce
 from quantattack.cli.signal import signal
 from quantattack.data.sets import SETS, load_data
 from quantattack.descriptions import digest_of
-from quantattack.errors import unknown
+from quantattack.errors import InputError, unknown
 from quantattack.evaluate import Job, bar, examine, prepare, run
 from quantattack.inputs import check_count
 from quantattack.records import Store
@@ -103,6 +103,8 @@ def show(
 ) -> None:
     """Print a record's numbers and flags."""
     records = Store.load(run).records()
+    if not records:
+        raise InputError(f"{run} holds no evaluation; `quantattack report {run}` shows what it holds")
     if not as_json:
         print_table(records, Console())
         return
@@ -160,7 +162,9 @@ def list_(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    table = Table(*(rows[0] if rows else ()), box=None)
+    table = Table(box=None)
+    for column in rows[0] if rows else ():
+        table.add_column(column, no_wrap=column == "name")
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
     Console().print(table)

@@ -167,7 +167,9 @@ def attacks_named(text: str, context: Context) -> dict[str, Attack]:
     """
     found: dict[str, Attack] = {}
     for item in _split(text):
-        members = standard(context.threat).attacks if item == STANDARD else {item: attack_named(item, context)}
+        members = standard(context.threat).attacks
+        if item != STANDARD:
+            members = {item: members[item] if item in members else attack_named(item, context)}
         found.update(members)
     if not found:
         raise InputError("no attack is named; try --attacks standard, or `quantattack list attacks`")
@@ -180,10 +182,12 @@ def attack_named(text: str, context: Context) -> Attack:
     if match is None:
         raise InputError(f"cannot read the attack {text!r}; write it like pgd[steps=40,restarts=20]")
     name, inside = match.group(1), match.group(2) or ""
+    if name in standard(context.threat).attacks and name not in ATTACKS:
+        raise InputError(f"{name} is a member of standard and takes no settings; see `quantattack list attacks`")
     if name == STANDARD:
         raise InputError("standard takes no settings; name its members, see `quantattack list attacks`")
     if name not in ATTACKS:
-        raise unknown("attack", name, [*ATTACKS, STANDARD])
+        raise unknown("attack", name, [*ATTACKS, STANDARD, *standard(context.threat).attacks])
     spec = ATTACKS[name]
     given = dict(_setting(name, spec, pair) for pair in inside.split(",") if pair.strip())
     return spec.build(context, given)

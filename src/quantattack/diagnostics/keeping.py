@@ -83,7 +83,7 @@ def _opened(folder: Path | str, subject: Subject, checksum: str) -> Store:
         raise InputError(
             f"{folder} holds no evaluation of {subject.model} on {subject.data} under this threat; choose another --out"
         )
-    known = [one["model"] for one in identity.get("subjects", []) if isinstance(one, dict)]
+    known = [one["model"][:2] for one in identity.get("subjects", []) if isinstance(one, dict)]
     if known and [subject.model, checksum] not in known:
         raise InputError(f"{folder} holds an evaluation of another {subject.model}; choose another --out")
     return Store.open(folder, identity)

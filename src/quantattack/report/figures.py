@@ -66,7 +66,7 @@ class Curve:
 
 
 def step_curve(record: Record, name: str) -> Curve | None:
-    """Return robust accuracy against steps, counted from the first step that fooled each image.
+    """Return robust accuracy against steps, those of earlier restarts included, from the first step that fooled.
 
     An image that an attack broke without telling when is counted at the attack's last step.  An attack that told of no
     image when it broke it has no curve: None.
@@ -76,13 +76,15 @@ def step_curve(record: Record, name: str) -> Curve | None:
         name: The attack.
 
     """
-    broken, first = record.broken(name), record.column(name, "step").astype(float)
+    length = _length(record.settings(name))
+    before = record.column(name, "restart").astype(float) * length  # steps of the restarts that failed
+    broken, first = record.broken(name), record.column(name, "step").astype(float) + before
     wrong = record.column(name, "clean_prediction") != record.column(name, "label")
     fell = broken & ~wrong
     if not len(broken) or (fell.any() and np.isnan(first[fell]).all()):
         return None
     known = first[fell & ~np.isnan(first)].astype(np.int64)
-    last = max(int(known.max(initial=0)), _length(record.settings(name)))
+    last = max(int(known.max(initial=0)), length)
     steps = np.arange(last + 1)
     gone = wrong.sum() + np.searchsorted(np.sort(known), steps, side="right")
     gone[-1] = broken.sum()

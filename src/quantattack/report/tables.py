@@ -185,9 +185,16 @@ def verdict(record: Record) -> Verdict:
         return Verdict("masked", "A gradient attack's number cannot be trusted")
     if gap is None:
         return Verdict("unknown", "Ordinary PGD was not run")
+    if not checks(record):
+        return Verdict("unknown", "Nothing checks PGD's number")
     if codes:
         return Verdict("caution", "PGD is near the worst case, but read the flags")
     return Verdict("near", "PGD is near the worst case")
+
+
+def checks(record: Record) -> list[str]:
+    """Return the attacks that can tell whether PGD's number is true: all but plain PGD and FGSM."""
+    return [name for name in record.attacks if name.partition("[")[0] not in ("pgd", "fgsm")]
 
 
 def headline(record: Record) -> str:
@@ -197,6 +204,9 @@ def headline(record: Record) -> str:
     worst, count = percent(record.worst_case), len(record.attacks)
     if record.ordinary is None or record.masking_gap is None:
         return f"The worst case is {worst} robust, over {_attacks(count)}; ordinary PGD was not run."
+    if not checks(record):
+        says = f"Ordinary PGD says {percent(record.robust(record.ordinary))} robust, and nothing checks it"
+        return f"{says}: add --attacks standard."
     says = f"Ordinary PGD says {percent(record.robust(record.ordinary))} robust; the worst case is {worst}"
     return f"{says}: {_because(record, record.masking_gap)}"
 
