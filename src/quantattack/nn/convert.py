@@ -36,9 +36,10 @@ def quantize(
         skip: Names of modules to leave (a name covers what is inside), or a predicate of name and module.
 
     Raises:
-        InputError: If a name to skip is not in the model, or the model is quantized already.
+        InputError: If a name to skip is not in the model, the model is quantized already, or a part is no quantizer.
 
     """
+    _check_parts(model, weights, activations)
     left = _skips(model, skip)
     result = deepcopy(model)
     if activations is not None:
@@ -48,6 +49,16 @@ def quantize(
             if isinstance(module, WEIGHTED) and not left(name, module):
                 _parametrize(name, module, weights)
     return result
+
+
+def _check_parts(model: object, *quantizers: object) -> None:
+    """Refuse what is no network, and names and classes in the place of quantizers."""
+    if not isinstance(model, nn.Module):
+        raise InputError(f"quantize takes a torch.nn.Module, not {type(model).__name__}")
+    for quantizer in quantizers:
+        members = all(hasattr(quantizer, name) for name in ("forward", "surrogate", "hard"))
+        if quantizer is not None and (isinstance(quantizer, type) or not members):
+            raise InputError(f"a quantizer is a part like MdTanhS() or Sign(), not {quantizer!r}")
 
 
 def freeze(model: nn.Module) -> nn.Module:
