@@ -4,6 +4,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import partial
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -18,19 +20,33 @@ def describe(part: Any) -> Any:
         return {str(key): describe(value) for key, value in part.items()}
     if isinstance(part, Sequence):
         return [describe(value) for value in part]
+    return _described(part)
+
+
+def _described(part: Any) -> Any:
+    """Describe what is no part of ours: NumPy's numbers, arrays, networks, functions, and objects by what they hold."""
+    if isinstance(part, Real):
+        return int(part) if isinstance(part, Integral) else float(part)
     if hasattr(part, "state_dict"):
-        return f"{type(part).__qualname__}:{_weights(part)}"
+        return f"{type(part).__qualname__}:{_digest(part.state_dict())}"
+    if hasattr(part, "__array__"):
+        return f"{type(part).__qualname__}:{_digest({'': part})}"
+    if isinstance(part, partial):
+        return {"part": "partial", **{name: describe(getattr(part, name)) for name in ("func", "args", "keywords")}}
     if hasattr(part, "__code__"):
         return part.__qualname__ + _body(part)
-    return getattr(part, "__qualname__", None) or {"part": type(part).__qualname__, **describe(vars(part))}
+    if hasattr(part, "__qualname__"):
+        return part.__qualname__
+    return {"part": type(part).__qualname__, **describe(vars(part))} if hasattr(part, "__dict__") else repr(part)
 
 
-def _weights(model: Any) -> str:
-    """Digest a network's tensors: two of one architecture are two parts."""
+def _digest(arrays: Mapping[str, Any]) -> str:
+    """Digest named arrays or tensors: two networks of one architecture are two parts."""
     sha = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        sha.update(name.encode())
-        sha.update(tensor.detach().cpu().numpy().tobytes())
+    for name, array in arrays.items():
+        # through float64: NumPy knows no bfloat16
+        values = array.detach().cpu().double().numpy() if hasattr(array, "detach") else array
+        sha.update(f"{name}{values.shape}".encode() + values.tobytes())
     return sha.hexdigest()[:16]
 
 

@@ -2,10 +2,21 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from numbers import Integral
 
 
 class InputError(ValueError):
     """Input that cannot be used; its message is one line that says what is wrong and what to do."""
+
+
+def check_count(name: str, value: object, least: int = 1) -> None:
+    """Refuse anything but a whole number from `least` on.
+
+    Raises:
+        InputError: If the value is no whole number, True or False, or too small.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        raise InputError(f"{name} must be a whole number from {least} on, not {value!r}")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:

@@ -16,7 +16,7 @@ from torch import Tensor
 from quantattack.attacks.ascent import Attack, Trace, trace
 from quantattack.attacks.threat import Threat
 from quantattack.descriptions import describe, stable
-from quantattack.errors import InputError
+from quantattack.errors import InputError, check_count
 from quantattack.flags import flags, look
 from quantattack.gallery import choose, save_gallery
 from quantattack.hosting import Hosted, fingerprint, placement
@@ -25,7 +25,6 @@ from quantattack.inputs import (
     TensorSource,
     check_attacks,
     check_classes,
-    check_count,
     check_logits,
     check_model,
     digest,

@@ -4,7 +4,6 @@ import hashlib
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -155,12 +154,6 @@ def check_attacks(attacks: Any) -> None:
             or not (takes(attack, 6) or takes(attack, 3))
         ):
             raise InputError(f"the attack {name!r} is no attack: it must be called as attack(model, images, labels)")
-
-
-def check_count(name: str, value: Any, least: int = 1) -> None:
-    """Refuse anything but a whole number from `least` on."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-        raise InputError(f"{name} must be a whole number from {least} on, not {value!r}")
 
 
 def first_logits(model: Callable[[Images], Any], images: Images) -> Logits:

@@ -12,7 +12,7 @@ from quantattack.attacks.criteria import Criterion, misclassified
 from quantattack.attacks.temperature import Rescale, Temperature, unit
 from quantattack.attacks.threat import Threat
 from quantattack.calculus import gradient
-from quantattack.errors import InputError
+from quantattack.errors import check_count
 from quantattack.losses import Loss, cross_entropy
 from quantattack.norms import L1, L2, spread
 from quantattack.rng import START, Rng
@@ -60,8 +60,7 @@ class Apgd:
     start: Callable[[Threat, Images, Rng, PerImage], Images] | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
-            raise InputError(f"steps must be a whole number from 1 on, not {self.steps!r}")
+        check_count("steps", self.steps)
 
     def __call__(
         self,

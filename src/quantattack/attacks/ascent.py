@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
+from numbers import Real
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -14,7 +14,7 @@ from quantattack.attacks.temperature import Rescale, Temperature, unit
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.transforms import Transform
 from quantattack.calculus import gradient
-from quantattack.errors import InputError
+from quantattack.errors import InputError, check_count
 from quantattack.losses import Loss, cross_entropy
 from quantattack.norms import spread
 from quantattack.rng import ROUNDING, Rng
@@ -84,12 +84,6 @@ def takes(attack: object, count: int) -> bool:
 def first_images(clean: Images) -> Rng:
     """Return the random numbers of an attack that is called without any: seed 0, the batch as the data set."""
     return Rng(0, torch.arange(len(clean), device=clean.device))
-
-
-def check_steps(steps: object) -> None:
-    """Refuse anything but a whole number of steps from 1 on."""
-    if isinstance(steps, bool) or not isinstance(steps, Integral) or int(steps) < 1:
-        raise InputError(f"steps must be a whole number from 1 on, not {steps!r}")
 
 
 def check_threat(threat: object) -> None:
@@ -181,7 +175,7 @@ class Ascent:
 
     def __post_init__(self) -> None:
         check_threat(self.threat)
-        check_steps(self.steps)
+        check_count("steps", self.steps)
         check_parts(loss=self.loss, temperature=self.temperature, direction=self.direction, solved=self.solved)
         size = self.step_size
         if not callable(size) and not (isinstance(size, Real) and 0 < size < float("inf")):

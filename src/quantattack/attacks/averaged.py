@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from quantattack.attacks.ascent import Attack, Trace, first_images, trace
-from quantattack.errors import InputError
+from quantattack.errors import check_count
 from quantattack.rng import Rng
 from quantattack.shapes import Images, Labels, Logits, Model, PerImage
 
@@ -51,8 +51,7 @@ class Averaged:
     draws: int = 10
 
     def __post_init__(self) -> None:
-        if isinstance(self.draws, bool) or not isinstance(self.draws, int) or self.draws < 1:
-            raise InputError(f"draws must be a whole number from 1 on, not {self.draws!r}")
+        check_count("draws", self.draws)
 
     def __call__(
         self,

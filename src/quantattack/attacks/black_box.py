@@ -9,7 +9,7 @@ from torch import Tensor
 from quantattack.attacks.ascent import Trace, check_threat, first_images
 from quantattack.attacks.criteria import Criterion, misclassified
 from quantattack.attacks.threat import Threat
-from quantattack.errors import InputError
+from quantattack.errors import InputError, check_count
 from quantattack.losses import margin
 from quantattack.norms import L1, L2, spread
 from quantattack.rng import FRESH, PLACES, SIGNS, Rng
@@ -47,8 +47,7 @@ class Square:
         check_threat(self.threat)
         if isinstance(self.threat.norm, L1):
             raise InputError("square works under linf and l2, not under l1; use a gradient attack there")
-        if isinstance(self.queries, bool) or not isinstance(self.queries, int) or self.queries < 1:
-            raise InputError(f"queries must be a whole number from 1 on, not {self.queries!r}")
+        check_count("queries", self.queries)
 
     def __call__(
         self,

@@ -11,7 +11,7 @@ from torch import nn
 from quantattack.attacks.ascent import Attack, Trace, first_images, trace
 from quantattack.attacks.criteria import Criterion, misclassified
 from quantattack.attacks.threat import toward
-from quantattack.errors import InputError
+from quantattack.errors import InputError, check_count
 from quantattack.rng import Rng
 from quantattack.shapes import Images, Labels, Model, PerImage
 
@@ -32,8 +32,7 @@ class Restarts:
     restarts: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.restarts, bool) or not isinstance(self.restarts, int) or self.restarts < 1:
-            raise InputError(f"restarts must be a whole number from 1 on, not {self.restarts!r}")
+        check_count("restarts", self.restarts)
 
     def __call__(
         self,

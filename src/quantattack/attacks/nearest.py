@@ -7,7 +7,7 @@ import torch
 from quantattack.attacks.ascent import Attack, Trace, first_images, trace
 from quantattack.attacks.criteria import Criterion, misclassified
 from quantattack.attacks.threat import Threat
-from quantattack.errors import InputError
+from quantattack.errors import check_count
 from quantattack.rng import Rng
 from quantattack.shapes import Images, Labels, Model, PerImage
 
@@ -35,8 +35,7 @@ class Nearest:
     solved: Criterion = misclassified
 
     def __post_init__(self) -> None:
-        if isinstance(self.searches, bool) or not isinstance(self.searches, int) or self.searches < 1:
-            raise InputError(f"searches must be a whole number from 1 on, not {self.searches!r}")
+        check_count("searches", self.searches)
 
     def __call__(
         self,

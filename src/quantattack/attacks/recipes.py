@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from quantattack.attacks.apgd import Apgd
-from quantattack.attacks.ascent import Ascent, Attack, check_steps, check_threat
+from quantattack.attacks.ascent import Ascent, Attack, check_threat
 from quantattack.attacks.black_box import Square
 from quantattack.attacks.compose import Restarts, Strongest
 from quantattack.attacks.directions import Quantized
@@ -12,7 +12,7 @@ from quantattack.attacks.particles import Blob, Dgf
 from quantattack.attacks.rounds import Rounds
 from quantattack.attacks.temperature import Gap, Hns, Rival, Temperature, unit
 from quantattack.attacks.threat import Threat
-from quantattack.errors import InputError
+from quantattack.errors import InputError, check_count
 from quantattack.losses import Loss, cross_entropy, log_odds, margin
 from quantattack.norms import L1, Linf
 
@@ -300,7 +300,7 @@ class Falling:
 def usual_step(threat: Threat, steps: int) -> float:
     """Return the step size of Gupta and Ajanthan (2022, table 6): radius / 4 under Linf, else 2.5 radius / steps."""
     check_threat(threat)
-    check_steps(steps)
+    check_count("steps", steps)
     return threat.radius / 4 if isinstance(threat.norm, Linf) else 2.5 * threat.radius / steps
 
 

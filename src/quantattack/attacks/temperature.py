@@ -13,7 +13,7 @@ from torch import Tensor
 
 from quantattack.attacks.threat import is_number
 from quantattack.calculus import differences, hessian_norm, jacobian, singular_values
-from quantattack.errors import InputError
+from quantattack.errors import InputError, check_count
 from quantattack.shapes import Images, Labels, Logits, Mask, Model, PerImage
 
 Rescale: TypeAlias = Callable[[Logits, Labels], Logits]
@@ -172,8 +172,7 @@ class Hns:
     published: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.points, bool) or not isinstance(self.points, int) or self.points < 2:
-            raise InputError(f"points must be a whole number from 2 on, not {self.points!r}")
+        check_count("points", self.points, least=2)
 
     @classmethod
     def paper(cls) -> "Hns":
@@ -281,8 +280,7 @@ class Rival:
     rank: int
 
     def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise InputError(f"rank must be a whole number from 1 on, not {self.rank!r}")
+        check_count("rank", self.rank)
 
     def __call__(self, model: Model, images: Images, labels: Labels) -> "Pair":
         with torch.no_grad():

@@ -17,9 +17,8 @@ from quantattack.cli.reproduce import reproduce
 from quantattack.cli.signal import signal
 from quantattack.data.sets import SETS, load_data
 from quantattack.descriptions import digest_of
-from quantattack.errors import InputError, unknown
+from quantattack.errors import InputError, check_count, unknown
 from quantattack.evaluate import Job, bar, examine, prepare, run
-from quantattack.inputs import check_count
 from quantattack.records import Store
 from quantattack.report.page import write_page
 from quantattack.report.tables import print_table

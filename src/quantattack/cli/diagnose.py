@@ -14,8 +14,7 @@ from quantattack.diagnostics.case import percent
 from quantattack.diagnostics.diagnose import BUDGET, Diagnosis
 from quantattack.diagnostics.diagnose import diagnose as look
 from quantattack.diagnostics.keeping import keep
-from quantattack.errors import InputError
-from quantattack.inputs import check_count
+from quantattack.errors import InputError, check_count
 
 UNTRUSTED = 3  # exit code
 _STYLE = {"pass": "green", "fail": "bold red", "cannot tell": "yellow"}

@@ -7,9 +7,8 @@ import typer
 from rich.console import Console
 
 from quantattack.cli import names
-from quantattack.errors import InputError, unknown
+from quantattack.errors import InputError, check_count, unknown
 from quantattack.evaluate import bar
-from quantattack.inputs import check_count
 from quantattack.nn.zoo import card_of
 from quantattack.papers.gupta2022 import ITEMS, PAPER, Bench, Network, kind_of
 from quantattack.papers.gupta2022 import reproduce as run

@@ -10,9 +10,9 @@ from quantattack.cli import names
 from quantattack.data.sets import SETS, load_data
 from quantattack.descriptions import digest_of
 from quantattack.diagnostics.signals import case_of, clever_signals, propagation_signals
-from quantattack.errors import InputError
+from quantattack.errors import InputError, check_count
 from quantattack.evaluate import bar
-from quantattack.inputs import check_count, check_model, model_checksum
+from quantattack.inputs import check_model, model_checksum
 from quantattack.records import Store
 from quantattack.report.signal_tables import print_paper_table, tables
 from quantattack.signal_records import Signal, read_signals, write_signals
