@@ -1,6 +1,7 @@
 import pytest
 
 from quantattack.attacks.ascent import Ascent
+from quantattack.attacks.temperature import Fixed, unit
 from quantattack.errors import InputError
 from quantattack.quantizers import MdTanhS, UniformActivation
 from quantattack.training.files import read_recipe
@@ -34,6 +35,12 @@ def test_a_file_becomes_a_recipe(tmp_path):
     attack = recipe.adversarial.attack
     assert isinstance(attack, Ascent)
     assert (attack.threat.radius, attack.step_size, attack.steps, attack.last_iterate) == (8 / 255, 0.01, 3, True)
+
+
+def test_the_adversary_climbs_the_logits_that_the_loss_sees(tmp_path):
+    plain = read_recipe(written(tmp_path, FILE))
+    scaled = read_recipe(written(tmp_path, FILE.replace("epochs: 3,", "epochs: 3, logit_scale: 0.25,")))
+    assert (plain.adversarial.attack.temperature, scaled.adversarial.attack.temperature) == (unit, Fixed(0.25))
 
 
 def test_only_the_settings_that_matter_need_to_be_there(tmp_path):

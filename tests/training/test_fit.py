@@ -174,7 +174,26 @@ def test_settings_are_json():
     assert json.loads(json.dumps(asdict(SETTINGS)))["rate"] == {"peak": 0.01, "rise": 0.2, "kind": "one-cycle"}
 
 
-@pytest.mark.parametrize("changes", [{"epochs": 0}, {"batch_size": 1}])
+def test_the_loss_sees_the_scaled_logits_and_the_network_keeps_its_own():
+    class Scaled(nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self.model = model
+
+        def forward(self, x):
+            return 0.125 * self.model(x)
+
+    settings = replace(SETTINGS, epochs=1, optimizer="sgd", recalibrate=0)
+    plain, scaled = network(), network()
+    fit(plain, IMAGES, LABELS, replace(settings, logit_scale=0.125))
+    fit(Scaled(scaled), IMAGES, LABELS, settings)
+    assert same(plain, scaled)
+    unscaled = network()
+    fit(unscaled, IMAGES, LABELS, settings)
+    assert not same(plain, unscaled)
+
+
+@pytest.mark.parametrize("changes", [{"epochs": 0}, {"batch_size": 1}, {"logit_scale": 0.0}, {"logit_scale": -1.0}])
 def test_settings_that_train_nothing_are_refused(changes):
     with pytest.raises(InputError):
         replace(SETTINGS, **changes)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from quantattack.attacks.temperature import Fixed, unit
 from quantattack.errors import InputError
 from quantattack.nn.checkpoints import quantizer_of
 from quantattack.training.fit import Settings
@@ -68,7 +69,9 @@ def read_recipe(path: Path | str) -> Recipe:
 
 def _recipe(file: File) -> Recipe:
     parts = {key: getattr(file, key) for key in ("name", "data", "architecture", "options", "skip", "training", "half")}
-    adversarial = madry(**file.adversarial.model_dump()) if file.adversarial else None
+    scale = file.training.logit_scale
+    climbed = unit if scale == 1 else Fixed(scale)  # the adversary climbs the logits that the training's loss sees
+    adversarial = madry(**file.adversarial.model_dump(), temperature=climbed) if file.adversarial else None
     weights, activations = _quantizer(file.weights), _quantizer(file.activations)
     return Recipe(**parts, weights=weights, activations=activations, adversarial=adversarial)
 

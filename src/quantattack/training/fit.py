@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -35,6 +36,8 @@ class Settings:
         rate: Learning rate as a function of the update.
         beta: Temperature of the quantizers as a function of the update.
         weight_decay: Factor of the squared size of the latent weights, half of it.
+        logit_scale: What the loss multiplies the logits with, in training alone. A binarized head over n features sums
+            n terms of one size: logits about √n times too large for a softmax to learn from, which 1 / √n undoes.
         augment: ``none``, ``shift`` (one pixel), ``crop-flip``.
         bf16: Whether the passes run in bfloat16 where that is sound.
         recalibrate: Training images on which the BatchNorm statistics are measured anew under the final weights.
@@ -48,6 +51,7 @@ class Settings:
     rate: Rate = field(default_factory=OneCycle)
     beta: Beta = field(default_factory=Ramp)
     weight_decay: float = 0.0
+    logit_scale: float = 1.0
     augment: Literal["none", "shift", "crop-flip"] = "none"
     bf16: bool = False
     recalibrate: int = 10_000
@@ -55,6 +59,8 @@ class Settings:
     __pydantic_config__: ClassVar = STRICT
 
     def __post_init__(self) -> None:
+        if not 0 < self.logit_scale < inf:
+            raise InputError(f"a logit scale of {self.logit_scale} trains nothing; give a positive number")
         if self.epochs < 1 or self.batch_size < 2:
             raise InputError(f"{self.epochs} epochs of batches of {self.batch_size}; give at least 1 and at least 2")
 
@@ -164,7 +170,7 @@ def _update(
     optimizer.zero_grad(set_to_none=True)
     with _precision(settings, x):
         logits = model(x)
-    loss = cross_entropy(logits.float() if settings.bf16 else logits, y)
+    loss = cross_entropy(settings.logit_scale * (logits.float() if settings.bf16 else logits), y)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return float(loss.detach()), logits.detach()

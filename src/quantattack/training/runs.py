@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from quantattack.attacks.ascent import Ascent, Attack
+from quantattack.attacks.temperature import Temperature, unit
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import load_data
 from quantattack.nn.architectures import build
@@ -39,16 +40,23 @@ class Adversarial:
         return self.attack(model, images, labels, rng=Rng(0, index.to(images.device)))
 
 
-def madry(radius: float = 8 / 255, step_size: float = 2 / 255, steps: int = 7) -> Adversarial:
+def madry(
+    radius: float = 8 / 255, step_size: float = 2 / 255, steps: int = 7, temperature: Temperature = unit
+) -> Adversarial:
     """Adversarial training with PGD under Linf from a random start, the last iterate counting.
 
     Arguments:
         radius: Of the ball, in pixels of [0, 1].
         step_size: Of one step, in pixels of [0, 1].
         steps: Number of steps.
+        temperature: Of the logits that the adversary climbs. Where the training scales them, so should it: the cross
+            entropy of a binarized head's raw logits would saturate, and train on images that nothing attacked.
 
     """
-    return Adversarial(Ascent(threat=Threat(Linf(), radius), step_size=step_size, steps=steps, last_iterate=True))
+    threat = Threat(Linf(), radius)
+    return Adversarial(
+        Ascent(threat=threat, step_size=step_size, steps=steps, temperature=temperature, last_iterate=True)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
