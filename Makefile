@@ -12,7 +12,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 	touch $@
 
 # The main job: a binarized network on real digits, beside its float twin and the same with BatchNorm on its logits.
-DEMO := digits-mdtanhs digits-float digits-mdtanhs-bn --attacks 'pgd[steps=40],standard'
+DEMO := digits-mdtanhs digits-float digits-mdtanhs-bn --attacks 'pgd[steps=40],pgd_plus_hns[steps=40],standard'
 
 demo: .venv/ready
 	$(BIN)/quantattack evaluate $(DEMO) --out runs/demo

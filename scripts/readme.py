@@ -7,7 +7,7 @@ from pathlib import Path
 from quantattack.records import Record, Store
 
 ROOT = Path(__file__).parents[1]
-ROWS = ("pgd[steps=40]", "pgd", "gap", "hns", "margin", "square")
+ROWS = ("pgd[steps=40]", "pgd_plus_hns[steps=40]", "pgd", "gap", "log_odds", "rivals", "square")
 WORDS = {
     "digits-mdtanhs": "binarized",
     "digits-mdtanhs-bn": "binarized, BatchNorm on its logits",

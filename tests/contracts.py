@@ -5,17 +5,21 @@ from dataclasses import dataclass
 
 from quantattack.attacks.ascent import Ascent, Attack
 from quantattack.attacks.averaged import Averaged
-from quantattack.attacks.compose import InFloat64, Restarts, Strongest, Transfer
+from quantattack.attacks.compose import AgainstRival, InFloat64, Restarts, Strongest, Transfer
 from quantattack.attacks.confidence import MaxConfidence
+from quantattack.attacks.criteria import hits
 from quantattack.attacks.directions import Stochastic
 from quantattack.attacks.recipes import (
     Falling,
     apgd,
+    apgd_plus,
+    apgd_targeted,
     blob_qg,
     daa_blob,
     daa_dgf,
     fgsm,
     fgsm_plus,
+    mi_fgsm,
     multi_targeted,
     pgd,
     pgd_plus,
@@ -25,7 +29,7 @@ from quantattack.attacks.recipes import (
 from quantattack.attacks.temperature import Fixed, Gap, Hns, Njs
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.transforms import Momentum
-from quantattack.losses import dlr, log_odds, margin
+from quantattack.losses import dlr, log_odds, margin, targeted
 from quantattack.norms import L1, L2, Linf
 from quantattack.shapes import Images, Model
 
@@ -61,6 +65,11 @@ class Member:
 def momentum(threat: Threat, steps: int) -> Ascent:
     size = Falling(2 * threat.radius, steps)
     return Ascent(threat=threat, step_size=size, steps=steps, loss=log_odds, transforms=(Momentum(0.75),))
+
+
+def against_rival(threat: Threat, steps: int) -> AgainstRival:
+    walk = Ascent(threat=threat, step_size=threat.radius / 4, steps=steps, loss=targeted(margin), solved=hits)
+    return AgainstRival(walk, 1)
 
 
 def strongest(threat: Threat, steps: int) -> Strongest:
@@ -114,6 +123,15 @@ ATTACKS = (
     Member("pqgd", lambda threat, model, probe, steps: pqgd(threat, 100, steps=steps), norms=(Linf,)),
     Member("apgd", lambda threat, model, probe, steps: apgd(threat, steps=steps)),
     Member("apgd_margin", lambda threat, model, probe, steps: apgd(threat, steps=steps, loss=margin), invariant=True),
+    Member("apgd_plus_gap", lambda threat, model, probe, steps: apgd_plus(threat, Gap(), steps=steps)),
+    Member(
+        "apgd_targeted",
+        lambda threat, model, probe, steps: apgd_targeted(threat, rivals=2, steps=steps, start="blocks"),
+        invariant=True,
+        optimal=False,
+    ),
+    Member("mi_fgsm", lambda threat, model, probe, steps: mi_fgsm(threat, steps=steps, step_size=threat.radius / 4)),
+    Member("against_rival", lambda threat, model, probe, steps: against_rival(threat, steps), invariant=True),
     Member(
         "multi_targeted",
         lambda threat, model, probe, steps: multi_targeted(threat, rivals=2, steps=steps),

@@ -58,7 +58,8 @@ RANKS = {
     "attacks.": 3.5,  # an attack is one file above the loop, and needs no line here
     "attacks.compose": 4,
     "attacks.recipes": 5,
-    "attacks": 5,
+    "attacks.suite": 5.1,
+    "attacks": 5.1,
     "inputs": 3.5,
     "training.augment": 2,
     "training.crew": 2,

@@ -11,7 +11,7 @@ from torch.nn import functional
 from networks import relu_network
 from quantattack.calculus import gradient, jacobian
 from quantattack.errors import InputError
-from quantattack.losses import cross_entropy, dlr, log_odds, margin, targeted
+from quantattack.losses import cross_entropy, dlr, log_odds, margin, targeted, targeted_dlr
 
 LOGITS = torch.tensor([[3.0, 1.0, -1.0, 0.5], [0.0, 2.0, 2.0, -4.0], [1.0, 1.0, 1.0, 1.0]])
 LABELS = torch.tensor([0, 3, 2])
@@ -26,6 +26,15 @@ def test_dlr_divides_the_margin_by_the_first_minus_the_third():
     assert torch.allclose(dlr(LOGITS, LABELS), torch.tensor([-2.0 / (3.0 - 0.5), 6.0 / (2.0 - 0.0), 0.0]))
     with pytest.raises(InputError, match="at least 3 classes"):
         dlr(LOGITS[:, :2], torch.tensor([0, 1, 0]))
+
+
+def test_targeted_dlr_is_the_way_to_the_target_over_the_first_minus_the_mean_of_third_and_fourth():
+    """By hand on [3, 1, -1, 0.5] toward class 3, and on [0, 2, 2, -4] toward class 0."""
+    wanted = [(0.5 - 3.0) / (3.0 - (0.5 - 1.0) / 2), (0.0 - 2.0) / (2.0 - (0.0 - 4.0) / 2)]
+    assert targeted_dlr(LOGITS[:2], torch.tensor([3, 0])).tolist() == pytest.approx(wanted)
+    assert targeted_dlr(LOGITS[2:], torch.tensor([1])).tolist() == [0.0]  # all logits equal
+    with pytest.raises(InputError, match="at least 4 classes"):
+        targeted_dlr(LOGITS[:, :3], torch.tensor([0, 1, 0]))
 
 
 def test_dlr_ignores_scale_and_shift():

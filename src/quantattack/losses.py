@@ -69,6 +69,36 @@ def dlr(logits: Logits, labels: Labels) -> PerImage:
     return margin(logits, labels) / (largest[:, 0] - largest[:, 2] + 1e-12)
 
 
+def targeted_dlr(logits: Logits, targets: Labels) -> PerImage:
+    r"""Targeted difference of logits ratio, :math:`(a_t - \max_{j \neq t} a_j) / (a_{(1)} - (a_{(3)} + a_{(4)}) / 2)`.
+
+    For attacks that are given their targets as labels and are solved by `hits`; on an image that is still classified
+    correctly the largest other logit is the true class's.
+
+    Source: Croce and Hein, 2020, https://arxiv.org/abs/2003.01690.
+
+    Arguments:
+        logits: Logits with shape (n, k), at least 4 classes.
+        targets: Wanted classes with shape (n,).
+
+    Raises:
+        InputError: If there are fewer than 4 classes.
+    """
+    if logits.shape[1] < 4:
+        raise InputError(
+            f"targeted_dlr needs at least 4 classes, the model has {logits.shape[1]}; use targeted(margin)"
+        )
+    return -margin(logits, targets) / spread_of(logits)
+
+
+def spread_of(logits: Logits) -> PerImage:
+    r"""Return what targeted DLR divides by, :math:`a_{(1)} - (a_{(3)} + a_{(4)}) / 2`, as far as there are classes."""
+    largest = logits.topk(min(4, logits.shape[1]), dim=1).values
+    if largest.shape[1] < 3:
+        return torch.ones_like(largest[:, 0])
+    return (largest[:, 0] - largest[:, 2:].mean(1)).clamp_min(torch.finfo(logits.dtype).tiny)
+
+
 @dataclass(frozen=True)
 class Targeted:
     """A loss turned round: the labels that the attack is given are the classes that it wants predicted.

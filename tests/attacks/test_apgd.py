@@ -1,15 +1,19 @@
 """APGD against the published control, written out for one image."""
 
 import copy
+from itertools import pairwise
 
 import pytest
 import torch
 
 import quantattack as qa
 from quantattack.attacks.apgd import Apgd, Blocks, checkpoints, farthest, sparse_step
-from quantattack.attacks.recipes import Falling, multi_targeted
+from quantattack.attacks.criteria import misclassified
+from quantattack.attacks.recipes import Falling, apgd_plus, apgd_targeted, multi_targeted
+from quantattack.attacks.temperature import Rival
 from quantattack.calculus import gradient
-from quantattack.losses import cross_entropy, log_odds
+from quantattack.errors import InputError
+from quantattack.losses import cross_entropy, log_odds, margin, targeted_dlr
 from quantattack.rng import Rng
 
 LINF = qa.Threat(qa.Linf(), 0.05)
@@ -82,6 +86,21 @@ def test_a_schedule_takes_the_controls_place(network, images, labels):
     assert bool(LINF.contains(attack(network, images, labels), images).all())
 
 
+def test_with_a_schedule_nobody_goes_back_to_the_best_point(network, images, labels):
+    """A walk of one pixel's sign: with a vanishing step the last point is one step from the one before."""
+    seen = []
+
+    def model(x):
+        seen.append(x.detach().clone())
+        return network(x)
+
+    never = Apgd(threat=LINF, steps=30, step_size=Falling(0.001, 30), momentum=1.0, solved=lambda a, y: y < 0)
+    never(model, images[:4], labels[:4])
+    moves = [(after - before).abs().amax().item() for before, after in pairwise(seen)]
+    assert len(moves) == 30
+    assert all(move <= 0.001 * (1 - step / 30) + 1e-6 for step, move in enumerate(moves))
+
+
 @pytest.mark.parametrize("norm", [qa.Linf(), qa.L2(), qa.L1()])
 def test_the_start_is_at_the_radius_or_at_the_range(norm):
     x = torch.full((3, 1, 4, 4), 0.5)
@@ -104,3 +123,36 @@ def test_multi_targeted_climbs_one_rival_after_the_other(network, images, labels
     every = attack(network, images, labels)
     robust = [(network(part).argmax(1) == labels).float().mean() for part in (every, first)]
     assert robust[0] <= robust[1]
+
+
+def test_the_margin_to_a_rival_by_ratio_is_targeted_dlr_with_its_derivative(network, images, labels):
+    """Where the image is still right; on the way the denominator has a derivative too."""
+    x = images[2:].double()
+    model = copy.deepcopy(network).double()
+    pair = Rival(2, ratio=True)(model, x, labels[2:])
+    ours = gradient(model, x, lambda a: margin(pair(a, labels[2:]), labels[2:]))[1]
+    published = gradient(model, x, lambda a: targeted_dlr(a, pair.rival))[1]
+    assert torch.allclose(ours, published, rtol=1e-9, atol=1e-12)
+    assert torch.equal(pair.keep(labels[2:] > 3).rival, pair.rival[labels[2:] > 3])
+
+
+def test_the_ratio_serves_few_classes():
+    logits, labels = torch.tensor([[1.0, 3.0]]), torch.tensor([1])
+    assert margin(Rival(1, ratio=True)(lambda x: logits, logits, labels)(logits, labels), labels).tolist() == [-2.0]
+    logits = torch.tensor([[1.0, 3.0, 0.0]])
+    found = margin(Rival(1, ratio=True)(lambda x: logits, logits, labels)(logits, labels), labels)
+    assert found.tolist() == pytest.approx([-2 / 3])
+
+
+def test_apgd_targeted_breaks_what_one_of_its_rivals_breaks(network, images, labels):
+    attack = apgd_targeted(LINF, rivals=3, steps=10)
+    broken = [misclassified(network(part(network, images, labels)), labels) for part in attack.attacks.values()]
+    assert (misclassified(network(attack(network, images, labels)), labels) >= broken[0]).all()
+    assert apgd_targeted(LINF, start="blocks").attacks["rival 9"].start == Blocks(4)
+    with pytest.raises(InputError, match="unknown start"):
+        apgd_targeted(LINF, start="corner")
+
+
+def test_a_temperature_inside_the_control_is_judged_by_the_log_odds():
+    assert apgd_plus(LINF, qa.Hns()) == Apgd(threat=LINF, loss=cross_entropy, temperature=qa.Hns(), progress=log_odds)
+    assert apgd_plus(LINF, qa.Gap(), steps=9, restarts=2).attack.loss is log_odds

@@ -7,13 +7,13 @@ import torch
 
 from networks import Times, relu_network
 from quantattack.attacks.ascent import Ascent, Trace
-from quantattack.attacks.compose import InFloat64, Restarts, Strongest, Transfer
+from quantattack.attacks.compose import AgainstRival, InFloat64, Restarts, Strongest, Transfer
 from quantattack.attacks.criteria import hits
-from quantattack.attacks.recipes import fgsm, pgd, square, standard
+from quantattack.attacks.recipes import fgsm, pgd, square
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
-from quantattack.losses import cross_entropy, log_odds, targeted
-from quantattack.norms import L1, L2, Linf
+from quantattack.losses import cross_entropy, log_odds, margin, targeted
+from quantattack.norms import Linf
 from quantattack.rng import Rng
 
 THREAT = Threat(Linf(), 8 / 255)
@@ -174,13 +174,34 @@ def test_strongest_of_nothing_is_refused():
         Strongest({})
 
 
-def test_the_standard_members():
-    assert list(standard(THREAT).attacks) == ["pgd", "gap", "hns", "margin", "square"]
-    assert list(standard(Threat(L2(), 0.5)).attacks) == ["pgd", "gap", "hns", "margin", "square"]
-    assert list(standard(Threat(L1(), 3.0)).attacks) == ["pgd", "gap", "hns", "margin"]
-    assert standard(THREAT).attacks["pgd"] == pgd(THREAT)
-    for name in ("gap", "hns", "margin"):
-        member = standard(THREAT).attacks[name]
-        assert (member.restarts, member.attack.steps) == (2, 50)
-        assert member.attack.step_size(0) == 2 * THREAT.radius
-        assert member.attack.step_size(49) == pytest.approx(2 * THREAT.radius / 50)
+def test_against_a_rival_the_attack_receives_the_class_that_is_rank_th_behind(network, images, labels):
+    seen = []
+
+    def attack(model, clean, targets):
+        seen.append(targets)
+        return clean.clone()
+
+    order = network(images).scatter(1, labels[:, None], torch.inf).argsort(1, descending=True)
+    for rank, place in ((1, 1), (4, 4), (99, 9)):
+        AgainstRival(attack, rank)(network, images, labels)
+        assert torch.equal(seen[-1], order[:, place])
+
+
+def test_against_a_rival_any_wrong_class_is_a_success_and_the_target_is_what_is_climbed(digits):
+    model, images, labels = digits
+    threat = Threat(Linf(), 0.25)
+    walk = Ascent(threat=threat, step_size=threat.radius / 4, steps=20, loss=targeted(margin), solved=hits)
+    with torch.no_grad():
+        second = model(images).scatter(1, labels[:, None], -torch.inf).argmax(1)
+    found = AgainstRival(walk, 1)(model, images, labels)
+    assert ((model(found).argmax(1) == second).float().mean()) > 0.5
+    merged = Strongest({"one": AgainstRival(walk, 1), "two": AgainstRival(walk, 2)})(model, images, labels)
+    broken = [model(part).argmax(1) != labels for part in (found, merged)]
+    assert (broken[1] >= broken[0]).all()
+
+
+def test_against_a_rival_an_untargeted_attack_is_refused():
+    with pytest.raises(InputError, match="solved=hits"):
+        AgainstRival(Restarts(pgd(THREAT), 2), 1)
+    with pytest.raises(InputError, match="rank"):
+        AgainstRival(lambda *given: given[1], 0)

@@ -40,7 +40,8 @@ class Apgd:
         temperature: What the logits are multiplied by; looks at the start point.
         progress: What the step control compares, on the logits as they are; None for the climbed loss itself.  A
             temperature that changes from step to step, as `Gap` does, needs one: its losses cannot be compared.
-        step_size: A function of the step's number in place of the step control; None for the control.
+        step_size: A function of the step's number in place of the step control, which then neither halves nor goes
+            back; None for the control.
         momentum: Weight α of the new step against the last move.
         solved: What counts as success.
         start: Makes the start point from the threat, the clean images and their random numbers.
@@ -86,7 +87,7 @@ class Apgd:
         images, left = clean.clone(), torch.arange(len(clean), device=clean.device)
         fooled = torch.full_like(left, self.steps)
         walk = self._begin(model, clean, labels, start, rng or first_images(clean), radius) if len(clean) else None
-        checks = checkpoints(self.steps, isinstance(self.threat.norm, L1))
+        checks = checkpoints(self.steps, isinstance(self.threat.norm, L1)) if self.step_size is None else {}
         for index in range(self.steps + 1):
             if walk is None or not len(left):
                 break
@@ -251,6 +252,11 @@ def farthest(threat: Threat, clean: Images, rng: Rng, radius: PerImage) -> Image
         noise = 2 * rng.uniform(0, START, clean.shape[1:], clean.dtype) - 1
     size = threat.norm.size(noise).clamp_min(torch.finfo(noise.dtype).tiny)
     return threat.project(clean + noise * spread((radius / size).to(noise), noise), clean, radius)
+
+
+def anywhere(threat: Threat, clean: Images, rng: Rng, radius: PerImage) -> Images:
+    """Start at a random point of the threat, as PGD does."""
+    return threat.sample(clean, rng, radius)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from quantattack.attacks.ascent import Attack, Trace, first_images, trace
-from quantattack.attacks.criteria import Criterion, misclassified
+from quantattack.attacks.criteria import Criterion, hits, misclassified
+from quantattack.attacks.temperature import nth_rival
 from quantattack.attacks.threat import toward
 from quantattack.errors import InputError, check_count
 from quantattack.rng import Rng
@@ -102,6 +103,56 @@ class Strongest:
 
 
 @dataclass(frozen=True)
+class AgainstRival:
+    """Attack each image toward one wrong class: the one that is rank-th behind at the clean image.
+
+    The attack receives these targets as its labels, so it climbs `targeted(loss)` or `targeted_dlr` and is solved by
+    `hits`; what it returns is a success if the model predicts any wrong class.
+
+    Arguments:
+        attack: A targeted attack.
+        rank: 1 for the nearest rival; a rank beyond the last rival stands for the last.
+        solved: What counts as success, on the true labels.
+
+    Raises:
+        InputError: If the rank is less than 1, or the attack is solved by `misclassified`.
+    """
+
+    attack: Attack
+    rank: int = 1
+    solved: Criterion = misclassified
+
+    def __post_init__(self) -> None:
+        check_count("rank", self.rank)
+        if _criterion(self.attack, hits) is misclassified:
+            raise InputError("AgainstRival hands its attack targets: give it loss=targeted(...) and solved=hits")
+
+    def __call__(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Images:
+        return self.trace(model, clean, labels, start, rng, radius).images
+
+    def trace(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Trace:
+        with torch.no_grad():
+            targets = nth_rival(model(clean), labels, self.rank)
+        return trace(self.attack, model, clean, targets, start, rng, radius)
+
+
+@dataclass(frozen=True)
 class Transfer:
     """Search on another model and hand over what was found: the black-box attack from a twin.
 
@@ -183,12 +234,12 @@ def _to_the_end(attack: Any) -> Attack:
     return walking
 
 
-def _criterion(attack: Any) -> Criterion:
+def _criterion(attack: Any, default: Criterion = misclassified) -> Criterion:
     """Return what counts as success for an attack, found through its wrappers."""
     if hasattr(attack, "solved"):
         criterion: Criterion = attack.solved
         return criterion
-    return _criterion(attack.attack) if hasattr(attack, "attack") else misclassified
+    return _criterion(attack.attack, default) if hasattr(attack, "attack") else default
 
 
 def _merged(

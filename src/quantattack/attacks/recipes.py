@@ -1,20 +1,21 @@
 """Recipes: compositions under the names that their papers gave them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from quantattack.attacks.apgd import Apgd
+from quantattack.attacks.apgd import Apgd, Blocks
 from quantattack.attacks.ascent import Ascent, Attack, check_threat
 from quantattack.attacks.black_box import Square
 from quantattack.attacks.compose import Restarts, Strongest
 from quantattack.attacks.directions import Quantized
 from quantattack.attacks.particles import Blob, Dgf
 from quantattack.attacks.rounds import Rounds
-from quantattack.attacks.temperature import Gap, Hns, Rival, Temperature, unit
+from quantattack.attacks.temperature import Gap, Rival, Temperature
 from quantattack.attacks.threat import Threat
-from quantattack.errors import InputError, check_count
+from quantattack.attacks.transforms import Momentum
+from quantattack.errors import InputError, check_count, unknown
 from quantattack.losses import Loss, cross_entropy, log_odds, margin
-from quantattack.norms import L1, Linf
+from quantattack.norms import Linf
 
 
 def fgsm(threat: Threat, *, loss: Loss = cross_entropy, random_start: bool = True) -> Ascent:
@@ -68,6 +69,25 @@ def fgsm_plus(threat: Threat, temperature: Temperature) -> Ascent:
     check_threat(threat)
     loss = _climbed(temperature)
     return Ascent(threat=threat, step_size=threat.radius, steps=1, loss=loss, temperature=temperature)
+
+
+def mi_fgsm(
+    threat: Threat, *, steps: int = 10, step_size: int | float | None = None, decay: int | float = 1.0
+) -> Ascent:
+    """MI-FGSM: steps along accumulated gradients, from the clean image.
+
+    Source: Dong et al., 2018, https://arxiv.org/abs/1710.06081.
+
+    Arguments:
+        threat: Where it may walk.
+        steps: Number of steps.
+        step_size: Length of a step; by default radius / steps.
+        decay: Share of the past that is kept.
+    """
+    check_threat(threat)
+    check_count("steps", steps)
+    size = threat.radius / steps if step_size is None else step_size
+    return Ascent(threat=threat, step_size=size, steps=steps, transforms=(Momentum(decay),), random_start=False)
 
 
 def pgd_plus(
@@ -228,6 +248,45 @@ def apgd(
     return _repeated(Apgd(threat=threat, steps=steps, loss=loss, momentum=momentum), restarts)
 
 
+def apgd_plus(threat: Threat, temperature: Temperature, *, steps: int = 100, restarts: int = 1) -> Attack:
+    """APGD on logits at another temperature, whose progress is judged by the log-odds of the logits as they are.
+
+    Source: Croce and Hein, 2020, https://arxiv.org/abs/2003.01690, with the temperatures of Gupta and Ajanthan, 2022,
+    https://arxiv.org/abs/2003.13511.
+
+    Arguments:
+        threat: Where it may walk.
+        temperature: `Njs.fit(model, probe)`, `Hns()`, `Gap()` or `Fixed(beta)`; the losses as in `pgd_plus`.
+        steps: Number of steps.
+        restarts: Number of runs, merged image by image.
+    """
+    loss = _climbed(temperature)
+    walk = Apgd(threat=threat, steps=steps, loss=loss, temperature=temperature, progress=log_odds)
+    return _repeated(walk, restarts)
+
+
+def apgd_targeted(threat: Threat, *, rivals: int = 9, steps: int = 100, start: str = "farthest") -> Strongest:
+    """APGD on targeted DLR toward one rival after the other, each run on what the earlier ones left.
+
+    Source: Croce and Hein, 2020, https://arxiv.org/abs/2003.01690.
+
+    Arguments:
+        threat: Where it may walk.
+        rivals: How many rivals, from the nearest on.
+        steps: Number of steps for each.
+        start: A random point at the radius, or blocks of 4 x 4 pixels of random sign.
+
+    Raises:
+        InputError: If there is no such start.
+    """
+    if start not in ("farthest", "blocks"):
+        raise unknown("start", start, ("farthest", "blocks"))
+    check_count("rivals", rivals)
+    walk = Apgd(threat=threat, steps=steps, loss=margin, start=Blocks(4) if start == "blocks" else None)
+    walks = {rank: replace(walk, temperature=Rival(rank, ratio=True)) for rank in range(1, rivals + 1)}
+    return Strongest({f"rival {rank}": walk for rank, walk in walks.items()})
+
+
 def multi_targeted(
     threat: Threat, *, rivals: int = 9, steps: int = 20, step_size: int | float | None = None, restarts: int = 1
 ) -> Strongest:
@@ -260,27 +319,6 @@ def square(threat: Threat, queries: int = 5000) -> Square:
     return Square(threat=threat, queries=queries)
 
 
-def standard(threat: Threat) -> Strongest:
-    """PGD as published; then Gap, HNS and the margin with 50 falling steps and two restarts; then Square.
-
-    Each member attacks only what the others left.  Its members by name are `standard(threat).attacks`: hand these to
-    `evaluate` for a number of each.  Under L1 there is no Square.
-
-    Arguments:
-        threat: Where it may walk.
-    """
-    check_threat(threat)
-    members: dict[str, Attack] = {
-        "pgd": pgd(threat),
-        "gap": _falling(threat, log_odds, Gap()),
-        "hns": _falling(threat, cross_entropy, Hns()),
-        "margin": _falling(threat, margin),
-    }
-    if not isinstance(threat.norm, L1):
-        members["square"] = square(threat)
-    return Strongest(members)
-
-
 @dataclass(frozen=True)
 class Falling:
     """A step size that falls linearly to zero: first (1 - index / steps).
@@ -307,11 +345,6 @@ def usual_step(threat: Threat, steps: int) -> float:
 def _climbed(temperature: Temperature) -> Loss:
     """Gap is the temperature of the log-odds; the published temperatures are those of cross entropy."""
     return log_odds if isinstance(temperature, Gap) else cross_entropy
-
-
-def _falling(threat: Threat, loss: Loss, temperature: Temperature = unit, steps: int = 50) -> Restarts:
-    size = Falling(2 * threat.radius, steps)
-    return Restarts(Ascent(threat=threat, step_size=size, steps=steps, loss=loss, temperature=temperature), 2)
 
 
 def _walk(threat: Threat, steps: int, step_size: int | float | None, **parts: Any) -> Ascent:

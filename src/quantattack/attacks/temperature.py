@@ -14,6 +14,7 @@ from torch import Tensor
 from quantattack.attacks.threat import is_number
 from quantattack.calculus import differences, hessian_norm, jacobian, singular_values
 from quantattack.errors import InputError, check_count
+from quantattack.losses import spread_of
 from quantattack.shapes import Images, Labels, Logits, Mask, Model, PerImage
 
 Rescale: TypeAlias = Callable[[Logits, Labels], Logits]
@@ -272,12 +273,15 @@ class Rival:
 
     Arguments:
         rank: 1 for the nearest rival; a rank beyond the last rival stands for the last.
+        ratio: Divide by :math:`a_{(1)} - (a_{(3)} + a_{(4)}) / 2`, derivative included: the margin is then targeted DLR
+            (Croce and Hein, 2020, https://arxiv.org/abs/2003.01690).
 
     Raises:
         InputError: If the rank is less than 1.
     """
 
     rank: int
+    ratio: bool = False
 
     def __post_init__(self) -> None:
         check_count("rank", self.rank)
@@ -285,8 +289,13 @@ class Rival:
     def __call__(self, model: Model, images: Images, labels: Labels) -> "Pair":
         with torch.no_grad():
             logits = model(images)
-        order = logits.scatter(1, labels.long()[:, None], torch.inf).argsort(1, descending=True)
-        return Pair(order[:, min(self.rank, logits.shape[1] - 1)])
+        return Pair(nth_rival(logits, labels, self.rank), self.ratio)
+
+
+def nth_rival(logits: Logits, labels: Labels, rank: int) -> Labels:
+    """Return the class that is rank-th behind the true one's place, the last one where there are fewer."""
+    order = logits.scatter(1, labels.long()[:, None], torch.inf).argsort(dim=1, descending=True, stable=True)
+    return order[:, min(rank, logits.shape[1] - 1)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,17 +304,19 @@ class Pair:
 
     Arguments:
         rival: The rival of each image, with shape (n,).
+        ratio: Whether to divide as targeted DLR does.
     """
 
     rival: Labels
+    ratio: bool = False
 
     def __call__(self, logits: Logits, labels: Labels) -> Logits:
         pair = torch.stack([labels.long(), self.rival], 1)
-        out = torch.full_like(logits, -torch.inf)
-        return out.scatter(1, pair, logits.gather(1, pair))
+        out, kept = torch.full_like(logits, -torch.inf), logits.gather(1, pair)
+        return out.scatter(1, pair, kept / spread_of(logits)[:, None] if self.ratio else kept)
 
     def keep(self, mask: Mask) -> "Pair":
-        return Pair(self.rival[mask])
+        return Pair(self.rival[mask], self.ratio)
 
 
 def guarded(logits: Logits) -> PerImage:

@@ -17,18 +17,21 @@ from quantattack.attacks.ascent import Attack
 from quantattack.attacks.confidence import MaxConfidence
 from quantattack.attacks.recipes import (
     apgd,
+    apgd_plus,
+    apgd_targeted,
     blob_qg,
     daa_blob,
     daa_dgf,
     fgsm,
     fgsm_plus,
+    mi_fgsm,
     multi_targeted,
     pgd,
     pgd_plus,
     pqgd,
     square,
-    standard,
 )
+from quantattack.attacks.suite import standard
 from quantattack.attacks.temperature import Fixed, Gap, Hns, Mifpe, Njs, Temperature
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import SETS
@@ -133,7 +136,11 @@ _PLAIN = {
     "pgd": (pgd, "projected gradient descent"),
     "apgd": (apgd, "ascent that controls its own step"),
 }
-_PLUS = {"fgsm": (fgsm_plus, "one step"), "pgd": (pgd_plus, "projected gradient descent")}
+_PLUS = {
+    "fgsm": (fgsm_plus, "one step"),
+    "pgd": (pgd_plus, "projected gradient descent"),
+    "apgd": (apgd_plus, "ascent that controls its own step"),
+}
 
 ATTACKS: Mapping[str, Spec] = {
     "fgsm": Spec(fgsm, "one step on cross entropy"),
@@ -143,8 +150,11 @@ ATTACKS: Mapping[str, Spec] = {
     "daa_blob": Spec(daa_blob, "DAA-BLOB: images that move each other"),
     "daa_dgf": Spec(daa_dgf, "DAA-DGF: images that move each other"),
     "blob_qg": Spec(blob_qg, "DAA-BLOB with quantized gradients"),
+    "apgd_targeted": Spec(apgd_targeted, "the same on targeted DLR, one rival after the other"),
+    "mi_fgsm": Spec(mi_fgsm, "steps along accumulated gradients"),
     "multi_targeted": Spec(multi_targeted, "the logit difference to one rival after the other"),
     "square": Spec(square, "random search, without gradients"),
+    "suite": Spec(standard, "standard's members as one attack, each on what the earlier ones left"),
     **{
         f"{name}_{loss}": Spec(plain, f"{about} on {loss}", {"loss": function})
         for name, (plain, about) in _PLAIN.items()
@@ -157,6 +167,7 @@ ATTACKS: Mapping[str, Spec] = {
     },
 }
 STANDARD = "standard"
+_MEMBERS = tuple(standard(Threat(Linf(), 0.1)).attacks)
 
 
 def attacks_named(text: str, context: Context) -> dict[str, Attack]:
@@ -166,11 +177,10 @@ def attacks_named(text: str, context: Context) -> dict[str, Attack]:
         InputError: If a name or a setting is unknown, or a setting's value cannot be used.
     """
     found: dict[str, Attack] = {}
+    members = standard(context.threat).attacks
     for item in _split(text):
-        members = standard(context.threat).attacks
-        if item != STANDARD:
-            members = {item: members[item] if item in members else attack_named(item, context)}
-        found.update(members)
+        one = members.get(item)
+        found.update(members if item == STANDARD else {item: one or attack_named(item, context)})
     if not found:
         raise InputError("no attack is named; try --attacks standard, or `quantattack list attacks`")
     return found
@@ -182,12 +192,12 @@ def attack_named(text: str, context: Context) -> Attack:
     if match is None:
         raise InputError(f"cannot read the attack {text!r}; write it like pgd[steps=40,restarts=20]")
     name, inside = match.group(1), match.group(2) or ""
-    if name in standard(context.threat).attacks and name not in ATTACKS:
+    if name in _MEMBERS and name not in ATTACKS:
         raise InputError(f"{name} is a member of standard and takes no settings; see `quantattack list attacks`")
     if name == STANDARD:
         raise InputError("standard takes no settings; name its members, see `quantattack list attacks`")
     if name not in ATTACKS:
-        raise unknown("attack", name, [*ATTACKS, STANDARD, *standard(context.threat).attacks])
+        raise unknown("attack", name, [*ATTACKS, STANDARD, *_MEMBERS])
     spec = ATTACKS[name]
     given = dict(_setting(name, spec, pair) for pair in inside.split(",") if pair.strip())
     return spec.build(context, given)
@@ -310,5 +320,4 @@ def data_rows() -> list[dict[str, Any]]:
 def attack_rows() -> list[dict[str, Any]]:
     """Return each attack's name, what it is, and the settings that it takes."""
     rows = [{"name": name, "about": spec.about, "settings": dict(spec.settings)} for name, spec in ATTACKS.items()]
-    members = ", ".join(standard(Threat(Linf(), 0.1)).attacks)
-    return [*rows, {"name": STANDARD, "about": f"its members by name: {members}", "settings": {}}]
+    return [*rows, {"name": STANDARD, "about": f"its members by name: {', '.join(_MEMBERS)}", "settings": {}}]

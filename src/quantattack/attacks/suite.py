@@ -1,0 +1,53 @@
+"""The suite that robust accuracy is reported with: its members in their order, and what they cost."""
+
+from quantattack.attacks.apgd import Apgd, anywhere
+from quantattack.attacks.ascent import Attack, check_threat
+from quantattack.attacks.compose import Strongest
+from quantattack.attacks.recipes import Falling, apgd_targeted, pgd, square
+from quantattack.attacks.temperature import Gap
+from quantattack.attacks.threat import Threat
+from quantattack.losses import log_odds
+from quantattack.norms import L1
+
+_FALLING, _CONTROLLED, _RIVALS, _EACH, _QUERIES = 50, 200, 9, 20, 1000
+
+
+def standard(threat: Threat) -> Strongest:
+    """Gap with falling steps, the log-odds under APGD's control, nine rivals one by one; PGD and Square as controls.
+
+    1. `pgd`: 20 steps on cross entropy, the number that others report.
+    2. `gap`: the log-odds scaled by `Gap`, 50 steps that fall from twice the radius to zero, with APGD's momentum.
+    3. `log_odds`: the log-odds inside APGD's step control, one run of 200 steps.
+    4. `rivals`: targeted DLR inside APGD's step control, 9 rivals of 20 steps, started from blocks of 4 x 4 pixels.
+    5. `square`: 1000 queries without a gradient; none under L1.
+
+    Each member attacks only what the earlier ones left, so an image that all of them leave costs 450 backward passes
+    and 1484 forward ones, Square's queries among them; one that a member breaks costs what there was until then.  The
+    members by name are `standard(threat).attacks`: hand these to `evaluate` for a number of each, on every image.
+
+    Arguments:
+        threat: Where it may walk.
+    """
+    check_threat(threat)
+    members: dict[str, Attack] = {
+        "pgd": pgd(threat),
+        "gap": _falling(threat),
+        "log_odds": Apgd(threat=threat, steps=_CONTROLLED, loss=log_odds),
+        "rivals": apgd_targeted(threat, rivals=_RIVALS, steps=_EACH, start="blocks"),
+    }
+    if not isinstance(threat.norm, L1):
+        members["square"] = square(threat, _QUERIES)
+    return Strongest(members)
+
+
+def _falling(threat: Threat) -> Apgd:
+    size = Falling(2 * threat.radius, _FALLING)
+    return Apgd(
+        threat=threat,
+        steps=_FALLING,
+        loss=log_odds,
+        temperature=Gap(),
+        progress=log_odds,
+        step_size=size,
+        start=anywhere,
+    )

@@ -1,0 +1,50 @@
+"""The suite: its members, what they cost, and that each attacks what is left."""
+
+import pytest
+import torch
+
+from quantattack.attacks.recipes import pgd, square
+from quantattack.attacks.suite import standard
+from quantattack.attacks.temperature import Gap
+from quantattack.attacks.threat import Threat
+from quantattack.hosting import Hosted
+from quantattack.losses import log_odds
+from quantattack.norms import L1, L2, Linf
+
+THREAT = Threat(Linf(), 8 / 255)
+MEMBERS = ["pgd", "gap", "log_odds", "rivals", "square"]
+
+
+def test_the_members():
+    assert list(standard(THREAT).attacks) == MEMBERS
+    assert list(standard(Threat(L2(), 0.5)).attacks) == MEMBERS
+    assert list(standard(Threat(L1(), 3.0)).attacks) == MEMBERS[:-1]
+    members = standard(THREAT).attacks
+    assert members["pgd"] == pgd(THREAT)
+    assert members["square"] == square(THREAT, 1000)
+    assert (members["gap"].temperature, members["gap"].loss, members["gap"].progress) == (Gap(), log_odds, log_odds)
+    assert members["gap"].step_size(0) == 2 * THREAT.radius
+    assert members["gap"].step_size(49) == pytest.approx(2 * THREAT.radius / 50)
+    assert (members["log_odds"].steps, len(members["rivals"].attacks)) == (200, 9)
+
+
+def passes(threat, model, images, labels):
+    host = Hosted(model)
+    standard(threat)(host, images, labels)
+    return [count / len(images) for count in host.passes.snapshot()]
+
+
+def test_its_cost_is_the_stated_one_on_what_it_cannot_break(network, images):
+    """At a radius of nothing nobody is fooled; the passes are those documented."""
+    with torch.no_grad():
+        labels = network(images).argmax(1)
+    forwards, backwards = passes(Threat(Linf(), 1e-7), network, images[:8], labels[:8])
+    assert backwards == 450
+    assert forwards == 1484
+    assert f"{backwards:.0f} backward passes\n    and {forwards:.0f} forward ones" in standard.__doc__
+
+
+def test_what_is_broken_early_costs_little(network, images, labels):
+    forwards, backwards = passes(Threat(Linf(), 0.9), network, images[2:], labels[2:])
+    assert backwards < 20
+    assert forwards < 30
