@@ -32,7 +32,7 @@ from quantattack import (
     pgd_plus,
     square,
 )
-from quantattack.evaluate import usual_batch
+from quantattack.jobs import usual_batch
 from quantattack.outcomes import COLUMNS
 
 THREAT = Threat(Linf(), 0.2)
@@ -207,7 +207,7 @@ def test_a_data_set_is_streamed_and_gives_the_same_record(network: nn.Module, mo
     streamed = evaluate(network, Streamed(images, labels), None, attacks, THREAT, batch_size=16)
     monkeypatch.undo()
     assert sum(at_once) > 3 * 190
-    assert max(at_once) == 16
+    assert max(at_once) == 64  # four batches: what is fooled makes room for what waits
     held = evaluate(network, images, labels, attacks, THREAT, batch_size=200)
     for column in set(COLUMNS) - {"forwards", "backwards", "seconds"}:
         for name in attacks:

@@ -23,6 +23,8 @@ RANKS = {
     "losses": 1,
     "norms": 1,
     "quantizers": 1,
+    "pace": 0.5,
+    "progress": 0.5,
     "hosting": 1.5,
     "data.readers": 1,
     "data.fetch": 1,
@@ -89,6 +91,8 @@ RANKS = {
     "diagnostics": 6.8,
     "flags": 5,
     "gallery": 5,
+    "jobs": 5.2,
+    "judging": 5.3,
     "evaluate": 6,
     "": 7,  # the public names
     "papers.published": 7,

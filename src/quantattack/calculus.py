@@ -42,6 +42,39 @@ def gradient(model: Model, images: Images, objective: Callable[[Logits], PerImag
     return logits.detach(), grad
 
 
+def gradient_in_parts(
+    model: Model, images: Images, objective: Callable[[Logits, slice], PerImage]
+) -> tuple[Logits, Images]:
+    """Return what `gradient` does, showing the model no more rows at once than it asks for by its `width`.
+
+    Images that were solved are gone from the count before it is cut, so every part is as full as it can be.
+
+    Arguments:
+        model: Maps images in [0, 1] to logits.
+        images: Images with shape (n, ...).
+        objective: Maps logits of some rows, and which rows they are, to one number an image.
+
+    Raises:
+        NoGradient: If the objective does not depend on the images through autograd.
+    """
+    found = [
+        gradient(model, images[rows], lambda logits, at=rows: objective(logits, at))  # type: ignore[misc]
+        for rows in parts_of(model, len(images))
+    ]
+    if len(found) == 1:
+        return found[0]
+    logits, grads = zip(*found, strict=True)
+    return torch.cat(logits), torch.cat(grads)
+
+
+def parts_of(model: Model, count: int) -> list[slice]:
+    """Cut a count of images into even parts, each within the model's `width` and a multiple of 8 but the last."""
+    width = getattr(model, "width", None) or count
+    parts = max(1, -(-count // width))
+    size = max(1, min(width, -(-count // parts // 8) * 8))
+    return [slice(first, min(first + size, count)) for first in range(0, max(count, 1), size)]
+
+
 def _derivative(value: Tensor, x: Images, keep: bool = False) -> tuple[Images]:
     if not value.requires_grad:
         raise NoGradient

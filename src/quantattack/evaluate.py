@@ -1,50 +1,27 @@
 """The engine: attacks in, a record out.  It alone judges success, on the final images, with the model as given."""
 
-import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from quantattack.attacks.ascent import Attack, Trace, trace
+from quantattack.attacks.ascent import Attack, trace
 from quantattack.attacks.threat import Threat
-from quantattack.descriptions import describe, stable
-from quantattack.errors import InputError, check_count
+from quantattack.descriptions import describe
+from quantattack.errors import InputError
 from quantattack.flags import flags, look
 from quantattack.gallery import choose, save_gallery
-from quantattack.hosting import Hosted, fingerprint, placement
-from quantattack.inputs import (
-    Source,
-    TensorSource,
-    check_attacks,
-    check_classes,
-    check_logits,
-    check_model,
-    digest,
-    first_logits,
-    model_checksum,
-    positions_of,
-    source_of,
-)
-from quantattack.losses import margin
-from quantattack.outcomes import Outcome, Subject
+from quantattack.jobs import Job, needs_all, prepare, versions
+from quantattack.judging import Attacked, Clean, attack, joined, lost, predict, together
+from quantattack.progress import Advance, bar
 from quantattack.records import Record, Store
 from quantattack.rng import Rng
-from quantattack.shapes import Images, Indices, Labels, Logits, Model
+from quantattack.shapes import Model
 
-SLACK = 1e-6  # of the radius: rounding in an attack that is not ours is no breach
 _PROBE = 128
-_FIRST = 16
-_PIXELS = 1 << 18  # of one batch on a CPU, by default
-
-Advance = Callable[[str, int, int], None]
 
 
 def evaluate(
@@ -72,7 +49,7 @@ def evaluate(
         attacks: The attacks by name.
         threat: The judge's threat: an image outside it (by more than 1e-6 of the radius) does not count as broken.
         seed: Seed of every random number of the run.
-        batch_size: Images attacked at once; chosen by the images' size where None.
+        batch_size: Images attacked at once; found while it runs where None.
         out: Folder for the record; None keeps it in memory.
         progress: Whether to show a progress bar on standard error.
         indices: The images' indices in their data set, where they are a part of it; their positions by default.
@@ -87,95 +64,34 @@ def evaluate(
     return Record(store, job.subject)
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """One model on one data set under one threat: all that the engine needs to attack it."""
-
-    host: Hosted
-    source: Source
-    attacks: Mapping[str, Attack]
-    threat: Threat
-    seed: int
-    batch_size: int
-    index: Indices
-    subject: Subject
-    identity: dict[str, Any]
-
-
-def prepare(
-    model: Model,
-    images: Any,
-    labels: Any,
-    attacks: Mapping[str, Attack],
-    threat: Threat,
-    *,
-    seed: int = 0,
-    batch_size: int | None = None,
-    indices: Any = None,
-    names: tuple[str, str] = ("model", "images"),
-) -> Job:
-    """Check the input of an evaluation and put it in order.
-
-    Raises:
-        InputError: If any of it cannot be used.
-    """
-    check_attacks(attacks)
-    check_count("seed", seed, least=0)
-    host, source = examine(model, images, labels, threat)
-    index = positions_of(indices, len(source))
-    shape = tuple(source.take([0])[0].shape[1:])
-    size = usual_batch(shape, placement(model)[0]) if batch_size is None else batch_size
-    check_count("batch_size", size)
-    subject = Subject(*names, stable(describe(threat)))
-    identity = {
-        "model": [names[0], model_checksum(model), fingerprint(host, source.take(range(min(_FIRST, len(source))))[0])],
-        "data": [names[1], len(source), source.checksum(), digest({"index": index})],
-        "threat": describe(threat),
-        "attacks": {name: describe(attack) for name, attack in attacks.items()},
-    }
-    return Job(host, source, attacks, threat, seed, size, index, subject, identity)
-
-
-def examine(model: Model, images: Any, labels: Any, threat: Threat) -> tuple[Hosted, Source]:
-    """Find out before any work whether the model takes the images, and has a class for each label.
-
-    Raises:
-        InputError: If it does not, or model, images, labels or threat are no such thing.
-    """
-    check_model(model)
-    if not isinstance(threat, Threat):
-        raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
-    host, source = Hosted(model), source_of(images, labels, threat)
-    device, dtype = placement(host)
-    first, some = source.take(range(min(_FIRST, len(source))))
-    threat.check(tuple(first.shape[1:]))
-    logits = first_logits(host, first.to(device, dtype))
-    check_classes(source.labels if isinstance(source, TensorSource) else some, logits.shape[1])
-    return host, source
-
-
-def usual_batch(shape: tuple[int, ...], device: torch.device) -> int:
-    """Return how many images of a shape are attacked at once: what fits a CPU's caches, or fills a GPU."""
-    pixels = max(1, int(np.prod(shape)))
-    return max(16, min(256 if device.type == "cpu" else 1024, _PIXELS // pixels // 16 * 16))
-
-
 def run(job: Job, store: Store, advance: Advance) -> Record:
     """Run what a store lacks of a job, and flag the result."""
     started = time.time()
-    cells = {
-        name: store.cell(job.subject, name, describe(attack), len(job.source)) for name, attack in job.attacks.items()
-    }
-    clean = _predict(job, advance)
+    cells = cells_of(job, store)
+    clean = joined(list(_predictions(job, advance)))
+    check_same(job, store, clean)
+    for name in job.attacks:
+        _run_cell(job, store, cells[name], name, clean, advance)
+    record = close(job, store, clean)
+    store.note(seconds=round(store.notes.get("seconds", 0.0) + time.time() - started, 3))
+    return record
+
+
+def cells_of(job: Job, store: Store) -> dict[str, int]:
+    """Return the rows of a job's cells, by attack."""
+    count = len(job.source)
+    return {name: store.cell(job.subject, name, describe(attack), count) for name, attack in job.attacks.items()}
+
+
+def close(job: Job, store: Store, clean: Clean) -> Record:
+    """Flag the result of a job all of whose outcomes are there, and keep a few attacked images."""
     record = Record(store, job.subject)
-    _check_same(job, record, clean)
-    for name, attack in job.attacks.items():
-        _run_cell(job, store, cells[name], name, attack, clean, advance)
-    probe = np.flatnonzero(clean.prediction == clean.label)[:_PROBE].tolist()
-    parts = (probe[first : first + job.batch_size] for first in range(0, len(probe), job.batch_size))
-    store.flag(job.subject, flags(record, look(job.host, (_batch(job, part) for part in parts)), clean.random))
+    probe = np.flatnonzero(clean.right)[:_PROBE].tolist()
+    job.host.width = None
+    health = look(job.host, job.pace.parts(probe, job.batch))
+    store.flag(job.subject, flags(record, health, clean.random))
     _keep_gallery(job, store, record)
-    store.note(**versions(job), seconds=round(store.notes.get("seconds", 0.0) + time.time() - started, 3))
+    store.note(**versions(job))
     return record
 
 
@@ -186,7 +102,7 @@ def _keep_gallery(job: Job, store: Store, record: Record) -> None:
         return
     name, chosen = choose(record, alone)
     at = {int(index): position for position, index in enumerate(job.index)}
-    images, labels = _batch(job, [at[index] for index in chosen])
+    images, labels = job.batch([at[index] for index in chosen])
     rng = Rng(job.seed, torch.tensor(chosen, dtype=torch.long, device=images.device))
     final = trace(job.attacks[name], job.host, images, labels, rng=rng).images if chosen else images
     before, after = (job.host(part).argmax(1) if chosen else labels for part in (images, final))
@@ -197,32 +113,17 @@ def _keep_gallery(job: Job, store: Store, record: Record) -> None:
     save_gallery(store.folder / f"gallery-{number}.safetensors", tensors, metadata)
 
 
-@dataclass(frozen=True, eq=False)
-class _Clean:
-    """What the model says of the clean images, by position."""
-
-    label: np.ndarray
-    prediction: np.ndarray
-    margin: np.ndarray
-    random: bool
+def _predictions(job: Job, advance: Advance) -> Iterator[Clean]:
+    done, count = 0, len(job.source)
+    for part in job.pace.parts(range(count), lambda positions: predict(job, positions, twice=positions[0] == 0)):
+        done += len(part.label)
+        advance("clean", done, count)
+        yield part
 
 
-def _predict(job: Job, advance: Advance) -> _Clean:
-    parts: list[list[np.ndarray]] = []
-    random, count = False, len(job.source)
-    for first in range(0, count, job.batch_size):
-        images, labels = _batch(job, range(first, min(first + job.batch_size, count)))
-        logits, gaps = _judge(job, images, labels)
-        if first == 0:
-            random = not torch.equal(logits, _judge(job, images, labels)[0])
-        parts.append([part.cpu().numpy() for part in (labels, logits.argmax(1), gaps)])
-        advance("clean", min(first + job.batch_size, count), count)
-    label, prediction, gap = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _Clean(label, prediction, gap, random)
-
-
-def _check_same(job: Job, record: Record, clean: _Clean) -> None:
+def check_same(job: Job, store: Store, clean: Clean) -> None:
     """Refuse to go on where the outcomes that are there are of other images or of another model."""
+    record = Record(store, job.subject)
     at = {int(index): position for position, index in enumerate(job.index)}
     for name in record.attacks:
         rows = [at[int(image)] for image in record.column(name, "image")]
@@ -235,154 +136,47 @@ def _check_same(job: Job, record: Record, clean: _Clean) -> None:
             )
 
 
-def _batch(job: Job, positions: Any) -> tuple[Images, Labels]:
-    """Return images and labels at some positions, where the model is and as its parameters are."""
-    if not len(positions):
-        positions = [0]
-        images, labels = job.source.take(positions)
-        images, labels = images[:0], labels[:0]
-    else:
-        images, labels = job.source.take(list(positions))
-    device, dtype = placement(job.host)
-    return images.to(device, dtype), labels.to(device)
-
-
-def _judge(job: Job, images: Images, labels: Labels) -> tuple[Logits, Tensor]:
-    with torch.no_grad():
-        logits = job.host(images)
-    check_logits(logits, len(images))
-    check_classes(labels, logits.shape[1])
-    return logits, -margin(logits.double(), labels)
-
-
-def _run_cell(job: Job, store: Store, cell: int, name: str, attack: Attack, clean: _Clean, advance: Advance) -> None:
-    done, index = store.done(cell), job.index.numpy()
-    todo = [at for at in range(len(index)) if int(index[at]) not in done]
-    if needs_all(attack):
-        _run_whole(job, store, cell, name, attack, todo, clean)
-        advance(name, len(index), len(index))
+def _run_cell(job: Job, store: Store, cell: int, name: str, clean: Clean, advance: Advance) -> None:
+    todo = lacking(job, store, cell)
+    if needs_all(job.attacks[name]):
+        run_whole(job, store, cell, name, todo, clean)
+        advance(name, len(job.source), len(job.source))
         return
-    wrong = [at for at in todo if clean.prediction[at] != clean.label[at]]
-    right = [at for at in todo if clean.prediction[at] == clean.label[at]]
-    store.write(cell, [_lost(job, clean, at) for at in wrong])
-    for first in range(0, len(right), job.batch_size):
-        positions = right[first : first + job.batch_size]
-        store.write(cell, _attack(job, name, attack, positions, clean))
-        advance(name, len(index) - len(right) + first + len(positions), len(index))
+    right = begin_cell(job, store, cell, todo, clean)
+    done = len(job.source) - len(right)
+    for found in attacked(job, name, right, clean):
+        store.write(cell, found.outcomes)
+        done += len(found.outcomes)
+        advance(name, done, len(job.source))
 
 
-def needs_all(attack: Any) -> bool:
-    """Return whether an attack, or one inside it, is to be handed the whole data set: its images move each other."""
-    inside = [getattr(attack, "attack", None), *getattr(attack, "attacks", {}).values()]
-    return bool(getattr(attack, "whole", False)) or any(needs_all(part) for part in inside if part is not None)
+def lacking(job: Job, store: Store, cell: int) -> list[int]:
+    """Return the positions of a cell's images that have no outcome yet."""
+    done = store.done(cell)
+    return [at for at, image in enumerate(job.index.tolist()) if image not in done]
 
 
-def _run_whole(job: Job, store: Store, cell: int, name: str, attack: Attack, todo: list[int], clean: _Clean) -> None:
+def begin_cell(job: Job, store: Store, cell: int, todo: Sequence[int], clean: Clean) -> list[int]:
+    """Write the outcomes of what was wrong from the start, and return what is left to attack."""
+    right = clean.right
+    store.write(cell, [lost(job, clean, at) for at in todo if not right[at]])
+    return [at for at in todo if right[at]]
+
+
+def attacked(job: Job, name: str, positions: Sequence[int], clean: Clean) -> Iterator[Attacked]:
+    """Attack images one part after the other, as many at once as is best."""
+
+    def work(part: Sequence[int]) -> Attacked:
+        return attack(job, name, part, clean.prediction[list(part)].tolist())
+
+    return job.paced(name).parts(positions, work, together(job, name))
+
+
+def run_whole(job: Job, store: Store, cell: int, name: str, todo: Sequence[int], clean: Clean) -> None:
     """Hand an attack every image, right or wrong, and write all outcomes at once: there is no half of it to keep."""
     if not todo:
         return
-    outcomes = _attack(job, name, attack, list(range(len(job.source))), clean)
-    wrong = clean.prediction != clean.label
-    store.write(cell, [_lost(job, clean, at) if wrong[at] else outcome for at, outcome in enumerate(outcomes)])
-
-
-def _lost(job: Job, clean: _Clean, at: int) -> Outcome:
-    """The outcome of an image that was wrong from the start: nothing was done to it."""
-    label, prediction = int(clean.label[at]), int(clean.prediction[at])
-    image, gap = int(job.index[at]), float(clean.margin[at])
-    return Outcome(image, label, prediction, prediction, gap, 0.0, 0, 0, 0.0, 0.0, 0.0, inside=True)
-
-
-def _attack(job: Job, name: str, attack: Attack, positions: list[int], clean: _Clean) -> list[Outcome]:
-    images, labels = _batch(job, positions)
-    passes, begun = job.host.passes.snapshot(), time.perf_counter()
-    found = trace(attack, job.host, images, labels, rng=Rng(job.seed, job.index[positions].to(images.device)))
-    seconds = (time.perf_counter() - begun) / len(positions)
-    spent = [(now - was) / len(positions) for now, was in zip(job.host.passes.snapshot(), passes, strict=True)]
-    return _outcomes(job, name, positions, images, labels, found, clean, (*spent, seconds))
-
-
-def _outcomes(
-    job: Job,
-    name: str,
-    positions: list[int],
-    images: Images,
-    labels: Labels,
-    found: Trace,
-    clean: _Clean,
-    cost: tuple[float, ...],
-) -> list[Outcome]:
-    final = _checked(name, found.images, images).to(images.dtype)  # the judge measures what it shows the model
-    inside = job.threat.contains(final, images, SLACK)
-    logits, gaps = _judge(job, final, labels)
-    fooled = (logits.argmax(1) != labels).tolist()
-    sizes = job.threat.norm.size(final.double() - images.double())
-    columns = (part.tolist() for part in (labels, logits.argmax(1), gaps, sizes, found.step, found.restart, inside))
-    return [
-        Outcome(
-            image=int(job.index[at]),
-            label=label,
-            clean_prediction=int(clean.prediction[at]),
-            prediction=prediction,
-            margin=gap,
-            size=size,
-            step=step if hit and step >= 0 else None,
-            restart=restart,
-            forwards=cost[0],
-            backwards=cost[1],
-            seconds=cost[2],
-            inside=bool(within),
-        )
-        for at, hit, (label, prediction, gap, size, step, restart, within) in zip(
-            positions, fooled, zip(*columns, strict=True), strict=True
-        )
-    ]
-
-
-def _checked(name: str, final: Any, images: Images) -> Images:
-    if not isinstance(final, Tensor) or final.shape != images.shape:
-        got = tuple(final.shape) if isinstance(final, Tensor) else type(final).__name__
-        raise InputError(f"the attack {name!r} returned {got} in place of images of shape {tuple(images.shape)}")
-    if not bool(torch.isfinite(final).all()):
-        raise InputError(f"the attack {name!r} returned NaN or infinite pixels; mend the attack")
-    return final.detach().to(images.device)
-
-
-def versions(job: Job) -> dict[str, Any]:
-    """Return what the run ran on: recorded, and no part of its identity."""
-    device = placement(job.host)[0]
-    return {
-        "quantattack": version("quantattack"),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "threads": torch.get_num_threads(),
-        "batch_size": job.batch_size,
-    }
-
-
-@contextmanager
-def bar(shown: bool) -> Iterator[Advance]:
-    """Show how far each attack is, on standard error, where asked to."""
-    if not shown:
-        yield lambda name, done, total: None  # noqa: ARG005
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description:<24}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as shown_bar:
-        tasks: dict[str, Any] = {}
-
-        def advance(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = shown_bar.add_task(name, total=total)
-            shown_bar.update(tasks[name], completed=done)
-
-        yield advance
+    count = len(job.source)
+    (found,) = job.paced(name).parts(range(count), lambda at: attack(job, name, at, clean.prediction.tolist()), count)
+    right = clean.right
+    store.write(cell, [one if right[at] else lost(job, clean, at) for at, one in enumerate(found.outcomes)])

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quantattack.calculus import NoGradient
+from quantattack.calculus import NoGradient, parts_of
 from quantattack.errors import InputError
 from quantattack.shapes import Images, Logits, Model
 
@@ -33,14 +33,24 @@ class Hosted(nn.Module):
 
     Arguments:
         model: The model as given; it is called as it is, never cast.
+        passes: Where the passes are counted; a count of its own by default.
+
+    Attributes:
+        width: How many rows it is to be shown at once; attacks cut their gradients by it.  None is any number.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, passes: Passes | None = None) -> None:
         super().__init__()
-        self.model, self.passes = model, Passes()
+        self.model, self.passes = model, passes or Passes()
+        self.width: int | None = None
         self.eval()
 
     def forward(self, images: Images) -> Logits:
+        if torch.is_grad_enabled() or self.width is None or len(images) <= self.width:
+            return self._shown(images)
+        return torch.cat([self._shown(images[rows]) for rows in parts_of(self, len(images))])
+
+    def _shown(self, images: Images) -> Logits:
         rows, shown = len(images), padded(images)
         logits: Tensor = self._answer(shown)
         check_rows(logits, len(shown))

@@ -74,6 +74,30 @@ class DatasetSource:
         return f"{type(self.dataset).__qualname__}:{len(self)}:{digest({'images': first, 'labels': last})}"
 
 
+@dataclass(frozen=True, eq=False)
+class PartSource:
+    """Consecutive images of a source.
+
+    Arguments:
+        whole: The source.
+        first: The first of them.
+        count: How many.
+    """
+
+    whole: Source
+    first: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def take(self, positions: Sequence[int]) -> tuple[Images, Labels]:
+        return self.whole.take([self.first + position for position in positions])
+
+    def checksum(self) -> str:
+        return f"{self.whole.checksum()}:{self.first}:{self.count}"
+
+
 def source_of(images: Any, labels: Any, threat: Threat) -> Source:
     """Return tensors or a `Dataset` as a source.
 

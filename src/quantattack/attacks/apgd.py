@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from quantattack.attacks.ascent import Trace, first_images
 from quantattack.attacks.criteria import Criterion, misclassified
-from quantattack.attacks.temperature import Rescale, Temperature, unit
+from quantattack.attacks.temperature import Rescale, Temperature, looked, only, unit
 from quantattack.attacks.threat import Threat
-from quantattack.calculus import gradient
+from quantattack.calculus import gradient_in_parts
 from quantattack.errors import check_count
 from quantattack.losses import Loss, cross_entropy
 from quantattack.norms import L1, L2, spread
@@ -59,6 +59,7 @@ class Apgd:
     momentum: int | float = 0.75
     solved: Criterion = misclassified
     start: Callable[[Threat, Images, Rng, PerImage], Images] | None = None
+    refills: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_count("steps", self.steps)
@@ -108,7 +109,7 @@ class Apgd:
             x = self.threat.project(start.to(clean), clean, radii)
         else:
             x = (self.start or farthest)(self.threat, clean, rng, radii)
-        rescale = self.temperature(model, x, labels)
+        rescale = looked(self.temperature, model, x, labels)
         low = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
         first = (1.0 if isinstance(self.threat.norm, L1) else 2.0) * radii
         share = torch.full_like(low, 0.2)
@@ -137,19 +138,20 @@ class Apgd:
         """Evaluate the point, and keep it where it is the best so far or fools the model."""
         values: list[Tensor] = []
 
-        def objective(logits: Logits) -> PerImage:
-            value = self.loss(walk.rescale(logits, walk.labels), walk.labels)
-            values.append(value.detach() if self.progress is None else self.progress(logits.detach(), walk.labels))
+        def objective(logits: Logits, rows: slice) -> PerImage:
+            labels = walk.labels[rows]
+            value = self.loss(only(walk.rescale, rows)(logits, labels), labels)
+            values.append(value.detach() if self.progress is None else self.progress(logits.detach(), labels))
             return value
 
         if index == self.steps:  # nobody goes on from the last point: no gradient is needed
             with torch.no_grad():
                 logits = model(walk.x)
-                objective(logits)
+                objective(logits, slice(None))
             grad = walk.grad
         else:
-            logits, grad = gradient(model, walk.x, objective)
-        solved, value = self.solved(logits, walk.labels), values[0].double()
+            logits, grad = gradient_in_parts(model, walk.x, objective)
+        solved, value = self.solved(logits, walk.labels), torch.cat(values).double()
         better = solved | (value > walk.best_loss)
         wide = spread(better, walk.x)
         return solved, replace(

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Real
 from typing import Protocol, runtime_checkable
 
@@ -10,10 +11,10 @@ import torch
 
 from quantattack.attacks.criteria import Criterion, misclassified
 from quantattack.attacks.directions import Direction, steepest
-from quantattack.attacks.temperature import Rescale, Temperature, unit
+from quantattack.attacks.temperature import Rescale, Temperature, looked, only, unit
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.transforms import Transform
-from quantattack.calculus import gradient
+from quantattack.calculus import gradient_in_parts
 from quantattack.errors import InputError, check_count
 from quantattack.losses import Loss, cross_entropy
 from quantattack.norms import spread
@@ -221,6 +222,11 @@ class Ascent:
                 left, stay = left[~solved], ~solved
 
     @property
+    def refills(self) -> bool:
+        """Whether it may be handed more images than the model is shown at once: it cuts its gradients itself."""
+        return not any(getattr(part, "coupled", False) for part in self.transforms)
+
+    @property
     def _together(self) -> bool:
         """Whether nobody leaves: the last point counts, or the images move each other."""
         return self.last_iterate or any(getattr(part, "coupled", False) for part in self.transforms)
@@ -243,8 +249,7 @@ class Ascent:
             return clean
         state = self._begin(model, clean, labels, start, rng, radius)
         for index in range(self.steps):
-            rescale, known = state.rescale, state.labels
-            logits, raw = gradient(model, state.x, lambda a, r=rescale, y=known: self.loss(r(a, y), y))  # type: ignore[misc]
+            logits, raw = gradient_in_parts(model, state.x, partial(self._climbed, state))
             stay = yield Step(index, state.x, logits, raw)
             if stay is not None and not self._together:
                 state, raw, stay = state.keep(stay), raw[stay], None
@@ -253,6 +258,10 @@ class Ascent:
             moved = self._advance(state, raw, index)
             state = moved if stay is None else replace(moved, x=torch.where(spread(stay, raw), moved.x, state.x))
         return state.x
+
+    def _climbed(self, state: _State, logits: Logits, rows: slice) -> PerImage:
+        labels = state.labels[rows]
+        return self.loss(only(state.rescale, rows)(logits, labels), labels)
 
     def _begin(
         self,
@@ -268,7 +277,7 @@ class Ascent:
             x = self.threat.project(start.to(clean), clean, radii)
         elif self.random_start:
             x = self.threat.sample(clean, drawn, radii)
-        rescale = self.temperature(model, x, labels)
+        rescale = looked(self.temperature, model, x, labels)
         return _State(x, clean, labels, radii, drawn, rescale, tuple(torch.zeros_like(x) for _ in self.transforms))
 
     def _advance(self, state: _State, raw: Images, index: int) -> _State:

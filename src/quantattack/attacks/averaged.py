@@ -22,6 +22,7 @@ class Mean(nn.Module):
     def __init__(self, model: Model, draws: int) -> None:
         super().__init__()
         self.model, self.draws = model, draws
+        self.width = getattr(model, "width", None)
         self.eval()
 
     def forward(self, images: Images) -> Logits:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -42,6 +43,7 @@ class Square:
     queries: int = 5000
     share: int | float = 0.8
     solved: Criterion = misclassified
+    refills: ClassVar[bool] = True  # it asks for no gradient: the engine cuts its questions
 
     def __post_init__(self) -> None:
         check_threat(self.threat)

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -165,6 +165,7 @@ class Transfer:
 
     attack: Attack
     source: Model
+    refills: ClassVar[bool] = False  # the source is shown all images at once
 
     def __call__(
         self,

@@ -5,14 +5,14 @@ The number is a constant in the derivative, and no prediction depends on it.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from quantattack.attacks.threat import is_number
-from quantattack.calculus import differences, hessian_norm, jacobian, singular_values
+from quantattack.calculus import differences, hessian_norm, jacobian, parts_of, singular_values
 from quantattack.errors import InputError, check_count
 from quantattack.losses import spread_of
 from quantattack.shapes import Images, Labels, Logits, Mask, Model, PerImage
@@ -34,6 +34,22 @@ def _same(logits: Logits, labels: Labels) -> Logits:  # noqa: ARG001
     return logits
 
 
+def looked(temperature: Temperature, model: Model, images: Images, labels: Labels) -> Rescale:
+    """Let a temperature look at images, no more of them at once than the model asks for."""
+    found = [temperature(model, images[rows], labels[rows]) for rows in parts_of(model, len(images))]
+    first = found[0]
+    if len(found) == 1 or not hasattr(first, "keep"):
+        return first
+    names = [field.name for field in fields(first) if isinstance(getattr(first, field.name), Tensor)]  # type: ignore[arg-type]
+    return replace(first, **{name: torch.cat([getattr(part, name) for part in found]) for name in names})  # type: ignore[type-var]
+
+
+def only(rescale: Rescale, rows: slice) -> Rescale:
+    """Return a rescaling for some rows of the images that it was made for."""
+    kept: Rescale = rescale.keep(rows) if hasattr(rescale, "keep") else rescale
+    return kept
+
+
 @dataclass(frozen=True, eq=False)
 class Scaled:
     """Logits times one number an image.
@@ -47,7 +63,7 @@ class Scaled:
     def __call__(self, logits: Logits, labels: Labels) -> Logits:  # noqa: ARG002
         return logits * self.beta.to(logits)[:, None]
 
-    def keep(self, mask: Mask) -> "Scaled":
+    def keep(self, mask: Mask | slice) -> "Scaled":
         return Scaled(self.beta[mask])
 
 
@@ -315,7 +331,7 @@ class Pair:
         out, kept = torch.full_like(logits, -torch.inf), logits.gather(1, pair)
         return out.scatter(1, pair, kept / spread_of(logits)[:, None] if self.ratio else kept)
 
-    def keep(self, mask: Mask) -> "Pair":
+    def keep(self, mask: Mask | slice) -> "Pair":
         return Pair(self.rival[mask], self.ratio)
 
 

@@ -12,6 +12,8 @@ from quantattack.norms import Linf, Norm
 from quantattack.rng import Rng
 from quantattack.shapes import Images, Mask, PerImage
 
+_AT_ONCE = 1 << 16  # pixels
+
 
 def is_number(value: object) -> bool:
     """Return whether a value is a finite real number; True and False are none."""
@@ -57,9 +59,17 @@ class Threat:
 
     def project(self, images: Images, clean: Images, radius: PerImage | None = None) -> Images:
         """Return the nearest images inside the threat, rounded toward the clean ones: never outside by a bit."""
+        rows = max(1, _AT_ONCE // max(1, math.prod(clean.shape[1:])))
+        if clean.is_cuda or len(clean) <= rows:
+            return self._projected(images, clean, self.radii(clean, radius))
+        # in parts, so that double precision stays within a CPU's caches
+        each = zip(*(torch.split(part, rows) for part in (images, clean, self.radii(clean, radius))), strict=True)
+        return torch.cat([self._projected(*part) for part in each])
+
+    def _projected(self, images: Images, clean: Images, radii: PerImage) -> Images:
         x = clean.double()
         delta = images.double() - x
-        delta = self.norm.project(delta, self.radii(x, radius), self.low - x, self.high - x)
+        delta = self.norm.project(delta, radii, self.low - x, self.high - x)
         moved = x + delta
         over = (moved - x).abs() > delta.abs()  # the sum was rounded away from the clean image
         return toward(torch.where(over, torch.nextafter(moved, x), moved), clean)

@@ -18,7 +18,9 @@ from quantattack.cli.signal import signal
 from quantattack.data.sets import SETS, load_data
 from quantattack.descriptions import digest_of
 from quantattack.errors import InputError, check_count, unknown
-from quantattack.evaluate import Job, bar, examine, prepare, run
+from quantattack.evaluate import run
+from quantattack.jobs import Job, examine, prepare
+from quantattack.progress import bar
 from quantattack.records import Store
 from quantattack.report.page import write_page
 from quantattack.report.tables import print_table

@@ -8,10 +8,10 @@ from rich.console import Console
 
 from quantattack.cli import names
 from quantattack.errors import InputError, check_count, unknown
-from quantattack.evaluate import bar
 from quantattack.nn.zoo import card_of
 from quantattack.papers.gupta2022 import ITEMS, PAPER, Bench, Network, kind_of
 from quantattack.papers.gupta2022 import reproduce as run
+from quantattack.progress import bar
 from quantattack.report.signal_tables import print_paper_table, tables
 from quantattack.report.tables import print_table
 

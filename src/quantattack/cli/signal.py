@@ -11,8 +11,8 @@ from quantattack.data.sets import SETS, load_data
 from quantattack.descriptions import digest_of
 from quantattack.diagnostics.signals import case_of, clever_signals, propagation_signals
 from quantattack.errors import InputError, check_count
-from quantattack.evaluate import bar
 from quantattack.inputs import check_model, model_checksum
+from quantattack.progress import bar
 from quantattack.records import Store
 from quantattack.report.signal_tables import print_paper_table, tables
 from quantattack.signal_records import Signal, read_signals, write_signals

@@ -16,9 +16,9 @@ from quantattack.diagnostics.probe import Gradients, compare
 from quantattack.diagnostics.reference import STEPS, Walk, watch
 from quantattack.diagnostics.rounding import SAMPLES, SWEEPS, input_levels
 from quantattack.errors import InputError, check_count
-from quantattack.evaluate import usual_batch
 from quantattack.hosting import Hosted, placement
 from quantattack.inputs import check_classes, check_logits, check_model, positions_of, source_of
+from quantattack.jobs import usual_batch
 from quantattack.rng import Rng
 from quantattack.shapes import Mask, Model
 

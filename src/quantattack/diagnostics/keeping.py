@@ -10,8 +10,9 @@ from quantattack.diagnosis_records import write_findings
 from quantattack.diagnostics.diagnose import Diagnosis
 from quantattack.diagnostics.reference import plain
 from quantattack.errors import InputError
-from quantattack.evaluate import Job, prepare, run
+from quantattack.evaluate import run
 from quantattack.inputs import model_checksum
+from quantattack.jobs import Job, prepare
 from quantattack.outcomes import Subject
 from quantattack.record_file import FILE
 from quantattack.records import Store

@@ -20,11 +20,13 @@ from quantattack.attacks.threat import Threat
 from quantattack.data.sets import SETS, load_data
 from quantattack.diagnostics.signals import case_of, clever_signals, drawn, propagation_signals
 from quantattack.errors import InputError, unknown
-from quantattack.evaluate import Advance, Job, prepare, run
+from quantattack.evaluate import run
 from quantattack.hosting import Hosted, placement
 from quantattack.inputs import model_checksum
+from quantattack.jobs import Job, prepare
 from quantattack.norms import Linf
 from quantattack.papers.published import NETWORKS, PUBLISHED, TABLE11, TABLE13
+from quantattack.progress import Advance
 from quantattack.records import Store
 from quantattack.shapes import Images, Labels, Logits
 from quantattack.signal_records import Signal, read_signals, write_signals
