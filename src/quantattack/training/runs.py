@@ -134,6 +134,7 @@ def train(
         crew=crew,
     )
     final = _rounded(freeze(model)) if recipe.half else freeze(model)
+    final.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # as the file is loaded
     card = _card(recipe, accuracy(final, test, truth))
     if crew.rank == 0:
         save(final, out, card)
