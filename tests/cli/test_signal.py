@@ -55,6 +55,8 @@ def test_signal_in_normalized_pixels_is_named(say):
         (("signal", "digits-float", "--unit", "gray"), "--unit must be pixel or normalized, not 'gray'"),
         (("signal", "digits-float", "--images", "0"), "--images must be a whole number from 1 on"),
         (("signal", "digits-float", "--data", "digit"), "unknown data set 'digit'"),
+        (("signal", "digits-float", "mnist-lenet-float"), "these models were trained on digits, mnist; name"),
+        (("evaluate", "cifar10-vgg5-float"), "cifar10 needs its files"),
         (("reproduce", "gupta2021", "table12", "digits-float"), "unknown paper 'gupta2021'; did you mean 'gupta2022'"),
         (("reproduce", "gupta2022", "table14", "digits-float"), "unknown table or figure 'table14'"),
         (("reproduce", "gupta2022", "table12", "digits-floot"), "did you mean 'digits-float'"),
@@ -69,6 +71,7 @@ def test_signal_in_normalized_pixels_is_named(say):
 )
 def test_a_wrong_input_is_one_line(say, wrong, said, monkeypatch):
     monkeypatch.setattr("quantattack.cli.names._made", lambda name: nn.Identity())
+    monkeypatch.delenv("QUANTATTACK_DATA", raising=False)
     code, out, err = say(*wrong)
     assert code == 2
     assert err.startswith("error: ")

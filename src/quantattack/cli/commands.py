@@ -41,7 +41,7 @@ def evaluate(
     model: Annotated[list[str], typer.Argument(help="Names of the zoo, checkpoints, or package.module:function.")] = [  # noqa: B006
         DEFAULT
     ],
-    data: Annotated[str, typer.Option(help="Data set.")] = "digits",
+    data: Annotated[str | None, typer.Option(help="Data set; else the one the model was trained on.")] = None,
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
     norm: Annotated[str, typer.Option(help="linf, l2 or l1.")] = "linf",
     radius: Annotated[str | None, typer.Option(help="Radius, 8/255, or several, a,b,c; else the data set's.")] = None,
@@ -54,7 +54,8 @@ def evaluate(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Attack test images of a data set and print what withstood."""
-    pixels, labels = load_data(names.data_named(data), data_root)
+    data = names.data_for(data, model)
+    pixels, labels = load_data(data, data_root)
     count = _count(images, len(pixels))
     threats = names.threat_named(norm, radius, data)
     loaded = [(name, names.model_named(name, names.device_named(device))) for name in dict.fromkeys(model)]

@@ -22,7 +22,7 @@ _STYLE = {"pass": "green", "fail": "bold red", "cannot tell": "yellow"}
 
 def diagnose(
     model: Annotated[str, typer.Argument(help="Name of the zoo, checkpoint, or package.module:function.")],
-    data: Annotated[str, typer.Option(help="Data set.")] = "digits",
+    data: Annotated[str | None, typer.Option(help="Data set; else the one the model was trained on.")] = None,
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
     norm: Annotated[str, typer.Option(help="linf, l2 or l1.")] = "linf",
     radius: Annotated[str | None, typer.Option(help="Radius, 8/255; else the data set's.")] = None,
@@ -41,7 +41,8 @@ def diagnose(
     check_count("--images", images)
     if not budget > 0:
         raise InputError(f"--budget must be a positive number of passes, not {budget:g}")
-    shown, labels = (part[:images] for part in load_data(names.data_named(data), data_root))
+    data = names.data_for(data, [model])
+    shown, labels = (part[:images] for part in load_data(data, data_root))
     threats = names.threat_named(norm, radius, data)
     if len(threats) > 1:
         raise InputError("diagnose takes one radius; run it once for each")

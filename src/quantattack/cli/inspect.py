@@ -11,7 +11,6 @@ from quantattack.cli import names
 from quantattack.data.sets import SETS, load_data
 from quantattack.nn.inspect import Inspection, Layer
 from quantattack.nn.inspect import inspect as look
-from quantattack.nn.zoo import card_of, models
 from quantattack.shapes import Images
 
 _IMAGES = 16
@@ -24,7 +23,7 @@ def inspect(
 ) -> None:
     """Say what is really quantized, judged by the levels found in the tensors."""
     network = names.model_named(model, torch.device("cpu"))
-    found = look(network, _images(names.data_named(data or _own(model)), data_root))
+    found = look(network, _images(names.data_for(data, [model]), data_root))
     table = Table(
         "layer", "kind", "weight levels", "input levels", "parameters", "quantized", "multiply-adds", box=None
     )
@@ -32,11 +31,6 @@ def inspect(
         table.add_row(*_row(layer))
     Console().print(table)
     typer.echo(_sum(found))
-
-
-def _own(model: str) -> str:
-    """The data set that a network of the zoo was trained on; digits for a model from elsewhere."""
-    return card_of(model).data if model in {row.name for row in models()} else "digits"
 
 
 def _images(data: str, root: str | None) -> Images:

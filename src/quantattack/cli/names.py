@@ -5,7 +5,7 @@ import inspect
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -38,7 +38,7 @@ from quantattack.data.sets import SETS
 from quantattack.errors import InputError, unknown
 from quantattack.hosting import placement
 from quantattack.losses import dlr, log_odds, margin
-from quantattack.nn.zoo import load_model, models
+from quantattack.nn.zoo import card_of, load_model, models
 from quantattack.norms import L1, L2, Linf, Norm
 from quantattack.rng import Rng
 from quantattack.shapes import Images, Model
@@ -264,6 +264,20 @@ def data_named(name: str) -> str:
     if name not in SETS:
         raise unknown("data set", name, SETS)
     return name
+
+
+def data_for(given: str | None, models: Sequence[str]) -> str:
+    """Return the data set that was given, else the one that the models were trained on; the digits where none says.
+
+    Raises:
+        InputError: If nothing has the given name, or the models were trained on several.
+    """
+    if given is not None:
+        return data_named(given)
+    own = sorted({card_of(model).data for model in models if not _is_function(model)})
+    if len(own) > 1:
+        raise InputError(f"these models were trained on {', '.join(own)}; name the images' data set with --data")
+    return data_named(own[0]) if own else "digits"
 
 
 def device_named(name: str) -> torch.device:

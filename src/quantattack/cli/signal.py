@@ -22,7 +22,7 @@ UNITS = ("normalized", "pixel")
 
 def signal(
     model: Annotated[list[str], typer.Argument(help="Names of the zoo, checkpoints, or package.module:function.")],
-    data: Annotated[str, typer.Option(help="Data set.")] = "digits",
+    data: Annotated[str | None, typer.Option(help="Data set; else the one the model was trained on.")] = None,
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
     images: Annotated[int, typer.Option(help="How many correctly classified test images, from the first on.")] = 200,
     clever: Annotated[int, typer.Option(help="On how many of them CLEVER is estimated as well.")] = 0,
@@ -36,7 +36,8 @@ def signal(
     check_count("--clever", clever, least=0)
     if unit not in UNITS:
         raise InputError(f"--unit must be pixel or normalized, not {unit!r}")
-    place, given = names.device_named(device), load_data(names.data_named(data), data_root)
+    data = names.data_for(data, model)
+    place, given = names.device_named(device), load_data(data, data_root)
     nets = {name: names.model_named(name, place) for name in dict.fromkeys(model)}
     std = SETS[data].std if unit == "normalized" else None
     checks = [[name, data, model_checksum(net)] for name, net in nets.items()]
