@@ -64,15 +64,15 @@ def evaluate(
     return Record(store, job.subject)
 
 
-def run(job: Job, store: Store, advance: Advance) -> Record:
-    """Run what a store lacks of a job, and flag the result."""
+def run(job: Job, store: Store, advance: Advance, gallery: bool = True) -> Record:
+    """Run what a store lacks of a job, and flag the result; with a gallery, attack a few images once more for it."""
     started = time.time()
     cells = cells_of(job, store)
     clean = joined(list(_predictions(job, advance)))
     check_same(job, store, clean)
     for name in job.attacks:
         _run_cell(job, store, cells[name], name, clean, advance)
-    record = close(job, store, clean)
+    record = close(job, store, clean, gallery)
     store.note(seconds=round(store.notes.get("seconds", 0.0) + time.time() - started, 3))
     return record
 
@@ -83,14 +83,15 @@ def cells_of(job: Job, store: Store) -> dict[str, int]:
     return {name: store.cell(job.subject, name, describe(attack), count) for name, attack in job.attacks.items()}
 
 
-def close(job: Job, store: Store, clean: Clean) -> Record:
+def close(job: Job, store: Store, clean: Clean, gallery: bool = True) -> Record:
     """Flag the result of a job all of whose outcomes are there, and keep a few attacked images."""
     record = Record(store, job.subject)
     probe = np.flatnonzero(clean.right)[:_PROBE].tolist()
     job.host.width = None
     health = look(job.host, job.pace.parts(probe, job.batch))
     store.flag(job.subject, flags(record, health, clean.random))
-    _keep_gallery(job, store, record)
+    if gallery:
+        _keep_gallery(job, store, record)
     store.note(**versions(job))
     return record
 

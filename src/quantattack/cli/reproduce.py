@@ -1,5 +1,7 @@
-"""The command `reproduce`: a paper's table or figure on networks of one's own, with the published numbers beside."""
+"""The command `reproduce`: a paper's tables and figures, on the paper's roles or on networks of one's own."""
 
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,54 +11,159 @@ from rich.console import Console
 from quantattack.cli import names
 from quantattack.errors import InputError, check_count, unknown
 from quantattack.nn.zoo import card_of
-from quantattack.papers.gupta2022 import ITEMS, PAPER, Bench, Network, kind_of
-from quantattack.papers.gupta2022 import reproduce as run
+from quantattack.papers.bench import Bench, Network, kind_of
+from quantattack.papers.catalog import HEADLINE, PAPERS
+from quantattack.papers.items import Paper
+from quantattack.papers.own import reproduce as run
+from quantattack.papers.own import runnable
+from quantattack.papers.reading import Reader
+from quantattack.papers.running import Plan, fill
+from quantattack.papers.scales import SCALES, Scale
+from quantattack.papers.views import keep_missing, views
 from quantattack.progress import bar
+from quantattack.report.reproduction import print_view
 from quantattack.report.signal_tables import print_paper_table, tables
 from quantattack.report.tables import print_table
 
-PAPERS = (PAPER,)
+ITEM = re.compile(r"(table|figure|section)\d+[a-z]?")
 
 
 def reproduce(
-    paper: Annotated[str, typer.Argument(help=f"{', '.join(PAPERS)}.")],
-    item: Annotated[str, typer.Argument(help=f"{', '.join(ITEMS)}.")],
-    model: Annotated[list[str], typer.Argument(help="Names of the zoo, checkpoints, or package.module:function.")],
+    paper: Annotated[str, typer.Argument(help=f"{', '.join(PAPERS)}; all of them if none is named.")] = "",
+    words: Annotated[
+        list[str] | None, typer.Argument(help="Tables and figures, all if none; then networks of your own, if any.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", help="List every table and figure, one line each.")] = False,
+    only: Annotated[str | None, typer.Option(help="headline: the main tables on one network each.")] = None,
+    scale: Annotated[str, typer.Option(help=f"{', '.join(SCALES)}: how many images, restarts and steps.")] = "quick",
+    networks: Annotated[Path | None, typer.Option(help="Folder of checkpoints beside those of the package.")] = None,
+    budget: Annotated[int | None, typer.Option(help="Most forward and backward passes of a cell.")] = None,
     data: Annotated[str | None, typer.Option(help="Data set, for networks whose card names none.")] = None,
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
-    radius: Annotated[str | None, typer.Option(help="Radius under Linf, 8/255; else the data set's.")] = None,
-    images: Annotated[int, typer.Option(help="How many test images, from the first on.")] = 200,
+    radius: Annotated[str | None, typer.Option(help="Radius under Linf of your own networks; else the data's.")] = None,
+    images: Annotated[
+        int | None, typer.Option(help="How many test images, from the first on; else the scale's.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")] = "cpu",
-    out: Annotated[Path | None, typer.Option(help="Folder of the record; the same command continues in it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the records; the same command continues in it.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Run a paper's table or figure and print it with the published numbers."""
+    """Run a paper's tables and figures and print them with the published numbers."""
+    if show:
+        typer.echo("\n".join(listed(paper)))
+        return
+    chosen = sized(scale, budget, images)
+    check_count("--seed", seed, least=0)
+    papers = [PAPERS[key] for key in ([known(paper)] if paper else PAPERS)]
+    items, models = split(papers, words or [])
+    if models:
+        own = Own(papers[0], items, models, data, device)
+        size = None if radius is None else names.number(radius)
+        bench = Bench(own.networks(), chosen.images, size, data_root, seed, chosen)
+        own.run(bench, out, quiet)
+        return
+    if only not in (None, "headline"):
+        raise InputError(f"--only must be headline, not {only!r}")
+    folder = out or Path("runs") / f"reproduce-{chosen.name}"
+    for one in papers:
+        plan = planned(one, items, only, chosen, folder)
+        where = str(names.device_named(device))
+        fill_one(replace(plan, networks=networks, root=data_root, seed=seed, device=where), quiet)
+
+
+def listed(paper: str = "") -> list[str]:
+    """Return one line for each table and figure: paper, key, title."""
+    chosen = [known(paper)] if paper else list(PAPERS)
+    return [f"{key} {item:<10} {PAPERS[key].items[item].title}" for key in chosen for item in PAPERS[key].items]
+
+
+def known(paper: str) -> str:
+    """Return a paper's key, or refuse it with the nearest one."""
     if paper not in PAPERS:
         raise unknown("paper", paper, PAPERS)
-    check_count("--images", images)
-    check_count("--seed", seed, least=0)
-    if item not in ITEMS:
-        raise unknown("table or figure", item, ITEMS)
-    networks = tuple(_network(name, data, device) for name in dict.fromkeys(model))
-    bench = Bench(networks, images, None if radius is None else names.number(radius), data_root, seed)
-    folder = out or Path("runs") / f"{paper}-{item}"
+    return paper
+
+
+def sized(scale: str, budget: int | None, images: int | None) -> Scale:
+    """Return a scale with the budget and the images that were asked for."""
+    if scale not in SCALES:
+        raise unknown("scale", scale, SCALES)
+    found = SCALES[scale]
+    if budget is not None:
+        check_count("--budget", budget)
+        found = replace(found, budget=budget)
+    if images is not None:
+        check_count("--images", images)
+        few, merged = min(found.few, images), min(found.merged, images)
+        found = replace(found, images=images, few=few, merged=merged)
+    return found
+
+
+def split(papers: list[Paper], words: list[str]) -> tuple[list[str], list[str]]:
+    """Return which words are tables and figures, and which are networks."""
+    every = {key for paper in papers for key in (*paper.items, *runnable(paper))}
+    items = [word for word in words if word in every or ITEM.fullmatch(word)]
+    for item in items:
+        if item not in every:
+            raise unknown("table or figure", item, every)
+    return items, [word for word in words if word not in items]
+
+
+def planned(paper: Paper, items: list[str], only: str | None, scale: Scale, out: Path) -> Plan:
+    """Return what to run of a paper."""
+    headline = HEADLINE[paper.key]
+    keys = tuple(items) or tuple(headline if only else paper.items)
+    for key in keys:
+        if key not in paper.items:
+            raise InputError(f"{key} is a part of a figure; it runs on networks that you name behind it")
+    return Plan(paper, keys, scale, out, only=headline if only else None)
+
+
+def fill_one(plan: Plan, quiet: bool) -> None:
+    """Run what a plan's records lack and print the tables."""
     with bar(not quiet) as advance:
-        store = run(item, bench, folder, advance)
-    if store.records():
-        print_table(store.records(), Console())
-    for table in tables(store):
-        print_paper_table(table, Console())
-    typer.echo(f"record: {store.folder}")
+        missing = fill(plan, advance)
+    keep_missing(plan, missing)
+    reader = Reader(plan)
+    for view in views(reader):
+        print_view(view, Console())
+    reader.close()
+    typer.echo(f"records: {plan.out / plan.paper.key}")
 
 
-def _network(name: str, data: str | None, device: str) -> Network:
-    """Return a network with what its card says of it; one without a card needs its data set named."""
-    net, place = names.model_named(name, names.device_named(device)), data
-    if ":" in name and not Path(name).exists():
-        if place is None:
-            raise InputError(f"{name} has no card that names its data set; give --data")
-        return Network(name, net, names.data_named(place), "")
-    card = card_of(name)
-    kind = kind_of(bool(card.weights), bool(card.activations), bool(card.adversarial))
-    return Network(name, net, names.data_named(place or card.data), kind)
+@dataclass(frozen=True)
+class Own:
+    """An item on networks of one's own."""
+
+    paper: Paper
+    items: list[str]
+    models: list[str]
+    data: str | None
+    device: str
+
+    def networks(self) -> tuple[Network, ...]:
+        return tuple(self._network(name) for name in dict.fromkeys(self.models))
+
+    def _network(self, name: str) -> Network:
+        """Return a network with what its card says of it; one without a card needs its data set named."""
+        net, place = names.model_named(name, names.device_named(self.device)), self.data
+        if ":" in name and not Path(name).exists():
+            if place is None:
+                raise InputError(f"{name} has no card that names its data set; give --data")
+            return Network(name, net, names.data_named(place), "")
+        card = card_of(name)
+        kind = kind_of(bool(card.weights), bool(card.activations), bool(card.adversarial))
+        return Network(name, net, names.data_named(place or card.data), kind)
+
+    def run(self, bench: Bench, out: Path | None, quiet: bool) -> None:
+        if len(self.items) != 1:
+            raise InputError("name one table or figure before your networks; see `quantattack reproduce --list`")
+        folder = out or Path("runs") / f"{self.paper.key}-{self.items[0]}"
+        with bar(not quiet) as advance:
+            store = run(self.paper, self.items[0], bench, folder, advance)
+        if store.records():
+            print_table(store.records(), Console())
+        for table in tables(store):
+            print_paper_table(table, Console())
+        typer.echo(f"record: {store.folder}")

@@ -1,16 +1,21 @@
+"""A paper's table or figure on networks of one's own."""
+
 import pytest
 import torch
 
 from quantattack.attacks.compose import Transfer
 from quantattack.errors import InputError
 from quantattack.nn.zoo import load_model
-from quantattack.papers.gupta2022 import ATTACKED, ITEMS, MEASURED, Bench, Network, Source, kind_of, reproduce
-from quantattack.papers.published import PUBLISHED
+from quantattack.papers.bench import Bench, Network, Source, kind_of
+from quantattack.papers.catalog import PAPERS
+from quantattack.papers.gupta2022 import clever, iterations, radii, step_sizes, transfer
+from quantattack.papers.own import reproduce, runnable
 from quantattack.records import Store
 from quantattack.report.signal_tables import tables
 from quantattack.signal_records import read_signals
 
 KINDS = {"digits-float": "REF", "digits-mdtanhs": "BNN-WQ"}
+GUPTA = PAPERS["gupta2022"]
 
 
 @pytest.fixture(scope="module")
@@ -35,27 +40,13 @@ def test_a_kind_says_which_of_the_papers_networks_stands_beside(parts, kind):
     assert kind_of(*parts) == kind
 
 
-def test_every_item_is_there():
-    figures = [f"figure{name}" for name in ("1a", "1b", "1c", "2", "3", "4", "5")]
-    assert sorted([*figures, *(f"table{number}" for number in range(10, 14))]) == ITEMS
-
-
-def test_published_rows_fill_their_columns():
-    for item in ("table10", "table11", "table13"):
-        assert all(len(row) == len(PUBLISHED[item]["columns"]) for row in PUBLISHED[item]["rows"].values())
-    for quantities in PUBLISHED["table12"]["rows"].values():
-        assert list(quantities) == ["mean", "deviation", "error", "gradient", "sign"]
-        assert all(len(row) == 3 for row in quantities.values())
-
-
-def test_published_numbers_are_the_papers():
-    assert PUBLISHED["table12"]["rows"]["BNN-WQ"]["sign"] == [43.9, 55.5, 55.5]
-    assert PUBLISHED["table13"]["rows"]["REF*"][1] == 47.66
-    assert PUBLISHED["table10"]["rows"]["BNN-WAQ"][1] == 3.1578
+def test_the_parts_of_a_figure_run_alone():
+    assert {"figure1a", "figure1b", "figure1c"} < set(runnable(GUPTA))
+    assert "table6" not in runnable(GUPTA)  # settings: nothing to run
 
 
 def test_table13_has_every_rho_and_its_published_row(bench):
-    store = reproduce("table13", bench, None, silent)
+    store = reproduce(GUPTA, "table13", bench, None, silent)
     assert store.finished
     (table,) = tables(store)
     assert [row[0] for row in table.rows][:3] == [*KINDS, "published: REF"]
@@ -64,7 +55,7 @@ def test_table13_has_every_rho_and_its_published_row(bench):
 
 
 def test_figure1c_searches_on_the_float_twin(bench, networks):
-    ((_, attacks),) = ATTACKED["figure1c"](bench, networks[1])
+    ((_, attacks),) = transfer(bench, networks[1])
     attack = attacks["transfer"]
     assert isinstance(attack, Transfer)
     assert repr(attack.source).startswith("digits-float ")
@@ -75,30 +66,30 @@ def test_figure1c_searches_on_the_float_twin(bench, networks):
 
 def test_figure1c_without_a_twin_is_refused(networks):
     with pytest.raises(InputError, match="needs a float network on digits"):
-        reproduce("figure1c", Bench(networks[1:], images=8), None, silent)
+        reproduce(GUPTA, "figure1c", Bench(networks[1:], images=8), None, silent)
 
 
 @pytest.mark.parametrize(
-    ("item", "radii"), [("figure1b", [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0]), ("figure1a", [0.2]), ("figure4", [0.2])]
+    ("planned", "sizes"),
+    [(radii, [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0]), (iterations, [0.2]), (step_sizes, [0.2])],
 )
-def test_the_radii_are_the_usual_one_or_around_it(bench, networks, item, radii):
-    planned = ATTACKED[item](bench, networks[0])
-    assert [threat.radius for threat, _ in planned] == pytest.approx(radii)
+def test_the_radii_are_the_usual_one_or_around_it(bench, networks, planned, sizes):
+    assert [threat.radius for threat, _ in planned(bench, networks[0])] == pytest.approx(sizes)
 
 
 def test_step_sizes_reach_from_a_sixteenth_to_five_radii(bench, networks):
-    ((threat, attacks),) = ATTACKED["figure4"](bench, networks[0])
+    ((threat, attacks),) = step_sizes(bench, networks[0])
     sizes = [attack.step_size / threat.radius for attack in attacks.values()]
     assert (min(sizes), max(sizes), len(sizes)) == (1 / 16, 5, 8)
 
 
 def test_a_given_radius_replaces_the_usual_one(networks):
-    ((threat, _),) = ATTACKED["figure1a"](Bench(networks, radius=0.05), networks[0])
+    ((threat, _),) = iterations(Bench(networks, radius=0.05), networks[0])
     assert threat.radius == 0.05
 
 
 def test_table12_measures_each_network_in_normalized_pixels(bench):
-    store = reproduce("table12", bench, None, silent)
+    store = reproduce(GUPTA, "table12", bench, None, silent)
     signals = read_signals(store.connection)
     assert {signal.unit for signal in signals} == {"normalized"}
     assert {signal.model for signal in signals} == set(KINDS)
@@ -111,12 +102,12 @@ def test_table12_measures_each_network_in_normalized_pixels(bench):
 
 @pytest.mark.parametrize("item", ["figure2", "figure3", "figure5"])
 def test_a_figures_record_holds_the_curves_alone(bench, item):
-    signals = read_signals(reproduce(item, bench, None, silent).connection)
+    signals = read_signals(reproduce(GUPTA, item, bench, None, silent).connection)
     assert [(one.model, one.quantity) for one in signals] == [(name, "curves") for name in KINDS]
 
 
 def test_table10_scores_each_image_at_each_temperature(networks):
-    signals = MEASURED["table10"](Bench(networks[1:], images=1), networks[1])
+    signals = clever(Bench(networks[1:], images=1), networks[1])
     assert [one.temperature for one in signals] == ["unit", "fixed", "njs", "hns_paper", "hns"]
     for one in signals:
         assert len(one.numbers["score"]) == 1
@@ -124,19 +115,21 @@ def test_table10_scores_each_image_at_each_temperature(networks):
 
 
 def test_the_same_run_continues_and_another_is_refused(networks, tmp_path):
-    first = reproduce("figure3", Bench(networks[:1], images=8), tmp_path, silent)
+    first = reproduce(GUPTA, "figure3", Bench(networks[:1], images=8), tmp_path, silent)
     before = read_signals(first.connection)
     first.close()
-    again = reproduce("figure3", Bench(networks[:1], images=8), tmp_path, silent)
+    again = reproduce(GUPTA, "figure3", Bench(networks[:1], images=8), tmp_path, silent)
     assert read_signals(again.connection) == before
     again.close()
     with pytest.raises(InputError, match="another run"):
-        reproduce("figure3", Bench(networks[:1], images=9), tmp_path, silent)
-    assert Store.load(tmp_path).finished
+        reproduce(GUPTA, "figure3", Bench(networks[:1], images=9), tmp_path, silent)
+    store = Store.load(tmp_path)
+    assert store.finished
+    store.close()
 
 
 def test_an_unknown_item_and_no_network_are_refused(bench):
     with pytest.raises(InputError, match="unknown table or figure 'figure1d'"):
-        reproduce("figure1d", bench, None, silent)
+        reproduce(GUPTA, "figure1d", bench, None, silent)
     with pytest.raises(InputError, match="no network"):
-        reproduce("table12", Bench(()), None, silent)
+        reproduce(GUPTA, "table12", Bench(()), None, silent)

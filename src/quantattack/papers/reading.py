@@ -1,0 +1,275 @@
+"""The numbers of a reproduction as its records have them: nothing is run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import comb
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantattack.data.sets import SETS
+from quantattack.outcomes import wilson
+from quantattack.papers.gupta2022 import clever
+from quantattack.papers.items import Column, Item
+from quantattack.papers.roles import Role
+from quantattack.papers.running import Plan, signals_of
+from quantattack.record_file import FILE
+from quantattack.records import Record, Store
+from quantattack.report.tables import norm_name
+from quantattack.signal_records import Signal, read_signals
+
+Broken = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Number:
+    """A measured number and what is behind it.
+
+    Arguments:
+        value: The number; a share from 0 to 1 where it is an accuracy.
+        interval: The 95 % interval of a share; None for other numbers.
+        store: Folder of its record.
+        anchor: Where the record's page has it.
+        images: How many images are behind it.
+    """
+
+    value: float
+    interval: tuple[float, float] | None
+    store: Path
+    anchor: str
+    images: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two attacks on the same images.
+
+    Arguments:
+        first: Images that the first attack broke and the second did not.
+        second: Images that the second broke and the first did not.
+        images: How many images both have seen.
+    """
+
+    first: int
+    second: int
+    images: int
+
+    @property
+    def p(self) -> float:
+        """The exact two-sided probability of so uneven a split (McNemar, 1947, https://doi.org/10.1007/BF02295996)."""
+        count, least = self.first + self.second, min(self.first, self.second)
+        tail: float = sum(comb(count, k) for k in range(least + 1)) / 2**count
+        return min(1.0, 2 * tail)
+
+    @property
+    def difference(self) -> float:
+        """How much lower the robust accuracy under the first is, as a share."""
+        return (self.first - self.second) / self.images if self.images else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the difference, of paired shares (Wald with one pseudo-pair each way)."""
+        if not self.images:
+            return -1.0, 1.0
+        a, b, n = self.first + 0.5, self.second + 0.5, self.images + 1
+        half = 1.959964 * float(np.sqrt(a + b - (a - b) ** 2 / n)) / n
+        return (a - b) / n - half, (a - b) / n + half
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """One network's records of one paper."""
+
+    stores: tuple[Store, ...]
+
+    @cached_property
+    def cells(self) -> list[tuple[Record, str]]:
+        return [(record, name) for store in self.stores for record in store.records() for name in record.attacks]
+
+    @cached_property
+    def signals(self) -> list[tuple[Store, Signal]]:
+        return [(store, signal) for store in self.stores for signal in read_signals(store.connection)]
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """Reads a plan's records.
+
+    Arguments:
+        plan: What was reproduced, and where.
+    """
+
+    plan: Plan
+    opened: dict[str, Found] = field(default_factory=dict)
+
+    def found(self, part: Role) -> Found:
+        """Return the records of the network in a role; none where there are none."""
+        name = self.plan.network(part)
+        stem = "" if name is None else Path(name).stem
+        if stem not in self.opened:
+            self.opened[stem] = Found(tuple(self._stores(stem)) if stem else ())
+        return self.opened[stem]
+
+    def _stores(self, stem: str) -> list[Store]:
+        scale = self.plan.scale
+        counts = dict.fromkeys((scale.images, scale.merged, scale.few))
+        named = [str(count) for count in counts]
+        named += [f"{signals_of(one)}-{scale.few if one is clever else scale.images}" for one in self._measured()]
+        folders = [self.plan.folder(stem, what) for what in dict.fromkeys(named)]
+        return [Store.load(folder) for folder in folders if (folder / FILE).is_file()]
+
+    def _measured(self) -> list[Any]:
+        return [item.measured for item in self.plan.paper.items.values() if item.measured is not None]
+
+    def close(self) -> None:
+        for found in self.opened.values():
+            for store in found.stores:
+                store.close()
+
+    def number(self, part: Role, column: Column) -> Number | None:
+        """Return what the records have for a row and a column; None where they have nothing."""
+        if column.how == "quoted":
+            return None
+        if column.how == "signal":
+            return self._signal(part, column)
+        if column.how == "clean":
+            return self._clean(part)
+        return self._robust(part, column)
+
+    def _clean(self, part: Role) -> Number | None:
+        cells = self.found(part).cells
+        if not cells:
+            return None
+        record, name = max(cells, key=lambda cell: len(cell[0].column(cell[1], "image")))
+        right = record.column(name, "clean_prediction") == record.column(name, "label")
+        return _share(~right, record, name)
+
+    def _robust(self, part: Role, column: Column) -> Number | None:
+        cells = self.cells(part, column)
+        rows = [broken for cell in cells if (broken := fallen(*cell, column.step)) is not None]
+        if not rows or len(rows) < len(cells):
+            return None
+        shares = [float(np.mean(~row)) for row in rows]
+        if column.how == "mean":
+            at = _share(rows[0], *cells[0])
+            mean = float(np.mean(shares))
+            return Number(mean, wilson(round(mean * at.images), at.images), at.store, at.anchor, at.images)
+        place = int(np.argmin(shares))
+        row = np.logical_or.reduce(rows) if column.how == "merged" else rows[place]
+        return _share(row, *cells[place])
+
+    def cells(self, part: Role, column: Column) -> list[tuple[Record, str]]:
+        """Return the cells behind a column: one, or one for each run."""
+        found = [cell for cell in self.found(part).cells if self._under(cell[0], column)]
+        runs = column.how in ("mean", "worst", "merged")
+        return [cell for cell in found if (_base(cell[1]) if runs else cell[1]) == column.name]
+
+    @staticmethod
+    def _under(record: Record, column: Column) -> bool:
+        if norm_name(record.threat) != column.norm:
+            return False
+        usual = SETS[record.subject.data].linf
+        wanted = min(1.0, usual * column.times) if column.radius is None else column.radius
+        return column.norm != "Linf" or abs(float(record.threat["radius"]) - wanted) < 1e-9
+
+    def _signal(self, part: Role, column: Column) -> Number | None:
+        quantity, _, entry = column.field.partition(".")
+        for store, signal in self.found(part).signals:
+            wanted = signal.temperature == column.name or (quantity == "curves" and column.name in _marks(signal))
+            if signal.quantity == quantity and wanted and store.folder is not None:
+                value, count = _entry(signal, column.name, entry)
+                return Number(value, None, store.folder, f"{quantity}-{signal.temperature or 'curves'}", count)
+        return None
+
+    def pair(self, part: Role, first: str, second: str, times: float = 1.0) -> Pair | None:
+        """Return how two attacks split the images, runs put side by side; None where one was not run."""
+        sides = [self._side(part, name, times) for name in (first, second)]
+        if not all(sides) or len(sides[0]) != len(sides[1]):
+            return None
+        both = [_aligned(a, b) for a, b in zip(*sides, strict=True)]
+        one = np.concatenate([a for a, _ in both])
+        two = np.concatenate([b for _, b in both])
+        return Pair(int((one & ~two).sum()), int((two & ~one).sum()), len(one))
+
+    def _side(self, part: Role, name: str, times: float) -> list[tuple[Record, str]]:
+        norm = "L2" if "_l2" in name else "Linf"
+        alone = self.cells(part, Column("", name, norm=norm, times=times))
+        return alone or self.cells(part, Column("", name, "mean", norm=norm, times=times))
+
+
+def fallen(record: Record, name: str, step: int | None = None) -> Broken | None:
+    """Return which images an attack broke, or had broken after so many steps; None where its walk was shorter."""
+    broken = record.broken(name)
+    if step is None:
+        return broken
+    if walked(record.settings(name)) < step:
+        return None
+    first = record.column(name, "step").astype(float)
+    wrong = record.column(name, "clean_prediction") != record.column(name, "label")
+    return np.asarray(broken & (wrong | (first <= step)), dtype=np.bool_)
+
+
+def walked(settings: Any) -> int:
+    """Return the steps of an attack from its settings, found through its wrappers."""
+    if not isinstance(settings, Mapping):
+        return 0
+    inside = settings.get("attack")
+    return walked(inside) if isinstance(inside, Mapping) else int(settings.get("steps", 0))
+
+
+def _base(name: str) -> str:
+    return name.rpartition(" run ")[0]
+
+
+def _share(broken: Broken, record: Record, name: str) -> Number:
+    right, count = int((~broken).sum()), len(broken)
+    assert record.store.folder is not None
+    return Number(right / count, wilson(right, count), record.store.folder, f"cell-{record.cells[name]}", count)
+
+
+def _marks(signal: Signal) -> Mapping[str, float]:
+    marks: Mapping[str, float] = signal.numbers.get("marks", {})
+    return marks
+
+
+def _entry(signal: Signal, name: str, entry: str) -> tuple[float, int]:
+    """Return a number of a signal, a mean where it has one for each image, and how many images it has."""
+    key, _, place = entry.partition(":")
+    value = signal.numbers[key]
+    images = len(signal.numbers.get("image", [])) if isinstance(signal.numbers.get("image"), list) else 1
+    if isinstance(value, Mapping):
+        return float(value[name]), images
+    if place:
+        return _bin(value, place), images
+    return (float(np.mean(value)) if isinstance(value, Sequence) else float(value)), images
+
+
+def _bin(counts: Sequence[float], place: str) -> float:
+    """Return the share of the entries of a histogram from -30 to 30 that are largest, one, or smaller."""
+    values = np.asarray(counts)
+    middle = len(values) // 2
+    chosen = {
+        "zero": values[middle : middle + 1].sum(),
+        "one": values[[middle - 1, middle + 1]].sum(),
+        "end": values[[0, -1]].sum(),
+    }
+    return float(chosen[place] / values.sum())
+
+
+def _aligned(a: tuple[Record, str], b: tuple[Record, str]) -> tuple[Broken, Broken]:
+    """Return what two cells broke of the images that both have seen."""
+    images = [record.column(name, "image").astype(int) for record, name in (a, b)]
+    both = np.intersect1d(images[0], images[1])
+    broken = [record.broken(name)[np.isin(seen, both)] for (record, name), seen in zip((a, b), images, strict=True)]
+    return broken[0], broken[1]
+
+
+def label(item: Item, key: str) -> str:
+    """Return an attack's words from an item's columns."""
+    for column in item.columns:
+        if column.name == key:
+            return column.header.partition(",")[0] if column.step is not None else column.header
+    return key

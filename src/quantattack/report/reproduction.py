@@ -1,0 +1,159 @@
+"""A paper's tables with published and measured numbers side by side, as plain data; printed in the terminal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+ABSENT = "-"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One number of a table.
+
+    Arguments:
+        published: As printed; empty where the paper has none.
+        measured: As measured; empty where it was not.
+        interval: Its 95 % interval; empty where it has none.
+        link: The page of its record, and the place in it.
+        images: How many images are behind it.
+        quoted: Whether the published number is quoted and never run.
+    """
+
+    published: str = ""
+    measured: str = ""
+    interval: str = ""
+    link: str = ""
+    images: int = 0
+    quoted: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """One network of a table.
+
+    Arguments:
+        label: What the paper calls it.
+        network: What stands for it here; empty where nothing does.
+        difference: How that differs from the paper's.
+        entries: The numbers, in the order of the headers.
+    """
+
+    label: str
+    network: str
+    difference: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two attacks on the same images.
+
+    Arguments:
+        label: The network.
+        words: Which attacks.
+        first: Images that only the first broke.
+        second: Images that only the second broke.
+        images: Images that both have seen.
+        p: The exact probability of so uneven a split, were they equally strong.
+    """
+
+    label: str
+    words: str
+    first: int
+    second: int
+    images: int
+    p: float
+
+
+@dataclass(frozen=True)
+class Absence:
+    """A cell that was not run, why, and what runs it."""
+
+    row: str
+    cell: str
+    why: str
+    command: str
+
+
+@dataclass(frozen=True)
+class View:
+    """A table or figure.
+
+    Arguments:
+        paper: Key of the paper.
+        key: Key of the item.
+        title: What it shows.
+        note: What a reader has to know.
+        headers: The columns.
+        lines: The networks.
+        comparisons: The paired tests.
+        absences: What was not run.
+        figures: Figures as SVG, each with its caption.
+    """
+
+    paper: str
+    key: str
+    title: str
+    note: str
+    headers: tuple[str, ...]
+    lines: tuple[Line, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    absences: tuple[Absence, ...] = ()
+    figures: tuple[tuple[str, str], ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        """Return the item's name as a reader of the paper knows it."""
+        for kind in ("table", "figure", "section"):
+            if self.key.startswith(kind):
+                number = self.key.removeprefix(kind)
+                return f"{kind.capitalize()} {'.'.join(number) if kind == 'section' else number}"
+        return self.key.capitalize()
+
+
+def print_view(view: View, console: Console) -> None:
+    """Print a table, and what of it was not run.
+
+    A table of one network is turned: one line a number.
+    """
+    if any(entry.measured or entry.quoted for line in view.lines for entry in line.entries):
+        turned = len(view.lines) == 1 or len(view.headers) > 8
+        for table in _turned(view) if turned else [_straight(view)]:
+            console.print(table)
+    for absence in view.absences:
+        what = f"{absence.row}, {absence.cell}" if absence.cell else absence.row
+        console.print(Text(f"not run: {what}: {absence.why}"), soft_wrap=True)
+        if absence.command:
+            console.print(Text(f"  {absence.command}"), soft_wrap=True)
+
+
+def _table(title: str, headers: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for place, header in enumerate(headers):
+        table.add_column(Text(header), justify="right" if place else "left")
+    return table
+
+
+def _straight(view: View) -> Table:
+    table = _table(f"{view.paper} {view.key}: {view.title}", ("network", *view.headers))
+    for line in view.lines:
+        table.add_row(Text(line.label), *(Text(entry.measured or ABSENT) for entry in line.entries))
+        if any(entry.published for entry in line.entries):
+            table.add_row(Text("  published"), *(Text(entry.published or ABSENT) for entry in line.entries))
+    return table
+
+
+def _turned(view: View) -> list[Table]:
+    tables = []
+    for line in view.lines:
+        title = f"{view.paper} {view.key}: {view.title}; {line.label}"
+        table = _table(title, ("", "published", "measured", "95 % interval"))
+        for header, entry in zip(view.headers, line.entries, strict=True):
+            table.add_row(*map(Text, (header, entry.published, entry.measured or ABSENT, entry.interval)))
+        tables.append(table)
+    return tables
