@@ -18,6 +18,9 @@ RANKS = {
     "diagnosis_records": 0,
     "signal_records": 0,
     "records": 0.5,
+    "exporting": 0.8,
+    "merging": 0.8,
+    "image_shards": 0.8,
     "rng": 0.5,
     "calculus": 1,
     "losses": 1,
@@ -26,10 +29,12 @@ RANKS = {
     "pace": 0.5,
     "progress": 0.5,
     "hosting": 1.5,
+    "speed": 2.7,
     "data.readers": 1,
     "data.fetch": 1,
     "data": 2,
     "data.sets": 2,
+    "data.streams": 2.2,
     "report.gallery": 1,
     "report.tables": 1,
     "report.signal_tables": 1.2,
@@ -94,6 +99,7 @@ RANKS = {
     "gallery": 5,
     "jobs": 5.2,
     "judging": 5.3,
+    "verifying": 5.5,
     "evaluate": 6,
     "": 7,  # the public names
     "papers.scales": 7,
@@ -116,6 +122,7 @@ RANKS = {
     "papers.views": 7.8,
     "papers": 7.9,
     "cli.names": 8,
+    "cli.run_file": 8,
     "cli.diagnose": 8.2,
     "cli.": 8.2,
     "cli.commands": 8.5,
@@ -123,7 +130,10 @@ RANKS = {
     "__main__": 9.5,
 }
 
-NO_TORCH = ("records", "diagnosis_records", "signal_records", "errors", "report.")  # they read, and attack nothing
+NO_TORCH = (  # they read, and attack nothing
+    *("records", "exporting", "merging", "diagnosis_records", "signal_records", "errors"),
+    "report.",
+)
 
 
 def name_of(path: Path) -> str:

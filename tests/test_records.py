@@ -291,7 +291,7 @@ store.connection.executemany("INSERT INTO outcome VALUES (?,?,?,?,?,?,?,?,?,?,?,
 def test_a_run_killed_while_it_writes_keeps_what_was_whole(tmp_path, first):
     killed = subprocess.run([sys.executable, "-c", CRASH, str(tmp_path)], check=False)
     assert killed.returncode != 0
-    assert any(path.name.endswith("-journal") for path in tmp_path.iterdir())
+    assert any(path.name.endswith("-wal") for path in tmp_path.iterdir())
     store = Store.load(tmp_path) if first == "read" else Store.open(tmp_path, RUN)
     (record,) = store.records()
     assert record.column("pgd", "image").tolist() == list(range(10))

@@ -14,6 +14,7 @@ from quantattack.descriptions import describe
 from quantattack.errors import InputError
 from quantattack.flags import flags, look
 from quantattack.gallery import choose, save_gallery
+from quantattack.image_shards import save_shard
 from quantattack.jobs import Job, needs_all, prepare, versions
 from quantattack.judging import Attacked, Clean, attack, joined, lost, predict, together
 from quantattack.progress import Advance, bar
@@ -146,7 +147,7 @@ def _run_cell(job: Job, store: Store, cell: int, name: str, clean: Clean, advanc
     right = begin_cell(job, store, cell, todo, clean)
     done = len(job.source) - len(right)
     for found in attacked(job, name, right, clean):
-        store.write(cell, found.outcomes)
+        keep(store, cell, found)
         done += len(found.outcomes)
         advance(name, done, len(job.source))
 
@@ -180,4 +181,15 @@ def run_whole(job: Job, store: Store, cell: int, name: str, todo: Sequence[int],
     count = len(job.source)
     (found,) = job.paced(name).parts(range(count), lambda at: attack(job, name, at, clean.prediction.tolist()), count)
     right = clean.right
-    store.write(cell, [one if right[at] else lost(job, clean, at) for at, one in enumerate(found.outcomes)])
+    outcomes = [one if right[at] else lost(job, clean, at) for at, one in enumerate(found.outcomes)]
+    images = None if found.images is None else found.images[torch.from_numpy(right)]
+    store.write(cell, [one for at, one in enumerate(outcomes) if not right[at]])
+    keep(store, cell, Attacked([one for at, one in enumerate(outcomes) if right[at]], images))
+
+
+def keep(store: Store, cell: int, found: Attacked) -> None:
+    """Write outcomes, and before them the attacked images where they are to be kept."""
+    index = [one.image for one in found.outcomes]
+    saved = found.images is not None and store.folder is not None and len(index) > 0
+    shard = save_shard(store.folder, cell, index, found.images) if saved else None  # type: ignore[arg-type]
+    store.write(cell, found.outcomes, shard)

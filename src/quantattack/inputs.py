@@ -104,6 +104,8 @@ def source_of(images: Any, labels: Any, threat: Threat) -> Source:
     Raises:
         InputError: If they are not images in the range with a label each.
     """
+    if isinstance(images, Source):
+        return images
     if isinstance(images, Dataset):
         if labels is not None:
             raise InputError("a Dataset brings its own labels; give labels=None with it")

@@ -30,6 +30,7 @@ from quantattack.inputs import (
 from quantattack.outcomes import Subject
 from quantattack.pace import Pace
 from quantattack.shapes import Images, Indices, Labels, Model
+from quantattack.speed import Speed, searched
 
 _FIRST = 16
 _PIXELS = 1 << 18  # of one batch on a CPU, to begin with
@@ -49,6 +50,8 @@ class Job:
     subject: Subject
     identity: dict[str, Any]
     keep_images: bool = False
+    speed: Speed = field(default_factory=Speed)
+    searched: tuple[Hosted, ...] = ()  # faster relatives of the model, searched before it
     paces: dict[str, Pace] = field(default_factory=dict)  # by attack: one's best batch is not another's
 
     def batch(self, positions: Sequence[int]) -> tuple[Images, Labels]:
@@ -77,6 +80,7 @@ def prepare(
     names: tuple[str, str] = ("model", "images"),
     part: tuple[int, int] = (1, 1),
     keep_images: bool = False,
+    speed: Speed | None = None,
 ) -> Job:
     """Check the input of an evaluation and put it in order.
 
@@ -92,6 +96,7 @@ def prepare(
         names: The model's and the data set's name in the record.
         part: Which part of how many, from 1 on, this job does of the images.
         keep_images: Whether the attacked images are saved beside the record.
+        speed: How the search may differ from the model as given.
 
     Raises:
         InputError: If any of it cannot be used.
@@ -101,14 +106,14 @@ def prepare(
     if batch_size is not None:
         check_count("batch_size", batch_size)
     host, source = examine(model, images, labels, threat)
-    index = positions_of(indices, len(source))
+    index, speed = positions_of(indices, len(source)), speed or Speed()
     subject = Subject(*names, stable(describe(threat)))
     identity = {
         "model": [names[0], model_checksum(model), fingerprint(host, source.take(range(min(_FIRST, len(source))))[0])],
         "data": [names[1], len(source), source.checksum(), digest({"index": index})],
         "threat": describe(threat),
         "attacks": {name: describe(attack) for name, attack in attacks.items()},
-        **_unusual(part, keep_images),
+        **_unusual(part, keep_images, speed),
     }
     if part != (1, 1):
         _check_part(part, attacks, len(source))
@@ -116,12 +121,20 @@ def prepare(
         source, index = PartSource(source, rows.start, rows.stop - rows.start), index[rows]
     shape = tuple(source.take([0])[0].shape[1:])
     pace = _pace(shape, placement(model)[0], batch_size)
-    return Job(host, source, attacks, threat, seed, pace, index, subject, identity, keep_images)
+    device, dtype = placement(model)
+    sample = source.take(range(min(_FIRST, len(source))))[0].to(device, dtype)
+    fast = tuple(Hosted(one, host.passes) for one in searched(model, speed, sample))
+    return Job(host, source, attacks, threat, seed, pace, index, subject, identity, keep_images, speed, fast)
 
 
-def _unusual(part: tuple[int, int], keep_images: bool) -> dict[str, Any]:
+def _unusual(part: tuple[int, int], keep_images: bool, speed: Speed) -> dict[str, Any]:
     """Return what makes a run another one, where it is not as usual: records of before stay what they are."""
-    return {**({"part": list(part)} if part != (1, 1) else {}), **({"images": "kept"} if keep_images else {})}
+    settings = {
+        "part": list(part) if part != (1, 1) else None,
+        "images": "kept" if keep_images else None,
+        "speed": speed.names,
+    }
+    return {name: value for name, value in settings.items() if value}
 
 
 def _check_part(part: tuple[int, int], attacks: Mapping[str, Attack], count: int) -> None:

@@ -3,20 +3,23 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from quantattack.attacks.ascent import Trace, trace
+from quantattack.attacks.ascent import Attack, Trace, trace
 from quantattack.errors import InputError
+from quantattack.hosting import Hosted
 from quantattack.inputs import check_classes, check_logits
-from quantattack.jobs import Job, refills
+from quantattack.jobs import Job, needs_all, refills
 from quantattack.losses import margin
 from quantattack.outcomes import Outcome
 from quantattack.rng import Rng
-from quantattack.shapes import Images, Labels, Logits
+from quantattack.shapes import Images, Labels, Logits, Mask
+from quantattack.speed import InBfloat16
 
 SLACK = 1e-6  # of the radius: rounding in an attack that is not ours is no breach
 ROOM = 4  # batches that are handed over at once to an attack that refills its batch
@@ -102,10 +105,11 @@ def attack(job: Job, name: str, positions: Sequence[int], predicted: Sequence[in
     """
     images, labels = job.batch(positions)
     pace = job.paced(name)
-    job.host.width = pace.size
+    for host in (*job.searched, job.host):
+        host.width = pace.size
     passes, begun = job.host.passes.snapshot(), time.perf_counter()
     at = job.index[list(positions)].to(images.device)
-    found = trace(job.attacks[name], job.host, images, labels, rng=Rng(job.seed, at))
+    found = _searched(job, job.attacks[name], images, labels, Rng(job.seed, at))
     seconds = time.perf_counter() - begun
     spent = [now - was for now, was in zip(job.host.passes.snapshot(), passes, strict=True)]
     if len(positions) >= pace.size:
@@ -114,6 +118,41 @@ def attack(job: Job, name: str, positions: Sequence[int], predicted: Sequence[in
     final = _checked(name, found.images, images).to(images.dtype)  # the judge measures what it shows the model
     outcomes = _outcomes(job, positions, (images, labels, final), found, predicted, cost)
     return Attacked(outcomes, final.cpu() if job.keep_images else None)
+
+
+def _searched(job: Job, attack: Attack, images: Images, labels: Labels, rng: Rng) -> Trace:
+    """Search the faster relatives first, where there are any, and then what they leave with the model as given.
+
+    After bfloat16 everything that the model does not confirm is searched again.  After a float32 relative only what
+    that one takes for fooled and the model does not: of the rest a float32 search has been made.
+    """
+    hosts = [*job.searched, job.host] if not needs_all(attack) else [job.host]
+    found = trace(attack, hosts[0], images, labels, rng=rng)
+    for last, host in pairwise(hosts):
+        again = ~_fooled(job.host, found.images, labels)
+        if not _low(last):
+            again &= _fooled(last, found.images, labels)
+        if bool(again.any()):
+            found = _patched(found, again, trace(attack, host, images[again], labels[again], rng=rng.keep(again)))
+    return found
+
+
+def _low(host: Hosted) -> bool:
+    return any(isinstance(part, InBfloat16) for part in host.modules())
+
+
+def _fooled(host: Hosted, images: Images, labels: Labels) -> Mask:
+    with torch.no_grad():
+        fooled: Mask = host(images).argmax(1) != labels
+    return fooled
+
+
+def _patched(found: Trace, again: Mask, other: Trace) -> Trace:
+    pairs = ((found.images, other.images), (found.step, other.step), (found.restart, other.restart))
+    whole = [part.clone() for part, _ in pairs]
+    for part, (_, new) in zip(whole, pairs, strict=True):
+        part[again] = new
+    return Trace(*whole)
 
 
 def _outcomes(

@@ -42,6 +42,22 @@ class Outcome:
 COLUMNS = tuple(field.name for field in fields(Outcome))
 
 
+@dataclass(frozen=True)
+class Shard:
+    """A file of attacked images beside a record.
+
+    Arguments:
+        file: Its path in the record's folder.
+        images: How many images it holds.
+        sha256: Its checksum.
+
+    """
+
+    file: str
+    images: int
+    sha256: str
+
+
 @dataclass(frozen=True, order=True)
 class Subject:
     """What was attacked under what threat: the model's and the data set's name, and the threat's description."""

@@ -23,7 +23,20 @@ CREATE TABLE IF NOT EXISTS outcome (
 CREATE TABLE IF NOT EXISTS flag (
   model TEXT NOT NULL, data TEXT NOT NULL, threat TEXT NOT NULL, code TEXT NOT NULL, sentence TEXT NOT NULL,
   PRIMARY KEY (model, data, threat, code));
+CREATE TABLE IF NOT EXISTS shard (
+  cell INTEGER NOT NULL REFERENCES cell (id), file TEXT NOT NULL, images INTEGER NOT NULL, sha256 TEXT NOT NULL,
+  PRIMARY KEY (cell, file));
 """
+
+
+def write_ahead(connection: sqlite3.Connection, on: bool) -> None:
+    """Log what is written ahead, so that others can read meanwhile; or bring everything back into the one file."""
+    mode = "WAL" if on else "DELETE"
+    try:
+        connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()
+    except sqlite3.OperationalError:  # a reader holds the file, or the disk is full: SQLite does it at the next chance
+        if on:
+            raise
 
 
 def connect(path: Path) -> sqlite3.Connection:

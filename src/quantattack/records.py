@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantattack.descriptions import differing, stable
+from quantattack.descriptions import differing, grown, stable
 from quantattack.errors import InputError, unknown
-from quantattack.outcomes import COLUMNS, Outcome, Subject
-from quantattack.record_file import FILE, SCHEMA, connect, plain_errors, take_lock
+from quantattack.outcomes import COLUMNS, Outcome, Shard, Subject
+from quantattack.record_file import FILE, SCHEMA, connect, plain_errors, take_lock, write_ahead
 
 FORMAT = 1
 TABLES = {"run", "cell", "outcome", "flag"}
@@ -33,12 +33,13 @@ class Store:
         self.connection, self.folder, self._lock = connection, folder, lock
 
     @classmethod
-    def open(cls, folder: Path | str | None, run: Mapping[str, Any]) -> "Store":
+    def open(cls, folder: Path | str | None, run: Mapping[str, Any], grow: bool = False) -> "Store":
         """Start a run in a folder, or continue it where the folder holds the same one.
 
         Arguments:
             folder: Where the record lies; None keeps it in memory.
             run: The settings that make the run what it is; only a run with equal settings is continued.
+            grow: Whether a run is continued too to which these settings add models, data sets, threats or attacks.
 
         Raises:
             InputError: If the folder holds another run, a foreign file, or is in use by a living process.
@@ -56,7 +57,9 @@ class Store:
             undo.callback(os.close, lock)
             connection = connect(path / FILE)
             undo.callback(connection.close)
-            store = cls(connection, path, lock)._begin(run)
+            with plain_errors(path):
+                write_ahead(connection, on=True)
+            store = cls(connection, path, lock)._begin(run, grow)
             undo.pop_all()
         return store
 
@@ -74,11 +77,13 @@ class Store:
             raise InputError(f"no record in {path} yet: the run was stopped before its first image; start it again")
         return store
 
-    def _begin(self, run: Mapping[str, Any]) -> "Store":
+    def _begin(self, run: Mapping[str, Any], grow: bool = False) -> "Store":
         with plain_errors(self.folder):
             self._check_ours()
             self.connection.executescript(SCHEMA)
             wanted, found = stable(run), self._get("identity")
+            union = grown(json.loads(found), run) if grow and found is not None else None
+            wanted, found = (stable(union), None) if union is not None else (wanted, found)
             if found not in (None, wanted):
                 other = differing(json.loads(str(found)), run)
                 raise InputError(f"{self.folder} holds another run ({other}); choose another --out")
@@ -101,7 +106,8 @@ class Store:
         return None if row is None else str(row[0])
 
     def _set(self, key: str, value: str) -> None:
-        self.connection.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, value))
+        with plain_errors(self.folder):
+            self.connection.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, value))
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -138,10 +144,11 @@ class Store:
     def cell(self, subject: Subject, attack: str, settings: Any, images: int) -> int:
         """Return the row of a cell, made where it is new."""
         key = (subject.model, subject.data, subject.threat, attack)
-        self.connection.execute(
-            "INSERT OR IGNORE INTO cell (model, data, threat, attack, settings, images) VALUES (?, ?, ?, ?, ?, ?)",
-            (*key, stable(settings), images),
-        )
+        with plain_errors(self.folder):
+            self.connection.execute(
+                "INSERT OR IGNORE INTO cell (model, data, threat, attack, settings, images) VALUES (?, ?, ?, ?, ?, ?)",
+                (*key, stable(settings), images),
+            )
         where = "model = ? AND data = ? AND threat = ? AND attack = ?"
         return int(self.connection.execute(f"SELECT id FROM cell WHERE {where}", key).fetchone()[0])
 
@@ -149,31 +156,48 @@ class Store:
         """Return the images of a cell that have an outcome."""
         return {row[0] for row in self.connection.execute("SELECT image FROM outcome WHERE cell = ?", (cell,))}
 
-    def write(self, cell: int, outcomes: Iterable[Outcome]) -> None:
-        """Write outcomes in one transaction: all of them or none."""
+    def write(self, cell: int, outcomes: Iterable[Outcome], shard: Shard | None = None) -> None:
+        """Write outcomes, and what is known of the file of their images, in one transaction: all of it or nothing."""
         rows = [(cell, *astuple(outcome)) for outcome in outcomes]
         places = ", ".join("?" * (len(COLUMNS) + 1))
-        with plain_errors(self.folder), self._transaction():
+        with plain_errors(self.folder), self.transaction():
             columns = ", ".join(("cell", *COLUMNS))
             self.connection.executemany(f"INSERT OR REPLACE INTO outcome ({columns}) VALUES ({places})", rows)
+            if shard is not None:
+                self.connection.execute("INSERT OR REPLACE INTO shard VALUES (?, ?, ?, ?)", (cell, *astuple(shard)))
+
+    def shards(self, cell: int) -> list[Shard]:
+        """Return the files of a cell's attacked images; none where they were not kept."""
+        if "shard" not in self._tables():
+            return []
+        rows = self.connection.execute("SELECT file, images, sha256 FROM shard WHERE cell = ? ORDER BY file", (cell,))
+        return [Shard(*row) for row in rows]
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """Do several things to the file, all or none of them."""
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self.connection.execute("COMMIT")
         except BaseException:
-            self.connection.execute("ROLLBACK")
+            if self.connection.in_transaction:  # on a full disk SQLite has undone it already
+                self.connection.execute("ROLLBACK")
             raise
-        self.connection.execute("COMMIT")
 
     def flag(self, subject: Subject, flags: Mapping[str, str]) -> None:
         """Put a subject's flags (code to sentence) in place of the ones it had."""
         key = (subject.model, subject.data, subject.threat)
-        with plain_errors(self.folder), self._transaction():
+        with plain_errors(self.folder), self.transaction():
             self.connection.execute("DELETE FROM flag WHERE model = ? AND data = ? AND threat = ?", key)
             rows = [(*key, code, sentence) for code, sentence in flags.items()]
             self.connection.executemany("INSERT INTO flag VALUES (?, ?, ?, ?, ?)", rows)
+
+    def flags_of(self, subject: Subject) -> dict[str, str]:
+        """Return a subject's flags, code to sentence."""
+        key = (subject.model, subject.data, subject.threat)
+        query = "SELECT code, sentence FROM flag WHERE model = ? AND data = ? AND threat = ? ORDER BY rowid"
+        return {str(code): str(sentence) for code, sentence in self.connection.execute(query, key)}
 
     def subjects(self) -> list[Subject]:
         """Return what the record holds, in the order in which it was run."""
@@ -186,12 +210,13 @@ class Store:
 
     def close(self) -> None:
         """Close the file and give the folder back."""
-        self.connection.close()
         self.release()
+        self.connection.close()
 
     def release(self) -> None:
         """Let another process write to the folder; the record can still be read."""
         if self._lock is not None:
+            write_ahead(self.connection, on=False)
             os.close(self._lock)
             self._lock = None
 
@@ -327,9 +352,7 @@ class Record:
     @property
     def codes(self) -> dict[str, str]:
         """The flags: code to sentence."""
-        key = (self.subject.model, self.subject.data, self.subject.threat)
-        query = "SELECT code, sentence FROM flag WHERE model = ? AND data = ? AND threat = ? ORDER BY rowid"
-        return {str(code): str(sentence) for code, sentence in self.store.connection.execute(query, key)}
+        return self.store.flags_of(self.subject)
 
     @property
     def flags(self) -> list[str]:
@@ -339,8 +362,15 @@ class Record:
     @property
     def finished(self) -> bool:
         """Whether the run said that it ended, and every attack has seen every image."""
-        seen = all(len(self.store.done(cell)) == self.images for cell in self.cells.values())
-        return self.store.finished and bool(self.attacks) and seen
+        return self.store.finished and self.complete
+
+    @property
+    def complete(self) -> bool:
+        """Whether every attack has seen every image."""
+        query = "SELECT count(*) FROM outcome WHERE cell = ?"
+        cells = self.cells.values()
+        counts = [self.store.connection.execute(query, (cell,)).fetchone()[0] for cell in cells]
+        return bool(counts) and all(count == self.images for count in counts)
 
     def summary(self) -> dict[str, Any]:
         """Return the numbers as `quantattack show --json` prints them."""

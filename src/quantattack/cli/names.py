@@ -35,6 +35,7 @@ from quantattack.attacks.suite import standard
 from quantattack.attacks.temperature import Fixed, Gap, Hns, Mifpe, Njs, Temperature
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import SETS
+from quantattack.data.streams import Stream
 from quantattack.errors import InputError, unknown
 from quantattack.hosting import placement
 from quantattack.losses import dlr, log_odds, margin
@@ -54,7 +55,7 @@ class Context:
 
     model: Model
     threat: Threat
-    images: Images
+    images: Images | Stream
     std: tuple[float, ...] | None = None
 
     def probe(self) -> Images:

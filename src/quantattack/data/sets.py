@@ -84,9 +84,14 @@ def load_data(name: str, root: Path | str | None = None, split: str = "test") ->
         raise unknown("data set", name, SETS)
     if split not in ("train", "test"):
         raise unknown("split", split, ("train", "test"))
-    images, labels = _digits(split) if name == "digits" else _read(name, _folder(name, root), split)
+    images, labels = load_bytes(name, root, split)
     scale = 16 if name == "digits" else 255
     return torch.from_numpy(images.astype(np.float32) / np.float32(scale)), torch.from_numpy(labels)
+
+
+def load_bytes(name: str, root: Path | str | None, split: str) -> Arrays:
+    """Return a data set's images as the bytes that its files hold, and its labels."""
+    return _digits(split) if name == "digits" else _read(name, data_folder(name, root), split)
 
 
 def _digits(split: str) -> Arrays:
@@ -99,7 +104,8 @@ def _digits(split: str) -> Arrays:
     return images.astype(np.uint8)[:, None], labels.astype(np.int64)
 
 
-def _folder(name: str, root: Path | str | None) -> Path:
+def data_folder(name: str, root: Path | str | None) -> Path:
+    """Return a data set's folder."""
     given = root or os.environ.get("QUANTATTACK_DATA")
     if not given:
         raise InputError(f"{name} needs its files; give the folder above {name}/ as root or in QUANTATTACK_DATA")
@@ -111,16 +117,16 @@ def _folder(name: str, root: Path | str | None) -> Path:
 
 def _read(name: str, folder: Path, split: str) -> Arrays:
     if name in ("mnist", "fashion-mnist"):
-        images, labels = (read_idx(_file(folder, file)) for file in FILES["mnist"][split])
+        images, labels = (read_idx(data_file(folder, file)) for file in FILES["mnist"][split])
         if images.ndim != 3 or labels.shape != images.shape[:1]:
             raise InputError(f"{folder} holds images and labels that do not belong together; fetch them again")
         return images[:, None], labels.astype(np.int64)
-    parts = [read_cifar(_file(folder, file), 2 if name == "cifar100" else 1) for file in FILES[name][split]]
+    parts = [read_cifar(data_file(folder, file), 2 if name == "cifar100" else 1) for file in FILES[name][split]]
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-def _file(folder: Path, name: str) -> Path:
-    """The file as it is named, or gzipped."""
+def data_file(folder: Path, name: str) -> Path:
+    """Return the file as it is named, or gzipped."""
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             return path

@@ -1,0 +1,85 @@
+"""Commands that read records: show, export, merge, verify."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from quantattack.attacks.threat import Threat
+from quantattack.cli import names
+from quantattack.data.streams import stream_data
+from quantattack.errors import InputError
+from quantattack.exporting import export as write_export
+from quantattack.merging import merge as put_together
+from quantattack.records import Record, Store
+from quantattack.report.tables import print_table, threat_words
+from quantattack.verifying import verify as compute_again
+
+WRONG = 4  # exit code
+Folder = Annotated[Path, typer.Argument(help="Folder of a record.")]
+
+
+def show(run: Folder, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Print a record's numbers and flags."""
+    records = Store.load(run).records()
+    if not records:
+        raise InputError(f"{run} holds no evaluation; `quantattack report {run}` shows what it holds")
+    if not as_json:
+        print_table(records, Console())
+        return
+    rows = [record.summary() for record in records]
+    typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
+
+
+def export(
+    run: Folder, out: Annotated[Path, typer.Option(help="The table: a file that ends in .csv or .parquet.")]
+) -> None:
+    """Write every outcome into a table, a row for each image and attack."""
+    typer.echo(f"{out}: {write_export(run, out)} outcomes")
+
+
+def merge(
+    run: Annotated[list[Path], typer.Argument(help="Folders of the parts' records.")],
+    out: Annotated[Path, typer.Option(help="Folder of the record that they are put into.")],
+) -> None:
+    """Put together the records of a run that was done in parts."""
+    print_table(put_together(run, out).records(), Console())
+    typer.echo(f"record: {out}")
+
+
+def verify(
+    run: Folder,
+    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")] = "cpu",
+) -> None:
+    """Compute every verdict once more, from the model, the data and the saved images; exit with 4 where one differs."""
+    found = [_verified(record, data_root, device) for record in Store.load(run).records()]
+    if not found:
+        raise InputError(f"{run} holds no evaluation to verify")
+    if not all(found):
+        raise typer.Exit(WRONG)
+
+
+def _verified(record: Record, data_root: str | None, device: str) -> bool:
+    subject = record.subject
+    model = names.model_named(subject.model, names.device_named(device))
+    found = compute_again(record, model, stream_data(subject.data, data_root), threat_of(record))
+    typer.echo(f"{subject.model} on {subject.data}, {threat_words(record.threat)}:")
+    for line in found.wrong:
+        typer.echo(f"- {line}")
+    typer.echo(
+        f"  {found.clean} clean predictions and {found.attacked} attacked images computed again, "
+        f"{found.files} checksums; {len(found.wrong)} disagree; {found.unsaved} attacked images were not saved"
+    )
+    return not found.wrong
+
+
+def threat_of(record: Record) -> Threat:
+    """Return the threat that a record describes."""
+    about: dict[str, Any] = dict(record.threat)
+    norm = about.pop("norm")
+    about.pop("part")
+    name = str(norm["part"] if isinstance(norm, dict) else norm).lower()
+    return Threat(names.NORMS[name](), **about)
