@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test check bench test-extras results clean
+.PHONY: demo test check bench test-extras test-peers results clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -31,10 +31,22 @@ check: .venv/ready
 bench: .venv/ready
 	$(BIN)/python benchmarks/overhead.py
 
-# What needs more than Python: the report in a real browser.  A missing browser is a failure here.
-test-extras: .venv/ready
+# What needs more than Python and the test extra: the report in a real browser, and other libraries' attacks and models.
+# What is missing is a failure here.
+test-extras: test-peers .venv/ready
 	sh scripts/browser.sh
 	QUANTATTACK_BROWSER=required $(BIN)/python -m pytest -m browser
+
+# Environments of their own: the attacks' libraries bring a torchvision that spoils the models' ones.
+.venv-%/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	.venv-$*/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,$*]'
+	touch $@
+
+test-peers: .venv-peers/ready .venv-models/ready
+	QUANTATTACK_PEERS=required .venv-peers/bin/python -m pytest tests/attacks/outside tests/cli/test_peers.py
+	QUANTATTACK_MODELS=required .venv-models/bin/python -m pytest tests/attacks/outside/test_models.py
 
 # The records that the README's numbers are built from, and the README built from them.
 results: .venv/ready
@@ -42,4 +54,4 @@ results: .venv/ready
 	$(BIN)/python scripts/readme.py
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .venv-peers .venv-models runs

@@ -77,6 +77,7 @@ def flags(record: Record, health: Health, random: bool) -> dict[str, str]:
         "black_box_wins": _black_box_wins(record),
         "outside_threat": _outside(record),
         "ties": _ties(record),
+        "opaque": _opaque(record),
     }
     return {code: sentence for code, sentence in found.items() if sentence}
 
@@ -150,3 +151,16 @@ def _ties(record: Record) -> str | None:
     if not count:
         return None
     return f"{count} images end on an exact tie of the two largest logits under {name}; the first class counts"
+
+
+def _opaque(record: Record) -> str | None:
+    names = {name: _name_alone(record.settings(name)) for name in record.attacks}
+    says = ", ".join(f"{name} ({told})" for name, told in names.items() if told)
+    return f"only a name is known of {says}, none of its settings; note them yourself" if says else None
+
+
+def _name_alone(settings: object) -> str:
+    """Return the name that is all that a record keeps of an attack; empty where it keeps settings."""
+    if isinstance(settings, dict) and settings.get("part") == "Bound":
+        settings = settings["attack"]
+    return settings if isinstance(settings, str) and "(" not in settings else ""

@@ -1,12 +1,15 @@
 """Temperature for everyone: a model with the same decisions whose logits any other toolkit can climb."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
+from quantattack.attacks.ascent import Attack, trace
 from quantattack.attacks.temperature import Hns, Rescale, Temperature
 from quantattack.errors import InputError
-from quantattack.shapes import Images, Logits, Model
+from quantattack.rng import Rng
+from quantattack.shapes import Images, Labels, Logits, Model, PerImage
 
 
 class ScaledLogits(nn.Module):
@@ -47,3 +50,34 @@ class ScaledLogits(nn.Module):
                 "Hns looks once at a start point; freeze it for the batch with ScaledLogits(...).at(images)"
             )
         return self.temperature(self.model, images, labels)
+
+
+@dataclass(frozen=True)
+class OnScaled:
+    """An attack on a model whose logits are scaled; the judge is the model as given, whose decisions are the same.
+
+    `Hns` is frozen at the clean images, so only for attacks that keep the batch as it is.
+
+    Arguments:
+        attack: Any attack, one from elsewhere too.
+        temperature: What the logits are multiplied by.
+    """
+
+    attack: Attack
+    temperature: Temperature
+
+    def __call__(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Images:
+        scaled = ScaledLogits(model, self.temperature)
+        return trace(self.attack, scaled.at(clean) if self._looks else scaled, clean, labels, start, rng, radius).images
+
+    @property
+    def _looks(self) -> bool:
+        return isinstance(self.temperature, Hns)

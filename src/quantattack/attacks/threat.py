@@ -83,11 +83,20 @@ class Threat:
         return torch.where(grad > 0, self.high - images, images - self.low)
 
     def contains(self, images: Images, clean: Images, slack: int | float = 0.0) -> Mask:
-        """Return whether each image is inside, with a slack relative to the radius."""
+        """Return whether each image is inside, with a slack relative to the radius.
+
+        With any slack, what rounding a pixel to the images' dtype can add is forgiven too.
+        """
         size = self.norm.size(images.double() - clean.double())
         flat = images.flatten(1)
         in_range = (flat.amin(1) >= self.low) & (flat.amax(1) <= self.high)
-        return in_range & (size <= self.radius * (1 + slack))
+        most = self.radius * (1 + slack)
+        return in_range & (size <= (most + self._rounding(images) if slack else most))
+
+    def _rounding(self, images: Images) -> PerImage:
+        """Return the size of a perturbation of half a unit in the last place in every pixel."""
+        pixel = torch.finfo(images.dtype).eps / 2 * max(abs(self.low), abs(self.high))
+        return self.norm.size(torch.full_like(images, pixel, dtype=torch.float64))
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Refuse a radius that reaches beyond every image of this shape.

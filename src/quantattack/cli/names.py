@@ -31,9 +31,11 @@ from quantattack.attacks.recipes import (
     pqgd,
     square,
 )
+from quantattack.attacks.scaled import OnScaled
 from quantattack.attacks.suite import standard
 from quantattack.attacks.temperature import Fixed, Gap, Hns, Mifpe, Njs, Temperature
 from quantattack.attacks.threat import Threat
+from quantattack.cli.peers import PEERS, is_peer, peer_named
 from quantattack.data.sets import SETS
 from quantattack.data.streams import Stream
 from quantattack.errors import InputError, unknown
@@ -193,6 +195,9 @@ def attack_named(text: str, context: Context) -> Attack:
     if match is None:
         raise InputError(f"cannot read the attack {text!r}; write it like pgd[steps=40,restarts=20]")
     name, inside = match.group(1), match.group(2) or ""
+    if is_peer(name):
+        scale, inside = _taken("scaled", inside)
+        return _scaled(peer_named(name, inside, context.threat), scale, context)
     if name in _MEMBERS and name not in ATTACKS:
         raise InputError(f"{name} is a member of standard and takes no settings; see `quantattack list attacks`")
     if name == STANDARD:
@@ -202,6 +207,23 @@ def attack_named(text: str, context: Context) -> Attack:
     spec = ATTACKS[name]
     given = dict(_setting(name, spec, pair) for pair in inside.split(",") if pair.strip())
     return spec.build(context, given)
+
+
+def _taken(wanted: str, inside: str) -> tuple[str, str]:
+    """Take one setting out of those between the brackets; empty where it is not there."""
+    pairs = {pair.partition("=")[0].strip(): pair for pair in inside.split(",")}
+    pair = pairs.pop(wanted, "")
+    return pair.partition("=")[2].strip(), ",".join(pairs.values())
+
+
+def _scaled(attack: Attack, scale: str, context: Context) -> Attack:
+    """Let an attack from elsewhere climb the model's logits at a temperature, where one is named."""
+    if not scale:
+        return attack
+    if scale not in _TEMPERATURES:
+        raise unknown("temperature", scale, _TEMPERATURES)
+    maker: Maker = _TEMPERATURES[scale][0]
+    return OnScaled(attack, maker(context))
 
 
 def _split(text: str) -> list[str]:
@@ -335,4 +357,5 @@ def data_rows() -> list[dict[str, Any]]:
 def attack_rows() -> list[dict[str, Any]]:
     """Return each attack's name, what it is, and the settings that it takes."""
     rows = [{"name": name, "about": spec.about, "settings": dict(spec.settings)} for name, spec in ATTACKS.items()]
-    return [*rows, {"name": STANDARD, "about": f"its members by name: {', '.join(_MEMBERS)}", "settings": {}}]
+    peers = [{"name": f"{peer}:...", "about": "an attack of that library", "settings": {}} for peer in PEERS]
+    return [*rows, *peers, {"name": STANDARD, "about": f"its members by name: {', '.join(_MEMBERS)}", "settings": {}}]
