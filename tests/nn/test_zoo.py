@@ -1,5 +1,8 @@
+import hashlib
+import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +12,7 @@ from quantattack.errors import InputError
 from quantattack.nn.inspect import inspect
 from quantattack.nn.zoo import card_of, load_model, models, path_of
 
+RESULTS = Path(__file__).parents[2] / "results" / "zoo"
 ROOT = os.environ.get("QUANTATTACK_DATA")
 DIGITS = ["digits-bnn-waq", "digits-float", "digits-mdtanhs", "digits-mdtanhs-bn"]
 
@@ -42,6 +46,27 @@ def test_every_other_network_is_as_accurate_as_its_card_says(model):
     images, labels = (part[:1000] for part in load_data(model.data, ROOT))
     clean = float((load_model(model.name)(images).argmax(1) == labels).float().mean())
     assert clean == pytest.approx(model.clean, abs=0.05)  # a tenth of the test set
+
+
+RECORD = {row["network"]: row for row in json.loads((RESULTS / "networks.json").read_text())["networks"]}
+
+
+def test_the_record_of_the_zoo_is_of_the_networks_that_are_carried():
+    checksums = {model.name: hashlib.sha256(path_of(model.name).read_bytes()).hexdigest() for model in models()}
+    assert {name: row["sha256"] for name, row in RECORD.items()} == checksums, "run benchmarks/zoo.py"
+
+
+def test_every_network_has_its_whole_test_set_right_as_its_card_claims_to_the_image():
+    assert {name: row["right"] for name, row in RECORD.items()} == {
+        model.name: round(model.clean * RECORD[model.name]["images"]) for model in models()
+    }
+    assert {row["images"] for row in RECORD.values()} == {500, 10_000}
+
+
+@pytest.mark.parametrize(("data", "fewest"), [("mnist", 2), ("cifar10", 3)])
+def test_several_networks_are_where_gradients_fail(data, fewest):
+    shares = [row["zero"] + row["wrong_direction"] for row in RECORD.values() if row["data"] == data]
+    assert sum(share > 0.2 for share in shares) >= fewest
 
 
 LEVELS = {"md-tanh-s": {2}, "gd-tanh": {2}, "bc": {2}, "bnn-waq": {2}, "xnor": {2}, "ternary": {3}, "float": {None}}

@@ -3,8 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from quantattack.attacks.temperature import Fixed, unit
+from quantattack.attacks.ascent import Ascent, Attack
+from quantattack.attacks.directions import Quantized
+from quantattack.attacks.temperature import Fixed, Gap, Hns, unit
+from quantattack.attacks.threat import Threat
 from quantattack.errors import unknown
+from quantattack.losses import log_odds
+from quantattack.norms import Linf
 from quantattack.quantizers import (
     BinaryConnect,
     BnnWaq,
@@ -19,7 +24,7 @@ from quantattack.quantizers import (
 )
 from quantattack.training.files import read_recipe
 from quantattack.training.fit import Settings
-from quantattack.training.runs import Recipe, madry, train
+from quantattack.training.runs import Adversarial, Recipe, madry, train
 from quantattack.training.schedules import Beta, Growth, OneCycle, Ramp, Steps
 
 __all__ = ["RECIPES", "Recipe", "recipe", "train"]
@@ -54,6 +59,25 @@ def _adversarial(name: str, weights: Quantizer | None, scale: float) -> Recipe:
     adversary = madry(temperature=unit if weights is None else Fixed(scale))
     options = {"width": 1.0}
     return _cifar(name, 4, 5e-3, "resnet-8", options, weights=weights, scale=scale, adversarial=adversary)
+
+
+def _robust(name: str, attack: Attack, architecture: str = "madry-mnist", epochs: int = 5, **parts: Any) -> Recipe:
+    """A network of the Madry challenge or of DAA at half its width, trained on what an attack finds."""
+    training = Settings(epochs=epochs, rate=OneCycle(1e-3, 0.3), bf16=True)
+    options = {"width": 0.5}
+    chosen: dict[str, Any] = {"data": "mnist"} | parts
+    adversary = Adversarial(attack)
+    return Recipe(
+        name=name, architecture=architecture, options=options, training=training, adversarial=adversary, **chosen
+    )
+
+
+def _inner(steps: int, **parts: Any) -> Attack:
+    """The attack inside an adversarial training on MNIST: radius 0.3, the last of a few steps counting."""
+    threat = Threat(Linf(), 0.3)
+    return Ascent(
+        threat=threat, step_size=2.5 * 0.3 / steps if steps > 3 else 0.15, steps=steps, last_iterate=True, **parts
+    )
 
 
 # Paper A's training, of 100,000 updates in batches of 128: 256 passes over 50,000 images.
@@ -141,6 +165,13 @@ RECIPES: Mapping[str, Recipe] = {
         _adversarial("cifar10-resnet8-bc-adv", BinaryConnect(), NARROW),
         _adversarial("cifar10-resnet8-gdtanh-adv", GdTanh(), NARROW),
         _adversarial("cifar10-resnet8-mdtanhs-adv", MdTanhS(), NARROW),
+        _robust("mnist-madry-adv", madry(0.3, 0.1, 7).attack),
+        # The same number of passes with another inner attack; Hns costs one for each class.
+        _robust("mnist-madry-adv-pgd", _inner(7), epochs=3),
+        _robust("mnist-madry-adv-hns", _inner(2, temperature=Hns()), epochs=3),
+        _robust("mnist-madry-adv-gap", _inner(7, loss=log_odds, temperature=Gap()), epochs=3),
+        _robust("mnist-madry-adv-pqgd", _inner(3, direction=Quantized(1000)), epochs=6),
+        _robust("fashion-daa-adv", madry(0.2, 0.07, 7).attack, "daa-fashion", 4, data="fashion-mnist"),
         _cifar("cifar10-vgg5-bc", 9, 5e-3, "vgg", VGG, weights=BinaryConnect(), scale=WIDE),
         _cifar("cifar10-vgg5-gdtanh", 9, 5e-3, "vgg", VGG, weights=GdTanh(), scale=WIDE),
         _mnist("fashion-lenet-float", 4, 3e-3, data="fashion-mnist", options=FASHION),
