@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test check bench test-extras test-peers results clean
+.PHONY: demo test check bench test-extras test-peers bench-peers results clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -52,6 +52,11 @@ test-peers: .venv-peers/ready .venv-models/ready
 results: .venv/ready
 	$(BIN)/quantattack evaluate $(DEMO) --out results/demo
 	$(BIN)/python scripts/readme.py
+
+# Other libraries' attacks beside ours: strength, passes, seconds; hours on a CPU, continued where it was left.
+bench-peers: .venv-peers/ready
+	.venv-peers/bin/python benchmarks/strength.py
+	.venv-peers/bin/python benchmarks/parity.py
 
 clean:
 	rm -rf .venv .venv-peers .venv-models runs

@@ -52,7 +52,7 @@ def test_a_function_of_the_user_s_own_is_called_with_the_threat(tmp_path, monkey
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("autoattack:standard[steps=3]", "members and package"), ("foolbox:LinfPGD[steps]", "write it like")],
+    [("autoattack:standard[queries=3]", "members, package and steps"), ("foolbox:LinfPGD[steps]", "write it like")],
 )
 def test_settings_are_read_before_the_library(text, words):
     with pytest.raises(qa.InputError, match=words):

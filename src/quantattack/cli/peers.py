@@ -47,9 +47,9 @@ def peer_named(name: str, inside: str, threat: Threat) -> Attack:
 
 
 def _autoattack(threat: Threat, version: str, settings: dict[str, Any]) -> Attack:
-    unknown = set(settings) - {"members", "package"}
+    unknown = set(settings) - {"members", "package", "steps"}
     if unknown:
-        raise InputError(f"autoattack takes the settings members and package, not {', '.join(sorted(unknown))}")
+        raise InputError(f"autoattack takes the settings members, package and steps, not {', '.join(sorted(unknown))}")
     return AutoAttack(threat, version, **settings)
 
 

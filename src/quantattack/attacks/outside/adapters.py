@@ -217,8 +217,9 @@ class AutoAttack:
     Arguments:
         threat: Where it may search.
         version: "standard", "plus", "rand", or "custom" with a list of attacks.
-        members: Its members' names joined by "+", like "apgd-ce+apgd-t"; only with "custom".
+        members: Its members' names joined by "+", like "apgd-ce+apgd-t"; only with "custom", each from one start.
         package: "pyautoattack", "autoattack" for the original repository, or empty for the one that is installed.
+        steps: Steps of each of its gradient attacks.
 
     Raises:
         InputError: If neither is installed, or the version is unknown.
@@ -228,6 +229,7 @@ class AutoAttack:
     version: str = "standard"
     members: str = ""
     package: str = ""
+    steps: int = 100
 
     def __post_init__(self) -> None:
         if self.version not in ("standard", "plus", "rand", "custom"):
@@ -271,10 +273,21 @@ class AutoAttack:
         rivals = min(9, classes_of(model, images) - 1)
         for part in (adversary.apgd_targeted, adversary.fab):
             part.n_target_classes = min(part.n_target_classes, rivals)
+        self._shorten(adversary)
         size = {"bs" if original else "batch_size": len(images)}
         found = adversary.run_standard_evaluation(images, labels, **size)
         adv: Images = found[0] if isinstance(found, tuple) else found
         return adv
+
+    def _shorten(self, adversary: Any) -> None:
+        """Set the steps, with all that a constructor derives from them, and no restart in a version of one's own."""
+        for part in (adversary.apgd, adversary.apgd_targeted):
+            part.n_iter = part.n_iter_orig = self.steps
+            for name, share in (("n_iter_2", 0.22), ("n_iter_min", 0.06), ("size_decr", 0.03)):
+                setattr(part, name, max(int(share * self.steps), 1))
+        adversary.fab.n_iter = self.steps
+        if self.version == "custom":
+            adversary.apgd.n_restarts = adversary.fab.n_restarts = 1
 
 
 @dataclass(frozen=True)
