@@ -1,5 +1,7 @@
 """Diagnose every network of the zoo whose data set is here, and write the table of networks by checks.
 
+With --names the other networks' rows stay as they are.
+
 Usage: python benchmarks/zoo_checks.py --out results/zoo_checks [--images 100] [--budget 500] [--names a b]
 """
 
@@ -80,19 +82,21 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=float(BUDGET))
     parser.add_argument("--names", nargs="*")
     given = parser.parse_args()
-    rows, known = [], models()
+    path, known = given.out / "zoo_checks.json", models()
+    kept = {row["network"]: row for row in json.loads(path.read_text())["networks"]} if path.exists() else {}
     for network in known:
         if given.names and network.name not in given.names:
             continue
         try:
-            rows.append(looked(network, twin_of(network, known), given.images, given.budget))
+            kept[network.name] = looked(network, twin_of(network, known), given.images, given.budget)
         except InputError as error:
             print(f"{network.name}: {error}")
             continue
-        print(network.name, f"{rows[-1]['seconds']} s", *rows[-1]["reasons"], flush=True)
+        print(network.name, f"{kept[network.name]['seconds']} s", *kept[network.name]["reasons"], flush=True)
+    rows = [kept[network.name] for network in known if network.name in kept]
     given.out.mkdir(parents=True, exist_ok=True)
     summary = {"torch": torch.__version__, "images": given.images, "budget": given.budget, "networks": rows}
-    (given.out / "zoo_checks.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     (given.out / "zoo_checks.md").write_text(table(rows), encoding="utf-8")
     print(table(rows))
 
