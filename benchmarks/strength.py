@@ -2,7 +2,7 @@
 
     python benchmarks/strength.py                              # every pair below; continued where it was left
     python benchmarks/strength.py digits-mdtanhs:0.2 --images 300
-    python benchmarks/strength.py --only 'standard,autoattack standard'
+    python benchmarks/strength.py --only 'standard;autoattack standard'
     python benchmarks/strength.py --report                     # results/peers/strength.md from the records alone
 
 Needs the peers (`pip install 'quantattack[peers]'`); every number comes from a record of the engine.
@@ -76,7 +76,7 @@ def main() -> None:
         torch.set_num_threads(1)
         warnings.simplefilter("ignore")
         for pair in arguments.pairs or PAIRS:
-            measure(pair, arguments.images, lambda name: not arguments.only or name in arguments.only.split(","))
+            measure(pair, arguments.images, lambda name: not arguments.only or name in arguments.only.split(";"))
     write_report()
 
 
@@ -84,7 +84,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", nargs="*", help="network:radius, under Linf")
     parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--only", default="", help="names of attacks, comma-separated")
+    parser.add_argument("--only", default="", help="names of attacks, separated by semicolons")
     parser.add_argument("--report", action="store_true")
     return parser.parse_args()
 
