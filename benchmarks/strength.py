@@ -100,7 +100,7 @@ def measure(pair: str, images: int, wanted: Callable[[str], bool]) -> None:
         if not wanted(attack):
             continue
         folder = OUT / pair.replace("/", "_").replace(":", "-") / attack.replace(" ", "-").replace(",", "")
-        record = qa.evaluate(model, clean[:images], labels[:images], {attack: part}, threat, out=folder)
+        record = qa.evaluate(model, clean[:images], labels[:images], {attack: part}, threat, batch_size=128, out=folder)
         (folder / "lock").unlink(missing_ok=True)
         for picture in folder.glob("gallery-*"):
             picture.unlink()

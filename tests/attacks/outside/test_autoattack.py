@@ -61,6 +61,15 @@ def test_the_repository_s_interface_is_found_by_its_signature(made, network, ima
     assert (made[-1].batch, made[-1].apgd.n_iter, made[-1].apgd.n_iter_2, made[-1].apgd.n_restarts) == (24, 50, 11, 1)
 
 
+def test_a_breakdown_is_one_line(made, network, images, labels, monkeypatch):
+    def broken(*given, **settings):
+        raise IndexError("list index\nout of range")
+
+    monkeypatch.setattr(AutoAttack, "run_standard_evaluation", broken)
+    with pytest.raises(qa.InputError, match="broke down: IndexError: list index out of range"):
+        outside.AutoAttack(THREAT, package="autoattack")(network, images, labels)
+
+
 def test_rivals_are_as_many_as_the_model_has(made):
     attack = outside.AutoAttack(THREAT, package="autoattack")
     attack(lambda images: images.flatten(1)[:, :4], torch.rand(3, 1, 4, 4), torch.tensor([0, 1, 2]))

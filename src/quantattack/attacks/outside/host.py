@@ -109,10 +109,22 @@ def searched(
         if value <= 0:
             continue
         part = radii == value
-        with seeded(rng), frozen(model), torch.enable_grad():
+        with seeded(rng), frozen(model), torch.enable_grad(), _in_one_line():
             images = search(Shown(model), clean[part].clone(), labels[part].clone(), value)
         found[part] = _finite(images.detach().to(clean), clean[part])
     return found
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Say in one line that a peer broke down; running out of memory is the engine's to handle."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, AssertionError, NotImplementedError) as error:
+        said = " ".join(str(error).split())[:160]
+        raise InputError(f"the attack from elsewhere broke down: {type(error).__name__}: {said}") from error
 
 
 def _finite(images: Images, clean: Images) -> Images:
