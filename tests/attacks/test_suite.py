@@ -1,5 +1,8 @@
 """The suite: its members, what they cost, and that each attacks what is left."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -42,6 +45,14 @@ def test_its_cost_is_the_stated_one_on_what_it_cannot_break(network, images):
     assert backwards == 450
     assert forwards == 1484
     assert f"{backwards:.0f} backward passes\n    and {forwards:.0f} forward ones" in standard.__doc__
+
+
+def test_the_page_states_the_members_and_what_they_cost():
+    page = (Path(__file__).parents[2] / "docs" / "standard.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", page, re.MULTILINE))
+    assert list(rows) == MEMBERS
+    assert sum(map(int, rows.values())) == 450
+    assert "450 backward and 1484 forward" in page
 
 
 def test_what_is_broken_early_costs_little(network, images, labels):
