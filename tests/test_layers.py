@@ -41,6 +41,8 @@ RANKS = {
     "report.figures": 1.5,
     "report.signal_figures": 1.6,
     "report.reproduction": 1.2,
+    "report.record_page": 1.5,
+    "report.reproduction_page": 1.5,
     "report.": 1.7,  # a part of the page
     "report.page": 2,
     "report": 2,
@@ -123,6 +125,9 @@ RANKS = {
     "papers.running": 7.6,
     "papers.reading": 7.7,
     "papers.views": 7.8,
+    "papers.judging": 7.8,
+    "papers.claims": 7.85,
+    "papers.page": 7.88,
     "papers": 7.9,
     "cli.peers": 7.8,
     "cli.names": 8,

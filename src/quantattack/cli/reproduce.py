@@ -16,6 +16,7 @@ from quantattack.papers.catalog import HEADLINE, PAPERS
 from quantattack.papers.items import Paper
 from quantattack.papers.own import reproduce as run
 from quantattack.papers.own import runnable
+from quantattack.papers.page import write_pages
 from quantattack.papers.reading import Reader
 from quantattack.papers.running import Plan, fill
 from quantattack.papers.scales import SCALES, Scale
@@ -66,10 +67,14 @@ def reproduce(
     if only not in (None, "headline"):
         raise InputError(f"--only must be headline, not {only!r}")
     folder = out or Path("runs") / f"reproduce-{chosen.name}"
-    for one in papers:
-        plan = planned(one, items, only, chosen, folder)
-        where = str(names.device_named(device))
-        fill_one(replace(plan, networks=networks, root=data_root, seed=seed, device=where), quiet)
+    where = str(names.device_named(device))
+    plans = [
+        replace(planned(one, items, only, chosen, folder), networks=networks, root=data_root, seed=seed, device=where)
+        for one in papers
+    ]
+    for plan in plans:
+        fill_one(plan, quiet)
+    typer.echo(f"page: {write_pages(everything(plans[0]))}")
 
 
 def listed(paper: str = "") -> list[str]:
@@ -118,6 +123,11 @@ def planned(paper: Paper, items: list[str], only: str | None, scale: Scale, out:
         if key not in paper.items:
             raise InputError(f"{key} is a part of a figure; it runs on networks that you name behind it")
     return Plan(paper, keys, scale, out, only=headline if only else None)
+
+
+def everything(plan: Plan) -> list[Plan]:
+    """Return a plan of every item of each paper, where and as large as this one: what the page shows."""
+    return [replace(plan, paper=paper, items=tuple(paper.items), only=None) for paper in PAPERS.values()]
 
 
 def fill_one(plan: Plan, quiet: bool) -> None:

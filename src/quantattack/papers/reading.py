@@ -1,5 +1,6 @@
 """The numbers of a reproduction as its records have them: nothing is run."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -43,19 +44,30 @@ class Number:
     images: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pair:
     """Two attacks on the same images.
 
     Arguments:
-        first: Images that the first attack broke and the second did not.
-        second: Images that the second broke and the first did not.
-        images: How many images both have seen.
+        apart: For each image how much oftener the first attack broke it than the second, from -1 to 1: the mean over
+            the runs, where there are several.
     """
 
-    first: int
-    second: int
-    images: int
+    apart: NDArray[np.float64]
+
+    @property
+    def first(self) -> int:
+        """Images that the first attack broke oftener."""
+        return int((self.apart > 0).sum())
+
+    @property
+    def second(self) -> int:
+        """Images that the second attack broke oftener."""
+        return int((self.apart < 0).sum())
+
+    @property
+    def images(self) -> int:
+        return len(self.apart)
 
     @property
     def p(self) -> float:
@@ -67,16 +79,14 @@ class Pair:
     @property
     def difference(self) -> float:
         """How much lower the robust accuracy under the first is, as a share."""
-        return (self.first - self.second) / self.images if self.images else 0.0
+        return float(np.mean(self.apart)) if self.images else 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the difference, of paired shares (Wald with one pseudo-pair each way)."""
-        if not self.images:
-            return -1.0, 1.0
-        a, b, n = self.first + 0.5, self.second + 0.5, self.images + 1
-        half = 1.959964 * float(np.sqrt(a + b - (a - b) ** 2 / n)) / n
-        return (a - b) / n - half, (a - b) / n + half
+        """The 95 % interval of the difference (Wald's, with one image more each way)."""
+        values = np.concatenate([self.apart, [1.0, -1.0]])
+        half = 1.959964 * float(np.std(values)) / float(np.sqrt(len(values)))
+        return float(np.mean(values)) - half, float(np.mean(values)) + half
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,17 +194,42 @@ class Reader:
                 return Number(value, None, store.folder, f"{quantity}-{signal.temperature or 'curves'}", count)
         return None
 
-    def pair(self, part: Role, first: str, second: str, times: float = 1.0) -> Pair | None:
-        """Return how two attacks split the images, runs put side by side; None where one was not run."""
-        sides = [self._side(part, name, times) for name in (first, second)]
+    def pair(self, part: Role, first: str, second: str, times: float = 1.0, step: int | None = None) -> Pair | None:
+        """Return how two attacks split the images, runs put side by side; None where one was not run.
+
+        Arguments:
+            part: The network.
+            first: An attack's name.
+            second: Another's.
+            times: The radius over the data set's own.
+            step: Count only what had fallen after so many steps.
+        """
+        sides = [self.side(part, name, times) for name in (first, second)]
         if not all(sides) or len(sides[0]) != len(sides[1]):
             return None
-        both = [_aligned(a, b) for a, b in zip(*sides, strict=True)]
-        one = np.concatenate([a for a, _ in both])
-        two = np.concatenate([b for _, b in both])
-        return Pair(int((one & ~two).sum()), int((two & ~one).sum()), len(one))
+        both = [_apart(a, b, step) for a, b in zip(*sides, strict=True)]
+        known = [apart for apart in both if apart is not None]
+        return Pair(np.mean(known, axis=0)) if len(known) == len(both) else None
 
-    def _side(self, part: Role, name: str, times: float) -> list[tuple[Record, str]]:
+    def across(self, first: Role, second: Role, name: str) -> Pair | None:
+        """Return how one attack splits the images between two networks; None where it was not run on both."""
+        sides = [self.side(part, name) for part in (first, second)]
+        if not all(sides):
+            return None
+        apart = _apart(sides[0][0], sides[1][0], None)
+        return None if apart is None else Pair(apart)
+
+    def values(self, part: Role, column: Column) -> NDArray[np.float64] | None:
+        """Return a signal's numbers, one for each image; None where it has one alone."""
+        quantity, _, entry = column.field.partition(".")
+        for _, signal in self.found(part).signals:
+            if signal.quantity == quantity and signal.temperature == column.name:
+                value = signal.numbers.get(entry)
+                return np.asarray(value, dtype=np.float64) if isinstance(value, list) else None
+        return None
+
+    def side(self, part: Role, name: str, times: float = 1.0) -> list[tuple[Record, str]]:
+        """Return the cells of an attack: one, or one for each of its runs."""
         norm = "L2" if "_l2" in name else "Linf"
         alone = self.cells(part, Column("", name, norm=norm, times=times))
         return alone or self.cells(part, Column("", name, "mean", norm=norm, times=times))
@@ -259,17 +294,26 @@ def _bin(counts: Sequence[float], place: str) -> float:
     return float(chosen[place] / values.sum())
 
 
-def _aligned(a: tuple[Record, str], b: tuple[Record, str]) -> tuple[Broken, Broken]:
-    """Return what two cells broke of the images that both have seen."""
+def _apart(a: tuple[Record, str], b: tuple[Record, str], step: int | None) -> NDArray[np.float64] | None:
+    """Return for each image that two cells have seen: 1 where only the first broke it, -1 where only the second."""
     images = [record.column(name, "image").astype(int) for record, name in (a, b)]
     both = np.intersect1d(images[0], images[1])
-    broken = [record.broken(name)[np.isin(seen, both)] for (record, name), seen in zip((a, b), images, strict=True)]
-    return broken[0], broken[1]
+    broken = [fallen(*cell, step) for cell in (a, b)]
+    if broken[0] is None or broken[1] is None:
+        return None
+    one, two = (
+        row[np.isin(seen, both)].astype(np.float64) for row, seen in zip(broken, images, strict=True) if row is not None
+    )
+    return np.asarray(one - two, dtype=np.float64)
+
+
+SETTING = re.compile(r", (worst|average|\d+ steps?|\d+/255|radius [^,]*)$")
+WORDS = {"pgd": "PGD", "fgsm": "FGSM"}
 
 
 def label(item: Item, key: str) -> str:
-    """Return an attack's words from an item's columns."""
-    for column in item.columns:
-        if column.name == key:
-            return column.header.partition(",")[0] if column.step is not None else column.header
-    return key
+    """Return an attack's words: those of its column, without what is the column's alone."""
+    words = WORDS.get(key) or next((column.header for column in item.columns if column.name == key), key)
+    while (shorter := SETTING.sub("", words)) != words:
+        words = shorter
+    return words

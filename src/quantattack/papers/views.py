@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def _line(reader: Reader, item: Item, row: Row, columns: Sequence[Column]) -> Li
     return Line(row.role.label, stem, row.role.difference, entries)
 
 
-def _entry(reader: Reader, row: Row, column: Column, printed: float | None) -> Entry:
+def _entry(reader: Reader, row: Row, column: Column, printed: float | int | None) -> Entry:
     number = reader.number(row.role, column)
     share = column.how != "signal"
     published = "" if printed is None else f"{printed:.2f}" if share else f"{printed:.3g}"
@@ -97,15 +97,5 @@ def _comparisons(reader: Reader, item: Item, rows: Sequence[Row]) -> Iterable[Co
                 pair = reader.pair(row.role, first, second, times)
                 if pair is not None:
                     where = f", {times:g} times the radius" if times != 1 else ""
-                    words = f"{_named(item, first)} against {_named(item, second)}{where}"
+                    words = f"{label(item, first)} against {label(item, second)}{where}"
                     yield Comparison(row.role.label, words, pair.first, pair.second, pair.images, pair.p)
-
-
-def _named(item: Item, key: str) -> str:
-    words = label(item, key)
-    return words.removesuffix(", worst").removesuffix(", average")
-
-
-def without_rows(missing: Sequence[Missing]) -> list[Missing]:
-    """Return what was not run with one line for a row that has no network."""
-    return list(dict.fromkeys(replace(one, item="") if not one.cell else one for one in missing))

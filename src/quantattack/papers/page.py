@@ -1,0 +1,72 @@
+"""The page of a reproduction, built from its records alone."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from quantattack.papers.claims import CLAIMS, Claim
+from quantattack.papers.reading import Reader
+from quantattack.papers.running import Plan
+from quantattack.papers.views import views
+from quantattack.record_file import FILE
+from quantattack.report.record_page import write_record_page
+from quantattack.report.reproduction_page import PAGE, Chapter, Judged, Stand, write_reproduction
+
+
+def write_pages(plans: Sequence[Plan]) -> Path:
+    """Write the page of several plans into their folder, and the page of each record; return the page's path.
+
+    Arguments:
+        plans: One plan a paper, all of one folder and scale.
+    """
+    out = plans[0].out
+    readers = {plan.paper.key: Reader(replace(plan, only=None)) for plan in plans}
+    for plan in plans:
+        for record in sorted((out / plan.paper.key).glob(f"*/{FILE}")):
+            write_record_page(record.parent)
+    chapters = [_chapter(readers[plan.paper.key]) for plan in plans]
+    claims = [_judged(claim, readers[claim.paper]) for claim in CLAIMS if claim.paper in readers]
+    path = write_reproduction(out / PAGE, chapters, claims, stands(list(readers.values())), _scale(plans[0]))
+    for reader in readers.values():
+        reader.close()
+    return path
+
+
+def _chapter(reader: Reader) -> Chapter:
+    paper = reader.plan.paper
+    return Chapter(paper.key, paper.title, paper.source, tuple(views(reader)))
+
+
+def _judged(claim: Claim, reader: Reader) -> Judged:
+    verdict = claim.judge(reader)
+    evidence = tuple(one.words for one in verdict.evidence)
+    return Judged(claim.paper, claim.item, claim.words, claim.rule, verdict.kind, evidence)
+
+
+def stands(readers: Sequence[Reader]) -> list[Stand]:
+    """Return every network that there are records of, with what it stands for."""
+    found: dict[tuple[str, str], Stand] = {}
+    for reader in readers:
+        for item in reader.plan.paper.items.values():
+            for row in item.rows:
+                stores = reader.found(row.role).stores
+                name = reader.plan.network(row.role)
+                if stores and name is not None:
+                    stem, told = Path(name).stem, stores[0].notes.get("network", {})
+                    found[stem, row.role.label] = Stand(stem, row.role.label, row.role.difference, _told(told))
+    return list(found.values())
+
+
+def _told(told: dict[str, object]) -> str:
+    clean, epochs = told.get("clean"), told.get("epochs")
+    parts = [f"{100 * clean:.1f} % of the test images right" if isinstance(clean, float) else ""]
+    parts += [f"{epochs} epochs" if epochs else "", str(told.get("quantizer", ""))]
+    return ", ".join(part for part in parts if part)
+
+
+def _scale(plan: Plan) -> str:
+    scale = plan.scale
+    return (
+        f"Scale {scale.name}: {scale.images} test images a cell, {scale.merged} with {scale.restarts} restarts, "
+        f"{scale.few} for the nearest image and CLEVER, {scale.runs} independent runs, seed {plan.seed}."
+    )

@@ -1,0 +1,103 @@
+"""A record as a plain page: every setting, the seed, the versions, and what became of each image."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from quantattack.records import Record, Store
+from quantattack.report.tables import interval, percent, robust_share, threat_words
+from quantattack.signal_records import Signal, read_signals
+
+PAGE = "record.html"
+HEAD = "image label clean after margin size step restart"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One cell or signal of the page.
+
+    Arguments:
+        anchor: Where links lead.
+        title: What it is.
+        share: The number, with its interval; empty for a signal.
+        settings: Every setting as JSON.
+        lines: What became of each image, one line each; a signal's numbers.
+    """
+
+    anchor: str
+    title: str
+    share: str
+    settings: str
+    lines: str
+
+
+def write_record_page(folder: Path | str) -> Path:
+    """Write the page of the record in a folder and return its path.
+
+    Raises:
+        InputError: If there is no record.
+    """
+    store = Store.load(folder)
+    settings = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    text = settings.get_template("record.html.j2").render(
+        title=Path(folder).name, identity=_json(store.identity), notes=_json(_notes(store)), parts=list(parts(store))
+    )
+    store.close()
+    path = Path(folder) / PAGE
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _notes(store: Store) -> dict[str, Any]:
+    return {"finished": store.finished, **store.notes}
+
+
+def parts(store: Store) -> Iterator[Part]:
+    """Return the cells and the signals of a record."""
+    for record in store.records():
+        for name in record.attacks:
+            yield _cell(record, name)
+    for signal in read_signals(store.connection):
+        yield _signal(signal)
+
+
+def _cell(record: Record, name: str) -> Part:
+    share = robust_share(record, name)
+    lines = [HEAD, *(_line(outcome) for outcome in record.outcomes(name))]
+    subject = f"{record.subject.model} on {record.subject.data}, {threat_words(record.threat)}"
+    return Part(
+        anchor=f"cell-{record.cells[name]}",
+        title=f"{name}: {subject}",
+        share=f"{percent(share.value)} robust ({interval(share)}), {share.count} of {share.of} images",
+        settings=_json({"threat": record.threat, "attack": record.settings(name)}),
+        lines="\n".join(lines),
+    )
+
+
+def _line(outcome: Any) -> str:
+    margin = "-" if outcome.margin is None else f"{outcome.margin:.3g}"
+    step = "-" if outcome.step is None else str(outcome.step)
+    outside = "" if outcome.inside else " outside"
+    numbers = (outcome.image, outcome.label, outcome.clean_prediction, outcome.prediction)
+    return f"{' '.join(map(str, numbers))} {margin} {outcome.size:.4g} {step} {outcome.restart}{outside}"
+
+
+def _signal(signal: Signal) -> Part:
+    name = signal.temperature or "curves"
+    return Part(
+        anchor=f"{signal.quantity}-{name}",
+        title=f"{signal.quantity}, {name}: {signal.model} on {signal.data}, {signal.unit}",
+        share="",
+        settings="",
+        lines=json.dumps(signal.numbers, separators=(",", ":")),
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, sort_keys=True)

@@ -1,0 +1,113 @@
+"""The page of a reproduction: claims with their verdicts, and each table with published and measured side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from quantattack.report.reproduction import View
+
+PAGE = "index.html"
+WIDE = 11  # columns beyond which a table is turned
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its verdict.
+
+    Arguments:
+        paper: Key of the paper.
+        item: Key of the table or figure that it stands on.
+        words: The claim.
+        rule: When it counts as holding.
+        verdict: holds, does not hold, or cannot be told.
+        evidence: The numbers, a sentence each.
+    """
+
+    paper: str
+    item: str
+    words: str
+    rule: str
+    verdict: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A paper on the page.
+
+    Arguments:
+        key: What the command calls it.
+        title: Its title.
+        source: Authors, year and link.
+        views: Its tables and figures.
+    """
+
+    key: str
+    title: str
+    source: str
+    views: tuple[View, ...]
+
+    @property
+    def authors(self) -> str:
+        return self.source.partition(", http")[0]
+
+    @property
+    def link(self) -> str:
+        _, there, rest = self.source.partition("http")
+        return there + rest
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A network that stands for one of the papers'.
+
+    Arguments:
+        network: Its name.
+        label: What it stands for.
+        difference: How it differs.
+        told: What its card says of it.
+    """
+
+    network: str
+    label: str
+    difference: str
+    told: str
+
+
+def write_reproduction(
+    path: Path, chapters: Sequence[Chapter], claims: Sequence[Judged], stands: Sequence[Stand], scale: str
+) -> Path:
+    """Write the page.
+
+    Arguments:
+        path: Where it goes.
+        chapters: The papers.
+        claims: What they claim, judged.
+        stands: The networks.
+        scale: How large the runs were, in words.
+    """
+    settings = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    settings.filters["turned"] = turned
+    settings.filters["small"] = small
+    kinds = {
+        kind: sum(claim.verdict == kind for claim in claims) for kind in ("holds", "does not hold", "cannot be told")
+    }
+    text = settings.get_template("reproduction.html.j2").render(
+        chapters=chapters, claims=claims, stands=stands, scale=scale, kinds=kinds
+    )
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def turned(view: View) -> bool:
+    """Return whether a table has a line for each number, and a column for each network."""
+    return len(view.lines) == 1 or len(view.headers) > WIDE
+
+
+def small(p: float) -> str:
+    """Return a probability in few digits."""
+    return "under 0.0001" if p < 1e-4 else f"{p:.2g}"

@@ -1,0 +1,116 @@
+"""The page of a reproduction: every number opens its record, and what was not run is said."""
+
+import json
+import re
+from dataclasses import replace
+from html import unescape
+
+import pytest
+
+from quantattack.papers.page import write_pages
+from quantattack.papers.reading import Reader
+from quantattack.papers.running import Missing
+from quantattack.papers.views import keep_missing, read_missing, view
+from quantattack.records import Store
+from quantattack.report.record_page import write_record_page
+from quantattack.report.reproduction import print_view
+
+from .conftest import plan_of
+
+
+@pytest.fixture(scope="module")
+def page(filled):
+    return write_pages(list(filled.values()))
+
+
+@pytest.fixture(scope="module")
+def text(page):
+    return page.read_text(encoding="utf-8")
+
+
+def test_every_number_opens_its_record(page, text):
+    links = set(re.findall(r'<a class="number" href="([^"]+)">', text))
+    assert len(links) > 100
+    pages = {}
+    for link in links:
+        file, _, anchor = unescape(link).partition("#")
+        if file not in pages:
+            pages[file] = (page.parent / file).read_text(encoding="utf-8")
+        assert f'id="{anchor}"' in pages[file]
+
+
+def test_a_records_page_has_settings_seed_versions_and_every_image(page):
+    folder = page.parent / "gupta2022" / "digits-mdtanhs-10"
+    text = unescape((folder / "record.html").read_text(encoding="utf-8"))
+    assert '"seed": 0' in text
+    assert '"torch": ' in text
+    assert '"part": "Ascent"' in text
+    store = Store.load(folder)
+    record = next(record for record in store.records() if "pgd" in record.attacks)
+    section = text[text.index(f'id="cell-{record.cells["pgd"]}"') :]
+    lines = re.search(r"image label clean.*?</pre>", section, re.DOTALL).group().splitlines()
+    assert len(lines) == 1 + 10
+    image, label, clean, after = lines[1].split()[:4]
+    first = record.outcomes("pgd")[0]
+    assert (image, label, clean, after) == tuple(
+        str(part) for part in (first.image, first.label, first.clean_prediction, first.prediction)
+    )
+    store.close()
+
+
+def test_every_item_has_a_place_and_published_stands_beside_measured(filled, text):
+    for plan in filled.values():
+        for key in plan.paper.items:
+            assert f'id="{plan.paper.key}-{key}"' in text
+    assert "printed 26.98" in text
+    assert "printed 88.42" in text
+    assert ">quoted<" in text
+    assert "95 % interval" in text
+    assert "http" not in re.sub(r"https://arxiv\.org/abs/[\d.]+|http-equiv", "", text)
+
+
+def test_the_claims_are_counted(text):
+    verdicts = re.findall(r'<span class="verdict \w+">([^<]+)</span>', text)
+    counted = re.search(r"Of (\d+) claims (\d+) hold, (\d+) do not, and (\d+) cannot", text).groups()
+    kinds = ("holds", "does not hold", "cannot be told")
+    assert tuple(map(int, counted)) == (len(verdicts), *(verdicts.count(kind) for kind in kinds))
+
+
+def test_networks_are_named_with_their_difference(text):
+    assert "5 weight layers in place of 16" in text
+    assert "% of the test images right" in text
+
+
+def test_what_was_not_run_is_on_the_page_with_its_command(tmp_path):
+    plan = plan_of("gupta2022", tmp_path, "table1", stand_in=lambda role: None)
+    missing = [Missing("table1", "REF, VGG-16, CIFAR-10", "", "there is no network x", "quantattack train x --out y")]
+    keep_missing(plan, missing)
+    keep_missing(replace(plan, items=("table2",)), [Missing("table2", "a", "b", "c", "")])
+    assert [one.item for one in read_missing(plan)] == ["table1", "table2"]
+    keep_missing(replace(plan, items=("table2",)), [])
+    assert read_missing(plan) == missing
+    text = write_pages([plan]).read_text(encoding="utf-8")
+    assert "there is no network x<pre>quantattack train x --out y</pre>" in text
+    assert "not run</span>" in text
+
+
+def test_a_view_is_printed_with_its_absences(filled, capsys, monkeypatch):
+    from rich.console import Console
+
+    reader = Reader(filled["gupta2022"])
+    missing = [Missing("table7", "REF", "square", "it may take 9 passes and the budget is 8", "do " + "x" * 200)]
+    print_view(view(reader, "table7", missing), Console(width=100))
+    out = capsys.readouterr().out
+    assert "gupta2022 table7" in out
+    assert "not run: REF, square: it may take 9 passes" in out
+    assert "do " + "x" * 200 in out  # a command is not broken
+    print_view(view(reader, "table12"), Console(width=100))
+    assert "singular values, mean, plain" in capsys.readouterr().out
+    reader.close()
+
+
+def test_a_record_page_of_signals_has_their_numbers(filled, page):
+    folders = [path for path in (page.parent / "gupta2022").glob("*-clever-*") if path.is_dir()]
+    text = write_record_page(folders[0]).read_text(encoding="utf-8")
+    numbers = unescape(re.search(r'id="clever-unit".*?<pre>(.*?)</pre>', text, re.DOTALL).group(1))
+    assert set(json.loads(numbers)) == {"image", "score"}
