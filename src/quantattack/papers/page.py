@@ -8,7 +8,6 @@ from quantattack.papers.claims import CLAIMS, Claim
 from quantattack.papers.reading import Reader
 from quantattack.papers.running import Plan
 from quantattack.papers.views import views
-from quantattack.record_file import FILE
 from quantattack.report.record_page import write_record_page
 from quantattack.report.reproduction_page import PAGE, Chapter, Judged, Stand, write_reproduction
 
@@ -21,12 +20,11 @@ def write_pages(plans: Sequence[Plan]) -> Path:
     """
     out = plans[0].out
     readers = {plan.paper.key: Reader(replace(plan, only=None)) for plan in plans}
-    for plan in plans:
-        for record in sorted((out / plan.paper.key).glob(f"*/{FILE}")):
-            write_record_page(record.parent)
     chapters = [_chapter(readers[plan.paper.key]) for plan in plans]
     claims = [_judged(claim, readers[claim.paper]) for claim in CLAIMS if claim.paper in readers]
     path = write_reproduction(out / PAGE, chapters, claims, stands(list(readers.values())), _scale(plans[0]))
+    for folder in sorted({store.folder for reader in readers.values() for store in reader.stores if store.folder}):
+        write_record_page(folder)
     for reader in readers.values():
         reader.close()
     return path

@@ -134,10 +134,14 @@ class Reader:
     def _measured(self) -> list[Any]:
         return [item.measured for item in self.plan.paper.items.values() if item.measured is not None]
 
+    @property
+    def stores(self) -> list[Store]:
+        """Return every record that was opened."""
+        return [store for found in self.opened.values() for store in found.stores]
+
     def close(self) -> None:
-        for found in self.opened.values():
-            for store in found.stores:
-                store.close()
+        for store in self.stores:
+            store.close()
 
     def number(self, part: Role, column: Column) -> Number | None:
         """Return what the records have for a row and a column; None where they have nothing."""
