@@ -235,3 +235,18 @@ def test_report_writes_a_page(say: Any, tmp_path: Path):
 def test_no_command_is_help(say: Any):
     assert "Usage: quantattack" in say()
     assert "--radius" in say("evaluate", "--help")
+
+
+def test_the_version_is_said(say: Any):
+    import quantattack
+
+    assert say("--version").startswith(f"quantattack {quantattack.__version__}, torch ")
+
+
+def test_a_model_s_own_code_that_leaves_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "leaving_networks.py").write_text("import sys\n\ndef network():\n    sys.exit(7)\n")
+    with pytest.raises(SystemExit) as end:
+        main(("evaluate", "leaving_networks:network"))
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith("error: the model leaving_networks:network cannot be made: SystemExit: 7")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,13 +22,28 @@ from quantattack.errors import unknown
 from quantattack.report.page import write_page
 
 app = typer.Typer(
-    help="Find out what a quantized neural network's adversarial robustness really is.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     add_completion=False,
 )
 app.add_typer(data_group, name="data")
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"quantattack {version('quantattack')}, torch {version('torch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    number: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version and leave.")
+    ] = False,
+) -> None:
+    """Find out what a quantized neural network's adversarial robustness really is."""
+
 
 for command in (evaluate, show, export, merge, verify):
     app.command()(command)

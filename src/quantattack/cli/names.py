@@ -336,7 +336,7 @@ def _made(name: str) -> nn.Module:
     try:
         maker = getattr(importlib.import_module(module), function)
         model = maker()
-    except Exception as error:  # the user's own code may fail in any way
+    except (Exception, SystemExit) as error:  # the user's own code may fail in any way, and must not end this one
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"the model {name} cannot be made: {type(error).__name__}: {reason}") from None
     if not isinstance(model, nn.Module):
