@@ -38,7 +38,7 @@ def _say_version(asked: bool) -> None:
 
 @app.callback()
 def _main(
-    number: Annotated[  # noqa: ARG001
+    number: Annotated[
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version and leave.")
     ] = False,
 ) -> None:
