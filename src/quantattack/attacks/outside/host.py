@@ -32,7 +32,7 @@ def library(module: str, extra: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0]:
             raise InputError(f"{module} needs {error.name}: pip install 'quantattack[{extra}]'") from None
-        raise InputError(f"{module} is not installed: pip install 'quantattack[{extra}]'") from None
+        raise InputError(f"{error.name} is not installed: pip install 'quantattack[{extra}]'") from None
     except (ImportError, RuntimeError, OSError) as error:
         raise InputError(f"{module} cannot be imported here: {' '.join(str(error).split())[:120]}") from None
 
