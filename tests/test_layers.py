@@ -106,6 +106,10 @@ RANKS = {
     "judging": 5.3,
     "verifying": 5.5,
     "evaluate": 6,
+    "engine.shards": 6.3,
+    "engine.cluster": 6.4,
+    "engine.spread": 6.5,
+    "engine": 6.5,
     "": 7,  # the public names
     "papers.scales": 7,
     "papers.roles": 7,

@@ -146,7 +146,7 @@ def _run_cell(job: Job, store: Store, cell: int, name: str, clean: Clean, advanc
         return
     right = begin_cell(job, store, cell, todo, clean)
     done = len(job.source) - len(right)
-    for found in attacked(job, name, right, clean):
+    for found in attacked(job, name, right):
         keep(store, cell, found)
         done += len(found.outcomes)
         advance(name, done, len(job.source))
@@ -165,21 +165,21 @@ def begin_cell(job: Job, store: Store, cell: int, todo: Sequence[int], clean: Cl
     return [at for at in todo if right[at]]
 
 
-def attacked(job: Job, name: str, positions: Sequence[int], clean: Clean) -> Iterator[Attacked]:
-    """Attack images one part after the other, as many at once as is best."""
-
-    def work(part: Sequence[int]) -> Attacked:
-        return attack(job, name, part, clean.prediction[list(part)].tolist())
-
-    return job.paced(name).parts(positions, work, together(job, name))
+def attacked(job: Job, name: str, positions: Sequence[int]) -> Iterator[Attacked]:
+    """Attack images that the model gets right, one part after the other, as many at once as is best."""
+    return job.paced(name).parts(positions, lambda part: attack(job, name, part), together(job, name))
 
 
 def run_whole(job: Job, store: Store, cell: int, name: str, todo: Sequence[int], clean: Clean) -> None:
     """Hand an attack every image, right or wrong, and write all outcomes at once: there is no half of it to keep."""
     if not todo:
         return
-    count = len(job.source)
-    (found,) = job.paced(name).parts(range(count), lambda at: attack(job, name, at, clean.prediction.tolist()), count)
+    (found,) = attacked(job, name, range(len(job.source)))
+    write_whole(job, store, cell, found, clean)
+
+
+def write_whole(job: Job, store: Store, cell: int, found: Attacked, clean: Clean) -> None:
+    """Write the outcomes of an attack on all images; of those that were wrong from the start nothing counts."""
     right = clean.right
     outcomes = [one if right[at] else lost(job, clean, at) for at, one in enumerate(found.outcomes)]
     images = None if found.images is None else found.images[torch.from_numpy(right)]

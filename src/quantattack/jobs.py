@@ -1,8 +1,8 @@
 """What an evaluation is of: one model on one data set under one threat, checked and put in order."""
 
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -52,6 +52,7 @@ class Job:
     keep_images: bool = False
     speed: Speed = field(default_factory=Speed)
     searched: tuple[Hosted, ...] = ()  # faster relatives of the model, searched before it
+    make: Callable[[], Model] | None = None  # makes the model in another process; it is sent as it is where None
     paces: dict[str, Pace] = field(default_factory=dict)  # by attack: one's best batch is not another's
 
     def batch(self, positions: Sequence[int]) -> tuple[Images, Labels]:
@@ -81,6 +82,7 @@ def prepare(
     part: tuple[int, int] = (1, 1),
     keep_images: bool = False,
     speed: Speed | None = None,
+    make: Callable[[], Model] | None = None,
 ) -> Job:
     """Check the input of an evaluation and put it in order.
 
@@ -97,6 +99,7 @@ def prepare(
         part: Which part of how many, from 1 on, this job does of the images.
         keep_images: Whether the attacked images are saved beside the record.
         speed: How the search may differ from the model as given.
+        make: Makes the model in another process.
 
     Raises:
         InputError: If any of it cannot be used.
@@ -121,10 +124,17 @@ def prepare(
         source, index = PartSource(source, rows.start, rows.stop - rows.start), index[rows]
     shape = tuple(source.take([0])[0].shape[1:])
     pace = _pace(shape, placement(model)[0], batch_size)
-    device, dtype = placement(model)
-    sample = source.take(range(min(_FIRST, len(source))))[0].to(device, dtype)
-    fast = tuple(Hosted(one, host.passes) for one in searched(model, speed, sample))
-    return Job(host, source, attacks, threat, seed, pace, index, subject, identity, keep_images, speed, fast)
+    job = Job(host, source, attacks, threat, seed, pace, index, subject, identity, keep_images, speed, make=make)
+    return rehosted(job)
+
+
+def rehosted(job: Job) -> Job:
+    """Return a job with the faster relatives of its model, made in the process that uses them."""
+    if job.speed == Speed():
+        return job
+    sample = job.batch(range(min(_FIRST, len(job.source))))[0]
+    fast = searched(job.host.model, job.speed, sample)
+    return replace(job, searched=tuple(Hosted(one, job.host.passes) for one in fast))
 
 
 def _unusual(part: tuple[int, int], keep_images: bool, speed: Speed) -> dict[str, Any]:

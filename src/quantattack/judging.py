@@ -90,18 +90,19 @@ def lost(job: Job, clean: Clean, at: int) -> Outcome:
 
 
 def together(job: Job, name: str) -> int:
-    """Return how many batches an attack is handed at once: what it fools makes room for what waits."""
+    """Return how many batches an attack is handed at once: what it fools makes room for what waits, or it needs all."""
+    if needs_all(job.attacks[name]):
+        return len(job.source)
     return ROOM if refills(job.attacks[name]) else 1
 
 
-def attack(job: Job, name: str, positions: Sequence[int], predicted: Sequence[int]) -> Attacked:
-    """Attack the images at some positions and judge what comes back.
+def attack(job: Job, name: str, positions: Sequence[int]) -> Attacked:
+    """Attack the images at some positions, which the model gets right, and judge what comes back.
 
     Arguments:
         job: The job.
         name: Name of the attack.
         positions: Where the images are in the job's source.
-        predicted: The class predicted for each, clean.
     """
     images, labels = job.batch(positions)
     pace = job.paced(name)
@@ -116,7 +117,7 @@ def attack(job: Job, name: str, positions: Sequence[int], predicted: Sequence[in
         pace.note(pace.size, sum(spent), seconds)
     cost = [part / len(positions) for part in (*spent, seconds)]
     final = _checked(name, found.images, images).to(images.dtype)  # the judge measures what it shows the model
-    outcomes = _outcomes(job, positions, (images, labels, final), found, predicted, cost)
+    outcomes = _outcomes(job, positions, (images, labels, final), found, cost)
     return Attacked(outcomes, final.cpu() if job.keep_images else None)
 
 
@@ -160,7 +161,6 @@ def _outcomes(
     positions: Sequence[int],
     shown: tuple[Images, Labels, Images],
     found: Trace,
-    predicted: Sequence[int],
     cost: Sequence[float],
 ) -> list[Outcome]:
     images, labels, final = shown
@@ -173,7 +173,7 @@ def _outcomes(
         Outcome(
             image=int(job.index[at]),
             label=label,
-            clean_prediction=int(before),
+            clean_prediction=label,  # it was right before
             prediction=prediction,
             margin=gap,
             size=size,
@@ -184,8 +184,8 @@ def _outcomes(
             seconds=cost[2],
             inside=bool(within),
         )
-        for at, before, hit, (label, prediction, gap, size, step, restart, within) in zip(
-            positions, predicted, fooled, zip(*columns, strict=True), strict=True
+        for at, hit, (label, prediction, gap, size, step, restart, within) in zip(
+            positions, fooled, zip(*columns, strict=True), strict=True
         )
     ]
 

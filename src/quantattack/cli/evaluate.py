@@ -1,6 +1,8 @@
 """The command `evaluate`: what the record lacks is run."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +15,8 @@ from quantattack.cli.run_file import RunFile, ThreatEntry, read_run_file
 from quantattack.data.sets import SETS
 from quantattack.data.streams import Stream, stream_data
 from quantattack.descriptions import digest_of
+from quantattack.engine.cluster import Workers, pool
+from quantattack.engine.spread import spread
 from quantattack.errors import InputError, check_count
 from quantattack.evaluate import run
 from quantattack.jobs import Job, examine, prepare
@@ -42,6 +46,9 @@ def evaluate(
     speed: Annotated[str, typer.Option(help="fold,channels_last,bfloat16,compile: how the search may differ.")] = "",
     part: Annotated[str, typer.Option(help="Do part 2/5 of the images; `quantattack merge` joins the parts.")] = "1/1",
     save_images: Annotated[bool, typer.Option("--save-images", help="Keep every attacked image.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes that share the work, through Ray.")] = None,
+    ray_address: Annotated[str | None, typer.Option(help="A Ray cluster to join; else one is started.")] = None,
+    gpus_per_worker: Annotated[float, typer.Option(help="Share of a GPU that each worker asks for.")] = 0.0,
     config: Annotated[Path | None, typer.Option(help="A run file, in place of all options but --out.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the record; the same command continues in it.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
@@ -67,17 +74,26 @@ def evaluate(
             speed=options,
             save_images=save_images,
         )
-    _evaluate(plan, out or plan.out, part_named(part), quiet, grow=config is not None)
-
-
-def _evaluate(plan: RunFile, out: Path | None, part: tuple[int, int], quiet: bool, grow: bool) -> None:
-    jobs = list(jobs_of(plan, part))
-    store = open_store(jobs, plan.seed, out, grow)
-    with store.writing(), bar(not quiet) as advance:
-        for job in jobs:
-            run(job, store, told(job, len(jobs), advance))
+    settings = Workers(workers or plan.workers, ray_address, gpus_per_worker)
+    jobs = list(jobs_of(plan, part_named(part)))
+    store = open_store(jobs, plan.seed, out or plan.out, grow=config is not None)
+    _work(jobs, store, settings, quiet)
     print_table(store.records(), Console())
     typer.echo(f"record: {store.folder}")
+
+
+def _work(jobs: Sequence[Job], store: Store, settings: Workers, quiet: bool) -> None:
+    """Run the jobs here, one after the other, or on workers."""
+    with store.writing(), ExitStack() as stack:
+        alone = settings.address is None and settings.count in (None, 1)
+        workers = None if alone else stack.enter_context(pool(settings))
+        advance = stack.enter_context(bar(not quiet))
+        advances = [told(job, len(jobs), advance) for job in jobs]
+        if workers is not None:
+            spread(jobs, store, workers, advances)
+            return
+        for job, tell in zip(jobs, advances, strict=True):
+            run(job, store, tell)
 
 
 def part_named(text: str) -> tuple[int, int]:
@@ -138,7 +154,24 @@ def _job(
         part=part,
         keep_images=plan.save_images,
         speed=speed,
+        make=Named(subject[0], plan.device),
     )
+
+
+@dataclass(frozen=True)
+class Named:
+    """Makes a model by its name, in whatever process it is called.
+
+    Arguments:
+        name: The model's name.
+        device: Where it is put.
+    """
+
+    name: str
+    device: str
+
+    def __call__(self) -> nn.Module:
+        return names.model_named(self.name, names.device_named(self.device))
 
 
 def _count(asked: int | None, there: int) -> int:

@@ -1,0 +1,135 @@
+"""A shard that is worked on elsewhere gives the outcomes that it gives here; no cluster is needed to see that."""
+
+import pickle
+from dataclasses import astuple, replace
+from typing import Any
+
+import jaxtyping
+import pytest
+import torch
+
+from quantattack import InputError, Linf, Record, Threat, daa_blob, fgsm, load_data, load_model, pgd
+from quantattack.cli import main
+from quantattack.cli.evaluate import Named
+from quantattack.engine.cluster import Workers, pool
+from quantattack.engine.shards import Shard, cut, parcel, work
+from quantattack.engine.spread import spread
+from quantattack.evaluate import run
+from quantattack.jobs import Job, prepare
+from quantattack.records import Store
+from quantattack.speed import Speed
+
+THREAT = Threat(Linf(), 0.1)
+ATTACKS = {"pgd": pgd(THREAT, steps=3), "fgsm": fgsm(THREAT), "sets": daa_blob(THREAT, steps=3, particles=10)}
+COUNT = 70
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+def job(model: str = "digits-mdtanhs", **settings: Any) -> Job:
+    images, labels = (part[:COUNT] for part in load_data("digits"))
+    make = Named(model, "cpu")
+    return prepare(load_model(model), images, labels, ATTACKS, THREAT, make=make, names=(model, "digits"), **settings)
+
+
+class Elsewhere:
+    """A pool whose workers get everything as bytes, and answer in another order than they were asked."""
+
+    count = 3
+
+    def __init__(self) -> None:
+        self.asked: list[Shard] = []
+
+    def send(self, jobs: Any) -> None:
+        self.jobs = [pickle.loads(pickle.dumps(parcel(one))).opened() for one in jobs]
+
+    def results(self, shards: Any) -> Any:
+        waiting: list[Shard] = []
+        for shard in shards:
+            waiting.append(shard)
+            if len(waiting) == 4:
+                yield self._done(waiting.pop(1))
+        while waiting:
+            yield self._done(waiting.pop())
+
+    def _done(self, shard: Shard) -> Any:
+        self.asked.append(shard)
+        return shard, pickle.loads(pickle.dumps(work(self.jobs[shard.job], shard)))
+
+
+def verdicts(record: Record) -> Any:
+    return {
+        name: [astuple(replace(one, forwards=0.0, backwards=0.0, seconds=0.0)) for one in record.outcomes(name)]
+        for name in record.attacks
+    }
+
+
+def quiet(name: str, done: int, total: int) -> None:
+    assert 0 <= done <= total, name
+
+
+def together(jobs: list[Job], folder: Any, workers: Any) -> list[Record]:
+    store = Store.open(folder, {"subjects": [one.identity for one in jobs], "seed": 0})
+    with store.writing():
+        return spread(jobs, store, workers, [quiet] * len(jobs))
+
+
+def alone(one: Job) -> Record:
+    return run(one, Store.open(None, {"subjects": [one.identity], "seed": 0}), quiet)
+
+
+@pytest.mark.parametrize("settings", [{}, {"speed": Speed(channels_last=True)}, {"keep_images": True}])
+def test_many_workers_write_the_record_of_one_process(settings: dict[str, Any], tmp_path: Any):
+    jobs = [job(**settings), job("digits-float", **settings)]
+    workers = Elsewhere()
+    for record, one in zip(together(jobs, tmp_path / "run", workers), jobs, strict=True):
+        expected = alone(job(one.subject.model, **settings))
+        assert verdicts(record) == verdicts(expected)
+        assert record.codes == expected.codes
+        assert record.finished
+    assert len({shard.job for shard in workers.asked}) == 2
+    assert sum(shard.attack == "sets" for shard in workers.asked) == 2  # what moves each other stays together
+
+
+def test_a_spread_run_does_only_what_is_lacking(tmp_path: Any):
+    first = together([job()], tmp_path / "run", Elsewhere())[0]
+    before = first.outcomes("pgd")
+    first.store.close()
+    store = Store.load(tmp_path / "run")
+    store.connection.execute("PRAGMA query_only = OFF")
+    store.connection.execute("DELETE FROM outcome WHERE cell = 1 AND image BETWEEN 20 AND 45")
+    store.close()
+    workers = Elsewhere()
+    again = together([job()], tmp_path / "run", workers)[0]
+    asked = {at for shard in workers.asked if shard.attack is not None for at in shard.positions}
+    assert asked <= set(range(20, 46))
+    same = [replace(one, forwards=0.0, backwards=0.0, seconds=0.0) for one in again.outcomes("pgd")]
+    assert same == [replace(one, forwards=0.0, backwards=0.0, seconds=0.0) for one in before]
+
+
+@pytest.mark.parametrize(("count", "size", "workers"), [(1000, 80, 2), (1000, 256, 16), (5, 80, 2), (100_000, 80, 4)])
+def test_everything_is_cut_once_and_everyone_has_something(count: int, size: int, workers: int):
+    shards = list(cut(0, "pgd", range(count), size, workers))
+    assert [at for shard in shards for at in shard.positions] == list(range(count))
+    assert max(len(shard.positions) for shard in shards) <= 4 * size
+    assert len(shards) >= min(workers, -(-count // 16))
+
+
+def test_a_model_without_a_name_is_sent_as_it_is():
+    images, labels = (part[:20] for part in load_data("digits"))
+    one = prepare(load_model("digits-float"), images, labels, {"fgsm": fgsm(THREAT)}, THREAT)
+    other = pickle.loads(pickle.dumps(parcel(one))).opened()
+    assert torch.equal(other.host(images), one.host(images))
+
+
+def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Any):
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(InputError, match=r"pip install 'quantattack\[ray\]'"), pool(Workers(2)):
+        raise AssertionError("not reached")
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", "--images", "8", "--workers", "2", "--out", str(tmp_path / "run")])
+    assert end.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
