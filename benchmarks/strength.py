@@ -141,7 +141,7 @@ def table(pair: str, records: dict[str, qa.Record]) -> str:
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     lines += [f"| {name} | {' | '.join(row(record, name))} |" for name, record in records.items()]
-    return "\n".join([head, *lines, "", *claims(records)])
+    return "\n".join([head, *lines, "", *(f"- {said}" for said in claims(records))])
 
 
 def claims(records: dict[str, qa.Record]) -> list[str]:
@@ -156,6 +156,11 @@ def claims(records: dict[str, qa.Record]) -> list[str]:
         else "Lower than `standard`: "
         + ", ".join(f"{name} by {100 * (ours - rate):.1f}" for name, rate in lower.items())
     )
+    for words, end in (("alone", " PGD"), ("through `ScaledLogits`", " PGD, scaled")):
+        names = [name for name in records if name.endswith(end) and "MIFPE" not in name]
+        above = [100 * (records[name].robust(name) - ours) for name in names]
+        if above:
+            said.append(f"The peers' PGD {words} leaves {min(above):.1f} to {max(above):.1f} points more than ours.")
     if "autoattack standard" in records:
         theirs, own = (records[name].column(name, "backwards").mean() for name in ("autoattack standard", "standard"))
         said.append(f"`standard` takes {own / max(theirs, 1e-9):.2f} of the ensemble's backward passes.")
