@@ -30,6 +30,7 @@ check: .venv/ready
 # Ratios, measured side by side in one run.
 bench: .venv/ready
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/particles.py
 
 # What needs more than Python and the test extra: the report in a real browser, and other libraries' attacks and models.
 # What is missing is a failure here.
