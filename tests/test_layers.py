@@ -38,6 +38,7 @@ RANKS = {
     "report.gallery": 1,
     "report.tables": 1,
     "report.signal_tables": 1.2,
+    "report.comparison": 1.2,
     "report.figures": 1.5,
     "report.signal_figures": 1.6,
     "report.reproduction": 1.2,

@@ -15,7 +15,7 @@ from quantattack.cli.data import data as data_group
 from quantattack.cli.diagnose import diagnose
 from quantattack.cli.evaluate import evaluate
 from quantattack.cli.inspect import inspect
-from quantattack.cli.record import export, merge, show, verify
+from quantattack.cli.record import compare, export, merge, show, verify
 from quantattack.cli.reproduce import reproduce
 from quantattack.cli.signal import signal
 from quantattack.errors import unknown
@@ -45,7 +45,7 @@ def _main(
     """Find out what a quantized neural network's adversarial robustness really is."""
 
 
-for command in (evaluate, show, export, merge, verify):
+for command in (evaluate, show, compare, export, merge, verify):
     app.command()(command)
 app.command()(diagnose)
 app.command()(inspect)

@@ -1,4 +1,4 @@
-"""Commands that read records: show, export, merge, verify."""
+"""Commands that read records: show, export, merge, verify, compare."""
 
 import json
 from pathlib import Path
@@ -14,6 +14,7 @@ from quantattack.errors import InputError
 from quantattack.exporting import export as write_export
 from quantattack.merging import merge as put_together
 from quantattack.records import Record, Store
+from quantattack.report.comparison import comparisons, print_comparison
 from quantattack.report.tables import print_table, threat_words
 from quantattack.verifying import verify as compute_again
 
@@ -60,6 +61,19 @@ def verify(
         raise InputError(f"{run} holds no evaluation to verify")
     if not all(found):
         raise typer.Exit(WRONG)
+
+
+def compare(
+    run: Folder,
+    model: Annotated[list[str] | None, typer.Argument(help="Networks of the record; else all.")] = None,
+    attack: Annotated[str | None, typer.Option(help="Compare under one attack; else under all in common.")] = None,
+) -> None:
+    """Put networks side by side on the same images, with paired tests."""
+    found = comparisons(Store.load(run).records(), model or (), attack)
+    if not found:
+        raise InputError(f"{run} holds no two networks on the same data set under the same threat")
+    for one in found:
+        print_comparison(one, Console())
 
 
 def _verified(record: Record, data_root: str | None, device: str) -> bool:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from quantattack.errors import InputError
 from quantattack.records import Record, Store
+from quantattack.report.comparison import comparisons, p_words, words
 from quantattack.report.diagnosis import SIGNS, Diagnosis, diagnosis, elsewhere
 from quantattack.report.figures import (
     margins,
@@ -212,6 +213,7 @@ def render(store: Store, folder: Path) -> str:
         signs=SIGNS,
         lead=records.index(first) if first is not None else None,
         radii=radius_drawings(records),
+        compared=comparisons(records),
         run={"finished": store.finished, **store.identity},
         notes=store.notes,
     )
@@ -230,7 +232,7 @@ def _template() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, loader=loader, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(percent=percent, interval=interval)
+    environment.filters.update(percent=percent, interval=interval, p_words=p_words, compared_words=words)
     return environment.get_template(TEMPLATE.name)
 
 
