@@ -99,6 +99,17 @@ def test_a_cell_over_the_budget_is_not_run_and_says_what_runs_it(tmp_path):
     assert numbers(plan)["table7", "BNN-WQ, ResNet-18, CIFAR-10", "PGD++ NJS"] is not None
 
 
+def test_an_attack_from_elsewhere_that_is_not_installed_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("quantattack.papers.gupta2022.nearest", lambda threat: {})
+    plan = plan_of("gupta2022", tmp_path, "table9", only={"table9": ("BNN-WAQ", "VGG-16")})
+    missing = fill(plan, silent)
+    assert [(one.cell, one.why) for one in missing] == [
+        ("deepfool", "foolbox is not installed"),
+        ("brendel_bethge", "foolbox is not installed"),
+    ]
+    assert missing[0].command.startswith("pip install 'quantattack[foolbox]' && quantattack reproduce gupta2022 table9")
+
+
 def test_a_network_that_is_missing_names_its_training(tmp_path):
     plan = plan_of("gupta2022", tmp_path, "table1", only={"table1": ("BNN-WQ", "ResNet-18")}, stand_in=None)
     plan = replace(plan, scale=SCALES["full"])

@@ -1,17 +1,20 @@
-"""The two attacks of the papers that this package does not have: foolbox's, where it is installed."""
+"""The two attacks of the papers that this package does not have: Foolbox's, where it is installed."""
 
-from importlib.util import find_spec
+from collections.abc import Mapping
 
 from quantattack.attacks.ascent import Attack
 from quantattack.attacks.outside import Foolbox
 from quantattack.attacks.threat import Threat
+from quantattack.errors import InputError
 
-NEAREST = ("deepfool", "brendel_bethge")  # they search for the smallest perturbation, and cost the most
+# They search for the smallest perturbation, cost the most, and are run with Foolbox's own settings.
+NEAREST: Mapping[str, str] = {"deepfool": "LinfDeepFoolAttack", "brendel_bethge": "LinfinityBrendelBethgeAttack"}
+INSTALL = "pip install 'quantattack[foolbox]'"
 
 
 def nearest(threat: Threat) -> dict[str, Attack]:
-    """Return DeepFool and Brendel and Bethge's attack under Linf, foolbox's defaults; nothing where it is absent."""
-    if find_spec("foolbox") is None or find_spec("numba") is None:
+    """Return DeepFool and Brendel and Bethge's attack under Linf; nothing where Foolbox is not installed."""
+    try:
+        return {name: Foolbox(threat, attack) for name, attack in NEAREST.items()}
+    except InputError:
         return {}
-    attacks = Foolbox(threat, "LinfDeepFoolAttack"), Foolbox(threat, "LinfinityBrendelBethgeAttack")
-    return dict(zip(NEAREST, attacks, strict=True))

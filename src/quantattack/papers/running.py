@@ -21,7 +21,7 @@ from quantattack.outcomes import Subject
 from quantattack.papers.bench import Bench, Network
 from quantattack.papers.gupta2022 import against_beta, clever, propagated
 from quantattack.papers.items import Item, Measured, Paper
-from quantattack.papers.outside import NEAREST
+from quantattack.papers.outside import INSTALL, NEAREST
 from quantattack.papers.passes import passes
 from quantattack.papers.roles import Role, role
 from quantattack.papers.scales import Scale
@@ -195,7 +195,18 @@ def _cells(plan: Plan, bench: Bench, network: Network, keys: list[str]) -> tuple
     limit = plan.scale.budget
     dear = [] if limit is None else [cell for cell in found.values() if cell.passes > limit]
     missing = [_dear(plan, cell, key) for cell in dear for key in cell.items]
+    missing += [_foreign(plan, key, name) for key in keys for name in _absent(plan.paper.items[key], found.values())]
     return [cell for cell in found.values() if cell not in dear], missing
+
+
+def _absent(item: Item, cells: Iterable[Cell]) -> list[str]:
+    """Return the attacks from elsewhere that an item wants and that are not to be had."""
+    there = {cell.name for cell in cells}
+    return [column.name for column in item.columns if column.name in NEAREST and column.name not in there]
+
+
+def _foreign(plan: Plan, key: str, name: str) -> Missing:
+    return Missing(key, "", name, "foolbox is not installed", f"{INSTALL} && {command(plan, key)}")
 
 
 def _cell(scale: Scale, network: Network, name: str, threat: Threat, attack: Attack, items: tuple[str, ...]) -> Cell:
