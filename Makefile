@@ -58,6 +58,7 @@ results: .venv/ready
 bench-peers: .venv-peers/ready
 	.venv-peers/bin/python benchmarks/strength.py
 	.venv-peers/bin/python benchmarks/parity.py
+	.venv-peers/bin/python benchmarks/speed_against_peers.py
 
 clean:
 	rm -rf .venv .venv-peers .venv-models runs

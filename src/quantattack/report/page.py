@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from quantattack.errors import InputError
 from quantattack.records import Record, Store
-from quantattack.report.comparison import comparisons, p_words, words
+from quantattack.report.comparison import Comparison, comparisons, p_words, words
 from quantattack.report.diagnosis import SIGNS, Diagnosis, diagnosis, elsewhere
 from quantattack.report.figures import (
     margins,
@@ -213,10 +213,17 @@ def render(store: Store, folder: Path) -> str:
         signs=SIGNS,
         lead=records.index(first) if first is not None else None,
         radii=radius_drawings(records),
-        compared=comparisons(records),
+        compared=_side_by_side(records),
         run={"finished": store.finished, **store.identity},
         notes=store.notes,
     )
+
+
+def _side_by_side(records: list[Record]) -> list[Comparison]:
+    try:
+        return comparisons(records)
+    except InputError:  # other images under one name: there is nothing to compare
+        return []
 
 
 def _title(records: list[Record], found: list[Diagnosis | None], signals: bool) -> str:
