@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from quantattack.records import Record, Store
@@ -22,6 +23,36 @@ def table(records: list[Record]) -> str:
     lines += [[f"`{name}`", *(_percent(one.robust(name)) for one in records)] for name in ROWS]
     lines += [["**worst case**", *(f"**{_percent(one.worst_case)}**" for one in records)]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+# The paper's networks and what stands for them, with the numbers that it prints for PGD, NJS and HNS
+CIFAR10 = {
+    "cifar10-vgg5-float": ("VGG-16, float", 0.04, 0.0, 0.0),
+    "cifar10-vgg5-mdtanhs": ("VGG-16, binary weights", 47.32, 0.0, 0.0),
+    "cifar10-vgg5-bnn-waq": ("VGG-16, binary weights and activations", 78.01, 0.01, 0.02),
+    "cifar10-resnet8-float": ("ResNet-18, float", 0.0, 0.0, 0.0),
+    "cifar10-resnet8-mdtanhs": ("ResNet-18, binary weights", 26.98, 0.0, 0.0),
+    "cifar10-resnet8-bnn-waq": ("ResNet-18, binary weights and activations", 8.57, 0.03, 0.04),
+}
+COLUMNS = {"pgd": "PGD", "pgd_plus_njs": "PGD++ NJS", "pgd_plus_hns": "PGD++ HNS", "pgd_plus_gap": "PGD++ Gap"}
+
+
+def cifar10(folder: Path, networks: Mapping[str, tuple[str, float, float, float]], images: int = 200) -> str:
+    """Robust accuracy on CIFAR-10 in percent as measured, what the paper prints in brackets."""
+    head = ["the paper's network", "here", "clean", *COLUMNS.values()]
+    lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
+    for name, (words, *paper) in networks.items():
+        if (folder / f"{name}-{images}" / "record.sqlite").is_file():
+            lines.append([words, f"`{name}`", *_measured(folder / f"{name}-{images}", paper)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _measured(folder: Path, paper: list[float]) -> list[str]:
+    store = Store.load(folder)
+    (record,) = [one for one in store.records() if set(COLUMNS) <= set(one.attacks)]
+    printed = [f" ({value:g})" for value in paper] + [""]
+    cells = [_percent(record.robust(name)) + words for name, words in zip(COLUMNS, printed, strict=True)]
+    return [_percent(record.clean), *cells]
 
 
 def printed(record: Record) -> str:
@@ -47,6 +78,7 @@ def built(text: str) -> str:
     records = Store.load(ROOT / "results" / "demo").records()
     named = {record.subject.model: record for record in records}
     text = _between(text, "table", table(records))
+    text = _between(text, "cifar10", cifar10(ROOT / "results" / "gupta2022", CIFAR10))
     return _between(text, "output", printed(named["digits-mdtanhs"]))
 
 
