@@ -23,6 +23,7 @@ from quantattack.rng import Rng
 from quantattack.shapes import Model
 
 _PROBE = 128
+_ROWS = 2000  # outcomes in memory at once
 
 
 def evaluate(
@@ -161,7 +162,9 @@ def lacking(job: Job, store: Store, cell: int) -> list[int]:
 def begin_cell(job: Job, store: Store, cell: int, todo: Sequence[int], clean: Clean) -> list[int]:
     """Write the outcomes of what was wrong from the start, and return what is left to attack."""
     right = clean.right
-    store.write(cell, [lost(job, clean, at) for at in todo if not right[at]])
+    wrong = [at for at in todo if not right[at]]
+    for first in range(0, len(wrong), _ROWS):
+        store.write(cell, [lost(job, clean, at) for at in wrong[first : first + _ROWS]])
     return [at for at in todo if right[at]]
 
 

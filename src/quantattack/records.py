@@ -285,8 +285,8 @@ class Record:
         if column not in COLUMNS:
             raise unknown("column", column, COLUMNS)
         query = f"SELECT {column} FROM outcome WHERE cell = ? ORDER BY image"
-        values = [row[0] for row in self.store.connection.execute(query, (self._cell(name),))]
-        return np.array([np.nan if value is None else value for value in values])
+        rows = self.store.connection.execute(query, (self._cell(name),))
+        return np.array([np.nan if value is None else value for (value,) in rows])
 
     def outcomes(self, name: str) -> list[Outcome]:
         """Return an attack's outcomes, one an image."""

@@ -1,6 +1,7 @@
 """A run file: every model meets every data set, threat and attack; what the record lacks is run."""
 
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from quantattack import InputError
 from quantattack.cli import main
 from quantattack.cli.run_file import read_run_file
+from quantattack.evaluate import attacked
 from quantattack.records import Store
 
 FILE = """
@@ -106,3 +108,46 @@ def test_a_file_that_cannot_be_read_and_models_beside_it(tmp_path: Path, capsys:
         read_run_file(tmp_path / "bytes")
     assert command("evaluate", "digits-float", "--config", str(written(tmp_path, FILE))) == 2
     assert "leave them out of the command" in capsys.readouterr().err
+
+
+SWEEP = """
+models: [digits-float, digits-mdtanhs, digits-bnn-waq]
+threats: [{norm: linf, radius: [0.05, 0.1]}]
+attacks: ["fgsm", "pgd[steps=2]", "pgd_margin[steps=2]", "pgd_plus_njs[steps=2]"]
+images: 24
+"""
+
+
+def test_a_sweep_that_was_interrupted_ends_as_one_record_and_one_report(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+):
+    given, calls = written(tmp_path, SWEEP), [0]
+    assert command("evaluate", "--config", str(given), "--out", str(tmp_path / "unbroken")) == 0
+
+    def stopping(*given: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 14:
+            raise KeyboardInterrupt
+        return attacked(*given)
+
+    monkeypatch.setattr(sys.modules["quantattack.evaluate"], "attacked", stopping)
+    assert command("evaluate", "--config", str(given), "--out", str(tmp_path / "run")) == 130
+    before = rows(tmp_path / "run")
+    assert 0 < len(before) < 3 * 4 * 2 * 24
+    assert command("evaluate", "--config", str(given), "--out", str(tmp_path / "run")) == 0
+    assert before <= rows(tmp_path / "run")
+    assert len(rows(tmp_path / "run")) == 3 * 4 * 2 * 24
+    pairs = zip(*(Store.load(tmp_path / name).records() for name in ("run", "unbroken")), strict=True)
+    for record, expected in pairs:
+        assert record.finished
+        assert record.subject == expected.subject
+        for name in expected.attacks:
+            assert record.column(name, "margin").tolist() == expected.column(name, "margin").tolist()
+    capsys.readouterr()
+    assert command("compare", str(tmp_path / "run")) == 0
+    assert command("compare", str(tmp_path / "run"), "digits-float", "digits-flaot") == 2
+    assert "24 images, fgsm, pgd[steps=2]" in " ".join(capsys.readouterr().out.split())
+    assert command("report", str(tmp_path / "run")) == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Networks side by side, image by image" in page
+    assert page.count("First alone") == 2
