@@ -43,6 +43,7 @@ RANKS = {
     "report.signal_figures": 1.6,
     "report.reproduction": 1.2,
     "report.record_page": 1.5,
+    "report.reproduction_figures": 1.6,
     "report.reproduction_page": 1.5,
     "report.": 1.7,  # a part of the page
     "report.page": 2,
@@ -131,6 +132,7 @@ RANKS = {
     "papers.reading": 7.7,
     "papers.views": 7.8,
     "papers.judging": 7.8,
+    "papers.figures": 7.8,
     "papers.claims": 7.85,
     "papers.page": 7.88,
     "papers": 7.9,

@@ -7,6 +7,8 @@ from html import unescape
 
 import pytest
 
+from quantattack.papers.catalog import PAPERS
+from quantattack.papers.figures import by_number, by_radius, by_step
 from quantattack.papers.page import write_pages
 from quantattack.papers.reading import Reader
 from quantattack.papers.running import Missing
@@ -66,7 +68,7 @@ def test_every_item_has_a_place_and_published_stands_beside_measured(filled, tex
     assert "printed 88.42" in text
     assert ">quoted<" in text
     assert "95 % interval" in text
-    assert "http" not in re.sub(r"https://arxiv\.org/abs/[\d.]+|http-equiv", "", text)
+    assert "http" not in re.sub(r"https://arxiv\.org/abs/[\d.]+|http-equiv|http://www.w3.org", "", text)
 
 
 def test_the_claims_are_counted(text):
@@ -114,3 +116,23 @@ def test_a_record_page_of_signals_has_their_numbers(filled, page):
     text = write_record_page(folders[0]).read_text(encoding="utf-8")
     numbers = unescape(re.search(r'id="clever-unit".*?<pre>(.*?)</pre>', text, re.DOTALL).group(1))
     assert set(json.loads(numbers)) == {"image", "score"}
+
+
+def test_figures_are_drawn_from_the_records(text):
+    assert text.count('<svg role="img"') >= 8
+    ids = re.findall(r'<svg role="img"[^>]*aria-labelledby="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert "gupta2022-figure3-0-title" in ids
+    assert "beyond-ladder-steps-title" in ids
+    assert "Robust accuracy against levels b" in text
+
+
+def test_a_columns_place_on_the_axis():
+    items = {key: PAPERS[paper].items[key] for paper, key in (("gupta2022", "figure1"), ("liu2020", "section45"))}
+    first, sweep = items.values()
+    steps = [by_step(first, column, "cifar10") for column in first.columns]
+    assert ("PGD", 20.0) not in steps
+    assert [place[1] for place in steps if place is not None] == [0, 1, 2, 5, 10, 20, 50]
+    levels = [place[1] for column in first.columns if (place := by_radius(first, column, "cifar10"))]
+    assert levels == pytest.approx([1, 2, 4, 8, 16, 32, 80])
+    assert by_number(sweep, sweep.columns[0], "mnist") == ("10 steps", 1.0)

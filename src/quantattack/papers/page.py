@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from quantattack.papers.claims import CLAIMS, Claim
+from quantattack.papers.figures import figures
 from quantattack.papers.reading import Reader
 from quantattack.papers.running import Plan
 from quantattack.papers.views import views
@@ -32,7 +33,8 @@ def write_pages(plans: Sequence[Plan]) -> Path:
 
 def _chapter(reader: Reader) -> Chapter:
     paper = reader.plan.paper
-    return Chapter(paper.key, paper.title, paper.source, tuple(views(reader)))
+    drawn = tuple(replace(view, figures=figures(reader, view.key)) for view in views(reader))
+    return Chapter(paper.key, paper.title, paper.source, drawn)
 
 
 def _judged(claim: Claim, reader: Reader) -> Judged:

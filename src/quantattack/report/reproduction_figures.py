@@ -1,0 +1,47 @@
+"""Lines of a reproduction: robust accuracy against steps, radius, step size or levels, one panel a network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from quantattack.report.figures import legend, look, percent_axis, styled
+
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One network's lines.
+
+    Arguments:
+        title: The network.
+        lines: Points (x, share) of each series by name.
+    """
+
+    title: str
+    lines: Mapping[str, Points]
+
+
+def lines_figure(panels: Sequence[Panel], label: str, logarithmic: bool = False) -> Figure:
+    """Draw robust accuracy against something.
+
+    Arguments:
+        panels: The networks.
+        label: What the horizontal axis is.
+        logarithmic: Whether it is logarithmic.
+    """
+    names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
+    with styled(names, 0.4 + 2.1 * len(panels)) as figure:
+        rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, panel in zip(rows, panels, strict=True):
+            for name, points in panel.lines.items():
+                x, y = zip(*sorted(points), strict=True)
+                axes.plot(x, [100 * share for share in y], label=name, gid="series", **look(names.index(name)))
+            axes.set_title(panel.title, loc="left", fontsize=8.5, pad=2)
+            percent_axis(axes)
+            if logarithmic:
+                axes.set_xscale("log")
+        rows[-1].set_xlabel(label)
+        legend(figure, max(rows, key=lambda axes: len(axes.lines)))
+    return figure
