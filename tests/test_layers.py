@@ -84,6 +84,7 @@ RANKS = {
     "training.fit": 4,
     "training.runs": 4.5,
     "training.files": 5,
+    "training.full": 5,
     "training.recipes": 5.5,
     "training": 6,
     "diagnostics.budget": 2,

@@ -1,4 +1,3 @@
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +8,13 @@ from quantattack.attacks.recipes import pgd
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import load_data
 from quantattack.errors import InputError
+from quantattack.nn.architectures import build
 from quantattack.nn.checkpoints import load
 from quantattack.nn.zoo import card_of, models
 from quantattack.norms import Linf
+from quantattack.papers.catalog import PAPERS
 from quantattack.training.fit import accuracy, fit
+from quantattack.training.full import FULL
 from quantattack.training.recipes import RECIPES, recipe, train
 from quantattack.training.runs import madry, network
 
@@ -70,10 +72,26 @@ def test_adversarial_training_makes_a_network_more_robust():
     assert robust[False] > robust[True] + 0.1
 
 
-def test_the_scripts_name_recipes_that_exist():
+def test_the_scripts_train_every_recipe():
     scripts = Path(__file__).parents[2] / "scripts"
-    named = set(re.findall(r"cifar\d+-\S*-full-\S+", (scripts / "train-full-width.sh").read_text()))
-    assert named == {name for name in RECIPES if "-full-" in name}
+    assert "from quantattack.training.full import FULL" in (scripts / "train-full-width.sh").read_text()
+    assert "'-full-' not in n" in (scripts / "train-zoo.sh").read_text()
+    assert {one.name for one in FULL} == {name for name in RECIPES if "-full-" in name}
+
+
+def test_every_network_that_the_papers_need_has_a_recipe():
+    rows = [row for paper in PAPERS.values() for item in paper.items.values() for row in item.rows]
+    needed = {name for row in rows for name in (*row.role.small, *row.role.full)}
+    assert len(needed) > 50
+    assert needed <= RECIPES.keys()
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if "densenet" in name or "-full-" in name])
+def test_every_large_recipe_describes_a_network_that_can_be_built(name):
+    made = recipe(name)
+    with torch.device("meta"):
+        model = build(made.architecture, made.options)
+    assert set(made.skip) <= {part for part, _ in model.named_modules()}
 
 
 def test_a_file_is_a_recipe_too(tmp_path):

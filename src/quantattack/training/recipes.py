@@ -24,8 +24,9 @@ from quantattack.quantizers import (
 )
 from quantattack.training.files import read_recipe
 from quantattack.training.fit import Settings
+from quantattack.training.full import FULL
 from quantattack.training.runs import Adversarial, Recipe, madry, train
-from quantattack.training.schedules import Beta, Growth, OneCycle, Ramp, Steps
+from quantattack.training.schedules import OneCycle, Ramp
 
 __all__ = ["RECIPES", "Recipe", "recipe", "train"]
 
@@ -80,35 +81,24 @@ def _inner(steps: int, **parts: Any) -> Attack:
     )
 
 
-# Paper A's training, of 100,000 updates in batches of 128: 256 passes over 50,000 images.
-PASSES = 256
+# The deep architectures at reduced width, with the features of their heads.
+DEEP: Mapping[str, tuple[str, float, int]] = {
+    "densenet": ("densenet-121", 0.25, 256),
+    "mobilenet": ("mobilenet-v2", 0.5, 640),
+    "resnet50": ("resnet-50", 0.125, 256),
+}
 
 
-def _published(name: str, architecture: str, factor: float, beta: Beta, **parts: Any) -> Recipe:
-    """A full-width network with MD-tanh-S's published schedule: Adam at 1e-3, falling every 30,000 updates."""
-    rate = Steps(1e-3, factor, 30_000)
-    training = Settings(epochs=PASSES, rate=rate, beta=beta, augment="crop-flip", recalibrate=50_000)
-    chosen: dict[str, Any] = {"data": "cifar10", "weights": MdTanhS(), "half": False} | parts
-    return Recipe(name=name, architecture=architecture, training=training, **chosen)
+def _deep(data: str, kind: str, weights: Quantizer | None, **parts: Any) -> Recipe:
+    architecture, width, features = DEEP[kind]
+    binary = "mdtanhs" if weights == MdTanhS() else "bnn-waq"
+    options: dict[str, Any] = {"width": width} | ({"classes": 100} if data == "cifar100" else {})
+    options |= {"affine": True} if parts else {}
+    scale = 1.0 if weights is None else features**-0.5
+    name = f"{data}-{kind}-{'float' if weights is None else binary}"
+    return _cifar(name, 8, 5e-3, architecture, options, weights=weights, data=data, scale=scale, **parts)
 
 
-def _reference(name: str, architecture: str, **parts: Any) -> Recipe:
-    """A full-width float network: SGD with momentum 0.9 from 0.1, a tenth of it every 30,000 updates."""
-    training = Settings(
-        epochs=PASSES, optimizer="sgd", rate=Steps(0.1, 0.1, 30_000), weight_decay=1e-4, augment="crop-flip"
-    )
-    chosen: dict[str, Any] = {"data": "cifar10", "half": False} | parts
-    return Recipe(name=name, architecture=architecture, training=training, **chosen)
-
-
-def _waq(name: str, architecture: str) -> Recipe:
-    """A network of binarized weights and activations at full width: Adam from 5e-3, batches of 256."""
-    training = Settings(epochs=250, batch_size=256, rate=OneCycle(5e-3, 0.02), augment="crop-flip", recalibrate=50_000)
-    parts: dict[str, Any] = {"weights": BnnWaq(), "activations": Sign(), "half": False}
-    return Recipe(name=name, data="cifar10", architecture=architecture, training=training, **parts)
-
-
-HUNDRED = {"data": "cifar100", "options": {"classes": 100}}
 VGG = {"depth": 5}
 AFFINE = {**VGG, "affine": True}
 RES = {"width": 1.5}
@@ -190,37 +180,26 @@ RECIPES: Mapping[str, Recipe] = {
             data="cifar100",
             scale=WIDE,
         ),
-        _cifar("cifar10-densenet-mdtanhs", 8, 1e-2, "densenet-121", {"width": 0.25}, weights=MdTanhS()),
-        _cifar("cifar10-mobilenet-mdtanhs", 8, 1e-2, "mobilenet-v2", {"width": 0.5}, weights=MdTanhS()),
-        _cifar("cifar10-resnet50-mdtanhs", 8, 1e-2, "resnet-50", {"width": 0.125}, weights=MdTanhS()),
-        _reference("cifar10-resnet18-full-float", "resnet-18"),
-        _reference("cifar10-vgg16-full-float", "vgg"),
-        _reference("cifar100-resnet18-full-float", "resnet-18", **HUNDRED),
-        _reference("cifar100-vgg16-full-float", "vgg", **HUNDRED),
-        _published("cifar10-resnet18-full-mdtanhs", "resnet-18", 0.3, Growth(1.02, 200)),
-        _published("cifar10-vgg16-full-mdtanhs", "vgg", 0.2, Growth(1.2, 2000)),
-        _published("cifar100-resnet18-full-mdtanhs", "resnet-18", 0.2, Growth(1.2, 500), **HUNDRED),
-        _published("cifar100-vgg16-full-mdtanhs", "vgg", 0.5, Growth(1.05, 500), **HUNDRED),
-        _reference("cifar10-resnet18-full-float-adv", "resnet-18", adversarial=madry()),
-        _published(
-            "cifar10-resnet18-full-bc-adv",
-            "resnet-18",
-            0.3,
-            Growth(1.02, 200),
-            weights=BinaryConnect(),
-            adversarial=madry(),
+        *(
+            _deep(data, kind, weights)
+            for data in ("cifar10", "cifar100")
+            for kind in DEEP
+            for weights in (None, MdTanhS())
         ),
-        _published(
-            "cifar10-resnet18-full-gdtanh-adv",
-            "resnet-18",
-            0.3,
-            Growth(1.02, 200),
-            weights=GdTanh(),
-            adversarial=madry(),
+        *(_deep("cifar10", kind, BnnWaq(), activations=Sign()) for kind in ("densenet", "resnet50")),
+        _cifar("cifar100-resnet8-float", 9, 5e-3, "resnet-8", {**RES, "classes": 100}, data="cifar100"),
+        _cifar(
+            "cifar100-resnet8-mdtanhs",
+            9,
+            5e-3,
+            "resnet-8",
+            {**RES, "classes": 100},
+            weights=MdTanhS(),
+            data="cifar100",
+            scale=NARROW,
         ),
-        _published("cifar10-resnet18-full-mdtanhs-adv", "resnet-18", 0.3, Growth(1.02, 200), adversarial=madry()),
-        _waq("cifar10-resnet18-full-bnn-waq", "resnet-binary"),
-        _waq("cifar10-vgg16-full-bnn-waq", "vgg-binary"),
+        _cifar("cifar10-wide-adv", 4, 5e-3, "madry-wide", {"width": 0.1, "units": 2}, adversarial=madry()),
+        *FULL,
     )
 }
 
