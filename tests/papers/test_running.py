@@ -72,6 +72,12 @@ def _pgd(plan):
     return plan.paper.items["table1"].rows[2].role, Column("", "pgd")
 
 
+def test_one_network_of_an_item_is_the_first_that_fits(tmp_path):
+    plan = plan_of("gupta2022", tmp_path, "table2", only={"table2": ("BNN-WQ", "VGG-16")})
+    assert [row.role.label for row in plan.chosen("table2")] == ["BNN-WQ, VGG-16, CIFAR-10"]
+    assert len(replace(plan, only=None).chosen("table2")) == 10
+
+
 def test_only_what_is_missing_is_run(tmp_path, monkeypatch):
     calls = []
     true = running.run

@@ -20,7 +20,7 @@ from quantattack.nn.zoo import card_of, load_model, models
 from quantattack.outcomes import Subject
 from quantattack.papers.bench import Bench, Network
 from quantattack.papers.gupta2022 import against_beta, clever, propagated
-from quantattack.papers.items import Item, Measured, Paper
+from quantattack.papers.items import Item, Measured, Paper, Row
 from quantattack.papers.outside import INSTALL, NEAREST
 from quantattack.papers.passes import passes
 from quantattack.papers.roles import Role, role
@@ -65,11 +65,16 @@ class Plan:
         """Return the roles with the items that each is part of."""
         found: dict[Role, list[str]] = {}
         for key in self.items:
-            for row in self.paper.items[key].rows:
-                only = (self.only or {}).get(key)
-                if only is None or only == (row.role.kind, row.role.architecture):
-                    found.setdefault(row.role, []).append(key)
+            for row in self.chosen(key):
+                found.setdefault(row.role, []).append(key)
         return found
+
+    def chosen(self, key: str) -> tuple[Row, ...]:
+        """Return an item's networks: all, or the first of the kind and architecture that was asked for."""
+        rows, only = self.paper.items[key].rows, (self.only or {}).get(key)
+        if only is None:
+            return rows
+        return tuple(row for row in rows if only == (row.role.kind, row.role.architecture))[:1]
 
     def network(self, part: Role) -> str | None:
         """Return the checkpoint or the zoo's name of the network that takes a role; None where there is none."""

@@ -41,8 +41,7 @@ def views(reader: Reader, keys: Iterable[str] | None = None) -> list[View]:
 def view(reader: Reader, key: str, missing: Sequence[Missing] = ()) -> View:
     """Return an item with everything that the records have of it."""
     item = reader.plan.paper.items[key]
-    chosen = (reader.plan.only or {}).get(key)
-    rows = [row for row in item.rows if chosen in (None, (row.role.kind, row.role.architecture))]
+    rows = list(reader.plan.chosen(key))
     rows = [row for row in rows if row.published or reader.found(row.role).stores] or rows
     columns = [column for column in item.columns if _shown(reader, item, rows, column)]
     return View(
