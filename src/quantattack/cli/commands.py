@@ -30,10 +30,11 @@ app = typer.Typer(
 app.add_typer(data_group, name="data")
 
 
-def _say_version(asked: bool) -> None:
+def _say_version(asked: bool) -> bool:
     if asked:
         typer.echo(f"quantattack {version('quantattack')}, torch {version('torch')}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()
