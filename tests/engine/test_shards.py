@@ -1,6 +1,7 @@
 """A shard that is worked on elsewhere gives the outcomes that it gives here; no cluster is needed to see that."""
 
 import pickle
+import sys
 from dataclasses import astuple, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from quantattack import InputError, Linf, Record, Threat, daa_blob, fgsm, load_data, load_model, pgd
 from quantattack.cli import main
 from quantattack.cli.evaluate import Named
-from quantattack.engine.cluster import Workers, pool
+from quantattack.engine.cluster import Pool, Workers, pool
 from quantattack.engine.shards import Shard, cut, parcel, work
 from quantattack.engine.spread import spread
 from quantattack.evaluate import run
@@ -126,10 +127,51 @@ def test_a_model_without_a_name_is_sent_as_it_is():
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Any):
-    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"pip install 'quantattack\[ray\]'"), pool(Workers(2)):
         raise AssertionError("not reached")
     with pytest.raises(SystemExit) as end:
         main(["evaluate", "--images", "8", "--workers", "2", "--out", str(tmp_path / "run")])
     assert end.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+class Result:
+    """What a task came to."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class OneProcess:
+    """Ray's calls, as far as the pool makes them, without any other process."""
+
+    class exceptions:  # noqa: N801
+        RayError = RayTaskError = RuntimeError
+
+    def remote(self, **options: Any) -> Any:
+        assert options["num_cpus"] == 1
+        return lambda function: type("Task", (), {"remote": staticmethod(lambda *given: Result(function(*given)))})
+
+    def put(self, value: Any) -> Any:
+        return Result(value)
+
+    def get(self, found: Result) -> Any:
+        return found.value
+
+    def wait(self, sent: list[Any], num_returns: int) -> Any:
+        return sent[:num_returns], sent[num_returns:]
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 2.0}
+
+
+def test_a_worker_that_outlives_a_run_takes_the_next_ones_jobs(monkeypatch: pytest.MonkeyPatch):
+    ray = OneProcess()
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    workers = Pool(ray, Workers(4))
+    assert workers.count == 2
+    for name in ("digits-mdtanhs", "digits-float"):
+        (record,) = together([job(name)], None, workers)
+        assert verdicts(record) == verdicts(alone(job(name)))

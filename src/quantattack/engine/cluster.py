@@ -38,7 +38,7 @@ class Pool:
         options = {"num_cpus": 1, "num_gpus": settings.gpus, "max_retries": _RETRIES}
         self._task = ray.remote(**options)(_do)
         self._parcels: list[Any] = []
-        self._run = os.urandom(8).hex()
+        self._run = ""
 
     @property
     def count(self) -> int:
@@ -49,6 +49,7 @@ class Pool:
     def send(self, jobs: Sequence[Job]) -> None:
         """Put the jobs where every machine takes them from, once."""
         self._parcels = [self._ray.put(parcel(job)) for job in jobs]
+        self._run = os.urandom(8).hex()  # a worker that outlives one run must not take its jobs for those of the next
 
     def results(self, shards: Iterable[Shard]) -> Iterator[tuple[Shard, Any]]:
         """Return what comes of the shards, as they are done.
