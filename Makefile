@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test check bench test-extras test-peers bench-peers results clean
+.PHONY: demo test check bench test-extras test-peers test-ray bench-peers results clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -34,7 +34,7 @@ bench: .venv/ready
 
 # What needs more than Python and the test extra: the report in a real browser, and other libraries' attacks and models.
 # What is missing is a failure here.
-test-extras: test-peers .venv/ready
+test-extras: test-peers test-ray .venv/ready
 	sh scripts/browser.sh
 	QUANTATTACK_BROWSER=required $(BIN)/python -m pytest -m browser
 
@@ -49,6 +49,9 @@ test-peers: .venv-peers/ready .venv-models/ready
 	QUANTATTACK_PEERS=required .venv-peers/bin/python -m pytest tests/attacks/outside tests/cli/test_peers.py
 	QUANTATTACK_MODELS=required .venv-models/bin/python -m pytest tests/attacks/outside/test_models.py
 
+test-ray: .venv-ray/ready
+	QUANTATTACK_RAY=required OMP_NUM_THREADS=1 .venv-ray/bin/python -m pytest tests/engine
+
 # The records that the README's numbers are built from, and the README built from them.
 results: .venv/ready
 	$(BIN)/quantattack evaluate $(DEMO) --out results/demo
@@ -61,4 +64,4 @@ bench-peers: .venv-peers/ready
 	.venv-peers/bin/python benchmarks/speed_against_peers.py
 
 clean:
-	rm -rf .venv .venv-peers .venv-models runs
+	rm -rf .venv .venv-peers .venv-models .venv-ray runs

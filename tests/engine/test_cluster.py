@@ -13,7 +13,8 @@ import pytest
 
 from quantattack import Record
 
-pytest.importorskip("ray", reason="the extra quantattack[ray] is not installed")
+if os.environ.get("QUANTATTACK_RAY") != "required":
+    pytest.importorskip("ray", reason="the extra quantattack[ray] is not installed")
 
 COMMAND = [
     "evaluate",
