@@ -102,9 +102,13 @@ def test_a_killed_command_continues(outcomes: int, tmp_path: Path, whole: Mappin
 
 
 def test_ctrl_c_is_one_line_and_the_command_continues(tmp_path: Path, whole: Mapping[str, Any]):
-    folder = tmp_path / "run"
     said = "interrupted; the same command continues where it stopped\n"
-    assert interrupted(folder, 40, signal.SIGINT) == (130, "", said)
+    for attempt in range(5):  # on a busy machine the command may be done before the signal is sent
+        folder = tmp_path / f"run{attempt}"
+        code, out, err = interrupted(folder, 40, signal.SIGINT)
+        if code:
+            break
+    assert (code, out, err) == (130, "", said)
     before = rows(folder)
     assert 40 <= len(before) < 288
     assert command(folder) == 0
