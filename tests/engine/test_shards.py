@@ -115,7 +115,10 @@ def test_a_spread_run_does_only_what_is_lacking(tmp_path: Any):
 def test_everything_is_cut_once_and_everyone_has_something(count: int, size: int, workers: int):
     shards = list(cut(0, "pgd", range(count), size, workers))
     assert [at for shard in shards for at in shard.positions] == list(range(count))
-    assert max(len(shard.positions) for shard in shards) <= 4 * size
+    sizes = [len(shard.positions) for shard in shards]
+    assert sizes[0] <= 4 * size
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] <= 16  # whoever takes the last one keeps nobody waiting
     assert len(shards) >= min(workers, -(-count // 16))
 
 

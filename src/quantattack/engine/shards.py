@@ -19,7 +19,7 @@ from quantattack.shapes import Indices, Model
 from quantattack.speed import Speed
 
 _LEAST = 16
-_EACH = 8  # shards of an attack for each worker, so that nobody waits long at the end
+_AHEAD = 3  # shards of the present size that are left for each worker: they shrink, and nobody waits long at the end
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def parcel(job: Job) -> Parcel:
 
 
 def cut(number: int, attack: str | None, positions: Sequence[int], size: int, workers: int) -> Iterator[Shard]:
-    """Cut an attack's images into shards: several batches each where there are many, several for each worker.
+    """Cut an attack's images into shards: several batches each where many are left, ever fewer towards the end.
 
     Arguments:
         number: Number of the job.
@@ -99,10 +99,12 @@ def cut(number: int, attack: str | None, positions: Sequence[int], size: int, wo
         size: Images attacked at once.
         workers: How many share the work.
     """
-    even = -(-len(positions) // (_EACH * workers) // _LEAST) * _LEAST
-    count = max(_LEAST, min(ROOM * size, even))
-    for first in range(0, len(positions), count):
+    first = 0
+    while first < len(positions):
+        even = (len(positions) - first) // (_AHEAD * workers) // _LEAST * _LEAST
+        count = max(_LEAST, min(ROOM * size, even))
         yield Shard(number, attack, tuple(positions[first : first + count]))
+        first += count
 
 
 def work(job: Job, shard: Shard) -> Clean | Attacked:
