@@ -80,13 +80,23 @@ def load_data(name: str, root: Path | str | None = None, split: str = "test") ->
         InputError: If the name is unknown, the files are missing, or one of them is damaged.
 
     """
+    check_data(name, split)
+    images, labels = load_bytes(name, root, split)
+    scale = 16 if name == "digits" else 255
+    return torch.from_numpy(images.astype(np.float32) / np.float32(scale)), torch.from_numpy(labels)
+
+
+def check_data(name: str, split: str) -> None:
+    """Refuse a data set or a split that nothing has.
+
+    Raises:
+        InputError: If either is unknown.
+
+    """
     if name not in SETS:
         raise unknown("data set", name, SETS)
     if split not in ("train", "test"):
         raise unknown("split", split, ("train", "test"))
-    images, labels = load_bytes(name, root, split)
-    scale = 16 if name == "digits" else 255
-    return torch.from_numpy(images.astype(np.float32) / np.float32(scale)), torch.from_numpy(labels)
 
 
 def load_bytes(name: str, root: Path | str | None, split: str) -> Arrays:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from quantattack.data.readers import Bytes, read_cifar, read_idx
-from quantattack.data.sets import FILES, SETS, data_file, data_folder, load_bytes
-from quantattack.errors import InputError, unknown
+from quantattack.data.sets import FILES, check_data, data_file, data_folder, load_bytes
+from quantattack.errors import InputError
 from quantattack.shapes import Images, Labels
 
 _BLOCK = 1000  # images of a checksum at once
@@ -137,10 +137,7 @@ def stream_data(name: str, root: Path | str | None = None, split: str = "test") 
     Raises:
         InputError: If the name is unknown, the files are missing, or one of them is damaged.
     """
-    if name not in SETS:
-        raise unknown("data set", name, SETS)
-    if split not in ("train", "test"):
-        raise unknown("split", split, ("train", "test"))
+    check_data(name, split)
     if name not in ("digits", "fashion-mnist", "mnist"):
         return _cifar(name, root, split)
     if name != "digits" and not _compressed(data_file(data_folder(name, root), FILES["mnist"][split][0])):
