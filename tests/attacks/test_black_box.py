@@ -107,6 +107,27 @@ def test_fooled_images_cost_nothing_more(network):
     assert rows[0] == 12 > rows[-1]
 
 
+@THREATS
+def test_an_image_that_gains_nothing_is_given_up(threat):
+    """A model with the same logits everywhere: one first query, and then its patience."""
+    asked = []
+
+    def model(x):
+        asked.append(len(x))
+        return torch.tensor([[1.0, 0.0]]).expand(len(x), 2)
+
+    found = square(threat, 50, patience=7).trace(model, images(3, 1, 6, 6), torch.zeros(3, dtype=torch.int64))
+    assert asked == [3] * 8
+    assert found.step.tolist() == [50] * 3
+
+
+def test_patience_that_never_ends_changes_nothing(network):
+    batch = images(6, 1, 4, 4)
+    labels, threat = network(batch).argmax(1), Threat(Linf(), 0.05)
+    patient, plain = square(threat, 40, patience=41), square(threat, 40)
+    assert torch.equal(patient(network, batch, labels), plain(network, batch, labels))
+
+
 def test_a_tie_is_no_success():
     """Two identical rows tie everywhere: the first of them is predicted, so nothing is fooled."""
     tied = lambda x: torch.stack([x.flatten(1).sum(1), x.flatten(1).sum(1), -x.flatten(1).sum(1)], 1)  # noqa: E731
@@ -182,4 +203,6 @@ def test_settings_that_make_no_search_are_refused():
     for queries in (0, -5, True):
         with pytest.raises(InputError, match="queries"):
             square(Threat(Linf(), 0.1), queries)
+    with pytest.raises(InputError, match="patience"):
+        square(Threat(Linf(), 0.1), 10, patience=0)
     assert black_box.Square(threat=Threat(Linf(), 0.1)).queries == 5000

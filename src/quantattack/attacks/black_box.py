@@ -14,7 +14,7 @@ from quantattack.errors import InputError, check_count
 from quantattack.losses import margin
 from quantattack.norms import L1, L2, spread
 from quantattack.rng import FRESH, PLACES, SIGNS, Rng
-from quantattack.shapes import Images, Labels, Mask, Model, PerImage
+from quantattack.shapes import Images, Indices, Labels, Mask, Model, PerImage
 
 # After these queries of 10,000 the share of pixels that a proposal changes is halved.
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -34,15 +34,17 @@ class Square:
         queries: Forward passes an image, at most.
         share: Share of the pixels that the first proposals change.
         solved: What counts as success.
+        patience: Queries in a row without a better proposal after which an image is given up; None for never.
 
     Raises:
-        InputError: If the norm is L1, or there is less than one query.
+        InputError: If the norm is L1, or there is less than one query or less than one of patience.
     """
 
     threat: Threat
     queries: int = 5000
     share: int | float = 0.8
     solved: Criterion = misclassified
+    patience: int | None = None
     refills: ClassVar[bool] = True  # it asks for no gradient: the engine cuts its questions
 
     def __post_init__(self) -> None:
@@ -50,6 +52,8 @@ class Square:
         if isinstance(self.threat.norm, L1):
             raise InputError("square works under linf and l2, not under l1; use a gradient attack there")
         check_count("queries", self.queries)
+        if self.patience is not None:
+            check_count("patience", self.patience)
 
     def __call__(
         self,
@@ -71,7 +75,7 @@ class Square:
         rng: Rng | None = None,
         radius: PerImage | None = None,
     ) -> Trace:
-        """Search until every image is fooled or the queries are spent."""
+        """Search until every image is fooled or given up, or the queries are spent."""
         images, fooled = clean.clone(), torch.full((len(clean),), self.queries, device=clean.device)
         left = torch.arange(len(clean), device=clean.device)
         search = _Search.begin(self.threat, clean, labels, rng or first_images(clean), radius, start)
@@ -81,7 +85,8 @@ class Square:
             solved = search.ask(model, query, self.queries, self.share, self.solved)
             images[left] = search.best
             fooled[left[solved]] = query
-            left, search = left[~solved], search.keep(~solved)
+            going = ~solved & (query - search.gained < (self.patience or self.queries))
+            left, search = left[going], search.keep(going)
         return Trace(images, fooled, torch.zeros_like(fooled))
 
 
@@ -96,6 +101,7 @@ class _Search:
     radius: PerImage
     best: Images
     loss: PerImage
+    gained: Indices
     proposal: Images
 
     @classmethod
@@ -108,12 +114,13 @@ class _Search:
         first = clean + (delta.reshape(clean.shape) * spread(radii / _length(threat, delta), clean))
         first = threat.project(first if start is None else start.to(clean), clean, radii)
         worst = torch.full((len(clean),), -torch.inf, dtype=clean.dtype, device=clean.device)
-        return cls(threat, clean, labels, rng, radii, first, worst, first)
+        never = torch.zeros(len(clean), dtype=torch.int64, device=clean.device)
+        return cls(threat, clean, labels, rng, radii, first, worst, never, first)
 
     def keep(self, mask: Mask) -> "_Search":
-        parts = (self.clean, self.labels, self.radius, self.best, self.loss, self.proposal)
-        clean, labels, radius, best, loss, proposal = (part[mask] for part in parts)
-        return _Search(self.threat, clean, labels, self.rng.keep(mask), radius, best, loss, proposal)
+        parts = (self.clean, self.labels, self.radius, self.best, self.loss, self.gained, self.proposal)
+        clean, labels, *rest = (part[mask] for part in parts)
+        return _Search(self.threat, clean, labels, self.rng.keep(mask), *rest)
 
     def ask(self, model: Model, query: int, queries: int, share: int | float, solved: Criterion) -> Mask:
         """Put one query an image; keep what made the margin smaller or fooled the model."""
@@ -125,6 +132,7 @@ class _Search:
         better = fooled | (loss > self.loss)
         self.best = torch.where(spread(better, self.best), self.proposal, self.best)
         self.loss = torch.where(better, loss, self.loss)
+        self.gained = torch.where(better, query, self.gained)
         return fooled
 
     def _propose(self, query: int, share: int | float) -> Images:

@@ -307,7 +307,7 @@ def multi_targeted(
     return Strongest({f"rival {rank}": _repeated(walk, restarts) for rank, walk in walks.items()})
 
 
-def square(threat: Threat, queries: int = 5000) -> Square:
+def square(threat: Threat, queries: int = 5000, patience: int | None = None) -> Square:
     """Square: random search over squares, which needs no gradient.
 
     Source: Andriushchenko et al., 2020, https://arxiv.org/abs/1912.00049.
@@ -315,8 +315,9 @@ def square(threat: Threat, queries: int = 5000) -> Square:
     Arguments:
         threat: Where it may search; Linf or L2.
         queries: Forward passes an image, at most.
+        patience: Queries in a row without a better proposal after which an image is given up; None for never.
     """
-    return Square(threat=threat, queries=queries)
+    return Square(threat=threat, queries=queries, patience=patience)
 
 
 @dataclass(frozen=True)

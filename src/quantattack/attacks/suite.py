@@ -9,20 +9,20 @@ from quantattack.attacks.threat import Threat
 from quantattack.losses import log_odds
 from quantattack.norms import L1
 
-_FALLING, _CONTROLLED, _RIVALS, _EACH, _QUERIES = 50, 200, 9, 20, 1000
+_FALLING, _CONTROLLED, _RIVALS, _EACH, _QUERIES, _PATIENCE = 50, 150, 5, 40, 5000, 1000
 
 
 def standard(threat: Threat) -> Strongest:
-    """Gap with falling steps, the log-odds under APGD's control, nine rivals one by one; PGD and Square as controls.
+    """Gap with falling steps, the log-odds under APGD's control, five rivals one by one; PGD and Square as controls.
 
     1. `pgd`: 20 steps on cross entropy, the number that others report.
     2. `gap`: the log-odds scaled by `Gap`, 50 steps that fall from twice the radius to zero, with APGD's momentum.
-    3. `log_odds`: the log-odds inside APGD's step control, one run of 200 steps.
-    4. `rivals`: targeted DLR inside APGD's step control, 9 rivals of 20 steps, started from blocks of 4 x 4 pixels.
-    5. `square`: 1000 queries without a gradient; none under L1.
+    3. `log_odds`: the log-odds inside APGD's step control, one run of 150 steps.
+    4. `rivals`: targeted DLR inside APGD's step control, 5 rivals of 40 steps, started from blocks of 4 x 4 pixels.
+    5. `square`: up to 5000 queries without a gradient, an image given up after 1000 that gained nothing; none under L1.
 
-    Each member attacks only what the earlier ones left, so an image that all of them leave costs 450 backward passes
-    and 1484 forward ones, Square's queries among them; one that a member breaks costs what there was until then.  The
+    Each member attacks only what the earlier ones left, so an image that all of them leave costs 420 backward passes
+    and at most 5441 forward ones, Square's among them; one that a member breaks costs what there was until then.  The
     members by name are `standard(threat).attacks`: hand these to `evaluate` for a number of each, on every image.
 
     Arguments:
@@ -36,7 +36,7 @@ def standard(threat: Threat) -> Strongest:
         "rivals": apgd_targeted(threat, rivals=_RIVALS, steps=_EACH, start="blocks"),
     }
     if not isinstance(threat.norm, L1):
-        members["square"] = square(threat, _QUERIES)
+        members["square"] = square(threat, _QUERIES, _PATIENCE)
     return Strongest(members)
 
 
