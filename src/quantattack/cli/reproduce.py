@@ -1,6 +1,7 @@
 """The command `reproduce`: a paper's tables and figures, on the paper's roles or on networks of one's own."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +20,7 @@ from quantattack.papers.own import runnable
 from quantattack.papers.page import write_pages
 from quantattack.papers.reading import Reader
 from quantattack.papers.running import Plan, fill
-from quantattack.papers.scales import SCALES, Scale
+from quantattack.papers.scales import SCALES, Scale, scale_of
 from quantattack.papers.views import keep_missing, views
 from quantattack.progress import bar
 from quantattack.report.reproduction import print_view
@@ -54,27 +55,34 @@ def reproduce(
     if show:
         typer.echo("\n".join(listed(paper)))
         return
-    chosen = sized(scale, budget, images)
     check_count("--seed", seed, least=0)
     papers = [PAPERS[key] for key in ([known(paper)] if paper else PAPERS)]
     items, models = split(papers, words or [])
     if models:
         own = Own(papers[0], items, models, data, device)
+        chosen = sized(scale, papers[0], budget, images)
         size = None if radius is None else names.number(radius)
         bench = Bench(own.networks(), chosen.images, size, data_root, seed, chosen)
         own.run(bench, out, quiet)
         return
     if only not in (None, "headline"):
         raise InputError(f"--only must be headline, not {only!r}")
-    folder = out or Path("runs") / f"reproduce-{chosen.name}"
+    sizes = {one.key: sized(scale, one, budget, images) for one in PAPERS.values()}
+    folder = out or Path("runs") / f"reproduce-{scale}"
     where = str(names.device_named(device))
     plans = [
-        replace(planned(one, items, only, chosen, folder), networks=networks, root=data_root, seed=seed, device=where)
+        replace(
+            planned(one, items, only, sizes[one.key], folder),
+            networks=networks,
+            root=data_root,
+            seed=seed,
+            device=where,
+        )
         for one in papers
     ]
     for plan in plans:
         fill_one(plan, quiet)
-    typer.echo(f"page: {write_pages(everything(plans[0]))}")
+    typer.echo(f"page: {write_pages(everything(plans[0], sizes))}")
 
 
 def listed(paper: str = "") -> list[str]:
@@ -90,11 +98,11 @@ def known(paper: str) -> str:
     return paper
 
 
-def sized(scale: str, budget: int | None, images: int | None) -> Scale:
-    """Return a scale with the budget and the images that were asked for."""
+def sized(scale: str, paper: Paper, budget: int | None, images: int | None) -> Scale:
+    """Return a paper's scale with the budget and the images that were asked for."""
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
-    found = SCALES[scale]
+    found = scale_of(scale, paper.key)
     if budget is not None:
         check_count("--budget", budget)
         found = replace(found, budget=budget)
@@ -125,9 +133,12 @@ def planned(paper: Paper, items: list[str], only: str | None, scale: Scale, out:
     return Plan(paper, keys, scale, out, only=headline if only else None)
 
 
-def everything(plan: Plan) -> list[Plan]:
-    """Return a plan of every item of each paper, where and as large as this one: what the page shows."""
-    return [replace(plan, paper=paper, items=tuple(paper.items), only=None) for paper in PAPERS.values()]
+def everything(plan: Plan, sizes: Mapping[str, Scale]) -> list[Plan]:
+    """Return a plan of every item of each paper, where this one is: what the page shows."""
+    return [
+        replace(plan, paper=paper, items=tuple(paper.items), scale=sizes[paper.key], only=None)
+        for paper in PAPERS.values()
+    ]
 
 
 def fill_one(plan: Plan, quiet: bool) -> None:
