@@ -163,6 +163,36 @@ def test_float64_sees_the_gradient_that_float32_loses(digits):
         InFloat64(pgd(threat))(lambda x: sharp(x), images, labels)
 
 
+def test_a_member_that_goes_on_starts_where_the_others_came_closest():
+    """Each of two members comes closer on some images; what is broken is not handed on."""
+
+    class Dim(Spy):
+        def __init__(self, values):
+            super().__init__([])
+            self.values = torch.tensor(values)
+
+        def trace(self, model, clean, labels, start=None, rng=None, radius=None):
+            found = super().trace(model, clean, labels, start, rng, radius)
+            found.images[:, 0] = self.values[rng.index]
+            return found
+
+    a, b, c = Dim([0.1, 0.4, 0.9, 0.2]), Dim([0.3, 0.2, 0.0, 0.2]), Spy([])
+    Strongest({"a": a, "b": b, "c": c}, onward=("c",))(painted, ZEROS[:4], TRUE[:4])
+    assert [spy.seen[0][2] for spy in (a, b)] == [None, None]
+    assert torch.allclose(c.seen[0][2][:, 0], torch.tensor([0.3, 0.4, 0.2]))
+
+
+def test_a_first_member_that_goes_on_has_nothing_to_start_from():
+    a = Spy([])
+    Strongest({"a": a}, onward=("a",))(painted, ZEROS, TRUE)
+    assert a.seen[0][2] is None
+
+
+def test_an_unknown_member_that_goes_on_is_refused():
+    with pytest.raises(InputError, match="squares"):
+        Strongest({"square": square(THREAT)}, onward=("squares",))
+
+
 @pytest.mark.parametrize("restarts", [0, -1, True])
 def test_no_restart_is_refused(restarts):
     with pytest.raises(InputError, match="restarts"):

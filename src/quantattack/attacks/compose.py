@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any, ClassVar
 
 import torch
@@ -12,9 +13,10 @@ from quantattack.attacks.ascent import Attack, Trace, first_images, trace
 from quantattack.attacks.criteria import Criterion, hits, misclassified
 from quantattack.attacks.temperature import nth_rival
 from quantattack.attacks.threat import toward
-from quantattack.errors import InputError, check_count
+from quantattack.errors import InputError, check_count, unknown
+from quantattack.losses import margin
 from quantattack.rng import Rng
-from quantattack.shapes import Images, Labels, Model, PerImage
+from quantattack.shapes import Images, Indices, Labels, Logits, Model, PerImage
 
 
 @dataclass(frozen=True)
@@ -66,16 +68,21 @@ class Strongest:
 
     Arguments:
         attacks: The attacks by name, in the order in which they are run.
+        onward: Names of those that start where the earlier ones came closest, by the margin; the others start anew.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is none, or `onward` names none of them.
     """
 
     attacks: Mapping[str, Attack]
+    onward: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.attacks, Mapping) or not self.attacks:
             raise InputError("Strongest needs a mapping from names to attacks, with at least one")
+        for name in self.onward:
+            if name not in self.attacks:
+                raise unknown("member", name, self.attacks)
 
     def __call__(
         self,
@@ -97,9 +104,10 @@ class Strongest:
         rng: Rng | None = None,
         radius: PerImage | None = None,
     ) -> Trace:
-        members = list(self.attacks.values())
-        runs = ((attack, rng or first_images(clean)) for attack in members)
-        return _merged(runs, _criterion(members[0]), model, clean, labels, start, radius)
+        first = next(iter(self.attacks.values()))
+        runs = ((attack, rng or first_images(clean)) for attack in self.attacks.values())
+        onward = [name in self.onward for name in self.attacks]
+        return _merged(runs, _criterion(first), model, clean, labels, start, radius, onward)
 
 
 @dataclass(frozen=True)
@@ -251,21 +259,45 @@ def _merged(
     labels: Labels,
     start: Images | None,
     radius: PerImage | None,
+    onward: Iterable[bool] = repeat(False),
 ) -> Trace:
     """Run attacks one after the other on what is left, and keep for each image the first success, else the last try."""
     everyone = torch.arange(len(clean), device=clean.device)
     merged, left = Trace(clean.clone(), torch.full_like(everyone, -1), torch.zeros_like(everyone)), everyone
-    for attack, rng in runs:
+    closest = _Closest.begin(clean)
+    for (attack, rng), goes_on in zip(runs, onward, strict=False):
         if not len(left):
             break
         begin, radii = (None if part is None else part[left] for part in (start, radius))
+        begin = closest.images[left] if goes_on and closest.any else begin
         found = trace(attack, model, clean[left], labels[left], begin, _picked(rng, left), radii)
         restart = found.restart if found.restart.any() else torch.full_like(left, rng.restart)
         for whole, part in zip(_columns(merged), (found.images, found.step, restart), strict=True):
             whole[left] = part
         with torch.no_grad():
-            left = left[~solved(model(found.images), labels[left])]
+            logits = model(found.images)
+        closest.see(found.images, logits, labels[left], left)
+        left = left[~solved(logits, labels[left])]
     return merged
+
+
+@dataclass
+class _Closest:
+    """For each image what came closest to fooling the model."""
+
+    images: Images
+    margins: PerImage
+    any: bool = False
+
+    @classmethod
+    def begin(cls, clean: Images) -> "_Closest":
+        return cls(clean.clone(), torch.full((len(clean),), -torch.inf, dtype=clean.dtype, device=clean.device))
+
+    def see(self, images: Images, logits: Logits, labels: Labels, left: Indices) -> None:
+        margins = margin(logits, labels).to(self.margins)
+        closer = margins > self.margins[left]
+        self.images[left[closer]], self.margins[left[closer]] = images[closer], margins[closer]
+        self.any = True
 
 
 def _picked(rng: Rng, left: torch.Tensor) -> Rng:

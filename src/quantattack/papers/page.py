@@ -8,6 +8,7 @@ from quantattack.papers.claims import CLAIMS, Claim
 from quantattack.papers.figures import figures
 from quantattack.papers.reading import Reader
 from quantattack.papers.running import Plan
+from quantattack.papers.scales import Scale
 from quantattack.papers.views import views
 from quantattack.report.record_page import write_record_page
 from quantattack.report.reproduction_page import PAGE, Chapter, Judged, Stand, write_reproduction
@@ -23,7 +24,7 @@ def write_pages(plans: Sequence[Plan]) -> Path:
     readers = {plan.paper.key: Reader(replace(plan, only=None)) for plan in plans}
     chapters = [_chapter(readers[plan.paper.key]) for plan in plans]
     claims = [_judged(claim, readers[claim.paper]) for claim in CLAIMS if claim.paper in readers]
-    path = write_reproduction(out / PAGE, chapters, claims, stands(list(readers.values())), _scale(plans[0]))
+    path = write_reproduction(out / PAGE, chapters, claims, stands(list(readers.values())), _scales(plans))
     for folder in sorted({store.folder for reader in readers.values() for store in reader.stores if store.folder}):
         write_record_page(folder)
     for reader in readers.values():
@@ -64,9 +65,16 @@ def _told(told: dict[str, object]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _scale(plan: Plan) -> str:
-    scale = plan.scale
+def _scales(plans: Sequence[Plan]) -> str:
+    keys: dict[Scale, list[str]] = {}
+    for plan in plans:
+        keys.setdefault(plan.scale, []).append(plan.paper.key)
+    sizes = "; ".join(f"{' and '.join(papers)}: {_size(scale)}" for scale, papers in keys.items())
+    return f"Scale {plans[0].scale.name}, seed {plans[0].seed}. {sizes}."
+
+
+def _size(scale: Scale) -> str:
     return (
-        f"Scale {scale.name}: {scale.images} test images a cell, {scale.merged} with {scale.restarts} restarts, "
-        f"{scale.few} for the nearest image and CLEVER, {scale.runs} independent runs, seed {plan.seed}."
+        f"{scale.images} test images a cell, {scale.merged} with {scale.restarts} restarts, "
+        f"{scale.few} for the nearest image and CLEVER, {scale.runs} independent runs"
     )

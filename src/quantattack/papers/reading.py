@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import comb
+from math import comb, fsum
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from quantattack.data.sets import SETS
 from quantattack.outcomes import wilson
 from quantattack.papers.gupta2022 import clever
-from quantattack.papers.items import Column, Item
+from quantattack.papers.items import Column, Item, Row
 from quantattack.papers.roles import Role
 from quantattack.papers.running import Plan, signals_of
 from quantattack.record_file import FILE
@@ -180,6 +180,17 @@ class Reader:
         found = [cell for cell in self.found(part).cells if self._under(cell[0], column)]
         runs = column.how in ("mean", "worst", "merged")
         return [cell for cell in found if (_base(cell[1]) if runs else cell[1]) == column.name]
+
+    def seconds(self, rows: Sequence[Row], columns: Sequence[Column]) -> float:
+        """Return what the cells behind some rows and columns took, each cell once."""
+        attacks = [column for column in columns if column.how not in ("signal", "quoted", "clean")]
+        cells = {
+            (str(record.store.folder), record.cells[name]): float(record.column(name, "seconds").astype(float).sum())
+            for row in rows
+            for column in attacks
+            for record, name in self.cells(row.role, column)
+        }
+        return fsum(cells.values())
 
     @staticmethod
     def _under(record: Record, column: Column) -> bool:

@@ -53,6 +53,7 @@ def view(reader: Reader, key: str, missing: Sequence[Missing] = ()) -> View:
         lines=tuple(_line(reader, item, row, columns) for row in rows),
         comparisons=tuple(_comparisons(reader, item, rows)),
         absences=tuple(Absence(one.row, one.cell, one.why, one.command) for one in missing),
+        seconds=reader.seconds(rows, columns),
     )
 
 

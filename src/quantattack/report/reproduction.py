@@ -93,6 +93,7 @@ class View:
         lines: The networks.
         comparisons: The paired tests.
         absences: What was not run.
+        seconds: What its attacks took, one after the other.
         figures: Figures as SVG, each with its caption.
     """
 
@@ -104,7 +105,14 @@ class View:
     lines: tuple[Line, ...]
     comparisons: tuple[Comparison, ...] = ()
     absences: tuple[Absence, ...] = ()
+    seconds: float = 0.0
     figures: tuple[tuple[str, str], ...] = field(default=())
+
+    @property
+    def took(self) -> str:
+        """What its attacks took, in words; empty where nothing was attacked."""
+        minutes = self.seconds / 60
+        return f"{minutes:.0f} min" if minutes >= 1 else f"{self.seconds:.0f} s" if self.seconds else ""
 
     @property
     def name(self) -> str:
