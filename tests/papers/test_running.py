@@ -106,7 +106,7 @@ def test_a_cell_over_the_budget_is_not_run_and_says_what_runs_it(tmp_path):
 
 
 def test_an_attack_from_elsewhere_that_is_not_installed_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("quantattack.papers.gupta2022.nearest", lambda threat: {})
+    monkeypatch.setattr("quantattack.papers.gupta2022.nearest", lambda threat, steps: {})
     plan = plan_of("gupta2022", tmp_path, "table9", only={"table9": ("BNN-WAQ", "VGG-16")})
     missing = fill(plan, silent)
     assert [(one.cell, one.why) for one in missing] == [

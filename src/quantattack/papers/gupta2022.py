@@ -82,7 +82,17 @@ def table4(bench: Bench, network: Network) -> Attacks:
         "fgsm_plus_fixed": fgsm_plus(threat, soft),
         "pgd_plus_fixed": pgd_plus(threat, soft, steps=steps(bench, network)),
     }
-    return [(threat, {**one_step(bench, network), **many_steps(bench, network), **small, **nearest(threat)})]
+    return [
+        (
+            threat,
+            {
+                **one_step(bench, network),
+                **many_steps(bench, network),
+                **small,
+                **nearest(threat, bench.scale.nearest_steps),
+            },
+        )
+    ]
 
 
 def table5(bench: Bench, network: Network) -> Attacks:
@@ -108,7 +118,7 @@ def table7(bench: Bench, network: Network) -> Attacks:
 def table9(bench: Bench, network: Network) -> Attacks:
     """Table 9: DeepFool and Brendel and Bethge's attack beside PGD, NJS and HNS."""
     threat = bench.threat(network)
-    return [(threat, {**many_steps(bench, network), **nearest(threat)})]
+    return [(threat, {**many_steps(bench, network), **nearest(threat, bench.scale.nearest_steps)})]
 
 
 def unmasked(bench: Bench, network: Network) -> Attacks:

@@ -7,14 +7,20 @@ from quantattack.attacks.outside import Foolbox
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
 
-# They search for the smallest perturbation, cost the most, and are run with Foolbox's own settings.
+# They search for the smallest perturbation, cost the most, and are run with Foolbox's own settings but for the steps.
 NEAREST: Mapping[str, str] = {"deepfool": "LinfDeepFoolAttack", "brendel_bethge": "LinfinityBrendelBethgeAttack"}
 INSTALL = "pip install 'quantattack[foolbox]'"
 
 
-def nearest(threat: Threat) -> dict[str, Attack]:
-    """Return DeepFool and Brendel and Bethge's attack under Linf; nothing where Foolbox is not installed."""
+def nearest(threat: Threat, steps: int) -> dict[str, Attack]:
+    """Return DeepFool and Brendel and Bethge's attack under Linf; nothing where Foolbox is not installed.
+
+    Arguments:
+        threat: Where they may walk.
+        steps: Steps of Brendel and Bethge's attack; DeepFool has its own 50.
+    """
+    chosen = {"deepfool": {}, "brendel_bethge": {"steps": steps}}
     try:
-        return {name: Foolbox(threat, attack) for name, attack in NEAREST.items()}
+        return {name: Foolbox(threat, attack, chosen[name]) for name, attack in NEAREST.items()}
     except InputError:
         return {}

@@ -30,6 +30,11 @@ class Scale:
     queries: int
     budget: int | None = None
 
+    @property
+    def nearest_steps(self) -> int:
+        """Steps of Brendel and Bethge's attack: its own 1000 where nothing is reduced."""
+        return 1000 if self.name == "full" else self.steps
+
 
 SCALES: Mapping[str, Scale] = {
     scale.name: scale
