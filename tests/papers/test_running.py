@@ -174,6 +174,8 @@ def test_the_smallest_networks_are_named(filled):
         ({"x": 1.0}, {"y": 1.0}, False),
         ([1], [1, 2], False),
         (None, None, True),
+        ({"x": 1, "later": None}, {"x": 1}, True),
+        ({"x": 1, "later": 2}, {"x": 1}, False),
         ("a", "b", False),
     ],
 )
