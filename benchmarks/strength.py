@@ -21,18 +21,22 @@ from quantattack.attacks.ascent import Attack
 from quantattack.attacks.outside import Art, AutoAttack, Foolbox, Secml, TorchAttacks
 from quantattack.attacks.scaled import OnScaled
 from quantattack.attacks.temperature import Mifpe
-from quantattack.nn.zoo import models
+from quantattack.nn.zoo import card_of
 from quantattack.records import Store
 
 OUT = Path(__file__).parents[1] / "results" / "peers"
 STEPS, CONTROLLED = 40, 100
 # Radii at which the standard attack leaves between 5 and 70 percent; the first is the demo.
 PAIRS = (
-    *("digits-mdtanhs:0.2", "digits-mdtanhs:0.1", "digits-float:0.1", "digits-bnn-waq:0.05", "digits-bc:0.1"),
+    "digits-mdtanhs:0.2",
+    *(f"digits-{kind}:0.1" for kind in ("mdtanhs", "mdtanhs-bn", "float", "bc", "gdtanh", "xnor", "ternary")),
+    *("digits-uniform2:0.1", "digits-uniform4:0.1", "digits-uniform8:0.1", "digits-bnn-waq:0.05"),
     *("mnist-lenet-mdtanhs:0.1", "mnist-lenet-bnn-waq:0.05", "mnist-lenet-float:0.1"),
-    *("fashion-lenet-mdtanhs:8/255", "fashion-lenet-float:8/255"),
-    *("cifar10-vgg5-mdtanhs:2/255", "cifar10-vgg5-bnn-waq:2/255", "cifar10-vgg5-float:2/255"),
-    *("cifar10-resnet8-float:1/255", "cifar10-resnet8-float-adv:8/255"),
+    *("fashion-lenet-mdtanhs:8/255", "fashion-lenet-float:8/255", "zoo/fashion-daa-adv.safetensors:0.2"),
+    *(f"cifar10-vgg5-{kind}:2/255" for kind in ("mdtanhs", "bnn-waq", "xnor", "ternary")),
+    *("cifar10-vgg5-float:3/255", "cifar100-vgg5-float:2/255", "cifar100-vgg5-mdtanhs:2/255"),
+    *(f"cifar10-resnet8-{kind}:2/255" for kind in ("float", "mdtanhs", "bnn-waq")),
+    *(f"cifar10-resnet8-{kind}-adv:8/255" for kind in ("float", "mdtanhs", "bc", "gdtanh")),
 )
 
 
@@ -94,12 +98,13 @@ def measure(pair: str, images: int, wanted: Callable[[str], bool]) -> None:
     name, _, text = pair.partition(":")
     over, _, under = text.partition("/")
     threat = qa.Threat(qa.Linf(), float(over) / float(under or 1))
-    clean, labels = qa.load_data(next(row.data for row in models() if row.name == name))
+    clean, labels = qa.load_data(card_of(name).data)
     model = qa.load_model(name)
     for attack, part in every(threat).items():
         if not wanted(attack):
             continue
-        folder = OUT / pair.replace("/", "_").replace(":", "-") / attack.replace(" ", "-").replace(",", "")
+        place = f"{Path(name).stem}-{text.replace('/', '_')}"
+        folder = OUT / place / attack.replace(" ", "-").replace(",", "")
         record = qa.evaluate(model, clean[:images], labels[:images], {attack: part}, threat, batch_size=128, out=folder)
         (folder / "lock").unlink(missing_ok=True)
         for picture in folder.glob("gallery-*"):

@@ -8,6 +8,7 @@ import torch
 from networks import relu_network
 from quantattack.attacks import black_box
 from quantattack.attacks.black_box import Square, as_planes, bump, changed_share, window
+from quantattack.attacks.criteria import hits
 from quantattack.attacks.recipes import square
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
@@ -119,6 +120,14 @@ def test_an_image_that_gains_nothing_is_given_up(threat):
     found = square(threat, 50, patience=7).trace(model, images(3, 1, 6, 6), torch.zeros(3, dtype=torch.int64))
     assert asked == [3] * 8
     assert found.step.tolist() == [50] * 3
+
+
+def test_a_target_is_approached(network):
+    """With targets for labels the search is for a larger logit of the target, not a smaller one."""
+    clean = images(8, 1, 4, 4)
+    targets = network(clean).argmin(1)
+    attack = Square(threat=Threat(Linf(), 0.05), queries=40, solved=hits)
+    assert (margin(network(attack(network, clean, targets)), targets) < margin(network(clean), targets)).all()
 
 
 def test_patience_that_never_ends_changes_nothing(network):

@@ -7,7 +7,7 @@ import torch
 
 from networks import Times, relu_network
 from quantattack.attacks.ascent import Ascent, Trace
-from quantattack.attacks.compose import AgainstRival, InFloat64, Restarts, Strongest, Transfer
+from quantattack.attacks.compose import AgainstRival, InFloat64, Restarts, Strongest, Transfer, _Closest
 from quantattack.attacks.criteria import hits
 from quantattack.attacks.recipes import fgsm, pgd, square
 from quantattack.attacks.threat import Threat
@@ -180,6 +180,15 @@ def test_a_member_that_goes_on_starts_where_the_others_came_closest():
     Strongest({"a": a, "b": b, "c": c}, onward=("c",))(painted, ZEROS[:4], TRUE[:4])
     assert [spy.seen[0][2] for spy in (a, b)] == [None, None]
     assert torch.allclose(c.seen[0][2][:, 0], torch.tensor([0.3, 0.4, 0.2]))
+
+
+def test_toward_a_target_the_closest_is_the_one_with_the_smallest_margin():
+    found = _Closest.begin(ZEROS[:2], hits)
+    everyone, targets = torch.arange(2), torch.ones(2, dtype=torch.long)
+    for shade in (0.1, 0.4, 0.2):
+        images = torch.full((2, 3), shade)
+        found.see(images, painted(images), targets, everyone)
+    assert torch.allclose(found.images, torch.full((2, 3), 0.4))
 
 
 def test_a_first_member_that_goes_on_has_nothing_to_start_from():

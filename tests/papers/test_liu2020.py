@@ -13,13 +13,13 @@ from quantattack.papers.bench import Bench, Network, Run, runs
 from quantattack.papers.liu2020 import independent, kept, merged, over_radii, sweep, two_radii
 from quantattack.papers.passes import passes
 from quantattack.papers.running import images_of
-from quantattack.papers.scales import SCALES
+from quantattack.papers.scales import scale_of
 from quantattack.rng import Rng
 
 
 def bench(data, scale="full"):
     network = Network("net", load_model("digits-float"), data, "REF")
-    return Bench((network,), scale=SCALES[scale]), network
+    return Bench((network,), scale=scale_of(scale, "liu2020")), network
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,11 @@ def test_what_an_attack_costs_is_read_off_its_settings():
 @pytest.mark.parametrize("name", ["pgd merged", "multi_targeted merged"])
 def test_restarts_get_fewer_images(name):
     ((_, attacks),) = merged(*bench("mnist", "quick"))
-    assert images_of(SCALES["quick"], name, attacks[name]) == 100
-    assert images_of(SCALES["quick"], "pgd", pgd(Threat(Linf(), 0.3))) == 200
-    assert images_of(SCALES["quick"], "deepfool", None) == 20
+    quick = scale_of("quick", "liu2020")
+    assert images_of(quick, name, attacks[name]) == 200
+    assert images_of(quick, "pgd", pgd(Threat(Linf(), 0.3))) == 500
+    assert images_of(scale_of("quick", "gupta2022"), name, attacks[name]) == 100
+    assert images_of(scale_of("quick", "gupta2022"), "deepfool", None) == 20
 
 
 def test_every_quick_cell_is_within_its_budget():
@@ -103,5 +105,5 @@ def test_every_quick_cell_is_within_its_budget():
         for data in ("mnist", "cifar10"):
             for _, attacks in run(*bench(data, "quick")):
                 for name, attack in attacks.items():
-                    scale = SCALES["quick"]
+                    scale = scale_of("quick", "liu2020")
                     assert images_of(scale, name, attack) * passes(attack, 10) <= scale.budget

@@ -2,6 +2,9 @@
 
 import json
 import re
+import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from html import unescape
 
@@ -9,13 +12,14 @@ import pytest
 
 from quantattack.papers.catalog import PAPERS
 from quantattack.papers.figures import by_number, by_radius, by_step
-from quantattack.papers.page import write_pages
+from quantattack.papers.page import _scales, write_pages
 from quantattack.papers.reading import Reader
 from quantattack.papers.running import Missing
+from quantattack.papers.scales import scale_of
 from quantattack.papers.views import keep_missing, read_missing, view
 from quantattack.records import Store
 from quantattack.report.record_page import write_record_page
-from quantattack.report.reproduction import print_view
+from quantattack.report.reproduction import View, print_view
 
 from .conftest import plan_of
 
@@ -94,6 +98,48 @@ def test_what_was_not_run_is_on_the_page_with_its_command(tmp_path):
     text = write_pages([plan]).read_text(encoding="utf-8")
     assert "there is no network x<pre>quantattack train x --out y</pre>" in text
     assert "not run</span>" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.0, ""), (0.4, "1 s"), (59.2, "1 min"), (12.0, "12 s"), (150.0, "2 min")]
+)
+def test_what_a_table_took_in_words(seconds, words):
+    assert View("p", "k", "", "", (), (), seconds=seconds).took == words
+
+
+def test_a_cell_counts_once_in_what_a_table_took(filled):
+    reader = Reader(filled["liu2020"])
+    item = reader.plan.paper.items["table2"]
+    once = reader.seconds(item.rows, item.columns)
+    assert once > 0
+    assert reader.seconds([*item.rows, *item.rows], [*item.columns, *item.columns]) == once
+    assert reader.seconds(item.rows, [c for c in item.columns if c.how == "clean"]) == 0
+    reader.close()
+
+
+def test_the_page_says_how_large_each_paper_was_run(filled):
+    plans = [replace(plan, scale=scale_of("quick", key)) for key, plan in filled.items()]
+    said = _scales(plans)
+    assert "liu2020: 500 test images a cell, 200 with 5 restarts" in said
+    assert "gupta2022 and beyond: 200 test images a cell, 100 with 5 restarts" in said
+
+
+def test_a_cell_that_was_interrupted_has_no_number(filled, tmp_path):
+    shutil.copytree(filled["liu2020"].out, tmp_path, dirs_exist_ok=True)
+    plan = replace(filled["liu2020"], out=tmp_path)
+    item, reader = plan.paper.items["table2"], Reader(plan)
+    worst, mean = (next(c for c in item.columns if (c.name, c.how) == ("pqgd 100", how)) for how in ("worst", "mean"))
+    part = item.rows[0].role
+    assert reader.number(part, worst) is not None
+    reader.close()
+    with closing(sqlite3.connect(plan.folder(plan.network(part), "10") / "record.sqlite")) as record, record:
+        place = "(SELECT id FROM cell WHERE attack = 'pqgd 100 run 2') AND image = 9"
+        assert record.execute(f"DELETE FROM outcome WHERE cell IN {place}").rowcount
+    reader = Reader(plan)
+    assert (reader.number(part, worst), reader.number(part, mean)) == (None, None)
+    assert reader.pair(part, "pqgd 100", "pgd") is None
+    reader.close()
+    assert write_pages([plan]).is_file()
 
 
 def test_a_view_is_printed_with_its_absences(filled, capsys, monkeypatch):

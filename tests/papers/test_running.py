@@ -175,6 +175,7 @@ def test_the_smallest_networks_are_named(filled):
         ([1], [1, 2], False),
         (None, None, True),
         ({"x": 1, "later": None}, {"x": 1}, True),
+        ({"x": 1, "later": []}, {"x": 1}, True),
         ({"x": 1, "later": 2}, {"x": 1}, False),
         ("a", "b", False),
     ],

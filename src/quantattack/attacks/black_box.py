@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from quantattack.attacks.ascent import Trace, check_threat, first_images
-from quantattack.attacks.criteria import Criterion, misclassified
+from quantattack.attacks.criteria import Criterion, misclassified, nearness
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError, check_count
-from quantattack.losses import margin
 from quantattack.norms import L1, L2, spread
 from quantattack.rng import FRESH, PLACES, SIGNS, Rng
 from quantattack.shapes import Images, Indices, Labels, Mask, Model, PerImage
@@ -128,7 +127,7 @@ class _Search:
             self.proposal = self._propose(query, changed_share(query, queries, share))
         with torch.no_grad():
             logits = model(self.proposal)
-        fooled, loss = solved(logits, self.labels), margin(logits, self.labels).to(self.loss)
+        fooled, loss = solved(logits, self.labels), nearness(solved, logits, self.labels).to(self.loss)
         better = fooled | (loss > self.loss)
         self.best = torch.where(spread(better, self.best), self.proposal, self.best)
         self.loss = torch.where(better, loss, self.loss)

@@ -10,11 +10,10 @@ import torch
 from torch import nn
 
 from quantattack.attacks.ascent import Attack, Trace, first_images, trace
-from quantattack.attacks.criteria import Criterion, hits, misclassified
+from quantattack.attacks.criteria import Criterion, hits, misclassified, nearness
 from quantattack.attacks.temperature import nth_rival
 from quantattack.attacks.threat import toward
 from quantattack.errors import InputError, check_count, unknown
-from quantattack.losses import margin
 from quantattack.rng import Rng
 from quantattack.shapes import Images, Indices, Labels, Logits, Model, PerImage
 
@@ -68,10 +67,11 @@ class Strongest:
 
     Arguments:
         attacks: The attacks by name, in the order in which they are run.
-        onward: Names of those that start where the earlier ones came closest, by the margin; the others start anew.
+        onward: Names of those that start from the closest image, by the margin, that the earlier ones returned; the
+            others begin anew, and so does an attack that takes no start.
 
     Raises:
-        InputError: If there is none, or `onward` names none of them.
+        InputError: If there is none, or `onward` names one that is not there.
     """
 
     attacks: Mapping[str, Attack]
@@ -264,16 +264,14 @@ def _merged(
     """Run attacks one after the other on what is left, and keep for each image the first success, else the last try."""
     everyone = torch.arange(len(clean), device=clean.device)
     merged, left = Trace(clean.clone(), torch.full_like(everyone, -1), torch.zeros_like(everyone)), everyone
-    closest = _Closest.begin(clean)
+    closest = _Closest.begin(clean, solved)
     for (attack, rng), goes_on in zip(runs, onward, strict=False):
         if not len(left):
             break
         begin, radii = (None if part is None else part[left] for part in (start, radius))
-        begin = closest.images[left] if goes_on and closest.any else begin
+        begin = closest.images[left] if goes_on and closest.seen else begin
         found = trace(attack, model, clean[left], labels[left], begin, _picked(rng, left), radii)
-        restart = found.restart if found.restart.any() else torch.full_like(left, rng.restart)
-        for whole, part in zip(_columns(merged), (found.images, found.step, restart), strict=True):
-            whole[left] = part
+        _keep(merged, found, rng, left)
         with torch.no_grad():
             logits = model(found.images)
         closest.see(found.images, logits, labels[left], left)
@@ -281,23 +279,38 @@ def _merged(
     return merged
 
 
+def _keep(merged: Trace, found: Trace, rng: Rng, left: Indices) -> None:
+    restart = found.restart if found.restart.any() else torch.full_like(left, rng.restart)
+    for whole, part in zip(_columns(merged), (found.images, found.step, restart), strict=True):
+        whole[left] = part
+
+
 @dataclass
 class _Closest:
-    """For each image what came closest to fooling the model."""
+    """For each image what came closest to success, of what the attacks returned so far.
+
+    Arguments:
+        images: These images.
+        nearness: How close each is.
+        solved: What counts as success.
+        seen: Whether any attack has returned anything.
+    """
 
     images: Images
-    margins: PerImage
-    any: bool = False
+    nearness: PerImage
+    solved: Criterion
+    seen: bool = False
 
     @classmethod
-    def begin(cls, clean: Images) -> "_Closest":
-        return cls(clean.clone(), torch.full((len(clean),), -torch.inf, dtype=clean.dtype, device=clean.device))
+    def begin(cls, clean: Images, solved: Criterion) -> "_Closest":
+        nothing = torch.full((len(clean),), -torch.inf, dtype=clean.dtype, device=clean.device)
+        return cls(clean.clone(), nothing, solved)
 
     def see(self, images: Images, logits: Logits, labels: Labels, left: Indices) -> None:
-        margins = margin(logits, labels).to(self.margins)
-        closer = margins > self.margins[left]
-        self.images[left[closer]], self.margins[left[closer]] = images[closer], margins[closer]
-        self.any = True
+        near = nearness(self.solved, logits, labels).to(self.nearness)
+        closer = near > self.nearness[left]
+        self.images[left[closer]], self.nearness[left[closer]] = images[closer], near[closer]
+        self.seen = True
 
 
 def _picked(rng: Rng, left: torch.Tensor) -> Rng:

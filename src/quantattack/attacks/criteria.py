@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from quantattack.shapes import Labels, Logits, Mask
+from quantattack.losses import margin
+from quantattack.shapes import Labels, Logits, Mask, PerImage
 
 Criterion: TypeAlias = Callable[[Logits, Labels], Mask]
 
@@ -16,3 +17,8 @@ def misclassified(logits: Logits, labels: Labels) -> Mask:
 def hits(logits: Logits, labels: Labels) -> Mask:
     """Whether the predicted class is the label, for targeted attacks, whose labels are their targets."""
     return logits.argmax(1) == labels
+
+
+def nearness(solved: Criterion, logits: Logits, labels: Labels) -> PerImage:
+    """Return how close each image is to success: the margin, turned round where the labels are targets."""
+    return -margin(logits, labels) if solved is hits else margin(logits, labels)

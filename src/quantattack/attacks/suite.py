@@ -20,10 +20,10 @@ def standard(threat: Threat) -> Strongest:
     3. `log_odds`: the log-odds inside APGD's step control, two runs of 75 steps.
     4. `rivals`: targeted DLR inside APGD's step control, 9 rivals of 22 steps, started from blocks of 4 x 4 pixels.
     5. `square`: up to 2000 queries without a gradient, an image given up after 500 that gained nothing; in
-       the suite it starts where the others came closest; none under L1.
+       the suite it starts from the closest image that the others returned; none under L1.
 
     Each member attacks only what the earlier ones left, so an image that all of them leave costs 418 backward passes
-    and at most 2454 forward ones, Square's among them; one that a member breaks costs what there was until then.  The
+    and at most 2455 forward ones, Square's among them; one that a member breaks costs what there was until then.  The
     members by name are `standard(threat).attacks`: hand these to `evaluate` for a number of each, on every image.
 
     Arguments:

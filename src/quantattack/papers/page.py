@@ -18,7 +18,7 @@ def write_pages(plans: Sequence[Plan]) -> Path:
     """Write the page of several plans into their folder, and the page of each record; return the page's path.
 
     Arguments:
-        plans: One plan a paper, all of one folder and scale.
+        plans: One plan a paper, all of one folder and one name of scale.
     """
     out = plans[0].out
     readers = {plan.paper.key: Reader(replace(plan, only=None)) for plan in plans}

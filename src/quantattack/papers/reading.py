@@ -176,10 +176,11 @@ class Reader:
         return _share(row, *cells[place])
 
     def cells(self, part: Role, column: Column) -> list[tuple[Record, str]]:
-        """Return the cells behind a column: one, or one for each run."""
+        """Return the cells behind a column: one, or one for each run; none while one of them is being filled."""
         found = [cell for cell in self.found(part).cells if self._under(cell[0], column)]
         runs = column.how in ("mean", "worst", "merged")
-        return [cell for cell in found if (_base(cell[1]) if runs else cell[1]) == column.name]
+        named = [cell for cell in found if (_base(cell[1]) if runs else cell[1]) == column.name]
+        return named if all(len(record.column(name, "image")) == record.images for record, name in named) else []
 
     def seconds(self, rows: Sequence[Row], columns: Sequence[Column]) -> float:
         """Return what the cells behind some rows and columns took, each cell once."""

@@ -307,12 +307,12 @@ def _done(store: Store, network: Network, cell: Cell) -> bool:
 def alike(a: Any, b: Any) -> bool:
     """Return whether two settings are the same but for the last bits of their numbers.
 
-    A setting that is None counts as one that is not there: a record may be older than the setting.
+    A setting that is None or empty counts as one that is not there: a record may be older than the setting.
     """
     if isinstance(a, float | int) and isinstance(b, float | int):
         return abs(a - b) <= _SAME * max(abs(a), abs(b))
     if isinstance(a, dict) and isinstance(b, dict):
-        a, b = ({key: value for key, value in part.items() if value is not None} for part in (a, b))
+        a, b = ({key: value for key, value in part.items() if value not in (None, [])} for part in (a, b))
         return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in a)
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(alike, a, b))

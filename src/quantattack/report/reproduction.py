@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 from rich import box
 from rich.console import Console
@@ -111,8 +112,8 @@ class View:
     @property
     def took(self) -> str:
         """What its attacks took, in words; empty where nothing was attacked."""
-        minutes = self.seconds / 60
-        return f"{minutes:.0f} min" if minutes >= 1 else f"{self.seconds:.0f} s" if self.seconds else ""
+        seconds = ceil(self.seconds)
+        return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds} s" if seconds else ""
 
     @property
     def name(self) -> str:
