@@ -151,9 +151,11 @@ def directions(bench: Bench, network: Network) -> list[Signal]:
     start = bench.threat(network).sample(x, _first(bench, x))
     _, grad = gradient(network.model, start, lambda logits: cross_entropy(logits, y))
     kinds: Mapping[str, Direction] = {"sign": steepest, "quantized": Quantized(100), "raw": raw}
-    size = setting(bench, network).step_size
+    size, seen = setting(bench, network).step_size, {"image": list(range(len(x)))}
     return [
-        Signal(network.name, network.data, "directions", name, "pixel", kept(grad, kind(grad, Linf(), None), size))
+        Signal(
+            network.name, network.data, "directions", name, "pixel", seen | kept(grad, kind(grad, Linf(), None), size)
+        )
         for name, kind in kinds.items()
     ]
 
