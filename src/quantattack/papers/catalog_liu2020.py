@@ -150,7 +150,7 @@ def _section45() -> Item:
     )
     note = "The text: larger b is better, up to about 1000. Read off one walk each."
     rows = (Row(MADRY_MNIST), Row(DAA_FASHION), Row(MADRY_CIFAR))
-    return Item("Section 4.5: the number of levels", found, rows, runs.sweep, note=note)
+    return Item("The number of levels", found, rows, runs.sweep, note=note)
 
 
 TRAINED: Mapping[str, str] = {
