@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import repeat
 from typing import Any, ClassVar
 
 import torch
@@ -57,7 +56,7 @@ class Restarts:
         radius: PerImage | None = None,
     ) -> Trace:
         rng = rng or first_images(clean)
-        runs = ((self.attack, rng.restarted(rng.restart * self.restarts + run)) for run in range(self.restarts))
+        runs = ((self.attack, rng.restarted(rng.restart * self.restarts + run), False) for run in range(self.restarts))
         return _merged(runs, _criterion(self.attack), model, clean, labels, start, radius)
 
 
@@ -105,9 +104,8 @@ class Strongest:
         radius: PerImage | None = None,
     ) -> Trace:
         first = next(iter(self.attacks.values()))
-        runs = ((attack, rng or first_images(clean)) for attack in self.attacks.values())
-        onward = [name in self.onward for name in self.attacks]
-        return _merged(runs, _criterion(first), model, clean, labels, start, radius, onward)
+        runs = ((attack, rng or first_images(clean), name in self.onward) for name, attack in self.attacks.items())
+        return _merged(runs, _criterion(first), model, clean, labels, start, radius)
 
 
 @dataclass(frozen=True)
@@ -252,20 +250,19 @@ def _criterion(attack: Any, default: Criterion = misclassified) -> Criterion:
 
 
 def _merged(
-    runs: Iterable[tuple[Attack, Rng]],
+    runs: Iterable[tuple[Attack, Rng, bool]],
     solved: Criterion,
     model: Model,
     clean: Images,
     labels: Labels,
     start: Images | None,
     radius: PerImage | None,
-    onward: Iterable[bool] = repeat(False),
 ) -> Trace:
     """Run attacks one after the other on what is left, and keep for each image the first success, else the last try."""
     everyone = torch.arange(len(clean), device=clean.device)
     merged, left = Trace(clean.clone(), torch.full_like(everyone, -1), torch.zeros_like(everyone)), everyone
     closest = _Closest.begin(clean, solved)
-    for (attack, rng), goes_on in zip(runs, onward, strict=False):
+    for attack, rng, goes_on in runs:
         if not len(left):
             break
         begin, radii = (None if part is None else part[left] for part in (start, radius))

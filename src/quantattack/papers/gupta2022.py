@@ -82,17 +82,8 @@ def table4(bench: Bench, network: Network) -> Attacks:
         "fgsm_plus_fixed": fgsm_plus(threat, soft),
         "pgd_plus_fixed": pgd_plus(threat, soft, steps=steps(bench, network)),
     }
-    return [
-        (
-            threat,
-            {
-                **one_step(bench, network),
-                **many_steps(bench, network),
-                **small,
-                **nearest(threat, bench.scale.nearest_steps),
-            },
-        )
-    ]
+    closest = nearest(threat, bench.scale.nearest_steps)
+    return [(threat, {**one_step(bench, network), **many_steps(bench, network), **small, **closest})]
 
 
 def table5(bench: Bench, network: Network) -> Attacks:
