@@ -13,7 +13,7 @@ THREAT = qa.Threat(qa.Linf(), 0.1)
 
 def named(text):
     images, _ = qa.load_data("digits")
-    return attack_named(text, Context(qa.load_model("digits-float"), THREAT, images))
+    return attack_named(text, Context(qa.load_model("digits-float"), THREAT, images, "digits"))
 
 
 @pytest.mark.parametrize(
@@ -93,5 +93,5 @@ def test_a_library_s_attack_is_made_by_its_name(extra, text):
 def test_the_attacks_of_the_paper_s_comparisons_have_names(names):
     """Gupta and Ajanthan, 2022, tables 4, 5 and 7; tables 4 and 9 add foolbox's two, which are above."""
     images, _ = qa.load_data("digits")
-    context = Context(qa.load_model("digits-float"), THREAT, images)
+    context = Context(qa.load_model("digits-float"), THREAT, images, "digits")
     assert list(attacks_named(names, context)) == names.split(",")

@@ -22,7 +22,9 @@ _STYLE = {"pass": "green", "fail": "bold red", "cannot tell": "yellow"}
 
 def diagnose(
     model: Annotated[str, typer.Argument(help="Name of the zoo, checkpoint, or package.module:function.")],
-    data: Annotated[str | None, typer.Option(help="Data set; else the one the model was trained on.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
+    ] = None,
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
     norm: Annotated[str, typer.Option(help="linf, l2 or l1.")] = "linf",
     radius: Annotated[str | None, typer.Option(help="Radius, 8/255; else the data set's.")] = None,

@@ -12,7 +12,6 @@ from torch import nn
 
 from quantattack.cli import names
 from quantattack.cli.run_file import RunFile, ThreatEntry, read_run_file
-from quantattack.data.sets import SETS
 from quantattack.data.streams import Stream, stream_data
 from quantattack.descriptions import digest_of
 from quantattack.engine.cluster import Workers, pool
@@ -32,7 +31,9 @@ def evaluate(
     model: Annotated[
         list[str] | None, typer.Argument(help=f"Names of the zoo, checkpoints, or package.module:function [{DEFAULT}].")
     ] = None,
-    data: Annotated[str | None, typer.Option(help="Data set; else the one the model was trained on.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
+    ] = None,
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
     norm: Annotated[str, typer.Option(help="linf, l2 or l1.")] = "linf",
     radius: Annotated[str | None, typer.Option(help="Radius, 8/255, or several, a,b,c; else the data set's.")] = None,
@@ -140,7 +141,7 @@ def _job(
 ) -> Job:
     images = stream.first(_count(plan.images, len(stream)))
     examine(net, images, None, threat)  # before anything is fitted on the model
-    context = names.Context(net, threat, stream, SETS[subject[1]].std)
+    context = names.Context(net, threat, stream, subject[1])
     found = names.attacks_named(",".join(plan.attacks), context)
     return prepare(
         net,
@@ -185,7 +186,7 @@ def open_store(jobs: Sequence[Job], seed: int, out: Path | None, grow: bool = Fa
     identity = {"subjects": [job.identity for job in jobs], "seed": seed}
     first = jobs[0].subject
     model = first.model if len(jobs) == 1 else f"{len(jobs)}-evaluations"
-    folder = out or Path("runs") / f"{Path(model).stem}-{first.data}-{digest_of(identity)}"
+    folder = out or Path("runs") / f"{Path(model).stem}-{Path(first.data).stem}-{digest_of(identity)}"
     return Store.open(folder, identity, grow)
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from quantattack.cli import names
 from quantattack.data.sets import SETS, load_data
+from quantattack.errors import InputError
 from quantattack.nn.inspect import Inspection, Layer
 from quantattack.nn.inspect import inspect as look
 from quantattack.shapes import Images
@@ -18,7 +19,9 @@ _IMAGES = 16
 
 def inspect(
     model: Annotated[str, typer.Argument(help="Name of the zoo, checkpoint, or package.module:function.")],
-    data: Annotated[str | None, typer.Option(help="Data set whose images are run through it; else its own.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Data set, .npz or folder whose images are run through it; else its own.")
+    ] = None,
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
 ) -> None:
     """Say what is really quantized, judged by the levels found in the tensors."""
@@ -37,7 +40,9 @@ def _images(data: str, root: str | None) -> Images:
     """Some test images; noise of the same shape where the files are not at hand."""
     try:
         return load_data(data, root)[0][:_IMAGES]
-    except ValueError:
+    except InputError:
+        if data not in SETS:
+            raise
         return torch.rand(_IMAGES, *SETS[data].shape, generator=torch.Generator().manual_seed(0))
 
 

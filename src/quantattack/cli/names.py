@@ -36,7 +36,7 @@ from quantattack.attacks.suite import standard
 from quantattack.attacks.temperature import Fixed, Gap, Hns, Mifpe, Njs, Temperature
 from quantattack.attacks.threat import Threat
 from quantattack.cli.peers import PEERS, is_peer, peer_named
-from quantattack.data.sets import SETS
+from quantattack.data.sets import SETS, check_data, is_path
 from quantattack.data.streams import Stream
 from quantattack.errors import InputError, unknown
 from quantattack.hosting import placement
@@ -58,7 +58,7 @@ class Context:
     model: Model
     threat: Threat
     images: Images | Stream
-    std: tuple[float, ...] | None = None
+    data: str
 
     def probe(self) -> Images:
         """Return 100 test images drawn by seed 0, however few are attacked."""
@@ -69,9 +69,12 @@ class Context:
 def _njs(context: Context, rho: float = 0.01, unit: str = "pixel") -> Temperature:
     if unit not in ("pixel", "normalized"):
         raise unknown("unit", unit, ("pixel", "normalized"))
+    std = deviation(context.data) if unit == "normalized" else None
+    if unit == "normalized" and std is None:
+        raise InputError(f"the deviation of {context.data} is not known; leave out unit=normalized")
     device, dtype = placement(context.model)
     probe = context.probe().to(device, dtype)
-    return Njs.fit(context.model, probe, context.std if unit == "normalized" else None, rho)
+    return Njs.fit(context.model, probe, std, rho)
 
 
 def _hns(context: Context, paper: bool = False, points: int = 64) -> Temperature:  # noqa: ARG001
@@ -262,6 +265,8 @@ def threat_named(norm: str, radius: str | None, data: str) -> list[Threat]:
     if norm.lower() not in NORMS:
         raise unknown("norm", norm, NORMS)
     make = NORMS[norm.lower()]
+    if radius is None and is_path(data):
+        raise InputError(f"{data} has no usual radius; give one with --radius")
     texts = [str(SETS[data].radius(norm))] if radius is None else [item.strip() for item in radius.split(",")]
     return [Threat(make(), number(text)) for text in dict.fromkeys(texts)]
 
@@ -283,10 +288,14 @@ def _number(text: str) -> float:
 
 
 def data_named(name: str) -> str:
-    """Return a data set's name, or refuse it with the nearest one."""
-    if name not in SETS:
-        raise unknown("data set", name, SETS)
+    """Return a data set's name or the path of one's own images, or refuse it with the nearest name."""
+    check_data(name, "test")
     return name
+
+
+def deviation(data: str) -> tuple[float, ...] | None:
+    """Return the deviation of each channel of a data set; None for one's own images."""
+    return None if is_path(data) else SETS[data].std
 
 
 def data_for(given: str | None, models: Sequence[str]) -> str:

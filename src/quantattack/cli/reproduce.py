@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from quantattack.cli import names
+from quantattack.data.sets import SETS, is_path
 from quantattack.errors import InputError, check_count, unknown
 from quantattack.nn.zoo import card_of
 from quantattack.papers.bench import Bench, Network, kind_of
@@ -153,6 +154,13 @@ def fill_one(plan: Plan, quiet: bool) -> None:
     typer.echo(f"records: {plan.out / plan.paper.key}")
 
 
+def _data(name: str) -> str:
+    """Return the name of a data set that the papers' settings are for."""
+    if is_path(names.data_named(name)):
+        raise InputError(f"the papers' settings are for {', '.join(SETS)}; attack {name} with `quantattack evaluate`")
+    return name
+
+
 @dataclass(frozen=True)
 class Own:
     """An item on networks of one's own."""
@@ -172,10 +180,10 @@ class Own:
         if ":" in name and not Path(name).exists():
             if place is None:
                 raise InputError(f"{name} has no card that names its data set; give --data")
-            return Network(name, net, names.data_named(place), "")
+            return Network(name, net, _data(place), "")
         card = card_of(name)
         kind = kind_of(bool(card.weights), bool(card.activations), bool(card.adversarial))
-        return Network(name, net, names.data_named(place or card.data), kind)
+        return Network(name, net, _data(place or card.data), kind)
 
     def run(self, bench: Bench, out: Path | None, quiet: bool) -> None:
         if len(self.items) != 1:

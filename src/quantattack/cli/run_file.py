@@ -36,7 +36,7 @@ class RunFile(BaseModel):
 
     Arguments:
         models: Names of the zoo, checkpoints, or package.module:function.
-        data: Names of data sets; else the one that the models were trained on.
+        data: Names of data sets, .npz files or folders of images; else the one that the models were trained on.
         data_root: Folder of the data sets; else QUANTATTACK_DATA.
         threats: Norms and radii.
         attacks: Attacks, with settings in brackets.

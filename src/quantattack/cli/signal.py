@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from quantattack.cli import names
-from quantattack.data.sets import SETS, load_data
+from quantattack.data.sets import load_data
 from quantattack.descriptions import digest_of
 from quantattack.diagnostics.signals import case_of, clever_signals, propagation_signals
 from quantattack.errors import InputError, check_count
@@ -22,7 +22,9 @@ UNITS = ("normalized", "pixel")
 
 def signal(
     model: Annotated[list[str], typer.Argument(help="Names of the zoo, checkpoints, or package.module:function.")],
-    data: Annotated[str | None, typer.Option(help="Data set; else the one the model was trained on.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
+    ] = None,
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
     images: Annotated[int, typer.Option(help="How many correctly classified test images, from the first on.")] = 200,
     clever: Annotated[int, typer.Option(help="On how many of them CLEVER is estimated as well.")] = 0,
@@ -39,7 +41,7 @@ def signal(
     data = names.data_for(data, model)
     place, given = names.device_named(device), load_data(data, data_root)
     nets = {name: names.model_named(name, place) for name in dict.fromkeys(model)}
-    std = SETS[data].std if unit == "normalized" else None
+    std = _deviation(data) if unit == "normalized" else None
     checks = [[name, data, model_checksum(net)] for name, net in nets.items()]
     store = _store({"measured": checks, "images": images, "clever": clever, "unit": unit}, out)
     with store.writing(), bar(not quiet) as advance:
@@ -51,6 +53,13 @@ def signal(
     for table in tables(store):
         print_paper_table(table, Console())
     typer.echo(f"record: {store.folder}")
+
+
+def _deviation(data: str) -> tuple[float, ...]:
+    found = names.deviation(data)
+    if found is None:
+        raise InputError(f"the deviation of {data} is not known; use --unit pixel")
+    return found
 
 
 def _store(identity: dict[str, Any], out: Path | None) -> Store:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from quantattack.data.readers import Arrays, read_cifar, read_idx
+from quantattack.data.readers import Arrays, read_cifar, read_folder, read_idx, read_npz
 from quantattack.errors import InputError, unknown
 from quantattack.shapes import Images, Labels
 
@@ -71,7 +71,9 @@ def load_data(name: str, root: Path | str | None = None, split: str = "test") ->
     """Return a data set's images, float32 with pixels in [0, 1], and its labels.
 
     Arguments:
-        name: A name of ``SETS``.
+        name: A name of ``SETS``; or the path of an ``.npz`` file with the arrays ``images`` (bytes; n, channels,
+            height, width) and ``labels``, or of a folder with a folder of images for each class, whose labels are the
+            places of the sorted folder names. Images of one's own are test images.
         root: The folder with a folder for each data set; None takes it from the variable QUANTATTACK_DATA. ``digits``
             comes with scikit-learn and needs none.
         split: ``test`` or ``train``.
@@ -86,6 +88,12 @@ def load_data(name: str, root: Path | str | None = None, split: str = "test") ->
     return torch.from_numpy(images.astype(np.float32) / np.float32(scale)), torch.from_numpy(labels)
 
 
+def is_path(name: str) -> bool:
+    """Return whether a data set's name is the path of a file or a folder of one's own."""
+    path = Path(name)
+    return bool(name) and name not in SETS and (path.suffix == ".npz" or path.name != name or path.is_dir())
+
+
 def check_data(name: str, split: str) -> None:
     """Refuse a data set or a split that nothing has.
 
@@ -93,14 +101,18 @@ def check_data(name: str, split: str) -> None:
         InputError: If either is unknown.
 
     """
-    if name not in SETS:
+    if name not in SETS and not is_path(name):
         raise unknown("data set", name, SETS)
     if split not in ("train", "test"):
         raise unknown("split", split, ("train", "test"))
+    if is_path(name) and split == "train":
+        raise InputError(f"{name} holds test images; networks are trained on {', '.join(SETS)}")
 
 
 def load_bytes(name: str, root: Path | str | None, split: str) -> Arrays:
     """Return a data set's images as the bytes that its files hold, and its labels."""
+    if is_path(name):
+        return read_npz(name) if Path(name).suffix == ".npz" else read_folder(name)[:2]
     return _digits(split) if name == "digits" else _read(name, data_folder(name, root), split)
 
 

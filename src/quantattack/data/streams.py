@@ -127,10 +127,10 @@ class Stream:
 
 
 def stream_data(name: str, root: Path | str | None = None, split: str = "test") -> Stream:
-    """Return a data set whose images stay in their files; those of gzipped files are held, a byte a pixel.
+    """Return a data set whose images stay in their files; those that are packed or one's own are held, a byte a pixel.
 
     Arguments:
-        name: A name of ``SETS``.
+        name: A name of ``SETS``, or a path, as in `load_data`.
         root: As in `load_data`.
         split: ``test`` or ``train``.
 
@@ -138,9 +138,11 @@ def stream_data(name: str, root: Path | str | None = None, split: str = "test") 
         InputError: If the name is unknown, the files are missing, or one of them is damaged.
     """
     check_data(name, split)
-    if name not in ("digits", "fashion-mnist", "mnist"):
+    if name in ("cifar10", "cifar100"):
         return _cifar(name, root, split)
-    if name != "digits" and not _compressed(data_file(data_folder(name, root), FILES["mnist"][split][0])):
+    if name in ("mnist", "fashion-mnist") and not _compressed(
+        data_file(data_folder(name, root), FILES["mnist"][split][0])
+    ):
         return _idx(name, root, split)
     images, labels = load_bytes(name, root, split)
     return Stream(HeldRows(images), torch.from_numpy(labels), 16 if name == "digits" else 255)

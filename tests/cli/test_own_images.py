@@ -1,0 +1,99 @@
+"""Images of one's own: an `.npz` file, or a folder with a folder for each class."""
+
+import json
+from pathlib import Path
+
+import jaxtyping
+import numpy as np
+import pytest
+from PIL import Image
+
+import quantattack as qa
+from quantattack.cli import main
+from quantattack.data.streams import stream_data
+
+IMAGES, LABELS = qa.load_data("digits")
+BYTES = (255 * IMAGES[:40]).round().byte().numpy()
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A folder with the digits as a file and as images, in the order of their classes."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    monkeypatch.chdir(tmp_path)
+    np.savez("mine.npz", images=BYTES, labels=LABELS[:40].numpy())
+    for number, (image, label) in enumerate(zip(BYTES, LABELS[:40].tolist(), strict=True)):
+        folder = Path("pictures") / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0]).save(folder / f"{number:03}.png")
+
+
+def said(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    out = capsys.readouterr()
+    assert (end.value.code or 0) == code, out.err
+    return out.out if code == 0 else out.err
+
+
+def test_a_file_and_a_folder_hold_the_same_images():
+    images, labels = qa.load_data("mine.npz")
+    assert float((images - IMAGES[:40]).abs().max()) <= 0.501 / 255
+    order = labels.argsort(stable=True)
+    folder = qa.load_data("pictures")
+    assert bool((folder[0] == images[order]).all())
+    assert bool((folder[1] == labels[order]).all())
+    stream = stream_data("pictures")
+    assert bool((stream.take([3, 1])[0] == folder[0][[3, 1]]).all())
+
+
+@pytest.mark.parametrize("name", ["mine.npz", "pictures", "./pictures/"])
+def test_they_are_attacked_by_name(name: str, capsys: pytest.CaptureFixture[str]):
+    attacks = ["--attacks", "fgsm,fgsm_plus_njs", "--radius", "0.1"]
+    said(capsys, 0, "evaluate", "digits-float", "--data", name, *attacks, "--out", "run")
+    record = qa.Record.load("run")
+    assert (record.subject.data, record.images, record.finished) == (name, 40, True)
+    right = qa.load_model("digits-float")(IMAGES[:40]).argmax(1) == LABELS[:40]
+    assert record.clean == pytest.approx(float(right.float().mean()), abs=1 / 40)
+    assert "0 disagree" in said(capsys, 0, "verify", "run")
+    assert json.loads(said(capsys, 0, "show", "run", "--json"))["data"] == name
+
+
+def test_other_commands_take_them_too(capsys: pytest.CaptureFixture[str]):
+    assert "of 20 images" in said(
+        capsys, 0, "diagnose", "digits-float", "--data", "mine.npz", "--radius", "0.2", "--images", "20"
+    )
+    assert "multiply-adds" in said(capsys, 0, "inspect", "digits-float", "--data", "mine.npz")
+    said(capsys, 0, "signal", "digits-float", "--data", "mine.npz", "--images", "5", "--out", "signal")
+
+
+def test_a_run_without_a_folder_lies_under_runs(capsys: pytest.CaptureFixture[str]):
+    command = ["evaluate", "digits-float", "--data", "./mine.npz", "--attacks", "fgsm", "--radius", "0.1"]
+    assert "record: runs/digits-float-mine-" in said(capsys, 0, *command)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ("evaluate --data mine.npz", ("mine.npz has no usual radius", "--radius")),
+        ("evaluate --data none.npz --radius 0.1", ("cannot read none.npz",)),
+        ("evaluate --data ./nothing --radius 0.1", ("./nothing is not a folder",)),
+        ("evaluate --data minst --radius 0.1", ("unknown data set 'minst'", "'mnist'")),
+        ("evaluate --data mine.npz --radius 0.1 --attacks fgsm_plus_njs[unit=normalized]", ("deviation of mine.npz",)),
+        ("evaluate mnist-lenet-float --data mine.npz --radius 0.1", ("8",)),
+        ("signal digits-float --data mine.npz --unit normalized", ("--unit pixel",)),
+        ("inspect digits-float --data none.npz", ("cannot read none.npz",)),
+        ("reproduce gupta2022 table12 digits-float --data mine.npz", ("mnist", "quantattack evaluate")),
+    ],
+)
+def test_what_does_not_fit_is_one_line(arguments: str, parts: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
+    line = said(capsys, 2, *arguments.split())
+    assert line.startswith("error: ")
+    assert line.count("\n") == 1
+    assert all(part in line for part in parts), line
+
+
+def test_they_are_not_trained_on():
+    with pytest.raises(qa.InputError, match="test images"):
+        qa.load_data("mine.npz", split="train")
