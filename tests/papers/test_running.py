@@ -134,6 +134,22 @@ def test_a_record_of_another_seed_is_kept_and_said(tmp_path):
     assert "holds another run (its seed differs)" in missing[0].why
 
 
+def test_a_smaller_reproduction_beside_counts_once(tmp_path):
+    """Its images may be as many as those that the larger one merges restarts on."""
+    larger = replace(SCALES["smallest"], images=10, merged=5)
+    only = {"table1": ("BNN-WQ", "ResNet-18")}
+    plans = [
+        plan_of("gupta2022", tmp_path, "table1", only=only, scale=scale)
+        for scale in (larger, replace(larger, images=5))
+    ]
+    for plan in plans:
+        assert not fill(plan, silent)
+    readers = [Reader(plan) for plan in plans]
+    assert [[cell[0].images for cell in reader.cells(*_pgd(reader.plan))] for reader in readers] == [[10], [5]]
+    for reader in readers:
+        reader.close()
+
+
 def test_restarts_are_the_union_of_runs(filled):
     """Run r of an attack is the r-th restart of the same attack."""
     plan = filled["gupta2022"]

@@ -179,7 +179,7 @@ class Reader:
         """Return the cells behind a column: one, or one for each run; none while one of them is being filled."""
         found = [cell for cell in self.found(part).cells if self._under(cell[0], column)]
         runs = column.how in ("mean", "worst", "merged")
-        named = [cell for cell in found if (_base(cell[1]) if runs else cell[1]) == column.name]
+        named = _largest([cell for cell in found if (_base(cell[1]) if runs else cell[1]) == column.name])
         return named if all(len(record.column(name, "image")) == record.images for record, name in named) else []
 
     def seconds(self, rows: Sequence[Row], columns: Sequence[Column]) -> float:
@@ -269,6 +269,12 @@ def walked(settings: Any) -> int:
         return 0
     inside = settings.get("attack")
     return walked(inside) if isinstance(inside, Mapping) else int(settings.get("steps", 0))
+
+
+def _largest(cells: list[tuple[Record, str]]) -> list[tuple[Record, str]]:
+    """Return the cells of most images: a smaller reproduction may lie beside, and would count twice."""
+    most = max((record.images for record, _ in cells), default=0)
+    return [cell for cell in cells if cell[0].images == most]
 
 
 def _base(name: str) -> str:
