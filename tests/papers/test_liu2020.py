@@ -10,7 +10,7 @@ from quantattack.attacks.threat import Threat
 from quantattack.nn.zoo import load_model
 from quantattack.norms import Linf
 from quantattack.papers.bench import Bench, Network, Run, runs
-from quantattack.papers.liu2020 import independent, kept, merged, over_radii, sweep, two_radii
+from quantattack.papers.liu2020 import independent, kept, merged, merged_levels, over_radii, sweep, two_radii
 from quantattack.papers.passes import passes
 from quantattack.papers.running import images_of
 from quantattack.papers.scales import scale_of
@@ -44,6 +44,8 @@ def test_the_full_restarts_are_the_papers():
     assert quick["pgd merged"].restarts == 5
     assert [threat.radius for threat, _ in over_radii(*bench("mnist"))] == [0.1, 0.15, 0.2, 0.25, 0.3]
     assert [threat.radius for threat, _ in two_radii(*bench("cifar10"))] == [8 / 255, 16 / 255]
+    ((_, fashion),) = merged_levels(*bench("fashion-mnist"))
+    assert {(one.restarts, one.attack.attack.steps) for one in fashion.values()} == {(10, 200)}
     ((_, levels),) = sweep(*bench("mnist"))
     assert {"pqgd 1 run 1", "pqgd 5000 run 1"} < set(levels)
 
@@ -91,17 +93,16 @@ def test_what_an_attack_costs_is_read_off_its_settings():
 
 
 @pytest.mark.parametrize("name", ["pgd merged", "multi_targeted merged"])
-def test_restarts_get_fewer_images(name):
+def test_restarts_get_fewer_images_where_the_scale_says_so(name):
     ((_, attacks),) = merged(*bench("mnist", "quick"))
-    quick = scale_of("quick", "liu2020")
-    assert images_of(quick, name, attacks[name]) == 200
-    assert images_of(quick, "pgd", pgd(Threat(Linf(), 0.3))) == 500
+    assert images_of(scale_of("quick", "liu2020"), name, attacks[name]) == 500
     assert images_of(scale_of("quick", "gupta2022"), name, attacks[name]) == 100
+    assert images_of(scale_of("quick", "gupta2022"), "pgd", pgd(Threat(Linf(), 0.3))) == 200
     assert images_of(scale_of("quick", "gupta2022"), "deepfool", None) == 20
 
 
 def test_every_quick_cell_is_within_its_budget():
-    for run in (independent, merged, two_radii, sweep):
+    for run in (independent, merged, merged_levels, two_radii, sweep):
         for data in ("mnist", "cifar10"):
             for _, attacks in run(*bench(data, "quick")):
                 for name, attack in attacks.items():

@@ -48,7 +48,7 @@ QUICK = SCALES["quick"]
 
 # Quantized gradients and the sign are close: fewer images could not tell them apart.
 _LARGER: Mapping[tuple[str, str], Scale] = {
-    ("liu2020", "quick"): replace(QUICK, images=500, merged=200, budget=500_000),
+    ("liu2020", "quick"): replace(QUICK, images=500, merged=500, budget=1_250_000),
 }
 
 
