@@ -391,6 +391,7 @@ CALLS: dict[str, tuple[Call, tuple[str, ...]]] = {
     "no query": (lambda folder: square(THREAT, 0), ("queries",)),
     "square under l1": (lambda folder: square(Threat(L1(), 1.0)), ("linf and l2",)),
     "pqgd under l2": (lambda folder: pqgd(Threat(L2(), 1.0)), ("linf",)),
+    "unknown rounding": (lambda folder: pqgd(THREAT, rounding="stochastc"), ("rounding", "'stochastic'")),
     "no level": (lambda folder: Quantized(0), ("levels",)),
     "beta zero": (lambda folder: Fixed(0.0), ("beta",)),
     "c negative": (lambda folder: Gap(-1.0), ("c must be",)),

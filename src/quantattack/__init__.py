@@ -6,7 +6,7 @@ from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.ascent import Ascent, Attack
 from quantattack.attacks.black_box import Square
 from quantattack.attacks.compose import AgainstRival, InFloat64, Restarts, Strongest, Transfer
-from quantattack.attacks.directions import Quantized
+from quantattack.attacks.directions import Quantized, Stochastic
 from quantattack.attacks.nearest import Nearest
 from quantattack.attacks.particles import Blob, Dgf
 from quantattack.attacks.recipes import (
@@ -64,6 +64,7 @@ __all__ = [
     "Rounds",
     "ScaledLogits",
     "Square",
+    "Stochastic",
     "Strongest",
     "Threat",
     "Transfer",

@@ -7,10 +7,11 @@ from typing import Any
 
 import jaxtyping
 import pytest
+import torch
 
-from quantattack import Record
+from quantattack import InputError, Linf, Record, Threat
 from quantattack.cli import main
-from quantattack.cli.names import ATTACKS
+from quantattack.cli.names import ATTACKS, Context, attacks_named
 from quantattack.records import Store
 
 KEYS = {"model", "data", "images", "clean", "attacks", "worst_case", "masking_gap", "flags", "finished"}
@@ -86,6 +87,43 @@ def test_settings_in_brackets_reach_the_attack(say: Any):
     assert (second["direction"]["levels"], second["steps"]) == (7, 2)
     assert (third["random_start"], third["step_size"]) == (False, 1 / 64)
     assert first["attack"]["loss"] == "cross_entropy"
+
+
+def test_particles_and_quantized_gradients_take_their_settings(say: Any):
+    blob = "blob_qg[steps=2,particles=5,normalized=true,levels=50,rounding=stochastic,broken=freeze,kernel_sign=1]"
+    say(*short(f"{blob},daa_dgf[steps=2,normalized=true],pqgd[steps=2,rounding=stochastic]"))
+    record = Record.load("run")
+    rounds, dgf, pqgd = (record.settings(name) for name in record.attacks)
+    (transform,) = rounds["attack"]["transforms"]
+    assert (transform["normalized"], transform["kernel_sign"], transform["c"]) == (True, 1, 1.1)
+    assert (rounds["particles"], rounds["broken"]) == (5, "freeze")
+    assert rounds["attack"]["direction"] == pqgd["direction"] | {"levels": 50}
+    assert pqgd["direction"] == {"part": "Stochastic", "levels": 100}
+    assert dgf["attack"]["transforms"] == [{"part": "Dgf", "c": -0.001, "normalized": True}]
+
+
+def test_a_papers_attacks_are_named_with_its_settings():
+    images = torch.rand(4, 1, 28, 28)
+    named = {
+        data: attacks_named("fgsm,liu2020[restarts=50]", Context(torch.nn.Flatten(), Threat(Linf(), 0.3), images, data))
+        for data in ("mnist", "fashion-mnist", "cifar10")
+    }
+    assert list(named["cifar10"]) == [
+        "fgsm",
+        "pgd[steps=100,step_size=2/255,restarts=50]",
+        "pqgd[levels=100,steps=100,step_size=2/255,restarts=50]",
+        "pqgd[levels=200,steps=100,step_size=2/255,restarts=50]",
+        "daa_blob[steps=100,step_size=2/255,restarts=50]",
+        "blob_qg[levels=100,steps=100,step_size=2/255,restarts=50]",
+        "blob_qg[levels=200,steps=100,step_size=2/255,restarts=50]",
+    ]
+    (mnist,) = (attack for name, attack in named["mnist"].items() if name.startswith("daa_blob"))
+    assert (mnist.restarts, mnist.attack.attack.steps, mnist.attack.attack.step_size) == (50, 200, 0.01)
+    once = attacks_named("liu2020", Context(torch.nn.Flatten(), Threat(Linf(), 0.2), images, "fashion-mnist"))
+    assert next(iter(once)) == "pgd[steps=100,step_size=0.01]"
+    for wrong in ("liu2020[steps=3]", "liu2020[restarts=0]", "liu2020[restarts=two]"):
+        with pytest.raises(InputError, match="takes one setting, the restarts"):
+            attacks_named(wrong, Context(torch.nn.Flatten(), Threat(Linf(), 0.3), images, "mnist"))
 
 
 def test_temperatures_take_their_settings(say: Any):

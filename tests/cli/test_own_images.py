@@ -81,6 +81,7 @@ def test_a_run_without_a_folder_lies_under_runs(capsys: pytest.CaptureFixture[st
         ("evaluate --data ./nothing --radius 0.1", ("./nothing is not a folder",)),
         ("evaluate --data minst --radius 0.1", ("unknown data set 'minst'", "'mnist'")),
         ("evaluate --data mine.npz --radius 0.1 --attacks fgsm_plus_njs[unit=normalized]", ("deviation of mine.npz",)),
+        ("evaluate --data mine.npz --radius 0.1 --attacks liu2020", ("mnist, fashion-mnist, cifar10", "mine.npz")),
         ("evaluate mnist-lenet-float --data mine.npz --radius 0.1", ("8",)),
         ("signal digits-float --data mine.npz --unit normalized", ("--unit pixel",)),
         ("inspect digits-float --data none.npz", ("cannot read none.npz",)),

@@ -1,5 +1,6 @@
 """Recipes: compositions under the names that their papers gave them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -7,7 +8,7 @@ from quantattack.attacks.apgd import Apgd, Blocks
 from quantattack.attacks.ascent import Ascent, Attack, check_threat
 from quantattack.attacks.black_box import Square
 from quantattack.attacks.compose import Restarts, Strongest
-from quantattack.attacks.directions import Quantized
+from quantattack.attacks.directions import Direction, Quantized, Stochastic
 from quantattack.attacks.particles import Blob, Dgf
 from quantattack.attacks.rounds import Rounds
 from quantattack.attacks.temperature import Gap, Rival, Temperature
@@ -121,6 +122,7 @@ def pqgd(
     steps: int = 20,
     step_size: int | float | None = None,
     restarts: int = 1,
+    rounding: str = "nearest",
 ) -> Attack:
     """PQGD: projected gradient descent whose step is the quantized gradient in place of its sign.
 
@@ -132,12 +134,13 @@ def pqgd(
         steps: Number of steps.
         step_size: What one level moves a pixel; by default radius / 4.
         restarts: Number of runs, merged image by image.
+        rounding: ``nearest``, or ``stochastic`` as in QSGD (Alistarh et al., 2017, https://arxiv.org/abs/1610.02132).
 
     Raises:
-        InputError: If the norm is not Linf.
+        InputError: If the norm is not Linf, or there is no such rounding.
     """
     _only_linf(threat, "pqgd")
-    return _repeated(_walk(threat, steps, step_size, direction=Quantized(levels)), restarts)
+    return _repeated(_walk(threat, steps, step_size, direction=_rounded(levels, rounding)), restarts)
 
 
 def daa_blob(
@@ -149,6 +152,7 @@ def daa_blob(
     restarts: int = 1,
     particles: int = 200,
     kernel_sign: int = -1,
+    normalized: bool = False,
     broken: Literal["update", "freeze"] = "update",
 ) -> Attack:
     """DAA-BLOB: PGD on sets of images that move each other, mixed anew every 10 steps.
@@ -163,9 +167,10 @@ def daa_blob(
         restarts: Number of runs, merged image by image.
         particles: Images in a set.
         kernel_sign: -1 as released (images draw each other), 1 the other way.
+        normalized: Whether gradient and interaction are each scaled to unit length, as in `Blob`.
         broken: Whether fooled images go on being updated, as released, or stand still.
     """
-    walk = _walk(threat, steps, step_size, transforms=(Blob(c, kernel_sign),))
+    walk = _walk(threat, steps, step_size, transforms=(Blob(c, kernel_sign, normalized),))
     return _repeated(Rounds(walk, particles, broken=broken), restarts)
 
 
@@ -177,6 +182,7 @@ def daa_dgf(
     step_size: int | float | None = None,
     restarts: int = 1,
     particles: int = 200,
+    normalized: bool = False,
     broken: Literal["update", "freeze"] = "update",
 ) -> Attack:
     """DAA-DGF: the same as `daa_blob` with the force of `Dgf`.
@@ -190,9 +196,10 @@ def daa_dgf(
         step_size: Length of a step; by default as in `pgd`.
         restarts: Number of runs, merged image by image.
         particles: Images in a set.
+        normalized: Whether gradient and force are each scaled to unit length, as in `Dgf`.
         broken: Whether fooled images go on being updated, as released, or stand still.
     """
-    walk = _walk(threat, steps, step_size, transforms=(Dgf(c),))
+    walk = _walk(threat, steps, step_size, transforms=(Dgf(c, normalized),))
     return _repeated(Rounds(walk, particles, broken=broken), restarts)
 
 
@@ -206,6 +213,8 @@ def blob_qg(
     restarts: int = 1,
     particles: int = 200,
     kernel_sign: int = -1,
+    normalized: bool = False,
+    rounding: str = "nearest",
     broken: Literal["update", "freeze"] = "update",
 ) -> Attack:
     """BLOB_QG: DAA-BLOB whose step is the quantized gradient in place of its sign.
@@ -221,13 +230,16 @@ def blob_qg(
         restarts: Number of runs, merged image by image.
         particles: Images in a set.
         kernel_sign: -1 as released, 1 the other way.
+        normalized: Whether gradient and interaction are each scaled to unit length, as in `Blob`.
+        rounding: As in `pqgd`.
         broken: Whether fooled images go on being updated, as released, or stand still.
 
     Raises:
-        InputError: If the norm is not Linf.
+        InputError: If the norm is not Linf, or there is no such rounding.
     """
     _only_linf(threat, "blob_qg")
-    walk = _walk(threat, steps, step_size, transforms=(Blob(c, kernel_sign),), direction=Quantized(levels))
+    transforms, direction = (Blob(c, kernel_sign, normalized),), _rounded(levels, rounding)
+    walk = _walk(threat, steps, step_size, transforms=transforms, direction=direction)
     return _repeated(Rounds(walk, particles, broken=broken), restarts)
 
 
@@ -346,6 +358,13 @@ def usual_step(threat: Threat, steps: int) -> float:
 def _climbed(temperature: Temperature) -> Loss:
     """Gap is the temperature of the log-odds; the published temperatures are those of cross entropy."""
     return log_odds if isinstance(temperature, Gap) else cross_entropy
+
+
+def _rounded(levels: int | float, rounding: str) -> Direction:
+    kinds: dict[str, Callable[[int | float], Direction]] = {"nearest": Quantized, "stochastic": Stochastic}
+    if rounding not in kinds:
+        raise unknown("rounding", rounding, kinds)
+    return kinds[rounding](levels)
 
 
 def _walk(threat: Threat, steps: int, step_size: int | float | None, **parts: Any) -> Ascent:

@@ -43,6 +43,7 @@ from quantattack.hosting import placement
 from quantattack.losses import dlr, log_odds, margin
 from quantattack.nn.zoo import card_of, load_model, models
 from quantattack.norms import L1, L2, Linf, Norm
+from quantattack.papers.liu2020 import published
 from quantattack.rng import Rng
 from quantattack.shapes import Images, Model
 
@@ -172,24 +173,35 @@ ATTACKS: Mapping[str, Spec] = {
         for part, (temperature, words) in _TEMPERATURES.items()
     },
 }
-STANDARD = "standard"
+STANDARD, PAPER = "standard", "liu2020"
 _MEMBERS = tuple(standard(Threat(Linf(), 0.1)).attacks)
 
 
 def attacks_named(text: str, context: Context) -> dict[str, Attack]:
-    """Return the attacks of a comma-separated list; `standard` stands for its members.
+    """Return the attacks of a comma-separated list; `standard` and `liu2020` stand for their members.
 
     Raises:
         InputError: If a name or a setting is unknown, or a setting's value cannot be used.
     """
     found: dict[str, Attack] = {}
     members = standard(context.threat).attacks
-    for item in _split(text):
+    for item in (one for given in _split(text) for one in _published(given, context)):
         one = members.get(item)
         found.update(members if item == STANDARD else {item: one or attack_named(item, context)})
     if not found:
         raise InputError("no attack is named; try --attacks standard, or `quantattack list attacks`")
     return found
+
+
+def _published(item: str, context: Context) -> list[str]:
+    """Return the names that stand behind `liu2020[restarts=50]`; any other name as it is."""
+    name, _, inside = item.partition("[")
+    if name != PAPER:
+        return [item]
+    match = re.fullmatch(r"\s*(?:restarts\s*=\s*([1-9]\d*)\s*)?", inside.removesuffix("]"))
+    if match is None:
+        raise InputError(f"{PAPER} takes one setting, the restarts: {PAPER}[restarts=50]; not {item!r}")
+    return published(context.data, int(match.group(1) or 1))
 
 
 def attack_named(text: str, context: Context) -> Attack:
@@ -206,7 +218,7 @@ def attack_named(text: str, context: Context) -> Attack:
     if name == STANDARD:
         raise InputError("standard takes no settings; name its members, see `quantattack list attacks`")
     if name not in ATTACKS:
-        raise unknown("attack", name, [*ATTACKS, STANDARD, *_MEMBERS])
+        raise unknown("attack", name, [*ATTACKS, STANDARD, PAPER, *_MEMBERS])
     spec = ATTACKS[name]
     given = dict(_setting(name, spec, pair) for pair in inside.split(",") if pair.strip())
     return spec.build(context, given)
@@ -367,4 +379,12 @@ def attack_rows() -> list[dict[str, Any]]:
     """Return each attack's name, what it is, and the settings that it takes."""
     rows = [{"name": name, "about": spec.about, "settings": dict(spec.settings)} for name, spec in ATTACKS.items()]
     peers = [{"name": f"{peer}:...", "about": "an attack of that library", "settings": {}} for peer in PEERS]
-    return [*rows, *peers, {"name": STANDARD, "about": f"its members by name: {', '.join(_MEMBERS)}", "settings": {}}]
+    suites = [
+        {
+            "name": PAPER,
+            "about": "PGD, PQGD, BLOB and BLOB_QG as Liu et al. attack the data set",
+            "settings": {"restarts": 1},
+        },
+        {"name": STANDARD, "about": f"its members by name: {', '.join(_MEMBERS)}", "settings": {}},
+    ]
+    return [*rows, *peers, *suites]

@@ -15,6 +15,7 @@ from quantattack.attacks.recipes import blob_qg, daa_blob, multi_targeted, pgd, 
 from quantattack.attacks.threat import Threat
 from quantattack.calculus import gradient
 from quantattack.data.sets import SETS
+from quantattack.errors import InputError
 from quantattack.hosting import placement
 from quantattack.losses import cross_entropy
 from quantattack.norms import Linf
@@ -26,6 +27,7 @@ from quantattack.signal_records import Signal
 Attacks = list[tuple[Threat, dict[str, Attack]]]
 LEVELS = (100, 200, 500, 1000)
 SWEEP = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+_EXACT = 1e-9  # of a gray level
 LONGER = 200  # steps of table 5, where table 4 has 100
 
 
@@ -50,12 +52,39 @@ SETTINGS: Mapping[str, Setting] = {
     "cifar10": Setting(2 / 255, 100),
     "digits": Setting(0.01, 100, (0.1, 0.2)),
 }
+ATTACKED = ("mnist", "fashion-mnist", "cifar10")  # in the paper
 
 
 def setting(bench: Bench, network: Network) -> Setting:
     """Return the data set's settings, with no more steps than the scale has."""
     found = SETTINGS.get(network.data, Setting(SETS[network.data].linf / 4, 100))
     return Setting(found.step_size, min(found.steps, bench.scale.steps), found.radii)
+
+
+def published(data: str, restarts: int = 1) -> list[str]:
+    """Return the attacks of tables 2 and 4 at the paper's settings for a data set, as the command line names them.
+
+    Arguments:
+        data: Name of a data set that the paper attacks.
+        restarts: Number of runs of each, merged image by image; 50 in table 3, 10 in table 5.
+
+    Raises:
+        InputError: If the paper does not attack the data set.
+    """
+    if data not in ATTACKED:
+        raise InputError(f"liu2020 has settings for {', '.join(ATTACKED)}, not for {data}")
+    at = SETTINGS[data]
+    tail = f"steps={at.steps},step_size={_words(at.step_size)}" + (f",restarts={restarts}" if restarts > 1 else "")
+    levels = [f"levels={b}," for b in (100, 200)]
+    return [
+        *(f"pgd[{tail}]", *(f"pqgd[{b}{tail}]" for b in levels)),
+        *(f"daa_blob[{tail}]", *(f"blob_qg[{b}{tail}]" for b in levels)),
+    ]
+
+
+def _words(size: float) -> str:
+    gray = size * 255
+    return f"{gray:.0f}/255" if abs(gray - round(gray)) < _EXACT else f"{size:g}"
 
 
 def walks(bench: Bench, network: Network, threat: Threat, *levels: int) -> dict[str, Attack]:
