@@ -58,6 +58,12 @@ def test_training_leaves_the_global_random_state_alone():
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_every_update_is_told_and_the_last_one_is_the_end():
+    told = []
+    fit(network(), IMAGES, LABELS, SETTINGS, advance=lambda name, done, total: told.append((done, total)))
+    assert told == [(64 * update, 3 * 256) for update in range(1, 3 * 4 + 1)]
+
+
 def noisy(model, x, y):
     assert not model.training
     return (x + 0.1 * torch.rand_like(x)).clamp(0, 1)
@@ -89,6 +95,8 @@ def test_a_foreign_or_damaged_state_is_refused(tmp_path):
     fit(network(), IMAGES, LABELS, replace(SETTINGS, epochs=1), keep=path)
     with pytest.raises(InputError, match="another training"):
         fit(network(), IMAGES, LABELS, SETTINGS, keep=path)
+    with pytest.raises(InputError, match="another training"):
+        fit(network(), IMAGES, LABELS, replace(SETTINGS, epochs=1), keep=path, adversary=noisy)
     with pytest.raises(InputError, match="another network"):
         fit(network(MdTanhS()), IMAGES, LABELS, replace(SETTINGS, epochs=1), keep=path)
     path.write_bytes(path.read_bytes()[:100])

@@ -19,6 +19,7 @@ from quantattack.cli.record import compare, export, merge, show, verify
 from quantattack.cli.reproduce import reproduce
 from quantattack.cli.signal import signal
 from quantattack.errors import unknown
+from quantattack.progress import bar
 from quantattack.report.page import write_page
 
 app = typer.Typer(
@@ -71,7 +72,9 @@ def train(
 
     chosen = recipes.recipe(recipe)
     state = out.with_name(out.name + ".state")
-    card = recipes.train(chosen, out, root=data_root, keep=state, progress=_said(chosen.training.epochs))
+    with bar(True) as advance:
+        said = _said(chosen.training.epochs)
+        card = recipes.train(chosen, out, root=data_root, keep=state, progress=said, advance=advance)
     state.unlink(missing_ok=True)
     typer.echo(f"{out}: {100 * card.clean:.2f}% of the test images right")
 

@@ -36,7 +36,7 @@ class Card:
         activations: The activations' quantizer, the same way.
         skip: Names of the modules that stay float.
         data: Name of the data set it was trained on.
-        adversarial: The adversary of its training, empty for none.
+        adversarial: The adversary of its training as JSON, empty for none.
         training: The settings of its training.
         clean: Share of the whole test set that it has right, 0 to 1.
         checksum: SHA-256 of the file with this entry blank.

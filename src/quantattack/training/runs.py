@@ -12,10 +12,12 @@ from quantattack.attacks.ascent import Ascent, Attack
 from quantattack.attacks.temperature import Temperature, unit
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import load_data
+from quantattack.descriptions import describe, stable
 from quantattack.nn.architectures import build
 from quantattack.nn.checkpoints import Card, quantizer_card, save
 from quantattack.nn.convert import freeze, quantize
 from quantattack.norms import Linf
+from quantattack.progress import Advance
 from quantattack.quantizers import Quantizer
 from quantattack.rng import Rng
 from quantattack.training.crew import Crew, assemble
@@ -96,6 +98,7 @@ def train(
     root: Path | str | None = None,
     keep: Path | str | None = None,
     progress: Progress | None = None,
+    advance: Advance | None = None,
     watched: int = 2000,
     crew: Crew | None = None,
 ) -> Card:
@@ -107,6 +110,7 @@ def train(
         root: The folder of the data sets; None takes it from QUANTATTACK_DATA.
         keep: A file for the state of the training, which a second call continues.
         progress: Called after each epoch.
+        advance: Told after each update how many images of how many are done.
         watched: Test images that each epoch is judged on; the checkpoint states the accuracy on all of them.
         crew: The processes that train together, of which the first one writes; None takes those of torchrun.
 
@@ -116,7 +120,8 @@ def train(
     """
     if crew is None:
         with assemble() as found:
-            return train(recipe, out, root=root, keep=keep, progress=progress, watched=watched, crew=found)
+            again = {"progress": progress, "advance": advance, "watched": watched}
+            return train(recipe, out, root=root, keep=keep, crew=found, **again)  # type: ignore[arg-type]
     images, labels = load_data(recipe.data, root, "train")
     test, truth = load_data(recipe.data, root, "test")
     model = network(recipe).to(crew.device)
@@ -130,6 +135,7 @@ def train(
         adversary=adversary,
         watch=watch,
         progress=progress,
+        advance=advance if crew.rank == 0 else None,
         keep=keep,
         crew=crew,
     )
@@ -161,7 +167,7 @@ def initialize(model: nn.Module) -> None:
 
 
 def _card(recipe: Recipe, clean: float) -> Card:
-    adversarial = repr(recipe.adversarial) if recipe.adversarial else ""
+    adversarial = stable(describe(recipe.adversarial)) if recipe.adversarial else ""
     return Card(
         architecture=recipe.architecture,
         settings=dict(recipe.options),

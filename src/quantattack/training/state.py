@@ -34,20 +34,32 @@ class Epoch:
 
 
 def store(
-    path: Path | str, model: nn.Module, optimizer: torch.optim.Optimizer, settings: Any, history: list[Epoch]
+    path: Path | str,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    training: Mapping[str, Any],
+    history: list[Epoch],
 ) -> None:
     """Write the state, whole or not at all."""
     tensors = {f"model.{name}": tensor.contiguous() for name, tensor in model.state_dict().items()}
     tensors |= {f"optimizer.{name}": tensor.contiguous() for name, tensor in _moments(optimizer).items()}
-    entry = {"settings": asdict(settings), "history": [asdict(epoch) for epoch in history]}
+    entry = {**training, "history": [asdict(epoch) for epoch in history]}
     part = Path(f"{path}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
     part.write_bytes(serialize(tensors, metadata={"training": json.dumps(entry)}))
     part.replace(path)
 
 
-def resume(path: Path | str, model: nn.Module, optimizer: torch.optim.Optimizer, settings: Any) -> list[Epoch]:
+def resume(
+    path: Path | str, model: nn.Module, optimizer: torch.optim.Optimizer, training: Mapping[str, Any]
+) -> list[Epoch]:
     """Bring model and optimizer to the stored state and return its history; empty where nothing is stored.
+
+    Arguments:
+        path: The file.
+        model: The network, as it begins.
+        optimizer: Its optimizer.
+        training: What the training is, as JSON; a state of another one is refused.
 
     Raises:
         InputError: If the file is damaged or holds the state of another training.
@@ -56,7 +68,7 @@ def resume(path: Path | str, model: nn.Module, optimizer: torch.optim.Optimizer,
     if not Path(path).exists():
         return []
     tensors, entry = _read(path)
-    if entry["settings"] != json.loads(json.dumps(asdict(settings))):
+    if {key: entry.get(key) for key in training} != json.loads(json.dumps(training)):
         raise InputError(f"{path} holds another training; remove it or give the same settings")
     try:
         model.load_state_dict(_under("model.", tensors))
