@@ -1,11 +1,22 @@
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+import torch
 
 from quantattack.attacks.ascent import Ascent
-from quantattack.attacks.temperature import Fixed, unit
+from quantattack.attacks.directions import Quantized
+from quantattack.attacks.recipes import daa_blob
+from quantattack.attacks.temperature import Fixed, Gap, unit
+from quantattack.attacks.threat import Threat
+from quantattack.cli.names import inner_attack
 from quantattack.errors import InputError
+from quantattack.norms import Linf
 from quantattack.quantizers import MdTanhS, UniformActivation
 from quantattack.training.files import read_recipe
-from quantattack.training.fit import Settings
+from quantattack.training.fit import Settings, fit
+from quantattack.training.runs import network
 from quantattack.training.schedules import Growth, OneCycle
 
 FILE = """
@@ -41,6 +52,49 @@ def test_the_adversary_climbs_the_logits_that_the_loss_sees(tmp_path):
     plain = read_recipe(written(tmp_path, FILE))
     scaled = read_recipe(written(tmp_path, FILE.replace("epochs: 3,", "epochs: 3, logit_scale: 0.25,")))
     assert (plain.adversarial.attack.temperature, scaled.adversarial.attack.temperature) == (unit, Fixed(0.25))
+
+
+def inside(tmp_path, attack, more=""):
+    old = "{radius: 8/255, step_size: 0.01, steps: 3}"
+    return read_recipe(
+        written(tmp_path, FILE.replace(old, f"{{radius: 0.2, attack: '{attack}'{more}}}")), inner_attack
+    ).adversarial.attack
+
+
+def test_any_attack_may_be_the_inner_one(tmp_path):
+    pqgd = inside(tmp_path, "pqgd[levels=1000,steps=3]")
+    assert (pqgd.threat.radius, pqgd.steps, pqgd.direction, pqgd.last_iterate) == (0.2, 3, Quantized(1000), True)
+    assert inside(tmp_path, "pgd_plus_gap[steps=7]").temperature == Gap()
+    assert inside(tmp_path, "daa_blob[steps=10]") == daa_blob(Threat(Linf(), 0.2), steps=10)
+
+
+@pytest.mark.parametrize(
+    ("attack", "more", "message"),
+    [
+        ("pgdd", "", "did you mean 'pgd'"),
+        ("pgd[step=3]", "", "did you mean 'steps'"),
+        ("pgd", ", steps: 3", "in its brackets"),
+        ("pgd_plus_njs", "", "fitted on a trained network"),
+    ],
+)
+def test_an_inner_attack_that_does_not_fit_is_refused(tmp_path, attack, more, message):
+    with pytest.raises(InputError, match=message):
+        inside(tmp_path, attack, more)
+
+
+def test_the_recipe_in_the_docs_trains(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text()
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    recipe = read_recipe(written(tmp_path, text), inner_attack)
+    images, labels = torch.rand(8, 1, 28, 28), torch.arange(8)
+    one = fit(network(recipe), images, labels, replace(recipe.training, epochs=1), adversary=recipe.adversarial)
+    assert recipe.adversarial.attack.direction == Quantized(1000)
+    assert one[0].loss > 0
+
+
+def test_a_named_attack_needs_someone_who_knows_names(tmp_path):
+    with pytest.raises(InputError, match="has no meaning here"):
+        read_recipe(written(tmp_path, FILE.replace("step_size: 0.01, steps: 3", "attack: pgd")))
 
 
 def test_only_the_settings_that_matter_need_to_be_there(tmp_path):

@@ -70,7 +70,7 @@ def train(
     """Train a network; the same command continues a training that was interrupted."""
     from quantattack.training import recipes
 
-    chosen = recipes.recipe(recipe)
+    chosen = recipes.recipe(recipe, names.inner_attack)
     state = out.with_name(out.name + ".state")
     with bar(True) as advance:
         said = _said(chosen.training.epochs)

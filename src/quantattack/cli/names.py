@@ -224,6 +224,15 @@ def attack_named(text: str, context: Context) -> Attack:
     return spec.build(context, given)
 
 
+def inner_attack(text: str, threat: Threat) -> Attack:
+    """Return the attack of a name for a training, where there is no trained network to fit it on."""
+    return attack_named(text, Context(_untrained, threat, torch.zeros(1, 1, 1, 1), ""))
+
+
+def _untrained(images: Images) -> Any:  # noqa: ARG001
+    raise InputError("this attack is fitted on a trained network, and cannot train one")
+
+
 def _taken(wanted: str, inside: str) -> tuple[str, str]:
     """Take one setting out of those between the brackets; empty where it is not there."""
     pairs = {pair.partition("=")[0].strip(): pair for pair in inside.split(",")}

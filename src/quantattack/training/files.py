@@ -1,17 +1,22 @@
 """Recipes as YAML files, checked against a schema."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
+from quantattack.attacks.ascent import Ascent, Attack
 from quantattack.attacks.temperature import Fixed, unit
+from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
 from quantattack.nn.checkpoints import quantizer_of
+from quantattack.norms import Linf
 from quantattack.training.fit import Settings
-from quantattack.training.runs import Recipe, madry
+from quantattack.training.runs import Adversarial, Recipe, madry
 
 
 def _fraction(value: Any) -> Any:
@@ -24,13 +29,30 @@ def _fraction(value: Any) -> Any:
 Pixels = Annotated[float, BeforeValidator(_fraction)]
 
 
+Finder: TypeAlias = Callable[[str, Threat], Attack]
+
+
 class Inner(BaseModel):
-    """The PGD of adversarial training: radius and step size as numbers or fractions such as 8/255."""
+    """The attack inside an adversarial training; radius and step size are numbers or fractions such as 8/255.
+
+    Arguments:
+        radius: Of the ball under Linf, in pixels of [0, 1].
+        step_size: Of a step of PGD, in pixels of [0, 1].
+        steps: Steps of PGD.
+        attack: Another attack in place of PGD, with its settings in brackets as on the command line.
+    """
 
     model_config = ConfigDict(extra="forbid")
     radius: Pixels = 8 / 255
     step_size: Pixels = 2 / 255
     steps: int = 7
+    attack: str | None = None
+
+    @model_validator(mode="after")
+    def _one_attack(self) -> "Inner":
+        if self.attack is not None and self.model_fields_set & {"step_size", "steps"}:
+            raise ValueError("a named attack has its steps and step_size in its brackets, as in pqgd[steps=7]")
+        return self
 
 
 class File(BaseModel):
@@ -49,8 +71,12 @@ class File(BaseModel):
     half: bool = True
 
 
-def read_recipe(path: Path | str) -> Recipe:
+def read_recipe(path: Path | str, named: Finder | None = None) -> Recipe:
     """Return the recipe of a YAML file.
+
+    Arguments:
+        path: The file.
+        named: Returns the attack of a name within a threat; None where attacks have no names.
 
     Raises:
         InputError: If the file cannot be read, is not YAML, or holds what a recipe does not have.
@@ -64,16 +90,25 @@ def read_recipe(path: Path | str) -> Recipe:
         raise InputError(f"{path} is not YAML: {' '.join(str(error).split())[:120]}") from None
     except ValidationError as error:
         raise InputError(f"{path} is not a recipe: {_first(error)}") from None
-    return _recipe(file)
+    return _recipe(file, named)
 
 
-def _recipe(file: File) -> Recipe:
+def _recipe(file: File, named: Finder | None) -> Recipe:
     parts = {key: getattr(file, key) for key in ("name", "data", "architecture", "options", "skip", "training", "half")}
-    scale = file.training.logit_scale
-    climbed = unit if scale == 1 else Fixed(scale)  # the adversary climbs the logits that the training's loss sees
-    adversarial = madry(**file.adversarial.model_dump(), temperature=climbed) if file.adversarial else None
+    adversarial = _adversary(file.adversarial, file.training.logit_scale, named) if file.adversarial else None
     weights, activations = _quantizer(file.weights), _quantizer(file.activations)
     return Recipe(**parts, weights=weights, activations=activations, adversarial=adversarial)
+
+
+def _adversary(inner: Inner, scale: float, named: Finder | None) -> Adversarial:
+    if inner.attack is None:
+        climbed = unit if scale == 1 else Fixed(scale)  # the adversary climbs the logits that the training's loss sees
+        return madry(inner.radius, inner.step_size, inner.steps, climbed)
+    if named is None:
+        raise InputError(f"the attack {inner.attack} has no meaning here; give step_size and steps of PGD")
+    found = named(inner.attack, Threat(Linf(), inner.radius))
+    # where a fooled image would stop, training goes on to the last iterate: the loss is still rising there
+    return Adversarial(replace(found, last_iterate=True) if isinstance(found, Ascent) else found)
 
 
 def _quantizer(entry: dict[str, Any] | str | None) -> Any:

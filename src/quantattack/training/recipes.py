@@ -22,7 +22,7 @@ from quantattack.quantizers import (
     UniformActivation,
     Xnor,
 )
-from quantattack.training.files import read_recipe
+from quantattack.training.files import Finder, read_recipe
 from quantattack.training.fit import Settings
 from quantattack.training.full import FULL
 from quantattack.training.runs import Adversarial, Recipe, madry, train
@@ -198,21 +198,25 @@ RECIPES: Mapping[str, Recipe] = {
             data="cifar100",
             scale=NARROW,
         ),
-        _cifar("cifar10-wide-adv", 4, 5e-3, "madry-wide", {"width": 0.1, "units": 2}, adversarial=madry()),
+        _cifar("cifar10-wide-adv", 6, 5e-3, "madry-wide", {"width": 0.1, "units": 2}, adversarial=madry()),
         *FULL,
     )
 }
 
 
-def recipe(name: str) -> Recipe:
+def recipe(name: str, named: Finder | None = None) -> Recipe:
     """Return the recipe of a name, or of a YAML file.
+
+    Arguments:
+        name: The name, or the file's path.
+        named: What attacks a file may name, as in `read_recipe`.
 
     Raises:
         InputError: If nothing has the name, or the file is not a recipe.
 
     """
     if name.endswith((".yaml", ".yml")):
-        return read_recipe(name)
+        return read_recipe(name, named)
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
     return RECIPES[name]
