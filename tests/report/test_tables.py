@@ -150,6 +150,14 @@ def test_a_table_too_wide_is_turned_and_loses_nothing(records):
     assert ["worst", "case", "2.5", "50.0", "20.0"] in lines
 
 
+def test_a_turned_table_heads_a_checkpoint_by_its_name_and_says_its_path_below():
+    store = Store.open(None, {})
+    write(store, subject("a/folder/of/mine.safetensors"), "pgd[steps=40,restarts=20]", {})
+    lines = [line.strip() for line in printed(store.records(), 50).splitlines()]
+    assert "mine" in lines
+    assert "a/folder/of/mine.safetensors on digits, Linf 0.2" in lines
+
+
 def test_the_words_below_the_table_hold_each_flag_and_headline(records):
     text = " ".join(printed(records, 100).split())
     assert MASKED in text

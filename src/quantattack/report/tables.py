@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -281,7 +282,8 @@ def _one_column_each(records: Sequence[Record], names: Sequence[str]) -> Table:
     table = _table()
     table.add_column(Text("attack"), no_wrap=True)
     for record in records:
-        table.add_column(Text("\n".join(_subject(record))), justify="right", overflow="fold")
+        model, *rest = _subject(record)
+        table.add_column(Text("\n".join((_file_name(model), *rest))), justify="right", overflow="fold")
     columns = [_numbers(record, names) for record in records]
     for place, header in enumerate(("clean", *names, "worst case")):
         table.add_row(Text(header), *(column[place] for column in columns))
@@ -299,6 +301,11 @@ def _broken_lines(header: str) -> str:
 
 def _subject(record: Record) -> tuple[str, str, str]:
     return record.subject.model, record.subject.data, threat_words(record.threat)
+
+
+def _file_name(model: str) -> str:
+    """Return a checkpoint's name without its folder, whose path is said below the table; any other name as it is."""
+    return Path(model).stem if model.endswith(".safetensors") else model
 
 
 def _numbers(record: Record, names: Sequence[str]) -> list[Text]:
