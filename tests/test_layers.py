@@ -69,6 +69,7 @@ RANKS = {
     "attacks.": 3.5,  # an attack is one file above the loop, and needs no line here
     "attacks.compose": 4,
     "attacks.recipes": 5,
+    "attacks.passes": 5,
     "attacks.suite": 5.1,
     "attacks.outside.host": 5.2,
     "attacks.outside.given": 5.2,
@@ -121,7 +122,6 @@ RANKS = {
     "papers.printed_liu2020": 7,
     "papers.outside": 7,
     "papers.released": 7,
-    "papers.passes": 7,
     "papers.bench": 7.1,
     "papers.items": 7.2,
     "papers.gupta2022": 7.3,

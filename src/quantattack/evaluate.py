@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 
 from quantattack.attacks.ascent import Attack, trace
+from quantattack.attacks.passes import passes
 from quantattack.attacks.threat import Threat
 from quantattack.descriptions import describe
 from quantattack.errors import InputError
@@ -142,7 +144,8 @@ def check_same(job: Job, store: Store, clean: Clean) -> None:
 def _run_cell(job: Job, store: Store, cell: int, name: str, clean: Clean, advance: Advance) -> None:
     todo = lacking(job, store, cell)
     if needs_all(job.attacks[name]):
-        run_whole(job, store, cell, name, todo, clean)
+        with _watched(job, name, advance):
+            run_whole(job, store, cell, name, todo, clean)
         advance(name, len(job.source), len(job.source))
         return
     right = begin_cell(job, store, cell, todo, clean)
@@ -151,6 +154,18 @@ def _run_cell(job: Job, store: Store, cell: int, name: str, clean: Clean, advanc
         keep(store, cell, found)
         done += len(found.outcomes)
         advance(name, done, len(job.source))
+
+
+@contextmanager
+def _watched(job: Job, name: str, advance: Advance) -> Iterator[None]:
+    """Tell how far an attack on all images is, by its passes: of the most that it may need, in images."""
+    counted, total = job.host.passes, len(job.source)
+    begun, most = counted.forwards, total * (passes(job.attacks[name], classes=0) // 2 + 1)
+    counted.told = lambda forwards: advance(name, min(total - 1, total * (forwards - begun) // most), total)
+    try:
+        yield
+    finally:
+        counted.told = None
 
 
 def lacking(job: Job, store: Store, cell: int) -> list[int]:

@@ -1,5 +1,6 @@
 """How the engine shows a model its images: padded to safe row counts, with every pass counted."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,13 +14,24 @@ _FEWEST, _MULTIPLE = 16, 8
 
 
 class Passes:
-    """Counts of the rows that went forward and backward through a model; copies of the model share them."""
+    """Counts of the rows that went forward and backward through a model; copies of the model share them.
+
+    Attributes:
+        told: Told how many went forward so far, each time that some did; None for nobody.
+    """
 
     def __init__(self) -> None:
         self.forwards, self.backwards = 0, 0
+        self.told: Callable[[int], None] | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Passes":  # a double-precision twin's passes count as well
         return self
+
+    def forward(self, rows: int) -> None:
+        """Count rows that went forward."""
+        self.forwards += rows
+        if self.told is not None:
+            self.told(self.forwards)
 
     def snapshot(self) -> tuple[int, int]:
         return self.forwards, self.backwards
@@ -56,7 +68,7 @@ class Hosted(nn.Module):
         check_rows(logits, len(shown))
         if len(logits) > rows:
             logits = logits[:rows]
-        self.passes.forwards += rows
+        self.passes.forward(rows)
         if logits.requires_grad:
             logits.register_hook(self._count)  # type: ignore[no-untyped-call]
         return logits

@@ -12,6 +12,9 @@ from quantattack.attacks.particles import Blob
 from quantattack.attacks.recipes import blob_qg, daa_blob, daa_dgf
 from quantattack.attacks.rounds import Rounds
 from quantattack.errors import InputError
+from quantattack.evaluate import run
+from quantattack.jobs import prepare
+from quantattack.records import Store
 from quantattack.rng import Rng
 
 THREAT = qa.Threat(qa.Linf(), 0.1)
@@ -76,6 +79,18 @@ def test_the_engine_hands_over_the_whole_set(network, images, labels):
     for name in attacks:
         margins = [run.column(name, "margin").tolist() for run in runs]
         assert margins[0] == margins[1], name
+
+
+@pytest.mark.parametrize("restarts", [1, 3])
+def test_a_long_walk_tells_how_far_it_is(network, images, labels, restarts):
+    attack = daa_blob(THREAT, steps=10, particles=12, restarts=restarts)
+    job, told = prepare(network, images, labels, {"blob": attack}, THREAT), []
+    run(job, Store.open(None, {}), lambda name, done, total: told.append(done) if name == "blob" else None)
+    count = len(images)
+    assert told == sorted(told)
+    assert told[-1] == count
+    assert len({done for done in told if done < count}) >= count // 2
+    assert job.host.passes.told is None
 
 
 def test_wrong_numbers_are_refused():

@@ -5,13 +5,13 @@ import torch
 
 from quantattack.attacks.compose import Restarts
 from quantattack.attacks.directions import Quantized, raw, steepest
+from quantattack.attacks.passes import passes
 from quantattack.attacks.recipes import pgd
 from quantattack.attacks.threat import Threat
 from quantattack.nn.zoo import load_model
 from quantattack.norms import Linf
 from quantattack.papers.bench import Bench, Network, Run, runs
 from quantattack.papers.liu2020 import independent, kept, merged, merged_levels, over_radii, sweep, two_radii
-from quantattack.papers.passes import passes
 from quantattack.papers.running import images_of
 from quantattack.papers.scales import scale_of
 from quantattack.rng import Rng

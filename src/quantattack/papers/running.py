@@ -9,6 +9,7 @@ from typing import Any
 
 from quantattack.attacks.ascent import Attack
 from quantattack.attacks.compose import Restarts, Strongest
+from quantattack.attacks.passes import passes
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import SETS
 from quantattack.descriptions import describe, stable
@@ -22,7 +23,6 @@ from quantattack.papers.bench import Bench, Network
 from quantattack.papers.gupta2022 import against_beta, clever, propagated
 from quantattack.papers.items import Item, Measured, Paper, Row
 from quantattack.papers.outside import INSTALL, NEAREST
-from quantattack.papers.passes import passes
 from quantattack.papers.roles import Role, role
 from quantattack.papers.scales import Scale
 from quantattack.progress import Advance
