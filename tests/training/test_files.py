@@ -8,9 +8,10 @@ import torch
 from quantattack.attacks.ascent import Ascent
 from quantattack.attacks.directions import Quantized
 from quantattack.attacks.recipes import daa_blob
+from quantattack.attacks.suite import standard
 from quantattack.attacks.temperature import Fixed, Gap, unit
 from quantattack.attacks.threat import Threat
-from quantattack.cli.names import inner_attack
+from quantattack.cli.attacks import inner_attack
 from quantattack.errors import InputError
 from quantattack.norms import Linf
 from quantattack.quantizers import MdTanhS, UniformActivation
@@ -65,7 +66,25 @@ def test_any_attack_may_be_the_inner_one(tmp_path):
     pqgd = inside(tmp_path, "pqgd[levels=1000,steps=3]")
     assert (pqgd.threat.radius, pqgd.steps, pqgd.direction, pqgd.last_iterate) == (0.2, 3, Quantized(1000), True)
     assert inside(tmp_path, "pgd_plus_gap[steps=7]").temperature == Gap()
-    assert inside(tmp_path, "daa_blob[steps=10]") == daa_blob(Threat(Linf(), 0.2), steps=10)
+    blob = daa_blob(Threat(Linf(), 0.2), steps=10)
+    assert inside(tmp_path, "daa_blob[steps=10]") == replace(blob, attack=replace(blob.attack, last_iterate=True))
+    twice = inside(tmp_path, "pgd[steps=3,restarts=2]")
+    assert (twice.restarts, twice.attack.last_iterate) == (2, True)
+    assert inside(tmp_path, "gap") == standard(Threat(Linf(), 0.2)).attacks["gap"]
+    rivals = inside(tmp_path, "multi_targeted[rivals=2,steps=3]")
+    assert {walk.last_iterate for walk in rivals.attacks.values()} == {True}
+
+
+def test_a_named_attack_climbs_the_logits_that_the_loss_sees(tmp_path):
+    text = FILE.replace("step_size: 0.01, steps: 3", "attack: 'ATTACK'").replace(
+        "epochs: 3,", "epochs: 3, logit_scale: 0.25,"
+    )
+    found = {
+        name: read_recipe(written(tmp_path, text.replace("ATTACK", name)), inner_attack).adversarial.attack
+        for name in ("pgd", "pgd[restarts=2]", "pgd_plus_gap")
+    }
+    assert found["pgd"].temperature == found["pgd[restarts=2]"].attack.temperature == Fixed(0.25)
+    assert found["pgd_plus_gap"].temperature == Gap()
 
 
 @pytest.mark.parametrize(
@@ -75,6 +94,9 @@ def test_any_attack_may_be_the_inner_one(tmp_path):
         ("pgd[step=3]", "", "did you mean 'steps'"),
         ("pgd", ", steps: 3", "in its brackets"),
         ("pgd_plus_njs", "", "fitted on a trained network"),
+        ("pgd_plus_njs[unit=normalized]", "", "deviation of the training images"),
+        ("standard", "", "standard stands for several attacks"),
+        ("liu2020", "", "liu2020 stands for several attacks"),
     ],
 )
 def test_an_inner_attack_that_does_not_fit_is_refused(tmp_path, attack, more, message):
@@ -93,7 +115,7 @@ def test_the_recipe_in_the_docs_trains(tmp_path):
 
 
 def test_a_named_attack_needs_someone_who_knows_names(tmp_path):
-    with pytest.raises(InputError, match="has no meaning here"):
+    with pytest.raises(InputError, match="read by `quantattack train`"):
         read_recipe(written(tmp_path, FILE.replace("step_size: 0.01, steps: 3", "attack: pgd")))
 
 

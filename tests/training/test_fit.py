@@ -97,6 +97,10 @@ def test_a_foreign_or_damaged_state_is_refused(tmp_path):
         fit(network(), IMAGES, LABELS, SETTINGS, keep=path)
     with pytest.raises(InputError, match="another training"):
         fit(network(), IMAGES, LABELS, replace(SETTINGS, epochs=1), keep=path, adversary=noisy)
+    for more in ({"about": "other"}, {"labels": 9 - LABELS}, {"images": IMAGES[:200], "labels": LABELS[:200]}):
+        given = {"images": IMAGES, "labels": LABELS, "settings": replace(SETTINGS, epochs=1), **more}
+        with pytest.raises(InputError, match="another training"):
+            fit(network(), keep=path, **given)
     with pytest.raises(InputError, match="another network"):
         fit(network(MdTanhS()), IMAGES, LABELS, replace(SETTINGS, epochs=1), keep=path)
     path.write_bytes(path.read_bytes()[:100])

@@ -13,10 +13,11 @@ from quantattack.nn.checkpoints import load
 from quantattack.nn.zoo import card_of, models
 from quantattack.norms import Linf
 from quantattack.papers.catalog import PAPERS
+from quantattack.quantizers import GdTanh
 from quantattack.training.fit import accuracy, fit
 from quantattack.training.full import FULL
 from quantattack.training.recipes import RECIPES, recipe, train
-from quantattack.training.runs import madry, network
+from quantattack.training.runs import Adversarial, madry, network
 
 
 def test_a_recipe_trains_saves_and_describes_its_network(tmp_path):
@@ -27,6 +28,26 @@ def test_a_recipe_trains_saves_and_describes_its_network(tmp_path):
     model = load(tmp_path / "net.safetensors")
     assert epochs[-1].accuracy == card.clean
     assert set(model.head.weight.unique().tolist()) == {-1.0, 1.0}
+
+
+def test_the_state_of_another_recipe_is_refused(tmp_path):
+    short = recipe("digits-mdtanhs")
+    short = replace(short, training=replace(short.training, epochs=2), options={"width": 4})
+
+    def stop(epoch):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(short, tmp_path / "net.safetensors", keep=tmp_path / "state", progress=stop)
+    with pytest.raises(InputError, match="another training"):
+        train(replace(short, weights=GdTanh()), tmp_path / "net.safetensors", keep=tmp_path / "state")
+    assert train(short, tmp_path / "net.safetensors", keep=tmp_path / "state").clean > 0
+
+
+def test_an_adversary_of_three_arguments_trains():
+    adversary = Adversarial(lambda model, images, labels: (images + 0.1).clamp(0, 1))
+    images, labels = load_data("digits")
+    assert torch.equal(adversary(torch.nn.Flatten(), images[:4], labels[:4]), (images[:4] + 0.1).clamp(0, 1))
 
 
 def test_every_carried_network_has_the_recipe_that_made_it():

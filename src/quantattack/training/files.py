@@ -1,7 +1,7 @@
 """Recipes as YAML files, checked against a schema."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -9,8 +9,8 @@ from typing import Annotated, Any, TypeAlias
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
-from quantattack.attacks.ascent import Ascent, Attack
-from quantattack.attacks.temperature import Fixed, unit
+from quantattack.attacks.ascent import Attack
+from quantattack.attacks.temperature import Fixed, Temperature, unit
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
 from quantattack.nn.checkpoints import quantizer_of
@@ -39,7 +39,8 @@ class Inner(BaseModel):
         radius: Of the ball under Linf, in pixels of [0, 1].
         step_size: Of a step of PGD, in pixels of [0, 1].
         steps: Steps of PGD.
-        attack: Another attack in place of PGD, with its settings in brackets as on the command line.
+        attack: Another attack in place of PGD, with its settings in brackets as on the command line. It walks to its
+            last iterate, and where it has no temperature of its own it climbs the logits that the training's loss sees.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -101,14 +102,29 @@ def _recipe(file: File, named: Finder | None) -> Recipe:
 
 
 def _adversary(inner: Inner, scale: float, named: Finder | None) -> Adversarial:
+    climbed = unit if scale == 1 else Fixed(scale)  # the adversary climbs the logits that the training's loss sees
     if inner.attack is None:
-        climbed = unit if scale == 1 else Fixed(scale)  # the adversary climbs the logits that the training's loss sees
         return madry(inner.radius, inner.step_size, inner.steps, climbed)
     if named is None:
-        raise InputError(f"the attack {inner.attack} has no meaning here; give step_size and steps of PGD")
-    found = named(inner.attack, Threat(Linf(), inner.radius))
-    # where a fooled image would stop, training goes on to the last iterate: the loss is still rising there
-    return Adversarial(replace(found, last_iterate=True) if isinstance(found, Ascent) else found)
+        raise InputError(
+            f"{inner.attack} is read by `quantattack train`; in Python give Adversarial(attack) to a Recipe"
+        )
+    return Adversarial(_inside(named(inner.attack, Threat(Linf(), inner.radius)), climbed))
+
+
+def _inside(attack: Any, climbed: Temperature) -> Any:
+    """Return an attack whose walks go to their last iterate, where the loss is highest, on the training's logits."""
+    if isinstance(attack, Mapping):
+        return {name: _inside(part, climbed) for name, part in attack.items()}
+    if not is_dataclass(attack) or isinstance(attack, type):
+        return attack
+    own = {part.name: getattr(attack, part.name) for part in fields(attack)}
+    found: dict[str, Any] = {name: _inside(own[name], climbed) for name in ("attack", "attacks") if name in own}
+    if own.get("temperature") is unit:
+        found["temperature"] = climbed
+    if "last_iterate" in own:
+        found["last_iterate"] = True
+    return replace(attack, **found)
 
 
 def _quantizer(entry: dict[str, Any] | str | None) -> Any:

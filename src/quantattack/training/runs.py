@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quantattack.attacks.ascent import Ascent, Attack
+from quantattack.attacks.ascent import Ascent, Attack, trace
 from quantattack.attacks.temperature import Temperature, unit
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import load_data
@@ -39,7 +39,7 @@ class Adversarial:
 
     def __call__(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         index = torch.randint(2**40, (len(images),))  # from torch's random state, which the loop sets for each epoch
-        return self.attack(model, images, labels, rng=Rng(0, index.to(images.device)))
+        return trace(self.attack, model, images, labels, rng=Rng(0, index.to(images.device))).images
 
 
 def madry(
@@ -137,6 +137,7 @@ def train(
         progress=progress,
         advance=advance if crew.rank == 0 else None,
         keep=keep,
+        about=recipe,
         crew=crew,
     )
     final = _rounded(freeze(model)) if recipe.half else freeze(model)
