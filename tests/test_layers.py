@@ -139,6 +139,7 @@ RANKS = {
     "papers": 7.9,
     "cli.peers": 7.8,
     "cli.names": 8,
+    "cli.attacks": 8.1,
     "cli.run_file": 8,
     "cli.diagnose": 8.2,
     "cli.": 8.2,

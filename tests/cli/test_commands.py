@@ -11,7 +11,7 @@ import torch
 
 from quantattack import InputError, Linf, Record, Threat
 from quantattack.cli import main
-from quantattack.cli.names import ATTACKS, Context, attacks_named
+from quantattack.cli.attacks import ATTACKS, Context, attacks_named
 from quantattack.records import Store
 
 KEYS = {"model", "data", "images", "clean", "attacks", "worst_case", "masking_gap", "flags", "finished"}
@@ -108,20 +108,16 @@ def test_a_papers_attacks_are_named_with_its_settings():
         data: attacks_named("fgsm,liu2020[restarts=50]", Context(torch.nn.Flatten(), Threat(Linf(), 0.3), images, data))
         for data in ("mnist", "fashion-mnist", "cifar10")
     }
-    assert list(named["cifar10"]) == [
-        "fgsm",
-        "pgd[steps=100,step_size=2/255,restarts=50]",
-        "pqgd[levels=100,steps=100,step_size=2/255,restarts=50]",
-        "pqgd[levels=200,steps=100,step_size=2/255,restarts=50]",
-        "daa_blob[steps=100,step_size=2/255,restarts=50]",
-        "blob_qg[levels=100,steps=100,step_size=2/255,restarts=50]",
-        "blob_qg[levels=200,steps=100,step_size=2/255,restarts=50]",
-    ]
+    tail = "steps=100,step_size=2/255,restarts=50]"
+    walks = [f"pgd[{tail}", *(f"pqgd[levels={levels},{tail}" for levels in (100, 200, 500, 1000))]
+    assert list(named["cifar10"]) == ["fgsm", *walks]
+    kinds = ["fgsm", "pgd", "pqgd", "pqgd", "daa_blob", "blob_qg", "blob_qg"]
+    assert [name.partition("[")[0] for name in named["fashion-mnist"]] == kinds
     (mnist,) = (attack for name, attack in named["mnist"].items() if name.startswith("daa_blob"))
     assert (mnist.restarts, mnist.attack.attack.steps, mnist.attack.attack.step_size) == (50, 200, 0.01)
     once = attacks_named("liu2020", Context(torch.nn.Flatten(), Threat(Linf(), 0.2), images, "fashion-mnist"))
     assert next(iter(once)) == "pgd[steps=100,step_size=0.01]"
-    for wrong in ("liu2020[steps=3]", "liu2020[restarts=0]", "liu2020[restarts=two]"):
+    for wrong in ("liu2020[steps=3]", "liu2020[restarts=0]", "liu2020[restarts=two]", "liu2020[", "liu2020[restarts=2"):
         with pytest.raises(InputError, match="takes one setting, the restarts"):
             attacks_named(wrong, Context(torch.nn.Flatten(), Threat(Linf(), 0.3), images, "mnist"))
 

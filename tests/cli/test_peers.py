@@ -5,7 +5,7 @@ import pytest
 import quantattack as qa
 from attacks.outside.peers import need
 from quantattack.attacks.scaled import OnScaled
-from quantattack.cli.names import Context, attack_named, attacks_named
+from quantattack.cli.attacks import Context, attack_named, attacks_named
 from quantattack.cli.peers import literal
 
 THREAT = qa.Threat(qa.Linf(), 0.1)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quantattack.data.readers import read_cifar, read_folder, read_idx, read_npz
+from quantattack.data.readers import read_cifar, read_folder, read_idx, read_image, read_npz
 from quantattack.errors import InputError
 
 PIXELS = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
@@ -99,3 +99,22 @@ def test_bad_folders_are_refused(tmp_path):
         read_folder(tmp_path)
     with pytest.raises(InputError, match="not a folder"):
         read_folder(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("LA", 1), ("1", 1), ("RGB", 3), ("RGBA", 3), ("P", 3)])
+def test_an_image_has_the_channels_of_its_kind(tmp_path, mode, channels):
+    Image.new(mode, (5, 4)).save(tmp_path / "image.png")
+    assert read_image(tmp_path / "image.png").shape == (channels, 4, 5)
+
+
+def test_an_image_of_16_bits_is_refused(tmp_path):
+    Image.fromarray(np.arange(20, dtype=np.uint16).reshape(4, 5) * 1000).save(tmp_path / "image.png")
+    with pytest.raises(InputError, match="more than 8 bits"):
+        read_image(tmp_path / "image.png")
+
+
+def test_an_image_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    Image.new("L", (50, 40)).save(tmp_path / "image.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(InputError, match="not an image that can be read"):
+        read_image(tmp_path / "image.png")

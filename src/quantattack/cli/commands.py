@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from quantattack.cli import names
+from quantattack.cli import attacks, names
 from quantattack.cli.data import data as data_group
 from quantattack.cli.diagnose import diagnose
 from quantattack.cli.evaluate import evaluate
@@ -63,14 +63,14 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a record.")]) -> 
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="Name of a training recipe, which is the network's in the zoo.")],
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe, which is the network's in the zoo, or a YAML file.")],
     out: Annotated[Path, typer.Option(help="File of the checkpoint; the state of the training lies beside it.")],
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
 ) -> None:
     """Train a network; the same command continues a training that was interrupted."""
     from quantattack.training import recipes
 
-    chosen = recipes.recipe(recipe, names.inner_attack)
+    chosen = recipes.recipe(recipe, attacks.inner_attack)
     state = out.with_name(out.name + ".state")
     with bar(True) as advance:
         said = _said(chosen.training.epochs)
@@ -94,7 +94,7 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the networks, the data sets or the attacks."""
-    kinds = {"models": names.model_rows, "data": names.data_rows, "attacks": names.attack_rows}
+    kinds = {"models": names.model_rows, "data": names.data_rows, "attacks": attacks.attack_rows}
     if kind not in kinds:
         raise unknown("list", kind, kinds)
     rows = kinds[kind]()

@@ -11,6 +11,7 @@ from rich.console import Console
 from torch import nn
 
 from quantattack.cli import names
+from quantattack.cli.attacks import Context, attacks_named
 from quantattack.cli.run_file import RunFile, ThreatEntry, read_run_file
 from quantattack.data.streams import Stream, stream_data
 from quantattack.descriptions import digest_of
@@ -112,7 +113,7 @@ def jobs_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Job]:
         InputError: If a name, a number or a setting of the plan cannot be used.
     """
     wanted = plan.data or [names.data_for(None, plan.models)]
-    sets = {data: stream_data(names.data_named(data), plan.data_root) for data in dict.fromkeys(wanted)}
+    sets = {data: stream_data(data, plan.data_root) for data in dict.fromkeys(map(names.data_named, wanted))}
     given = [entry for data in sets for entry in _threats(plan, data)]
     speed, place = Speed.named(plan.speed), names.device_named(plan.device)
     loaded = {name: names.model_named(name, place) for name in dict.fromkeys(plan.models)}
@@ -141,8 +142,8 @@ def _job(
 ) -> Job:
     images = stream.first(_count(plan.images, len(stream)))
     examine(net, images, None, threat)  # before anything is fitted on the model
-    context = names.Context(net, threat, stream, subject[1])
-    found = names.attacks_named(",".join(plan.attacks), context)
+    context = Context(net, threat, stream, subject[1])
+    found = attacks_named(",".join(plan.attacks), context)
     return prepare(
         net,
         images,

@@ -10,6 +10,7 @@ from rich.table import Table
 from quantattack.cli import names
 from quantattack.data.sets import SETS, load_data
 from quantattack.errors import InputError
+from quantattack.inputs import first_logits
 from quantattack.nn.inspect import Inspection, Layer
 from quantattack.nn.inspect import inspect as look
 from quantattack.shapes import Images
@@ -26,7 +27,9 @@ def inspect(
 ) -> None:
     """Say what is really quantized, judged by the levels found in the tensors."""
     network = names.model_named(model, torch.device("cpu"))
-    found = look(network, _images(names.data_for(data, [model]), data_root))
+    images = _images(names.data_for(data, [model]), data_root)
+    first_logits(network, images)
+    found = look(network, images)
     table = Table(
         "layer", "kind", "weight levels", "input levels", "parameters", "quantized", "multiply-adds", box=None
     )

@@ -52,11 +52,12 @@ def merge(
 
 def verify(
     run: Folder,
+    data: Annotated[str | None, typer.Option(help="The record's images, where they lie elsewhere now.")] = None,
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")] = "cpu",
 ) -> None:
     """Compute every verdict once more, from the model, the data and the saved images; exit with 4 where one differs."""
-    found = [_verified(record, data_root, device) for record in Store.load(run).records()]
+    found = [_verified(record, data, data_root, device) for record in Store.load(run).records()]
     if not found:
         raise InputError(f"{run} holds no evaluation to verify")
     if not all(found):
@@ -76,10 +77,11 @@ def compare(
         print_comparison(one, Console())
 
 
-def _verified(record: Record, data_root: str | None, device: str) -> bool:
+def _verified(record: Record, data: str | None, data_root: str | None, device: str) -> bool:
     subject = record.subject
+    images = stream_data(names.data_named(data or subject.data), data_root)
     model = names.model_named(subject.model, names.device_named(device))
-    found = compute_again(record, model, stream_data(subject.data, data_root), threat_of(record))
+    found = compute_again(record, model, images, threat_of(record))
     typer.echo(f"{subject.model} on {subject.data}, {threat_words(record.threat)}:")
     for line in found.wrong:
         typer.echo(f"- {line}")

@@ -6,18 +6,22 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from quantattack.attacks.threat import Threat
 from quantattack.cli import names
-from quantattack.data.sets import load_data
+from quantattack.data.sets import SETS, load_data
 from quantattack.descriptions import digest_of
 from quantattack.diagnostics.signals import case_of, clever_signals, propagation_signals
 from quantattack.errors import InputError, check_count
-from quantattack.inputs import check_model, model_checksum
+from quantattack.inputs import digest, model_checksum
+from quantattack.jobs import examine
+from quantattack.norms import Linf
 from quantattack.progress import bar
 from quantattack.records import Store
 from quantattack.report.signal_tables import print_paper_table, tables
 from quantattack.signal_records import Signal, read_signals, write_signals
 
 UNITS = ("normalized", "pixel")
+GRAY = 1 / 255  # any radius: nothing is attacked
 
 
 def signal(
@@ -41,8 +45,11 @@ def signal(
     data = names.data_for(data, model)
     place, given = names.device_named(device), load_data(data, data_root)
     nets = {name: names.model_named(name, place) for name in dict.fromkeys(model)}
-    std = _deviation(data) if unit == "normalized" else None
-    checks = [[name, data, model_checksum(net)] for name, net in nets.items()]
+    std = names.deviation(data) if unit == "normalized" else None
+    for net in nets.values():
+        examine(net, *given, Threat(Linf(), GRAY))
+    about = [data] if data in SETS else [data, digest({"images": given[0], "labels": given[1]})]
+    checks = [[name, *about, model_checksum(net)] for name, net in nets.items()]
     store = _store({"measured": checks, "images": images, "clever": clever, "unit": unit}, out)
     with store.writing(), bar(not quiet) as advance:
         done = {one.model for one in read_signals(store.connection)}
@@ -55,13 +62,6 @@ def signal(
     typer.echo(f"record: {store.folder}")
 
 
-def _deviation(data: str) -> tuple[float, ...]:
-    found = names.deviation(data)
-    if found is None:
-        raise InputError(f"the deviation of {data} is not known; use --unit pixel")
-    return found
-
-
 def _store(identity: dict[str, Any], out: Path | None) -> Store:
     return Store.open(out or Path("runs") / f"signal-{digest_of(identity)}", identity)
 
@@ -69,7 +69,6 @@ def _store(identity: dict[str, Any], out: Path | None) -> Store:
 def _measure(
     name: str, net: Any, data: str, given: tuple[Any, Any], images: int, clever: int, std: tuple[float, ...] | None
 ) -> list[Signal]:
-    check_model(net)
     case = case_of(net, *given, images, std)
     found = propagation_signals(name, data, case)
     return [*found, *clever_signals(name, data, case, clever)] if clever else found

@@ -1,7 +1,9 @@
 """Readers of standard image formats; nothing is ever unpickled."""
 
 import gzip
+import os
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -14,6 +16,7 @@ Bytes = NDArray[np.uint8]
 Arrays = tuple[Bytes, NDArray[np.int64]]
 
 IDX_UBYTE = 8
+GREY, DEEP = ("L", "1", "LA", "La"), ("I", "F")  # Pillow's modes
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
@@ -80,6 +83,8 @@ def read_npz(path: Path | str) -> Arrays:
         raise InputError(f"{path} is not an .npz file of plain arrays; save it with numpy.savez") from None
     if images.dtype != np.uint8 or images.ndim != 4 or not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"{path} must hold images of bytes (n, channels, height, width) and integer labels")
+    if not images.size:
+        raise InputError(f"{path} holds no images: their shape is {images.shape}")
     if labels.shape != images.shape[:1]:
         raise InputError(f"{path} holds {len(images)} images and labels of shape {labels.shape}; give one for each")
     return images, labels.astype(np.int64)
@@ -88,36 +93,60 @@ def read_npz(path: Path | str) -> Arrays:
 def read_folder(path: Path | str) -> tuple[Bytes, NDArray[np.int64], tuple[str, ...]]:
     """Return images (n, channels, height, width), labels and class names of a folder with one folder for each class.
 
+    Folders whose names are all whole numbers hold the classes of these numbers; others are counted in the order of
+    their names.  What begins with a dot is left out.
+
     Raises:
         InputError: If there is no image, an image cannot be read, or sizes differ.
 
     """
     root = Path(path)
-    if not root.is_dir():
-        raise InputError(f"{path} is not a folder; give one with a folder of images for each class")
-    classes = tuple(sorted(entry.name for entry in root.iterdir() if entry.is_dir()))
-    files = [(image, i) for i, name in enumerate(classes) for image in sorted((root / name).iterdir())]
+    if not os.path.isdir(root):  # noqa: PTH112 -- Path.is_dir raises where a name is too long
+        raise InputError(
+            f"{path} is not a folder; give an .npz file, or a folder with a folder of images for each class"
+        )
+    classes = _classes(entry.name for entry in _entries(root) if entry.is_dir())
+    files = [(image, label) for name, label in classes.items() for image in _entries(root / name)]
     found = [(read_image(image), label) for image, label in files if image.suffix.lower() in SUFFIXES]
     if not found:
         raise InputError(f"{path} holds no images; put them in one folder for each class")
     if len({image.shape for image, _ in found}) > 1:
         raise InputError(f"{path} holds images of different sizes; make them one size")
-    return np.stack([image for image, _ in found]), np.array([label for _, label in found], np.int64), classes
+    return np.stack([image for image, _ in found]), np.array([label for _, label in found], np.int64), tuple(classes)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        raise InputError(f"cannot read {folder}: {error.strerror or error}") from None
+
+
+def _classes(names: Iterable[str]) -> dict[str, int]:
+    """Return the label of each class by its name."""
+    ordered = sorted(names)
+    if all(name.isascii() and name.isdigit() for name in ordered):
+        return {name: int(name) for name in sorted(ordered, key=int)}
+    return {name: label for label, name in enumerate(ordered)}
 
 
 def read_image(path: Path | str) -> Bytes:
     """Return one image file as bytes (channels, height, width): one channel if it is grey, else three.
 
     Raises:
-        InputError: If the file is not an image.
+        InputError: If the file is not an image, or has more than 8 bits a channel.
 
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
-            array = np.asarray(image.convert("L" if image.mode in ("L", "1", "I") else "RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+            if image.mode.startswith(DEEP):
+                raise InputError(f"{path} has more than 8 bits a channel; save it with 8")
+            array = np.asarray(image.convert("L" if image.mode in GREY else "RGB"))
+    except InputError:
+        raise
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError):
         raise InputError(f"{path} is not an image that can be read; remove it or save it again") from None
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 

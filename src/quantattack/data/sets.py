@@ -72,8 +72,7 @@ def load_data(name: str, root: Path | str | None = None, split: str = "test") ->
 
     Arguments:
         name: A name of ``SETS``; or the path of an ``.npz`` file with the arrays ``images`` (bytes; n, channels,
-            height, width) and ``labels``, or of a folder with a folder of images for each class, whose labels are the
-            places of the sorted folder names. Images of one's own are test images.
+            height, width) and ``labels``, or of a folder as in `read_folder`. Images of one's own are test images.
         root: The folder with a folder for each data set; None takes it from the variable QUANTATTACK_DATA. ``digits``
             comes with scikit-learn and needs none.
         split: ``test`` or ``train``.
@@ -90,8 +89,15 @@ def load_data(name: str, root: Path | str | None = None, split: str = "test") ->
 
 def is_path(name: str) -> bool:
     """Return whether a data set's name is the path of a file or a folder of one's own."""
-    path = Path(name)
-    return bool(name) and name not in SETS and (path.suffix == ".npz" or path.name != name or path.is_dir())
+    if not name or name in SETS:
+        return False
+    # Path.exists raises where a name is too long
+    return Path(name).name != name or is_npz(name) or os.path.exists(name)  # noqa: PTH110
+
+
+def is_npz(name: str) -> bool:
+    """Return whether a path is that of an ``.npz`` file."""
+    return Path(name).suffix.lower() == ".npz"
 
 
 def check_data(name: str, split: str) -> None:
@@ -112,7 +118,7 @@ def check_data(name: str, split: str) -> None:
 def load_bytes(name: str, root: Path | str | None, split: str) -> Arrays:
     """Return a data set's images as the bytes that its files hold, and its labels."""
     if is_path(name):
-        return read_npz(name) if Path(name).suffix == ".npz" else read_folder(name)[:2]
+        return read_npz(name) if is_npz(name) else read_folder(name)[:2]
     return _digits(split) if name == "digits" else _read(name, data_folder(name, root), split)
 
 

@@ -29,7 +29,7 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class HeldRows:
-    """Images that are in memory, a byte a pixel: those of a compressed file, which cannot be read from the middle.
+    """Images that are in memory, a byte a pixel: those of compressed files, which cannot be read from the middle.
 
     Arguments:
         images: The bytes with shape (n, channels, height, width).
