@@ -12,6 +12,7 @@ from quantattack.errors import InputError
 from quantattack.nn.inspect import inspect
 from quantattack.nn.zoo import card_of, load_model, models, path_of
 
+ZOO = Path(__file__).parents[2] / "zoo"
 RESULTS = Path(__file__).parents[2] / "results" / "zoo"
 ROOT = os.environ.get("QUANTATTACK_DATA")
 DIGITS = ["digits-bnn-waq", "digits-float", "digits-mdtanhs", "digits-mdtanhs-bn"]
@@ -30,6 +31,15 @@ def test_every_network_loads_in_under_a_second_and_takes_its_data(model):
     data = SETS[model.data]
     assert network(torch.rand(2, *data.shape)).shape == (2, data.classes)
     assert model.bytes == path_of(model.name).stat().st_size < 2_000_000
+
+
+@pytest.mark.parametrize(
+    "name", [*(row.name for row in models() if row.adversarial), *map(str, ZOO.glob("*-adv*.safetensors"))]
+)
+def test_an_adversary_is_stated_as_json(name):
+    attack = json.loads(card_of(name).adversarial)["attack"]
+    assert attack["last_iterate"] is True
+    assert 0 < attack["threat"]["radius"] < 0.5
 
 
 @pytest.mark.parametrize("name", DIGITS)
