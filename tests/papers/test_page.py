@@ -101,7 +101,16 @@ def test_what_was_not_run_is_on_the_page_with_its_command(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.0, ""), (0.4, "1 s"), (59.2, "1 min"), (12.0, "12 s"), (150.0, "2 min")]
+    ("seconds", "words"),
+    [
+        (0.0, ""),
+        (0.4, "1 s"),
+        (59.2, "1 min"),
+        (12.0, "12 s"),
+        (150.0, "2 min"),
+        (3599.0, "1 h 0 min"),
+        (7500.0, "2 h 5 min"),
+    ],
 )
 def test_what_a_table_took_in_words(seconds, words):
     assert View("p", "k", "", "", (), (), seconds=seconds).took == words
@@ -114,13 +123,25 @@ def test_a_cell_counts_once_in_what_a_table_took(filled):
     assert once > 0
     assert reader.seconds([*item.rows, *item.rows], [*item.columns, *item.columns]) == once
     assert reader.seconds(item.rows, [c for c in item.columns if c.how == "clean"]) == 0
+
+
+def test_a_cell_counts_once_in_what_a_paper_took(filled):
+    reader = Reader(filled["liu2020"])
+    tables = [reader.seconds(item.rows, item.columns) for item in reader.plan.paper.items.values()]
+    behind = {
+        (record.store.folder, record.cells[name]): record.column(name, "seconds").astype(float).sum()
+        for found in reader.opened.values()
+        for record, name in found.cells
+    }
+    assert max(tables) < reader.total() < sum(tables)
+    assert reader.total() == pytest.approx(sum(behind.values()))
     reader.close()
 
 
 def test_the_page_says_how_large_each_paper_was_run(filled):
     plans = [replace(plan, scale=scale_of("quick", key)) for key, plan in filled.items()]
     said = _scales(plans)
-    assert "liu2020: 500 test images a cell, 200 with 5 restarts" in said
+    assert "liu2020: 500 test images a cell, 500 with 5 restarts" in said
     assert "gupta2022 and beyond: 200 test images a cell, 100 with 5 restarts" in said
 
 

@@ -35,7 +35,7 @@ def write_pages(plans: Sequence[Plan]) -> Path:
 def _chapter(reader: Reader) -> Chapter:
     paper = reader.plan.paper
     drawn = tuple(replace(view, figures=figures(reader, view.key)) for view in views(reader))
-    return Chapter(paper.key, paper.title, paper.source, drawn)
+    return Chapter(paper.key, paper.title, paper.source, drawn, reader.total())
 
 
 def _judged(claim: Claim, reader: Reader) -> Judged:

@@ -184,14 +184,23 @@ class Reader:
 
     def seconds(self, rows: Sequence[Row], columns: Sequence[Column]) -> float:
         """Return what the cells behind some rows and columns took, each cell once."""
+        return fsum(self._costs(rows, columns).values())
+
+    def total(self) -> float:
+        """Return what the cells behind all items took, each cell once."""
+        items = self.plan.paper.items.values()
+        return fsum(
+            {key: cost for item in items for key, cost in self._costs(item.rows, item.columns).items()}.values()
+        )
+
+    def _costs(self, rows: Sequence[Row], columns: Sequence[Column]) -> dict[tuple[str, int], float]:
         attacks = [column for column in columns if column.how not in ("signal", "quoted", "clean")]
-        cells = {
+        return {
             (str(record.store.folder), record.cells[name]): float(record.column(name, "seconds").astype(float).sum())
             for row in rows
             for column in attacks
             for record, name in self.cells(row.role, column)
         }
-        return fsum(cells.values())
 
     @staticmethod
     def _under(record: Record, column: Column) -> bool:

@@ -112,8 +112,7 @@ class View:
     @property
     def took(self) -> str:
         """What its attacks took, in words; empty where nothing was attacked."""
-        seconds = ceil(self.seconds)
-        return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds} s" if seconds else ""
+        return duration(self.seconds)
 
     @property
     def name(self) -> str:
@@ -123,6 +122,14 @@ class View:
                 number = self.key.removeprefix(kind)
                 return f"{kind.capitalize()} {'.'.join(number) if kind == 'section' else number}"
         return self.key.capitalize()
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words; empty for none."""
+    whole, minutes = ceil(seconds), round(seconds / 60)
+    if whole < 60:
+        return f"{whole} s" if whole else ""
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
 def print_view(view: View, console: Console) -> None:

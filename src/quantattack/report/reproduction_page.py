@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from quantattack.report.reproduction import View
+from quantattack.report.reproduction import View, duration
 
 PAGE = "index.html"
 WIDE = 11  # columns beyond which a table is turned
@@ -42,12 +42,19 @@ class Chapter:
         title: Its title.
         source: Authors, year and link.
         views: Its tables and figures.
+        seconds: What all its attacks took, each once.
     """
 
     key: str
     title: str
     source: str
     views: tuple[View, ...]
+    seconds: float = 0.0
+
+    @property
+    def took(self) -> str:
+        """What all its attacks took, in words; empty where nothing was attacked."""
+        return duration(self.seconds)
 
     @property
     def authors(self) -> str:
