@@ -33,13 +33,22 @@ def test_every_network_loads_in_under_a_second_and_takes_its_data(model):
     assert model.bytes == path_of(model.name).stat().st_size < 2_000_000
 
 
-@pytest.mark.parametrize(
-    "name", [*(row.name for row in models() if row.adversarial), *map(str, ZOO.glob("*-adv*.safetensors"))]
-)
+ADVERSARIAL = [row.name for row in models() if row.adversarial]
+APART = sorted(path.name for path in ZOO.glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("name", [*ADVERSARIAL, *APART])
 def test_an_adversary_is_stated_as_json(name):
-    attack = json.loads(card_of(name).adversarial)["attack"]
+    attack = json.loads(card_of(str(ZOO / name) if name in APART else name).adversarial)["attack"]
     assert attack["last_iterate"] is True
     assert 0 < attack["threat"]["radius"] < 0.5
+
+
+@pytest.mark.parametrize("name", APART)
+def test_a_network_beside_the_package_is_small_and_takes_its_data(name):
+    data = SETS[card_of(str(ZOO / name)).data]
+    assert load_model(str(ZOO / name))(torch.rand(2, *data.shape)).shape == (2, data.classes)
+    assert (ZOO / name).stat().st_size < 2_000_000
 
 
 @pytest.mark.parametrize("name", DIGITS)
