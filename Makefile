@@ -46,7 +46,7 @@ test-extras: test-peers test-ray .venv/ready
 	touch $@
 
 test-peers: .venv-peers/ready .venv-models/ready
-	QUANTATTACK_PEERS=required .venv-peers/bin/python -m pytest tests/attacks/outside tests/cli/test_peers.py
+	QUANTATTACK_PEERS=required OMP_NUM_THREADS=1 .venv-peers/bin/python -m pytest -n 2 tests/attacks/outside tests/cli/test_peers.py
 	QUANTATTACK_MODELS=required .venv-models/bin/python -m pytest tests/attacks/outside/test_models.py
 
 test-ray: .venv-ray/ready
