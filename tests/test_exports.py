@@ -45,6 +45,13 @@ def imported() -> set[str]:
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
+def test_the_commands_leave_out_what_most_of_them_do_not_need():
+    heavy = ["matplotlib", "pyarrow", "ray", "scipy", "sklearn"]
+    code = f"import quantattack.cli.commands, sys; print(*({{*{heavy}}} & {{*sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 def test_the_package_runs_as_a_module():
     done = subprocess.run([sys.executable, "-m", "quantattack", "--help"], capture_output=True, text=True)
     assert done.returncode == 0

@@ -20,7 +20,6 @@ from quantattack.cli.reproduce import reproduce
 from quantattack.cli.signal import signal
 from quantattack.errors import unknown
 from quantattack.progress import bar
-from quantattack.report.page import write_page
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -58,6 +57,8 @@ app.command()(reproduce)
 @app.command()
 def report(run: Annotated[Path, typer.Argument(help="Folder of a record.")]) -> None:
     """Write a record's page, one HTML file that needs nothing else."""
+    from quantattack.report.page import write_page  # with matplotlib, which no other command needs
+
     typer.echo(f"report: {write_page(run)}")
 
 

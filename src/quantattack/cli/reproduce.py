@@ -18,7 +18,6 @@ from quantattack.papers.catalog import HEADLINE, PAPERS
 from quantattack.papers.items import Paper
 from quantattack.papers.own import reproduce as run
 from quantattack.papers.own import runnable
-from quantattack.papers.page import write_pages
 from quantattack.papers.reading import Reader
 from quantattack.papers.running import Plan, fill
 from quantattack.papers.scales import SCALES, Scale, scale_of
@@ -83,6 +82,8 @@ def reproduce(
     ]
     for plan in plans:
         fill_one(plan, quiet)
+    from quantattack.papers.page import write_pages  # with matplotlib, where figures are drawn
+
     typer.echo(f"page: {write_pages(everything(plans[0], sizes))}")
 
 

@@ -11,7 +11,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from scipy.stats import binom
 
 from quantattack.errors import InputError, unknown
 from quantattack.records import Record
@@ -77,6 +76,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
         only_first: Images b that one network alone holds.
         only_second: Images c that the other alone holds.
     """
+    from scipy.stats import binom  # two thirds of a second, for this alone
+
     split = only_first + only_second
     return min(1.0, 2 * float(binom.cdf(min(only_first, only_second), split, 0.5))) if split else 1.0
 
