@@ -138,6 +138,7 @@ def test_equal_settings_make_equal_attacks(member, threat, network, images):
     assert member.make(smaller, network, images, STEPS) != attack
 
 
+@pytest.mark.usefixtures("unchecked")
 @every_attack
 def test_more_restarts_never_raise_robust_accuracy(member, threat, network, images, labels):
     attack = member.make(threat, network, images, STEPS)
@@ -146,6 +147,7 @@ def test_more_restarts_never_raise_robust_accuracy(member, threat, network, imag
     assert (found[1] >= found[0]).all()
 
 
+@pytest.mark.usefixtures("unchecked")
 @every_attack
 def test_cutting_and_reordering_change_no_verdict(member, threat, images, labels):
     network, clean = relu_network(0, (1, 4, 4), dtype=torch.float64), images.double()

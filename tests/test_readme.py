@@ -6,7 +6,6 @@ import re
 import runpy
 from pathlib import Path
 
-import jaxtyping
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -22,8 +21,8 @@ def test_the_example_has_at_most_15_lines():
     assert 5 < len(example().strip().splitlines()) <= 15
 
 
-def test_the_example_prints_what_the_readme_shows(monkeypatch):
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # the standard suite on 500 images
+@pytest.mark.usefixtures("unchecked")
+def test_the_example_prints_what_the_readme_shows():
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(example(), "README.md", "exec"), {})

@@ -56,6 +56,7 @@ SUBSET = (
 )
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("case", SUBSET, ids=lambda case: f"{case.kind}-{case.network}")
 def test_a_masking_is_flagged_with_its_reason_first(networks, case):
     found = maskings.run(case, networks, images=24)
