@@ -169,7 +169,7 @@ COMMANDS = {
     "unit of njs": evaluating("--attacks pgd_plus_njs[unit=pixels]", "unknown unit 'pixels'", "'pixel'"),
     "no query": evaluating("--attacks square[queries=0]", "queries", "from 1 on"),
     "unclosed bracket": evaluating("--attacks pgd[steps=4", "cannot read the attack"),
-    "settings of standard": evaluating("--attacks standard[steps=4]", "standard", "takes no settings"),
+    "settings of standard": evaluating("--attacks standard[steps=4]", "standard takes no settings"),
     "no attack": evaluating("--attacks ,", "no attack is named"),
     "radius zero": evaluating("--radius 0", "radius must be a positive number"),
     "radius negative": evaluating("--radius=-0.1", "radius must be a positive number"),

@@ -211,8 +211,8 @@ def attack_named(text: str, context: Context) -> Attack:
         return _scaled(peer_named(name, inside, context.threat), scale, context)
     if name in _MEMBERS and name not in ATTACKS:
         raise InputError(f"{name} is a member of standard and takes no settings; see `quantattack list attacks`")
-    if name in (STANDARD, PAPER):
-        raise InputError(f"{name} stands for several attacks: it takes no settings, and cannot train a network")
+    if name == STANDARD:
+        raise InputError("standard takes no settings; name its members, see `quantattack list attacks`")
     if name not in ATTACKS:
         raise unknown("attack", name, [*ATTACKS, STANDARD, PAPER, *_MEMBERS])
     spec = ATTACKS[name]
@@ -222,6 +222,8 @@ def attack_named(text: str, context: Context) -> Attack:
 
 def inner_attack(text: str, threat: Threat) -> Attack:
     """Return the attack of a name for a training, where there is no trained network to fit it on."""
+    if text.partition("[")[0] in (STANDARD, PAPER):
+        raise InputError(f"{text} stands for several attacks; name the one to train with")
     own = standard(threat).attacks.get(text)
     return own or attack_named(text, Context(_untrained, threat, torch.zeros(1, 1, 1, 1), "the training images"))
 

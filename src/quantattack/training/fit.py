@@ -105,8 +105,8 @@ def fit(
         # Two to three times faster in bfloat16 on a CPU.
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(model, settings)
-    parts = {"adversary": adversary, "about": about, "images": list(images.shape), "labels": labels}
-    training = {"settings": asdict(settings), **describe(parts)}
+    told = {"adversary": adversary, "about": about, "images": list(images.shape), "labels": labels}
+    training = {"settings": asdict(settings), **describe(told)} if keep else {}
     history = resume(keep, model, optimizer, training) if keep else []
     if not history:
         warn_starved(model)
