@@ -10,7 +10,6 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
-import jaxtyping
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -29,11 +28,7 @@ from quantattack.verifying import verify
 THREAT = Threat(Linf(), 0.1)
 ATTACKS = {"pgd": pgd(THREAT, steps=4), "fgsm": fgsm(THREAT)}
 COUNT = 60
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 
 def made(folder: Path | None, **settings: Any) -> Record:

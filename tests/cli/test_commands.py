@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jaxtyping
 import pytest
 import torch
 
@@ -20,11 +19,7 @@ NAMES = {
     *(f"{recipe}_plus_{part}" for recipe in ("fgsm", "pgd") for part in ("njs", "hns", "gap", "fixed")),
     *(f"{recipe}_{loss}" for recipe in ("fgsm", "pgd") for loss in ("dlr", "margin", "log_odds")),
 }
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import jaxtyping
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,10 +15,12 @@ IMAGES, LABELS = qa.load_data("digits")
 BYTES = (255 * IMAGES[:40]).round().byte().numpy()
 
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A folder with the digits as a file and as images, in the order of their classes."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     monkeypatch.chdir(tmp_path)
     np.savez("mine.npz", images=BYTES, labels=LABELS[:40].numpy())
     np.savez("empty.npz", images=BYTES[:0], labels=np.zeros(0, int))

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jaxtyping
 import pytest
 
 from quantattack import InputError
@@ -22,11 +21,7 @@ threats:
 attacks: ["fgsm", "pgd[steps=2]"]
 images: 20
 """
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 
 def command(*arguments: str) -> int:

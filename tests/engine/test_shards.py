@@ -5,7 +5,6 @@ import sys
 from dataclasses import astuple, replace
 from typing import Any
 
-import jaxtyping
 import pytest
 import torch
 
@@ -23,11 +22,7 @@ from quantattack.speed import Speed
 THREAT = Threat(Linf(), 0.1)
 ATTACKS = {"pgd": pgd(THREAT, steps=3), "fgsm": fgsm(THREAT), "sets": daa_blob(THREAT, steps=3, particles=10)}
 COUNT = 70
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 
 def job(model: str = "digits-mdtanhs", **settings: Any) -> Job:
