@@ -46,11 +46,11 @@ test-extras: test-peers test-ray .venv/ready
 	touch $@
 
 test-peers: .venv-peers/ready .venv-models/ready
-	QUANTATTACK_PEERS=required OMP_NUM_THREADS=1 .venv-peers/bin/python -m pytest -n 2 tests/attacks/outside tests/cli/test_peers.py
-	QUANTATTACK_MODELS=required .venv-models/bin/python -m pytest tests/attacks/outside/test_models.py
+	QUANTATTACK_PEERS=required OMP_NUM_THREADS=1 .venv-peers/bin/python -m pytest -n 2 tests/attacks/adapters tests/cli/test_peers.py
+	QUANTATTACK_MODELS=required .venv-models/bin/python -m pytest tests/attacks/adapters/test_models.py
 
 test-ray: .venv-ray/ready
-	QUANTATTACK_RAY=required OMP_NUM_THREADS=1 .venv-ray/bin/python -m pytest tests/engine
+	QUANTATTACK_RAY=required OMP_NUM_THREADS=1 .venv-ray/bin/python -m pytest tests/evaluation/test_cluster.py tests/evaluation/test_shards.py
 
 # The records that the README's numbers are built from, and the README built from them.
 results: .venv/ready

@@ -13,13 +13,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from quantattack.descriptions import stable
-from quantattack.engine.cluster import Pool, Workers, pool
-from quantattack.engine.shards import Shard
-from quantattack.evaluate import keep
-from quantattack.judging import Attacked
-from quantattack.outcomes import Outcome, Subject
-from quantattack.records import Store
+from quantattack.evaluation.cluster import Pool, Workers, pool
+from quantattack.evaluation.judge import Attacked
+from quantattack.evaluation.run import keep
+from quantattack.evaluation.shards import Shard
+from quantattack.record.description import stable
+from quantattack.record.outcome import Outcome, Subject
+from quantattack.record.store import Store
 
 OUT = Path(__file__).parents[1] / "results" / "speed" / "driver.json"
 EACH, SHARDS = 320, 200

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from quantattack.attacks.norms import Linf
 from quantattack.attacks.recipes import pgd
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import load_data
@@ -24,9 +25,8 @@ from quantattack.diagnostics.diagnose import Diagnosis, diagnose
 from quantattack.nn.architectures import build
 from quantattack.nn.convert import quantize
 from quantattack.nn.layers import Projection
+from quantattack.nn.quantizers import BinaryConnect, BnnWaq, Quantizer, Sign
 from quantattack.nn.zoo import load_model
-from quantattack.norms import Linf
-from quantattack.quantizers import BinaryConnect, BnnWaq, Quantizer, Sign
 from quantattack.training.fit import Settings, fit
 from quantattack.training.latent import clamp_latents
 from quantattack.training.schedules import OneCycle

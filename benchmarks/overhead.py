@@ -15,8 +15,9 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import quantattack as qa
-from quantattack.attacks.temperature import Gap, Hns
-from quantattack.hosting import Hosted
+from quantattack.attacks.scaling.gap import Gap
+from quantattack.attacks.scaling.hns import Hns
+from quantattack.evaluation.models import CountedModel
 from quantattack.nn.architectures import build
 
 STEPS = 20
@@ -51,7 +52,7 @@ def main() -> None:
 
     threat = qa.Threat(qa.Linf(), 8 / 255)
     walk = replace(qa.pgd(threat, steps=STEPS), last_iterate=True)
-    host = Hosted(network)
+    host = CountedModel(network)
     cost = ratio(lambda: walk(host, images, labels), lambda: passes(network, images, labels, STEPS), pairs)
     print(f"pgd, {STEPS} steps, nobody leaves / {STEPS} bare passes, ResNet-18: {cost:.3f}")
 
@@ -67,7 +68,7 @@ def main() -> None:
     digits, classes = digits[:256], classes[:256]
     threat = qa.Threat(qa.Linf(), 0.2)
     for name, attack in {"pgd": qa.pgd(threat), "pgd_plus gap": qa.pgd_plus(threat, Gap())}.items():
-        demo = Hosted(model)
+        demo = CountedModel(model)
         cost = ratio(
             lambda run=attack, shown=demo: run(shown, digits, classes),
             lambda: passes(model, digits, classes, STEPS),

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 import quantattack as qa
-from quantattack.attacks.outside import AutoAttack
-from quantattack.losses import cross_entropy, dlr
+from quantattack.attacks.adapters import AutoAttack
+from quantattack.attacks.losses import cross_entropy, dlr
 
 OUT = Path(__file__).parents[1] / "results" / "peers"
 IMAGES, STEPS, SEEDS = 500, 100, 3
@@ -35,10 +35,10 @@ def compared() -> dict[str, object]:
 
 
 def curve() -> dict[str, object]:
-    """Accuracy at several radii from one run of `Nearest`, and from an attack at each; and the cost in attacks."""
+    """Accuracy at several radii from one run of `MinimumNorm`, and from an attack at each; and the cost in attacks."""
     model, (images, labels) = qa.load_model(NETWORK), qa.load_data(DATA)
     widest, attack = qa.Threat(qa.Linf(), 0.2), lambda threat: qa.pgd(threat, steps=40)
-    nearest = qa.Nearest(attack(widest), widest, searches=5)
+    nearest = qa.MinimumNorm(attack(widest), widest, searches=5)
     one = qa.evaluate(model, images[:IMAGES], labels[:IMAGES], {"nearest": nearest}, widest)
     sizes, broken = one.column("nearest", "size"), one.broken("nearest")
     rows = {}

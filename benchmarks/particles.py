@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 import quantattack as qa
-from quantattack.hosting import Hosted
+from quantattack.evaluation.models import CountedModel
 from quantattack.nn.architectures import build
 
 STEPS, SET = 10, 200
@@ -40,9 +40,9 @@ def seconds(run: Callable[[], object]) -> float:
     return time.process_time() - begun
 
 
-def network() -> Hosted:
+def network() -> CountedModel:
     torch.manual_seed(0)
-    return Hosted(build("madry-mnist", {}).eval())
+    return CountedModel(build("madry-mnist", {}).eval())
 
 
 def attacks() -> dict[str, Any]:

@@ -24,19 +24,23 @@ from typing import Any
 import torch
 
 import quantattack as qa
-from quantattack import judging
-from quantattack.attacks.ascent import Attack
-from quantattack.attacks.outside import Art, AutoAttack, Foolbox, Secml, TorchAttacks
-from quantattack.evaluate import run
-from quantattack.jobs import prepare, usual_batch
+from quantattack.attacks.adapters import Art, AutoAttack, Foolbox, Secml, TorchAttacks
+from quantattack.attacks.base import Attack
+from quantattack.evaluation import judge as judging
+from quantattack.evaluation.fast_search import FastSearch
+from quantattack.evaluation.run import run
+from quantattack.evaluation.task import prepare, usual_batch
 from quantattack.nn.zoo import models
-from quantattack.records import Store
-from quantattack.speed import Speed
+from quantattack.record.store import Store
 
 OUT = Path(__file__).parents[1] / "results" / "speed"
 STEPS, IMAGES, REPEATS = 20, 1000, 2
 NETWORKS = {"digits-mdtanhs": "0.2", "cifar10-resnet8-float": "8/255", "cifar10-resnet8-float-adv": "8/255"}
-OPTIONS = {"fold": Speed(fold=True), "channels_last": Speed(channels_last=True), "bfloat16": Speed(bfloat16=True)}
+OPTIONS = {
+    "fold": FastSearch(fold=True),
+    "channels_last": FastSearch(channels_last=True),
+    "bfloat16": FastSearch(bfloat16=True),
+}
 
 
 def peers(threat: qa.Threat) -> dict[str, Attack]:
@@ -75,7 +79,7 @@ class Case:
                 held += int((right & (self.model(found).argmax(1) == labels)).sum())
         return held / len(self.images)
 
-    def ours(self, attack: Attack, speed: Speed | None = None, batch: int | None = None) -> float:
+    def ours(self, attack: Attack, speed: FastSearch | None = None, batch: int | None = None) -> float:
         """Evaluate and return the robust accuracy."""
         job = prepare(self.model, self.images, self.labels, {"pgd": attack}, self.threat, speed=speed, batch_size=batch)
         store = Store.open(None, {"subjects": [job.identity], "seed": 0})

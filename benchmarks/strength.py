@@ -17,12 +17,12 @@ from pathlib import Path
 import torch
 
 import quantattack as qa
-from quantattack.attacks.ascent import Attack
-from quantattack.attacks.outside import Art, AutoAttack, Foolbox, Secml, TorchAttacks
-from quantattack.attacks.scaled import OnScaled
-from quantattack.attacks.temperature import Mifpe
+from quantattack.attacks.adapters import Art, AutoAttack, Foolbox, Secml, TorchAttacks
+from quantattack.attacks.base import Attack
+from quantattack.attacks.scaling.gap import Mifpe
+from quantattack.attacks.scaling.logits import OnScaled
 from quantattack.nn.zoo import card_of
-from quantattack.records import Store
+from quantattack.record.store import Store
 
 OUT = Path(__file__).parents[1] / "results" / "peers"
 STEPS, CONTROLLED = 40, 100

@@ -11,7 +11,7 @@ import torch
 
 from quantattack.nn.architectures import build
 from quantattack.nn.convert import quantize
-from quantattack.quantizers import MdTanhS
+from quantattack.nn.quantizers import MdTanhS
 from quantattack.training.fit import Settings, fit
 from quantattack.training.schedules import Constant, Growth
 

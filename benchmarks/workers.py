@@ -24,7 +24,7 @@ import torch
 torch.set_num_threads(1)
 from quantattack.cli.evaluate import jobs_of, open_store
 from quantattack.cli.run_file import RunFile
-from quantattack.evaluate import run
+from quantattack.evaluation.run import run
 plan = RunFile(models=[sys.argv[1]], threats=[{"radius": sys.argv[2]}], attacks=[sys.argv[3]], images=int(sys.argv[4]))
 (job,) = jobs_of(plan, (int(sys.argv[5]), 2))
 store = open_store([job], 0, sys.argv[6])
@@ -65,8 +65,8 @@ def on_ray(place: Path, attack: str, images: int) -> float:
     """Return the seconds that the driver takes from the first shard on, its workers being up."""
     from quantattack.cli.evaluate import jobs_of, open_store
     from quantattack.cli.run_file import RunFile
-    from quantattack.engine.cluster import Workers, pool
-    from quantattack.engine.spread import spread
+    from quantattack.evaluation.cluster import Workers, pool
+    from quantattack.evaluation.spread import spread
 
     plan = {"models": [MODEL], "threats": [{"radius": RADIUS}], "attacks": [attack], "images": images}
     (job,) = jobs_of(RunFile(**plan))

@@ -15,15 +15,15 @@ from typing import Any
 
 import torch
 
-from quantattack.attacks.criteria import misclassified
+from quantattack.attacks.norms import Linf
+from quantattack.attacks.success import misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import SETS, load_data
 from quantattack.diagnostics.case import Case
 from quantattack.diagnostics.probe import compare
-from quantattack.hosting import Hosted
+from quantattack.evaluation.models import CountedModel
 from quantattack.nn.inspect import inspect
 from quantattack.nn.zoo import Description, load_model, models, path_of
-from quantattack.norms import Linf
 from quantattack.rng import Rng
 
 BATCH = 256  # as the training judges
@@ -45,7 +45,7 @@ def row_of(network: Description, images: int) -> dict[str, Any]:
     wrong = wrong_of(model, pixels, labels)
     layers = inspect(model, pixels[:2]).layers
     right = (~wrong).nonzero()[:images, 0]
-    host = Hosted(model)
+    host = CountedModel(model)
     threat = Threat(Linf(), SETS[network.data].radius("linf"))
     seen = compare(Case(host, pixels[right], labels[right], threat, Rng(0, right), BATCH))
     return {

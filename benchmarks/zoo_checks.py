@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 
+from quantattack.attacks.norms import Linf
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import SETS, load_data
 from quantattack.diagnostics.diagnose import BUDGET, Diagnosis, diagnose
 from quantattack.errors import InputError
 from quantattack.nn.zoo import Description, load_model, models
-from quantattack.norms import Linf
 
 MARK = {"pass": "pass", "fail": "FAIL", "cannot tell": "?"}
 

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from quantattack.attacks.ascent import Ascent, Attack
-from quantattack.attacks.averaged import Averaged
-from quantattack.attacks.compose import AgainstRival, InFloat64, Restarts, Strongest, Transfer
-from quantattack.attacks.confidence import MaxConfidence
-from quantattack.attacks.criteria import hits
+from quantattack.attacks.ascent import Ascent
+from quantattack.attacks.base import Attack
 from quantattack.attacks.directions import Stochastic
+from quantattack.attacks.eot import Eot
+from quantattack.attacks.losses import dlr, log_odds, margin, targeted
+from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.attacks.recipes import (
-    Falling,
+    LinearDecay,
     apgd,
     apgd_plus,
     apgd_targeted,
@@ -26,12 +26,16 @@ from quantattack.attacks.recipes import (
     pqgd,
     square,
 )
-from quantattack.attacks.temperature import Fixed, Gap, Hns, Njs
+from quantattack.attacks.scaling.confidence import MaxConfidence
+from quantattack.attacks.scaling.fixed import Fixed
+from quantattack.attacks.scaling.gap import Gap
+from quantattack.attacks.scaling.hns import Hns
+from quantattack.attacks.scaling.njs import Njs
+from quantattack.attacks.success import hits
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.transforms import Momentum
-from quantattack.losses import dlr, log_odds, margin, targeted
-from quantattack.norms import L1, L2, Linf
-from quantattack.shapes import Images, Model
+from quantattack.attacks.wrappers import AgainstRival, Ensemble, InFloat64, Restarts, Transfer
+from quantattack.types import Images, Model
 
 Make = Callable[[Threat, Model, Images, int], Attack]  # threat, model to be attacked, probe for what is fitted, steps
 
@@ -63,7 +67,7 @@ class Member:
 
 
 def momentum(threat: Threat, steps: int) -> Ascent:
-    size = Falling(2 * threat.radius, steps)
+    size = LinearDecay(2 * threat.radius, steps)
     return Ascent(threat=threat, step_size=size, steps=steps, loss=log_odds, transforms=(Momentum(0.75),))
 
 
@@ -72,7 +76,7 @@ def against_rival(threat: Threat, steps: int) -> AgainstRival:
     return AgainstRival(walk, 1)
 
 
-def strongest(threat: Threat, steps: int) -> Strongest:
+def strongest(threat: Threat, steps: int) -> Ensemble:
     """The standard ensemble's kinds of member, short."""
     members: dict[str, Attack] = {
         "pgd": pgd(threat, steps=steps),
@@ -81,7 +85,7 @@ def strongest(threat: Threat, steps: int) -> Strongest:
     }
     if not isinstance(threat.norm, L1):
         members["square"] = square(threat, 10)
-    return Strongest(members)
+    return Ensemble(members)
 
 
 ATTACKS = (
@@ -164,7 +168,7 @@ ATTACKS = (
     Member("strongest", lambda threat, model, probe, steps: strongest(threat, steps), optimal=False),
     Member("transfer", lambda threat, model, probe, steps: Transfer(pgd(threat, steps=steps), model)),
     Member("float64", lambda threat, model, probe, steps: InFloat64(pgd(threat, steps=steps))),
-    Member("averaged", lambda threat, model, probe, steps: Averaged(pgd(threat, steps=steps), 2)),
+    Member("averaged", lambda threat, model, probe, steps: Eot(pgd(threat, steps=steps), 2)),
     Member(
         "square",
         lambda threat, model, probe, steps: square(threat, 15),

@@ -9,7 +9,7 @@ import pytest
 import quantattack
 
 PROMISED = {
-    *("Threat", "Linf", "L2", "L1", "Ascent", "Restarts", "Strongest", "Fixed", "Njs", "Hns", "Gap", "Quantized"),
+    *("Threat", "Linf", "L2", "L1", "Ascent", "Restarts", "Ensemble", "Fixed", "Njs", "Hns", "Gap", "Quantized"),
     *("fgsm", "pgd", "fgsm_plus", "pgd_plus", "pqgd", "square", "standard"),
     *("cross_entropy", "log_odds", "margin", "dlr", "targeted"),
     *("evaluate", "Record", "load_model", "load_data", "quantize", "freeze"),
@@ -29,7 +29,35 @@ def test_all_is_sorted_without_repeats_and_resolves():
 def test_nothing_else_is_public_at_the_top():
     modules = {name for name in vars(quantattack) if f"quantattack.{name}" in sys.modules}
     public = {name for name in vars(quantattack) if not name.startswith("_")} - modules
-    assert public - set(quantattack.__all__) <= {"version", "jaxtyping"}  # the tests' import hook brings the second
+    helpers = {
+        "version",
+        "Any",
+        "warn_renamed",
+        "keep_former_module",
+        "jaxtyping",
+    }  # the tests' import hook brings the last
+    assert public - set(quantattack.__all__) <= helpers
+
+
+@pytest.mark.parametrize(
+    ("former", "name"), [("Strongest", "Ensemble"), ("Rounds", "ParticleSets"), ("Nearest", "MinimumNorm")]
+)
+def test_a_former_name_works_and_says_the_new_one(former: str, name: str):
+    with pytest.warns(DeprecationWarning, match=f"quantattack.{former} is now quantattack.{name}"):
+        assert getattr(quantattack, former) is getattr(quantattack, name)
+
+
+def test_the_quantizers_former_module_works_and_says_the_new_one():
+    from quantattack.nn.quantizers import MdTanhS
+
+    with pytest.warns(DeprecationWarning, match=r"quantattack\.nn\.quantizers\.MdTanhS"):
+        from quantattack.quantizers import MdTanhS as Former
+    assert Former is MdTanhS
+
+
+def test_a_name_that_nothing_has_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        quantattack.nothing  # noqa: B018
 
 
 @pytest.mark.parametrize("heavy", ["matplotlib", "sklearn", "typer", "rich", "jinja2", "scipy", "yaml"])

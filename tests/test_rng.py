@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.attacks.threat import Threat
-from quantattack.norms import L1, L2, Linf
 from quantattack.rng import NOISE, SIGNS, START, Rng
 
 MANY = Rng(0, torch.arange(1000))

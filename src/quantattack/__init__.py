@@ -1,13 +1,16 @@
 """Find out what a quantized neural network's adversarial robustness really is."""
 
 from importlib.metadata import version
+from typing import Any
 
 from quantattack.attacks.apgd import Apgd
-from quantattack.attacks.ascent import Ascent, Attack
-from quantattack.attacks.black_box import Square
-from quantattack.attacks.compose import AgainstRival, InFloat64, Restarts, Strongest, Transfer
+from quantattack.attacks.ascent import Ascent
+from quantattack.attacks.base import Attack
 from quantattack.attacks.directions import Quantized, Stochastic
-from quantattack.attacks.nearest import Nearest
+from quantattack.attacks.losses import cross_entropy, dlr, log_odds, margin, targeted, targeted_dlr
+from quantattack.attacks.minimum_norm import MinimumNorm
+from quantattack.attacks.norms import L1, L2, Linf
+from quantattack.attacks.particle_sets import ParticleSets
 from quantattack.attacks.particles import Blob, Dgf
 from quantattack.attacks.recipes import (
     apgd,
@@ -25,19 +28,22 @@ from quantattack.attacks.recipes import (
     pqgd,
     square,
 )
-from quantattack.attacks.rounds import Rounds
-from quantattack.attacks.scaled import ScaledLogits
-from quantattack.attacks.suite import standard
-from quantattack.attacks.temperature import Fixed, Gap, Hns, Mifpe, Njs
+from quantattack.attacks.scaling.fixed import Fixed
+from quantattack.attacks.scaling.gap import Gap, Mifpe
+from quantattack.attacks.scaling.hns import Hns
+from quantattack.attacks.scaling.logits import ScaledLogits
+from quantattack.attacks.scaling.njs import Njs
+from quantattack.attacks.square import Square
+from quantattack.attacks.standard import standard
 from quantattack.attacks.threat import Threat
+from quantattack.attacks.wrappers import AgainstRival, Ensemble, InFloat64, Restarts, Transfer
 from quantattack.data.sets import load_data
-from quantattack.errors import InputError
-from quantattack.evaluate import evaluate
-from quantattack.losses import cross_entropy, dlr, log_odds, margin, targeted, targeted_dlr
+from quantattack.errors import InputError, warn_renamed
+from quantattack.evaluation.run import evaluate
 from quantattack.nn.convert import freeze, quantize
+from quantattack.nn.former import keep_former_module
 from quantattack.nn.zoo import load_model
-from quantattack.norms import L1, L2, Linf
-from quantattack.records import Record
+from quantattack.record.store import Record
 
 __version__ = version("quantattack")
 __all__ = [
@@ -49,6 +55,7 @@ __all__ = [
     "Attack",
     "Blob",
     "Dgf",
+    "Ensemble",
     "Fixed",
     "Gap",
     "Hns",
@@ -56,16 +63,15 @@ __all__ = [
     "InputError",
     "Linf",
     "Mifpe",
-    "Nearest",
+    "MinimumNorm",
     "Njs",
+    "ParticleSets",
     "Quantized",
     "Record",
     "Restarts",
-    "Rounds",
     "ScaledLogits",
     "Square",
     "Stochastic",
-    "Strongest",
     "Threat",
     "Transfer",
     "apgd",
@@ -95,3 +101,14 @@ __all__ = [
     "targeted",
     "targeted_dlr",
 ]
+
+_FORMER = {"Nearest": "MinimumNorm", "Rounds": "ParticleSets", "Strongest": "Ensemble"}
+
+keep_former_module()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FORMER:
+        raise AttributeError(f"module 'quantattack' has no attribute {name!r}")
+    warn_renamed(f"quantattack.{name}", f"quantattack.{_FORMER[name]}")
+    return globals()[_FORMER[name]]

@@ -1,5 +1,6 @@
 """What a user is told when the input is wrong: one line, what is wrong and what to do."""
 
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
 from numbers import Integral
@@ -25,3 +26,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     near = [one for one in names if one.lower() == name.lower()] or get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
     return InputError(f"unknown {kind} {name!r}; {hint}")
+
+
+def warn_renamed(former: str, name: str) -> None:
+    """Say in one line that a name has another one now; the former one works until version 0.3."""
+    warnings.warn(f"{former} is now {name}; the former name ends with version 0.3", DeprecationWarning, stacklevel=3)

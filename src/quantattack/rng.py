@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from quantattack.shapes import Indices, Mask
+from quantattack.types import Indices, Mask
 
 START, SIGNS, PLACES, FRESH, ROUNDING, NOISE, SETS = range(
     7

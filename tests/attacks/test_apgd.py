@@ -8,12 +8,12 @@ import torch
 
 import quantattack as qa
 from quantattack.attacks.apgd import Apgd, Blocks, checkpoints, farthest, sparse_step
-from quantattack.attacks.criteria import misclassified
-from quantattack.attacks.recipes import Falling, apgd_plus, apgd_targeted, multi_targeted
-from quantattack.attacks.temperature import Rival
-from quantattack.calculus import gradient
+from quantattack.attacks.losses import cross_entropy, log_odds, margin, targeted_dlr
+from quantattack.attacks.recipes import LinearDecay, apgd_plus, apgd_targeted, multi_targeted
+from quantattack.attacks.rivals import Rival
+from quantattack.attacks.success import misclassified
 from quantattack.errors import InputError
-from quantattack.losses import cross_entropy, log_odds, margin, targeted_dlr
+from quantattack.gradients import gradient
 from quantattack.rng import Rng
 
 LINF = qa.Threat(qa.Linf(), 0.05)
@@ -82,7 +82,7 @@ def test_gap_needs_its_progress_judged_by_the_log_odds(network, images, labels):
 
 
 def test_a_schedule_takes_the_controls_place(network, images, labels):
-    attack = Apgd(threat=LINF, steps=10, step_size=Falling(0.1, 10))
+    attack = Apgd(threat=LINF, steps=10, step_size=LinearDecay(0.1, 10))
     assert bool(LINF.contains(attack(network, images, labels), images).all())
 
 
@@ -94,7 +94,7 @@ def test_with_a_schedule_nobody_goes_back_to_the_best_point(network, images, lab
         seen.append(x.detach().clone())
         return network(x)
 
-    never = Apgd(threat=LINF, steps=30, step_size=Falling(0.001, 30), momentum=1.0, solved=lambda a, y: y < 0)
+    never = Apgd(threat=LINF, steps=30, step_size=LinearDecay(0.001, 30), momentum=1.0, solved=lambda a, y: y < 0)
     never(model, images[:4], labels[:4])
     moves = [(after - before).abs().amax().item() for before, after in pairwise(seen)]
     assert len(moves) == 30

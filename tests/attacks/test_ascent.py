@@ -8,16 +8,18 @@ import torch
 from torch.nn import functional
 
 from networks import named, relu_network
-from quantattack.attacks.ascent import Ascent, trace
-from quantattack.attacks.criteria import hits, misclassified
+from quantattack.attacks.ascent import Ascent
+from quantattack.attacks.base import trace
 from quantattack.attacks.directions import Quantized
-from quantattack.attacks.recipes import Falling, pgd
-from quantattack.attacks.temperature import Gap, Hns
+from quantattack.attacks.losses import cross_entropy, log_odds, margin, targeted
+from quantattack.attacks.norms import L1, L2, Linf
+from quantattack.attacks.recipes import LinearDecay, pgd
+from quantattack.attacks.scaling.gap import Gap
+from quantattack.attacks.scaling.hns import Hns
+from quantattack.attacks.success import hits, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.transforms import Momentum
 from quantattack.errors import InputError
-from quantattack.losses import cross_entropy, log_odds, margin, targeted
-from quantattack.norms import L1, L2, Linf
 from quantattack.rng import Rng
 
 NORMS = pytest.mark.parametrize(
@@ -166,7 +168,7 @@ def test_transforms_work_in_order_and_remember(network, images, labels):
 
 
 def test_a_step_size_may_fall(network, images, labels):
-    falling = Falling(0.02, 4)
+    falling = LinearDecay(0.02, 4)
     assert [falling(i) for i in range(4)] == pytest.approx([0.02, 0.015, 0.01, 0.005])
     attack = ascent(Threat(Linf(), 0.5), step_size=falling, steps=4, random_start=False)
     clean = 0.25 + images / 2

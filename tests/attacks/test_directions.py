@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from quantattack.attacks.criteria import hits, misclassified
 from quantattack.attacks.directions import Quantized, raw, steepest
+from quantattack.attacks.norms import L1, L2, Linf
+from quantattack.attacks.success import hits, misclassified
 from quantattack.attacks.transforms import Momentum
 from quantattack.errors import InputError
-from quantattack.norms import L1, L2, Linf
 
 gradients = npst.arrays(
     "float32",

@@ -4,15 +4,19 @@ import pytest
 import torch
 
 from quantattack.attacks.ascent import Ascent
-from quantattack.attacks.compose import Restarts
-from quantattack.attacks.criteria import misclassified
 from quantattack.attacks.directions import Quantized, steepest
+from quantattack.attacks.losses import cross_entropy, log_odds, margin
+from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.attacks.recipes import fgsm, fgsm_plus, pgd, pgd_plus, pqgd, square, usual_step
-from quantattack.attacks.temperature import Fixed, Gap, Hns, Njs, unit
+from quantattack.attacks.scaling.base import unit
+from quantattack.attacks.scaling.fixed import Fixed
+from quantattack.attacks.scaling.gap import Gap
+from quantattack.attacks.scaling.hns import Hns
+from quantattack.attacks.scaling.njs import Njs
+from quantattack.attacks.success import misclassified
 from quantattack.attacks.threat import Threat
+from quantattack.attacks.wrappers import Restarts
 from quantattack.errors import InputError
-from quantattack.losses import cross_entropy, log_odds, margin
-from quantattack.norms import L1, L2, Linf
 
 LINF, EUCLID, MANHATTAN = Threat(Linf(), 8 / 255), Threat(L2(), 120 / 255), Threat(L1(), 12.0)
 

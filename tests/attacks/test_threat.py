@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.attacks.threat import Threat, toward
-from quantattack.norms import L1, L2, Linf
 
 NORMS = pytest.mark.parametrize("norm", [Linf(), L2(), L1()], ids=lambda norm: type(norm).__name__)
 

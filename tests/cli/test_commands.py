@@ -11,7 +11,7 @@ import torch
 from quantattack import InputError, Linf, Record, Threat
 from quantattack.cli import main
 from quantattack.cli.attacks import ATTACKS, Context, attacks_named
-from quantattack.records import Store
+from quantattack.record.store import Store
 
 KEYS = {"model", "data", "images", "clean", "attacks", "worst_case", "masking_gap", "flags", "finished"}
 NAMES = {

@@ -1,8 +1,8 @@
 import pytest
 
 from quantattack.cli import _run
-from quantattack.diagnosis_records import read_findings
-from quantattack.records import Store
+from quantattack.record.findings import read_findings
+from quantattack.record.store import Store
 
 
 def test_an_honest_network_leaves_with_0_and_says_what_it_cost(capsys):

@@ -3,8 +3,8 @@
 import pytest
 
 import quantattack as qa
-from attacks.outside.peers import need
-from quantattack.attacks.scaled import OnScaled
+from attacks.adapters.peers import need
+from quantattack.attacks.scaling.logits import OnScaled
 from quantattack.cli.attacks import Context, attack_named, attacks_named
 from quantattack.cli.peers import literal
 

@@ -10,8 +10,8 @@ import pytest
 from quantattack import InputError
 from quantattack.cli import main
 from quantattack.cli.run_file import read_run_file
-from quantattack.evaluate import attacked
-from quantattack.records import Store
+from quantattack.evaluation.run import attacked
+from quantattack.record.store import Store
 
 FILE = """
 models: [digits-float, digits-mdtanhs]
@@ -125,7 +125,7 @@ def test_a_sweep_that_was_interrupted_ends_as_one_record_and_one_report(
             raise KeyboardInterrupt
         return attacked(*given)
 
-    monkeypatch.setattr(sys.modules["quantattack.evaluate"], "attacked", stopping)
+    monkeypatch.setattr(sys.modules["quantattack.evaluation.run"], "attacked", stopping)
     assert command("evaluate", "--config", str(given), "--out", str(tmp_path / "run")) == 130
     before = rows(tmp_path / "run")
     assert 0 < len(before) < 3 * 4 * 2 * 24

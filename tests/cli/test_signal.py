@@ -6,8 +6,8 @@ import pytest
 from torch import nn
 
 from quantattack.cli import main
-from quantattack.records import Store
-from quantattack.signal_records import read_signals
+from quantattack.record.signals import read_signals
+from quantattack.record.store import Store
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import torch
 
 from quantattack import InputError
 from quantattack.data.sets import load_data
+from quantattack.data.sources import TensorSource
 from quantattack.data.streams import FileRows, HeldRows, Stream, stream_data
-from quantattack.inputs import TensorSource
 
 RANDOM = np.random.default_rng(0)
 

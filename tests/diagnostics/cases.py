@@ -3,18 +3,18 @@
 import torch
 from torch import nn
 
+from quantattack.attacks.norms import Linf
 from quantattack.attacks.threat import Threat
 from quantattack.diagnostics.case import Case
-from quantattack.hosting import Hosted
-from quantattack.norms import Linf
+from quantattack.evaluation.models import CountedModel
 from quantattack.rng import Rng
 
 
 def case_of(model, images, labels, radius=0.2, batch_size=64, twin=None, norm=None):
     """Return the images that a model has right as a case."""
-    host = Hosted(model)
+    host = CountedModel(model)
     threat, rng = Threat(norm or Linf(), radius), Rng(0, torch.arange(len(images)))
-    case = Case(host, images, labels, threat, rng, batch_size, None if twin is None else Hosted(twin))
+    case = Case(host, images, labels, threat, rng, batch_size, None if twin is None else CountedModel(twin))
     return case.where(case.logits().argmax(1) == labels)
 
 

@@ -3,9 +3,9 @@ import torch
 from torch import nn
 
 from diagnostics.cases import Through, case_of
+from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.diagnostics import checks
 from quantattack.diagnostics.probe import compare
-from quantattack.norms import L1, L2, Linf
 
 
 def test_probabilities_are_not_logits(zoo, probe_images):

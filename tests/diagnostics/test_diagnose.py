@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from diagnostics.cases import Through
+from quantattack.attacks.norms import Linf
 from quantattack.attacks.recipes import pgd
 from quantattack.attacks.threat import Threat
-from quantattack.diagnosis_records import read_findings
 from quantattack.diagnostics.diagnose import diagnose
 from quantattack.diagnostics.keeping import keep
 from quantattack.errors import InputError
-from quantattack.evaluate import evaluate
-from quantattack.norms import Linf
-from quantattack.records import Store
+from quantattack.evaluation.run import evaluate
+from quantattack.record.findings import read_findings
+from quantattack.record.store import Store
 
 THREAT = Threat(Linf(), 0.2)
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from diagnostics.cases import Through, case_of
-from quantattack.diagnosis_records import Finding
 from quantattack.diagnostics import failures
 from quantattack.diagnostics.reference import STEPS, Walk, watch
+from quantattack.record.findings import Finding
 
 
 def walk_of(values, fooled=None, silent=None):

@@ -5,7 +5,7 @@ from torch import nn
 from diagnostics.cases import HardSign, case_of
 from quantattack.diagnostics.layers import Call, calls, derivative_check, derivative_of, inventory_check, values_of
 from quantattack.nn.layers import Projection
-from quantattack.quantizers import Sign, UniformActivation
+from quantattack.nn.quantizers import Sign, UniformActivation
 
 
 def called(layer, *shape):

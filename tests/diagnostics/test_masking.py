@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from diagnostics.cases import Through, case_of, rounded
+from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.diagnostics.masking import CHALLENGES, LargerRadius, RandomSearch
 from quantattack.diagnostics.reference import watch
 from quantattack.errors import InputError
-from quantattack.norms import L1, L2, Linf
 
 BY_NAME = {challenge.check: challenge for challenge in CHALLENGES}
 

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from diagnostics.cases import Through, case_of, rounded
+from quantattack.attacks.losses import cross_entropy
 from quantattack.diagnostics.probe import alignment, compare, in_float64, limits, raw_gradient
-from quantattack.losses import cross_entropy
 
 
 class Gaps(nn.Module):

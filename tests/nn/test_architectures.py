@@ -8,7 +8,7 @@ from quantattack.nn.architectures import ARCHITECTURES, build
 from quantattack.nn.architectures.binary import Block
 from quantattack.nn.architectures.wide import Standardize, Unit
 from quantattack.nn.convert import freeze, quantize
-from quantattack.quantizers import BnnWaq, MdTanhS, Sign, sign
+from quantattack.nn.quantizers import BnnWaq, MdTanhS, Sign, sign
 
 NETWORKS = [
     ("small", {"width": 4}, (1, 8, 8)),

@@ -11,7 +11,7 @@ from quantattack.nn.architectures import Small
 from quantattack.nn.checkpoints import Card, assemble, load_state, quantizer_card, quantizer_of, read_card, save
 from quantattack.nn.checkpoints import load as load_checkpoint
 from quantattack.nn.convert import freeze, quantize
-from quantattack.quantizers import BnnWaq, MdTanhS, Sign, Uniform, UniformActivation, Xnor
+from quantattack.nn.quantizers import BnnWaq, MdTanhS, Sign, Uniform, UniformActivation, Xnor
 
 IMAGES = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 PAIRS = [(None, None), (MdTanhS(), None), (BnnWaq(), Sign()), (Xnor(), None), (Uniform(4), UniformActivation(4))]

@@ -5,7 +5,7 @@ from torch import nn
 from quantattack.errors import InputError
 from quantattack.nn.architectures import Small
 from quantattack.nn.convert import freeze, quantize, with_surrogate
-from quantattack.quantizers import (
+from quantattack.nn.quantizers import (
     BinaryConnect,
     BnnWaq,
     GdTanh,

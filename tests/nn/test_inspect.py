@@ -7,8 +7,8 @@ from quantattack.errors import InputError
 from quantattack.nn.architectures import build
 from quantattack.nn.convert import quantize
 from quantattack.nn.inspect import inspect
+from quantattack.nn.quantizers import BnnWaq, MdTanhS, Sign, Ternary, Uniform, UniformActivation, Xnor
 from quantattack.nn.zoo import load_model, path_of
-from quantattack.quantizers import BnnWaq, MdTanhS, Sign, Ternary, Uniform, UniformActivation, Xnor
 
 IMAGES = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from quantattack.descriptions import stable
-from quantattack.outcomes import Outcome, Subject
-from quantattack.records import Store
+from quantattack.record.description import stable
+from quantattack.record.outcome import Outcome, Subject
+from quantattack.record.store import Store
 from quantattack.report.page import write_page
 
 IMAGES = 40

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 
-from quantattack.diagnosis_records import Finding, write_findings
-from quantattack.records import Store
-from quantattack.signal_records import Signal, write_signals
+from quantattack.record.findings import Finding, write_findings
+from quantattack.record.signals import Signal, write_signals
+from quantattack.record.store import Store
 
 from .conftest import subject, write
 

@@ -1,7 +1,7 @@
 import pytest
 
-from quantattack.diagnosis_records import Finding
-from quantattack.records import Store
+from quantattack.record.findings import Finding
+from quantattack.record.store import Store
 from quantattack.report.diagnosis import diagnosis, elsewhere, summed
 from quantattack.report.page import write_page
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from quantattack.records import Store
+from quantattack.record.store import Store
 from quantattack.report import figures
 from quantattack.report.figures import margins_figure, matrix_figure, radius_figure, step_curve, steps_figure
 

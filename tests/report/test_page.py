@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import pytest
 
 from quantattack.errors import InputError
-from quantattack.records import Store
+from quantattack.record.store import Store
 from quantattack.report.page import write_page
 from quantattack.report.tables import headline, interval, percent, robust_share, worst_share
 

@@ -3,8 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
+from quantattack.record.signals import Signal, write_signals
 from quantattack.report.signal_tables import print_paper_table, tables
-from quantattack.signal_records import Signal, write_signals
 
 from .signal_runs import NETS, PAPER, TEMPERATURES, attack_run, signal_run
 

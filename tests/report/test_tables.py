@@ -3,8 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from quantattack.outcomes import wilson
-from quantattack.records import Store
+from quantattack.record.statistics import wilson
+from quantattack.record.store import Store
 from quantattack.report import tables
 from quantattack.report.tables import Share
 

@@ -7,14 +7,16 @@ import torch
 
 from quantattack.attacks.ascent import Ascent
 from quantattack.attacks.directions import Quantized
+from quantattack.attacks.norms import Linf
 from quantattack.attacks.recipes import daa_blob
-from quantattack.attacks.suite import standard
-from quantattack.attacks.temperature import Fixed, Gap, unit
+from quantattack.attacks.scaling.base import unit
+from quantattack.attacks.scaling.fixed import Fixed
+from quantattack.attacks.scaling.gap import Gap
+from quantattack.attacks.standard import standard
 from quantattack.attacks.threat import Threat
 from quantattack.cli.attacks import inner_attack
 from quantattack.errors import InputError
-from quantattack.norms import Linf
-from quantattack.quantizers import MdTanhS, UniformActivation
+from quantattack.nn.quantizers import MdTanhS, UniformActivation
 from quantattack.training.files import read_recipe
 from quantattack.training.fit import Settings, fit
 from quantattack.training.runs import network

@@ -9,7 +9,7 @@ from quantattack.data.sets import load_data
 from quantattack.errors import InputError
 from quantattack.nn.architectures import Small
 from quantattack.nn.convert import freeze, quantize
-from quantattack.quantizers import BinaryConnect, BnnWaq, GdTanh, MdTanhS, Sign
+from quantattack.nn.quantizers import BinaryConnect, BnnWaq, GdTanh, MdTanhS, Sign
 from quantattack.training.fit import Settings, accuracy, fit
 from quantattack.training.latent import latents, starved, warn_starved
 from quantattack.training.schedules import Constant, Growth, OneCycle, Ramp, Steps

@@ -4,16 +4,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from quantattack.attacks.norms import Linf
 from quantattack.attacks.recipes import pgd
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import load_data
 from quantattack.errors import InputError
 from quantattack.nn.architectures import build
 from quantattack.nn.checkpoints import load
+from quantattack.nn.quantizers import GdTanh
 from quantattack.nn.zoo import card_of, models
-from quantattack.norms import Linf
-from quantattack.papers.catalog import PAPERS
-from quantattack.quantizers import GdTanh
+from quantattack.reproduction.catalog import PAPERS
 from quantattack.training.fit import accuracy, fit
 from quantattack.training.full import FULL
 from quantattack.training.recipes import RECIPES, recipe, train

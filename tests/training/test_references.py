@@ -5,7 +5,7 @@ from torch import nn
 
 from quantattack.data.sets import load_data
 from quantattack.nn.convert import quantize
-from quantattack.quantizers import BinaryConnect, BnnWaq, Sign
+from quantattack.nn.quantizers import BinaryConnect, BnnWaq, Sign
 from quantattack.training.fit import Settings, fit
 from quantattack.training.latent import latents
 from quantattack.training.schedules import Constant

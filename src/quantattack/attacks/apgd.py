@@ -7,16 +7,16 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from quantattack.attacks.ascent import Trace, first_images
-from quantattack.attacks.criteria import Criterion, misclassified
-from quantattack.attacks.temperature import Rescale, Temperature, looked, only, unit
+from quantattack.attacks.base import Trace, first_images
+from quantattack.attacks.losses import Loss, cross_entropy
+from quantattack.attacks.norms import L1, L2, spread
+from quantattack.attacks.scaling.base import Rescale, Temperature, fit_in_batches, select_rows, unit
+from quantattack.attacks.success import Criterion, misclassified
 from quantattack.attacks.threat import Threat
-from quantattack.calculus import gradient_in_parts
 from quantattack.errors import check_count
-from quantattack.losses import Loss, cross_entropy
-from quantattack.norms import L1, L2, spread
+from quantattack.gradients import gradient_in_parts
 from quantattack.rng import START, Rng
-from quantattack.shapes import Images, Labels, Logits, Mask, Model, PerImage
+from quantattack.types import Images, Labels, Logits, Mask, Model, PerImage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +109,7 @@ class Apgd:
             x = self.threat.project(start.to(clean), clean, radii)
         else:
             x = (self.start or farthest)(self.threat, clean, rng, radii)
-        rescale = looked(self.temperature, model, x, labels)
+        rescale = fit_in_batches(self.temperature, model, x, labels)
         low = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
         first = (1.0 if isinstance(self.threat.norm, L1) else 2.0) * radii
         share = torch.full_like(low, 0.2)
@@ -140,7 +140,7 @@ class Apgd:
 
         def objective(logits: Logits, rows: slice) -> PerImage:
             labels = walk.labels[rows]
-            value = self.loss(only(walk.rescale, rows)(logits, labels), labels)
+            value = self.loss(select_rows(walk.rescale, rows)(logits, labels), labels)
             values.append(value.detach() if self.progress is None else self.progress(logits.detach(), labels))
             return value
 

@@ -1,104 +1,24 @@
 """The one loop: walk uphill on a loss, inside a threat."""
 
-import inspect
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
-from typing import Protocol, runtime_checkable
 
 import torch
 
-from quantattack.attacks.criteria import Criterion, misclassified
+from quantattack.attacks.base import Trace, check_parts, check_threat, first_images
 from quantattack.attacks.directions import Direction, steepest
-from quantattack.attacks.temperature import Rescale, Temperature, looked, only, unit
+from quantattack.attacks.losses import Loss, cross_entropy
+from quantattack.attacks.norms import spread
+from quantattack.attacks.scaling.base import Rescale, Temperature, fit_in_batches, select_rows, unit
+from quantattack.attacks.success import Criterion, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.transforms import Transform
-from quantattack.calculus import gradient_in_parts
 from quantattack.errors import InputError, check_count
-from quantattack.losses import Loss, cross_entropy
-from quantattack.norms import spread
+from quantattack.gradients import gradient_in_parts
 from quantattack.rng import ROUNDING, Rng
-from quantattack.shapes import Images, Indices, Labels, Logits, Mask, Model, PerImage
-
-
-@runtime_checkable
-class Attack(Protocol):
-    """Anything that turns clean images into attacked ones; its settings are its own fields."""
-
-    def __call__(
-        self,
-        model: Model,
-        clean: Images,
-        labels: Labels,
-        start: Images | None = None,
-        rng: Rng | None = None,
-        radius: PerImage | None = None,
-    ) -> Images: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Trace:
-    """What an attack found, and when.
-
-    Arguments:
-        images: The attacked images.
-        step: First iterate that was seen to fool the model, 0 the start point; else the number of the last one, at
-            which nobody looked; -1 where the attack does not tell.
-        restart: The restart that the image comes from.
-    """
-
-    images: Images
-    step: Indices
-    restart: Indices
-
-
-def trace(
-    attack: Attack,
-    model: Model,
-    clean: Images,
-    labels: Labels,
-    start: Images | None = None,
-    rng: Rng | None = None,
-    radius: PerImage | None = None,
-) -> Trace:
-    """Run an attack and return what it tells of its way: everything where it has a `trace`, else the images alone."""
-    if hasattr(attack, "trace"):
-        found: Trace = attack.trace(model, clean, labels, start, rng, radius)
-        return found
-    never = torch.full((len(clean),), -1, device=clean.device)
-    given = (start, rng, radius) if takes(attack, 6) else ()
-    return Trace(attack(model, clean, labels, *given), never, torch.zeros_like(never))
-
-
-def takes(attack: object, count: int) -> bool:
-    """Return whether an attack can be called with so many arguments: three are enough for one from elsewhere."""
-    try:
-        inspect.signature(attack).bind(*range(count))  # type: ignore[arg-type]
-    except TypeError:
-        return False
-    except ValueError:  # a callable in C tells no signature
-        return True
-    return True
-
-
-def first_images(clean: Images) -> Rng:
-    """Return the random numbers of an attack that is called without any: seed 0, the batch as the data set."""
-    return Rng(0, torch.arange(len(clean), device=clean.device))
-
-
-def check_threat(threat: object) -> None:
-    """Refuse anything but a threat."""
-    if not isinstance(threat, Threat):
-        raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
-
-
-def check_parts(**parts: object) -> None:
-    """Refuse parts that cannot be called, and classes in the place of their members."""
-    for name, part in parts.items():
-        if not callable(part) or isinstance(part, type):
-            shown = f"{part.__name__}(...)" if isinstance(part, type) else "a function or a part"
-            raise InputError(f"{name} must be {shown}, not {part!r}")
+from quantattack.types import Images, Labels, Logits, Mask, Model, PerImage
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,7 +181,7 @@ class Ascent:
 
     def _climbed(self, state: _State, logits: Logits, rows: slice) -> PerImage:
         labels = state.labels[rows]
-        return self.loss(only(state.rescale, rows)(logits, labels), labels)
+        return self.loss(select_rows(state.rescale, rows)(logits, labels), labels)
 
     def _begin(
         self,
@@ -277,7 +197,7 @@ class Ascent:
             x = self.threat.project(start.to(clean), clean, radii)
         elif self.random_start:
             x = self.threat.sample(clean, drawn, radii)
-        rescale = looked(self.temperature, model, x, labels)
+        rescale = fit_in_batches(self.temperature, model, x, labels)
         return _State(x, clean, labels, radii, drawn, rescale, tuple(torch.zeros_like(x) for _ in self.transforms))
 
     def _advance(self, state: _State, raw: Images, index: int) -> _State:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
+from quantattack.attacks.norms import Norm, at_most_one
 from quantattack.errors import InputError
-from quantattack.norms import Norm, at_most_one
-from quantattack.shapes import Images
+from quantattack.types import Images
 
 Direction: TypeAlias = Callable[..., Images]  # (grad, norm, room) -> the step before step_size
 

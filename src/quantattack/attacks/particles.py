@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from quantattack.attacks.norms import spread
 from quantattack.errors import InputError
-from quantattack.norms import spread
-from quantattack.shapes import Images
+from quantattack.types import Images
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from typing import Any
 
 from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.ascent import Ascent
-from quantattack.attacks.black_box import Square
-from quantattack.attacks.compose import Restarts, Strongest
-from quantattack.attacks.nearest import Nearest
-from quantattack.attacks.rounds import Rounds
-from quantattack.attacks.temperature import Hns
+from quantattack.attacks.minimum_norm import MinimumNorm
+from quantattack.attacks.particle_sets import ParticleSets
+from quantattack.attacks.scaling.hns import Hns
+from quantattack.attacks.square import Square
+from quantattack.attacks.wrappers import Ensemble, Restarts
 
 UNKNOWN = 2_000  # of an attack from elsewhere, an image: 1000 steps
 
@@ -24,16 +24,16 @@ def passes(attack: Any, classes: int) -> int:
         return 2 * attack.steps + (classes + 1) * isinstance(attack.temperature, Hns)
     if isinstance(attack, Restarts):
         return attack.restarts * (passes(attack.attack, classes) + 1)
-    if isinstance(attack, Strongest):
+    if isinstance(attack, Ensemble):
         return sum(passes(part, classes) + 1 for part in attack.attacks.values())
-    if isinstance(attack, Nearest):
+    if isinstance(attack, MinimumNorm):
         return attack.searches * (passes(attack.attack, classes) + 1)
     return _other(attack, classes)
 
 
 def _other(attack: Any, classes: int) -> int:
-    if isinstance(attack, Rounds | Apgd):
-        return 2 * (attack.attack.steps if isinstance(attack, Rounds) else attack.steps + 1)
+    if isinstance(attack, ParticleSets | Apgd):
+        return 2 * (attack.attack.steps if isinstance(attack, ParticleSets) else attack.steps + 1)
     if isinstance(attack, Square):
         return attack.queries
     if hasattr(attack, "attack"):

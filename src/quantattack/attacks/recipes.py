@@ -5,18 +5,22 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from quantattack.attacks.apgd import Apgd, Blocks
-from quantattack.attacks.ascent import Ascent, Attack, check_threat
-from quantattack.attacks.black_box import Square
-from quantattack.attacks.compose import Restarts, Strongest
+from quantattack.attacks.ascent import Ascent
+from quantattack.attacks.base import Attack, check_threat
 from quantattack.attacks.directions import Direction, Quantized, Stochastic
+from quantattack.attacks.losses import Loss, cross_entropy, log_odds, margin
+from quantattack.attacks.norms import Linf
+from quantattack.attacks.particle_sets import ParticleSets
 from quantattack.attacks.particles import Blob, Dgf
-from quantattack.attacks.rounds import Rounds
-from quantattack.attacks.temperature import Gap, Rival, Temperature
+from quantattack.attacks.rivals import Rival
+from quantattack.attacks.scaling.base import Temperature
+from quantattack.attacks.scaling.gap import Gap
+from quantattack.attacks.square import Square
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.transforms import Momentum
+from quantattack.attacks.wrappers import Ensemble, Restarts
 from quantattack.errors import InputError, check_count, unknown
-from quantattack.losses import Loss, cross_entropy, log_odds, margin
-from quantattack.norms import Linf
+from quantattack.record.description import tagged
 
 
 def fgsm(threat: Threat, *, loss: Loss = cross_entropy, random_start: bool = True) -> Ascent:
@@ -171,7 +175,7 @@ def daa_blob(
         broken: Whether fooled images go on being updated, as released, or stand still.
     """
     walk = _walk(threat, steps, step_size, transforms=(Blob(c, kernel_sign, normalized),))
-    return _repeated(Rounds(walk, particles, broken=broken), restarts)
+    return _repeated(ParticleSets(walk, particles, broken=broken), restarts)
 
 
 def daa_dgf(
@@ -200,7 +204,7 @@ def daa_dgf(
         broken: Whether fooled images go on being updated, as released, or stand still.
     """
     walk = _walk(threat, steps, step_size, transforms=(Dgf(c, normalized),))
-    return _repeated(Rounds(walk, particles, broken=broken), restarts)
+    return _repeated(ParticleSets(walk, particles, broken=broken), restarts)
 
 
 def blob_qg(
@@ -240,7 +244,7 @@ def blob_qg(
     _only_linf(threat, "blob_qg")
     transforms, direction = (Blob(c, kernel_sign, normalized),), _rounded(levels, rounding)
     walk = _walk(threat, steps, step_size, transforms=transforms, direction=direction)
-    return _repeated(Rounds(walk, particles, broken=broken), restarts)
+    return _repeated(ParticleSets(walk, particles, broken=broken), restarts)
 
 
 def apgd(
@@ -277,7 +281,7 @@ def apgd_plus(threat: Threat, temperature: Temperature, *, steps: int = 100, res
     return _repeated(walk, restarts)
 
 
-def apgd_targeted(threat: Threat, *, rivals: int = 9, steps: int = 100, start: str = "farthest") -> Strongest:
+def apgd_targeted(threat: Threat, *, rivals: int = 9, steps: int = 100, start: str = "farthest") -> Ensemble:
     """APGD on targeted DLR toward one rival after the other, each run on what the earlier ones left.
 
     Source: Croce and Hein, 2020, https://arxiv.org/abs/2003.01690.
@@ -296,12 +300,12 @@ def apgd_targeted(threat: Threat, *, rivals: int = 9, steps: int = 100, start: s
     check_count("rivals", rivals)
     walk = Apgd(threat=threat, steps=steps, loss=margin, start=Blocks(4) if start == "blocks" else None)
     walks = {rank: replace(walk, temperature=Rival(rank, ratio=True)) for rank in range(1, rivals + 1)}
-    return Strongest({f"rival {rank}": walk for rank, walk in walks.items()})
+    return Ensemble({f"rival {rank}": walk for rank, walk in walks.items()})
 
 
 def multi_targeted(
     threat: Threat, *, rivals: int = 9, steps: int = 20, step_size: int | float | None = None, restarts: int = 1
-) -> Strongest:
+) -> Ensemble:
     """Climb the logit difference to one rival after the other, each run on what the earlier ones left.
 
     Source: Gowal et al., 2019, https://arxiv.org/abs/1910.09338; the Surrogate baseline of Liu et al., 2020.
@@ -316,7 +320,7 @@ def multi_targeted(
     walks = {
         rank: _walk(threat, steps, step_size, loss=margin, temperature=Rival(rank)) for rank in range(1, rivals + 1)
     }
-    return Strongest({f"rival {rank}": _repeated(walk, restarts) for rank, walk in walks.items()})
+    return Ensemble({f"rival {rank}": _repeated(walk, restarts) for rank, walk in walks.items()})
 
 
 def square(threat: Threat, queries: int = 5000, patience: int | None = None) -> Square:
@@ -332,8 +336,9 @@ def square(threat: Threat, queries: int = 5000, patience: int | None = None) -> 
     return Square(threat=threat, queries=queries, patience=patience)
 
 
+@tagged("Falling")
 @dataclass(frozen=True)
-class Falling:
+class LinearDecay:
     """A step size that falls linearly to zero: first (1 - index / steps).
 
     Arguments:

@@ -7,10 +7,10 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from quantattack.attacks.norms import Linf, Norm
 from quantattack.errors import InputError
-from quantattack.norms import Linf, Norm
 from quantattack.rng import Rng
-from quantattack.shapes import Images, Mask, PerImage
+from quantattack.types import Images, Mask, PerImage
 
 _AT_ONCE = 1 << 16  # pixels
 

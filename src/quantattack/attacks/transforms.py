@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from quantattack.norms import spread
-from quantattack.shapes import Images
+from quantattack.attacks.norms import spread
+from quantattack.types import Images
 
 Transform: TypeAlias = Callable[[Images, Images, Images], Images]
 

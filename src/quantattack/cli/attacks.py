@@ -8,8 +8,9 @@ from typing import Any, TypeAlias
 
 import torch
 
-from quantattack.attacks.ascent import Attack
-from quantattack.attacks.confidence import MaxConfidence
+from quantattack.attacks.base import Attack
+from quantattack.attacks.losses import dlr, log_odds, margin
+from quantattack.attacks.norms import Linf
 from quantattack.attacks.recipes import (
     apgd,
     apgd_plus,
@@ -26,20 +27,23 @@ from quantattack.attacks.recipes import (
     pqgd,
     square,
 )
-from quantattack.attacks.scaled import OnScaled
-from quantattack.attacks.suite import standard
-from quantattack.attacks.temperature import Fixed, Gap, Hns, Mifpe, Njs, Temperature
+from quantattack.attacks.scaling.base import Temperature
+from quantattack.attacks.scaling.confidence import MaxConfidence
+from quantattack.attacks.scaling.fixed import Fixed
+from quantattack.attacks.scaling.gap import Gap, Mifpe
+from quantattack.attacks.scaling.hns import Hns
+from quantattack.attacks.scaling.logits import OnScaled
+from quantattack.attacks.scaling.njs import Njs
+from quantattack.attacks.standard import standard
 from quantattack.attacks.threat import Threat
 from quantattack.cli.names import deviation, number_of
 from quantattack.cli.peers import PEERS, is_peer, peer_named
 from quantattack.data.streams import Stream
 from quantattack.errors import InputError, unknown
-from quantattack.hosting import placement
-from quantattack.losses import dlr, log_odds, margin
-from quantattack.norms import Linf
-from quantattack.papers.liu2020 import published
+from quantattack.gradients import placement
+from quantattack.reproduction.liu2020.attacks import published
 from quantattack.rng import Rng
-from quantattack.shapes import Images, Model
+from quantattack.types import Images, Model
 
 PROBE = 100
 

@@ -14,16 +14,16 @@ from quantattack.cli import names
 from quantattack.cli.attacks import Context, attacks_named
 from quantattack.cli.run_file import RunFile, ThreatEntry, read_run_file
 from quantattack.data.streams import Stream, stream_data
-from quantattack.descriptions import digest_of
-from quantattack.engine.cluster import Workers, pool
-from quantattack.engine.spread import spread
 from quantattack.errors import InputError, check_count
-from quantattack.evaluate import run
-from quantattack.jobs import Job, examine, prepare
+from quantattack.evaluation.cluster import Workers, pool
+from quantattack.evaluation.fast_search import FastSearch
+from quantattack.evaluation.run import run
+from quantattack.evaluation.spread import spread
+from quantattack.evaluation.task import Task, examine, prepare
 from quantattack.progress import Advance, bar
-from quantattack.records import Store
+from quantattack.record.description import digest_of
+from quantattack.record.store import Store
 from quantattack.report.tables import print_table
-from quantattack.speed import Speed
 
 DEFAULT = "digits-mdtanhs"
 
@@ -84,7 +84,7 @@ def evaluate(
     typer.echo(f"record: {store.folder}")
 
 
-def _work(jobs: Sequence[Job], store: Store, settings: Workers, quiet: bool) -> None:
+def _work(jobs: Sequence[Task], store: Store, settings: Workers, quiet: bool) -> None:
     """Run the jobs here, one after the other, or on workers."""
     with store.writing(), ExitStack() as stack:
         alone = settings.address is None and settings.count in (None, 1)
@@ -106,7 +106,7 @@ def part_named(text: str) -> tuple[int, int]:
     return int(number), int(of)
 
 
-def jobs_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Job]:
+def jobs_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:
     """Return what is to be done: every model on every data set under every threat.
 
     Raises:
@@ -115,7 +115,7 @@ def jobs_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Job]:
     wanted = plan.data or [names.data_for(None, plan.models)]
     sets = {data: stream_data(data, plan.data_root) for data in dict.fromkeys(map(names.data_named, wanted))}
     given = [entry for data in sets for entry in _threats(plan, data)]
-    speed, place = Speed.named(plan.speed), names.device_named(plan.device)
+    speed, place = FastSearch.named(plan.speed), names.device_named(plan.device)
     loaded = {name: names.model_named(name, place) for name in dict.fromkeys(plan.models)}
     for name, net in loaded.items():
         for data, threat in given:
@@ -138,8 +138,8 @@ def _job(
     threat: Any,
     plan: RunFile,
     part: tuple[int, int],
-    speed: Speed,
-) -> Job:
+    speed: FastSearch,
+) -> Task:
     images = stream.first(_count(plan.images, len(stream)))
     examine(net, images, None, threat)  # before anything is fitted on the model
     context = Context(net, threat, stream, subject[1])
@@ -182,7 +182,7 @@ def _count(asked: int | None, there: int) -> int:
     return there if asked is None else min(asked, there)
 
 
-def open_store(jobs: Sequence[Job], seed: int, out: Path | None, grow: bool = False) -> Store:
+def open_store(jobs: Sequence[Task], seed: int, out: Path | None, grow: bool = False) -> Store:
     """Open the record of a run, in a folder that its settings name where none is given; a run file's may have grown."""
     identity = {"subjects": [job.identity for job in jobs], "seed": seed}
     first = jobs[0].subject
@@ -191,7 +191,7 @@ def open_store(jobs: Sequence[Job], seed: int, out: Path | None, grow: bool = Fa
     return Store.open(folder, identity, grow)
 
 
-def told(job: Job, jobs: int, advance: Advance) -> Advance:
+def told(job: Task, jobs: int, advance: Advance) -> Advance:
     """Return what tells how far a job is, one of several."""
     about = "" if jobs == 1 else f"{job.subject.model} {job.threat.radius:.4g} "
     return lambda name, done, total: advance(about + name, done, total)

@@ -10,10 +10,10 @@ from rich.table import Table
 from quantattack.cli import names
 from quantattack.data.sets import SETS, load_data
 from quantattack.errors import InputError
-from quantattack.inputs import first_logits
+from quantattack.evaluation.checks import first_logits
 from quantattack.nn.inspect import Inspection, Layer
 from quantattack.nn.inspect import inspect as look
-from quantattack.shapes import Images
+from quantattack.types import Images
 
 _IMAGES = 16
 

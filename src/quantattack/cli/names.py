@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from quantattack.attacks.norms import L1, L2, Linf, Norm
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import SETS, check_data, is_path
 from quantattack.errors import InputError, unknown
 from quantattack.nn.zoo import card_of, load_model, models
-from quantattack.norms import L1, L2, Linf, Norm
 
 NORMS: Mapping[str, Callable[[], Norm]] = {"linf": Linf, "l2": L2, "l1": L1}
 DEVICES = ("cpu", "cuda", "mps", "xpu")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from quantattack.attacks.ascent import Attack
-from quantattack.attacks.outside import Art, AutoAttack, Foolbox, Secml, TorchAttacks
+from quantattack.attacks.adapters import Art, AutoAttack, Foolbox, Secml, TorchAttacks
+from quantattack.attacks.base import Attack
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
 

@@ -11,12 +11,12 @@ from quantattack.attacks.threat import Threat
 from quantattack.cli import names
 from quantattack.data.streams import stream_data
 from quantattack.errors import InputError
-from quantattack.exporting import export as write_export
-from quantattack.merging import merge as put_together
-from quantattack.records import Record, Store
+from quantattack.evaluation.verify import verify as compute_again
+from quantattack.record.export import export as write_export
+from quantattack.record.merge import merge as put_together
+from quantattack.record.store import Record, Store
 from quantattack.report.comparison import comparisons, print_comparison
 from quantattack.report.tables import print_table, threat_words
-from quantattack.verifying import verify as compute_again
 
 WRONG = 4  # exit code
 Folder = Annotated[Path, typer.Argument(help="Folder of a record.")]

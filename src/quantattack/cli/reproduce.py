@@ -13,19 +13,19 @@ from quantattack.cli import names
 from quantattack.data.sets import SETS, is_path
 from quantattack.errors import InputError, check_count, unknown
 from quantattack.nn.zoo import card_of
-from quantattack.papers.bench import Bench, Network, kind_of
-from quantattack.papers.catalog import HEADLINE, PAPERS
-from quantattack.papers.items import Paper
-from quantattack.papers.own import reproduce as run
-from quantattack.papers.own import runnable
-from quantattack.papers.reading import Reader
-from quantattack.papers.running import Plan, fill
-from quantattack.papers.scales import SCALES, Scale, scale_of
-from quantattack.papers.views import keep_missing, views
 from quantattack.progress import bar
 from quantattack.report.reproduction import print_view
 from quantattack.report.signal_tables import print_paper_table, tables
 from quantattack.report.tables import print_table
+from quantattack.reproduction.bench import Bench, Network, kind_of
+from quantattack.reproduction.catalog import HEADLINE, PAPERS
+from quantattack.reproduction.items import Paper
+from quantattack.reproduction.own import reproduce as run
+from quantattack.reproduction.own import runnable
+from quantattack.reproduction.read import Reader
+from quantattack.reproduction.run import Plan, fill
+from quantattack.reproduction.scales import SCALES, Scale, scale_of
+from quantattack.reproduction.views import keep_missing, views
 
 ITEM = re.compile(r"(table|figure|section)\d+[a-z]?")
 
@@ -82,7 +82,7 @@ def reproduce(
     ]
     for plan in plans:
         fill_one(plan, quiet)
-    from quantattack.papers.page import write_pages  # with matplotlib, where figures are drawn
+    from quantattack.reproduction.page import write_pages  # with matplotlib, where figures are drawn
 
     typer.echo(f"page: {write_pages(everything(plans[0], sizes))}")
 

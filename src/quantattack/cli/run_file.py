@@ -44,7 +44,7 @@ class RunFile(BaseModel):
         seed: Seed of every random number.
         batch_size: Images attacked at once; found where it is left out.
         device: Where the models are.
-        speed: Speed options.
+        speed: FastSearch options.
         save_images: Whether the attacked images are kept.
         workers: Processes that share the work.
         out: Folder of the record, seen from the working directory.

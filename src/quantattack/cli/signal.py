@@ -6,19 +6,20 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from quantattack.attacks.norms import Linf
 from quantattack.attacks.threat import Threat
 from quantattack.cli import names
 from quantattack.data.sets import SETS, load_data
-from quantattack.descriptions import digest_of
-from quantattack.diagnostics.signals import case_of, clever_signals, propagation_signals
+from quantattack.data.sources import digest
+from quantattack.diagnostics.signals.measure import case_of, clever_signals, propagation_signals
 from quantattack.errors import InputError, check_count
-from quantattack.inputs import digest, model_checksum
-from quantattack.jobs import examine
-from quantattack.norms import Linf
+from quantattack.evaluation.models import model_checksum
+from quantattack.evaluation.task import examine
 from quantattack.progress import bar
-from quantattack.records import Store
+from quantattack.record.description import digest_of
+from quantattack.record.signals import Signal, read_signals, write_signals
+from quantattack.record.store import Store
 from quantattack.report.signal_tables import print_paper_table, tables
-from quantattack.signal_records import Signal, read_signals, write_signals
 
 UNITS = ("normalized", "pixel")
 GRAY = 1 / 255  # any radius: nothing is attacked

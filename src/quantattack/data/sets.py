@@ -10,7 +10,7 @@ import torch
 
 from quantattack.data.readers import Arrays, read_cifar, read_folder, read_idx, read_npz
 from quantattack.errors import InputError, unknown
-from quantattack.shapes import Images, Labels
+from quantattack.types import Images, Labels
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from quantattack.data.readers import Bytes, read_cifar, read_idx
 from quantattack.data.sets import FILES, check_data, data_file, data_folder, load_bytes
 from quantattack.errors import InputError
-from quantattack.shapes import Images, Labels
+from quantattack.types import Images, Labels
 
 _BLOCK = 1000  # images of a checksum at once
 _PIXELS = 3 * 32 * 32

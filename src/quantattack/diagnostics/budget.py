@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from quantattack.hosting import Passes
+from quantattack.evaluation.models import Passes
 
 
 @dataclass(frozen=True, eq=False)

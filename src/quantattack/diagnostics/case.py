@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from quantattack.attacks.ascent import Attack
-from quantattack.attacks.criteria import misclassified
+from quantattack.attacks.base import Attack
+from quantattack.attacks.success import misclassified
 from quantattack.attacks.threat import Threat
-from quantattack.hosting import Hosted
+from quantattack.evaluation.models import CountedModel
 from quantattack.rng import Rng
-from quantattack.shapes import Images, Labels, Logits, Mask
+from quantattack.types import Images, Labels, Logits, Mask
 
 SHARE = 0.05  # share of the images from which what should never happen is a failure
 GAP = 0.15  # share that a stronger search of the same kind must win before the weaker one's number is wrong
@@ -31,13 +31,13 @@ class Case:
         twin: A differentiable relative, such as the float network, from which attacks are transferred.
     """
 
-    host: Hosted
+    host: CountedModel
     images: Images
     labels: Labels
     threat: Threat
     rng: Rng
     batch_size: int
-    twin: Hosted | None = None
+    twin: CountedModel | None = None
 
     def __len__(self) -> int:
         return len(self.images)

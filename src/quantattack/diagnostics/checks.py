@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from quantattack.attacks.directions import steepest
-from quantattack.diagnosis_records import Finding
+from quantattack.attacks.losses import log_odds
+from quantattack.attacks.norms import spread
 from quantattack.diagnostics.case import Case, many, percent
 from quantattack.diagnostics.probe import ALIGNED, Gradients, alignment, in_float64, limits
-from quantattack.losses import log_odds
-from quantattack.norms import spread
+from quantattack.record.findings import Finding
 from quantattack.rng import NOISE
-from quantattack.shapes import Images, Logits
+from quantattack.types import Images, Logits
 
 NOISY = 1e-4  # of the logits' spread: what rounding alone does stays under it
 _ALONE = 8  # images that see new company
@@ -58,7 +58,7 @@ def randomness_check(case: Case) -> Finding:
         "random",
         f"two forward passes of the same images differ by {percent(size)} of the logits' spread, "
         f"and {changed} of {len(one)} predictions change",
-        "attack the expectation, Averaged(attack, draws=10), and judge over several passes; or switch the noise off",
+        "attack the expectation, Eot(attack, draws=10), and judge over several passes; or switch the noise off",
         data,
     )
 

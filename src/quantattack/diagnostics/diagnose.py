@@ -7,8 +7,7 @@ from typing import Any
 import torch
 
 from quantattack.attacks.threat import Threat
-from quantattack.calculus import NoGradient
-from quantattack.diagnosis_records import Finding
+from quantattack.data.sources import source_of
 from quantattack.diagnostics import checks, failures, layers, masking
 from quantattack.diagnostics.budget import Budget
 from quantattack.diagnostics.case import Case, many
@@ -16,11 +15,13 @@ from quantattack.diagnostics.probe import Gradients, compare
 from quantattack.diagnostics.reference import STEPS, Walk, watch
 from quantattack.diagnostics.rounding import SAMPLES, SWEEPS, input_levels
 from quantattack.errors import InputError, check_count
-from quantattack.hosting import Hosted, placement
-from quantattack.inputs import check_classes, check_logits, check_model, positions_of, source_of
-from quantattack.jobs import usual_batch
+from quantattack.evaluation.checks import check_classes, check_logits, check_model, positions_of
+from quantattack.evaluation.models import CountedModel
+from quantattack.evaluation.task import usual_batch
+from quantattack.gradients import NoGradient, placement
+from quantattack.record.findings import Finding
 from quantattack.rng import Rng
-from quantattack.shapes import Mask, Model
+from quantattack.types import Mask, Model
 
 BUDGET = 500
 # A fault earlier in this list explains the ones behind it.
@@ -132,7 +133,7 @@ def _case(
     check_model(model)
     if not isinstance(threat, Threat):
         raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
-    host, source = Hosted(model), source_of(images, labels, threat)
+    host, source = CountedModel(model), source_of(images, labels, threat.low, threat.high)
     index = positions_of(indices, len(source))
     device, dtype = placement(model)
     shown, classes = source.take(range(len(source)))
@@ -147,11 +148,11 @@ def _case(
     return case.where(right), len(right)
 
 
-def _hosted(twin: Model | None, host: Hosted) -> Hosted | None:
+def _hosted(twin: Model | None, host: CountedModel) -> CountedModel | None:
     if twin is None:
         return None
     check_model(twin)
-    other = Hosted(twin)
+    other = CountedModel(twin)
     other.passes = host.passes
     return other
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import torch
 
-from quantattack.attacks.criteria import misclassified
-from quantattack.diagnosis_records import Finding
+from quantattack.attacks.losses import log_odds
+from quantattack.attacks.success import misclassified
 from quantattack.diagnostics.case import GAP, Case, many, percent
 from quantattack.diagnostics.reference import Walk, plain
-from quantattack.losses import log_odds
+from quantattack.record.findings import Finding
 from quantattack.rng import FRESH
-from quantattack.shapes import PerImage
+from quantattack.types import PerImage
 
 UNSTABLE = 0.10  # relative change of the loss beside the point found
 _BESIDE = 1e-3  # pixels: how far beside
@@ -45,9 +45,7 @@ def unstable_loss(case: Case, walk: Walk) -> Finding:
     says = f"beside {unstable} of {total} points found the loss changes by more than {percent(UNSTABLE)}"
     if not many(unstable, total, 0.25):
         return Finding("unstable loss", "pass", "", says, data=data)
-    advice = (
-        "smooth the model for the attack: Averaged(attack, draws=10) where it is random, a surrogate where it jumps"
-    )
+    advice = "smooth the model for the attack: Eot(attack, draws=10) where it is random, a surrogate where it jumps"
     return Finding("unstable loss", "fail", "unstable_loss", says, advice, data)
 
 

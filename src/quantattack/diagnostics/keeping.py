@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from quantattack.attacks.threat import Threat
-from quantattack.descriptions import describe, stable
-from quantattack.diagnosis_records import write_findings
 from quantattack.diagnostics.diagnose import Diagnosis
 from quantattack.diagnostics.reference import plain
 from quantattack.errors import InputError
-from quantattack.evaluate import run
-from quantattack.inputs import model_checksum
-from quantattack.jobs import Job, prepare
-from quantattack.outcomes import Subject
-from quantattack.record_file import FILE
-from quantattack.records import Store
-from quantattack.shapes import Model
+from quantattack.evaluation.models import model_checksum
+from quantattack.evaluation.run import run
+from quantattack.evaluation.task import Task, prepare
+from quantattack.record.description import describe, stable
+from quantattack.record.file import FILE
+from quantattack.record.findings import write_findings
+from quantattack.record.outcome import Subject
+from quantattack.record.store import Store
+from quantattack.types import Model
 
 
 def keep(
@@ -58,7 +58,7 @@ def keep(
     return Path(folder)
 
 
-def _job(model: Model, images: Any, labels: Any, threat: Threat, names: tuple[str, str], seed: int) -> Job | None:
+def _job(model: Model, images: Any, labels: Any, threat: Threat, names: tuple[str, str], seed: int) -> Task | None:
     """PGD on the same images; None where the engine refuses the model, which returns probabilities."""
     try:
         return prepare(model, images, labels, {"pgd": plain(threat)}, threat, seed=seed, names=names)
@@ -66,7 +66,7 @@ def _job(model: Model, images: Any, labels: Any, threat: Threat, names: tuple[st
         return None
 
 
-def _begun(folder: Path | str, job: Job | None, subject: Subject, seed: int) -> Store:
+def _begun(folder: Path | str, job: Task | None, subject: Subject, seed: int) -> Store:
     about: Any = [subject.model, subject.data, subject.threat] if job is None else job.identity
     store = Store.open(folder, {"subjects": [about], "seed": seed})
     if job is not None:

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quantattack.diagnosis_records import Finding
 from quantattack.diagnostics.case import Case
+from quantattack.record.findings import Finding
 
 _FEW = 256  # distinct values: more than 8 bits hold is no quantization
 _LEAST = 32  # numbers of a tensor: fewer say nothing

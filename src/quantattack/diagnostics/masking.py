@@ -9,21 +9,22 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from quantattack.attacks.ascent import Ascent, Attack
-from quantattack.attacks.black_box import Square
-from quantattack.attacks.compose import Restarts, Strongest, Transfer
-from quantattack.attacks.criteria import misclassified
-from quantattack.attacks.recipes import Falling, fgsm
-from quantattack.attacks.temperature import Gap
+from quantattack.attacks.ascent import Ascent
+from quantattack.attacks.base import Attack
+from quantattack.attacks.losses import log_odds
+from quantattack.attacks.norms import L1, Linf, spread
+from quantattack.attacks.recipes import LinearDecay, fgsm
+from quantattack.attacks.scaling.gap import Gap
+from quantattack.attacks.square import Square
+from quantattack.attacks.success import misclassified
 from quantattack.attacks.threat import Threat
-from quantattack.diagnosis_records import Finding
+from quantattack.attacks.wrappers import Ensemble, Restarts, Transfer
 from quantattack.diagnostics.case import GAP, SHARE, Case, broken_by, many, percent
 from quantattack.diagnostics.reference import STEPS, Walk, plain
 from quantattack.errors import InputError
-from quantattack.losses import log_odds
-from quantattack.norms import L1, Linf, spread
+from quantattack.record.findings import Finding
 from quantattack.rng import NOISE, Rng
-from quantattack.shapes import Images, Labels, Mask, Model, PerImage
+from quantattack.types import Images, Labels, Mask, Model, PerImage
 
 LONGER = 30
 QUERIES = 80
@@ -140,11 +141,11 @@ def _restarted(case: Case, walk: Walk) -> Attack:  # noqa: ARG001
 def _sized(case: Case, walk: Walk) -> Attack:  # noqa: ARG001
     sizes = (1 / 16, 1.0, 2.0)
     walks = {f"{size:g}": Ascent(threat=case.threat, step_size=size * case.threat.radius, steps=8) for size in sizes}
-    return Strongest(walks)
+    return Ensemble(walks)
 
 
 def _stronger(case: Case, walk: Walk) -> Attack:  # noqa: ARG001
-    size = Falling(2 * case.threat.radius, LONGER)
+    size = LinearDecay(2 * case.threat.radius, LONGER)
     return Ascent(threat=case.threat, step_size=size, steps=LONGER, loss=log_odds, temperature=Gap())
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from quantattack.attacks.losses import cross_entropy, log_odds
 from quantattack.diagnostics.case import Case
-from quantattack.losses import cross_entropy, log_odds
-from quantattack.shapes import Images, Labels, Logits, Mask, Model, PerImage
+from quantattack.types import Images, Labels, Logits, Mask, Model, PerImage
 
 ALIGNED = 0.99  # cosine from which two gradients count as one direction
 

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from quantattack.attacks.ascent import Ascent
-from quantattack.attacks.criteria import misclassified
+from quantattack.attacks.losses import Loss, cross_entropy, log_odds
 from quantattack.attacks.recipes import usual_step
+from quantattack.attacks.success import misclassified
 from quantattack.attacks.threat import Threat
-from quantattack.calculus import NoGradient
 from quantattack.diagnostics.case import Case
-from quantattack.losses import Loss, cross_entropy, log_odds
-from quantattack.shapes import Images, Mask
+from quantattack.gradients import NoGradient
+from quantattack.types import Images, Mask
 
 STEPS = 20
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from quantattack.diagnostics.case import Case
 from quantattack.rng import NOISE
-from quantattack.shapes import Images, Mask
+from quantattack.types import Images, Mask
 
 SAMPLES = 256  # levels of gray from black to white
 SWEEPS = 8  # a binarized network does not answer every threshold on one image

@@ -18,7 +18,7 @@ from quantattack.errors import InputError, unknown
 from quantattack.nn.architectures import build
 from quantattack.nn.convert import freeze, quantize
 from quantattack.nn.packing import pack, unpack
-from quantattack.quantizers import ACTIVATIONS, WEIGHTS, Quantizer
+from quantattack.nn.quantizers import ACTIVATIONS, WEIGHTS, Quantizer
 
 FORMAT = 1
 KEY = "quantattack"

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 
 from quantattack.errors import InputError
 from quantattack.nn.layers import Projection, Slot
-from quantattack.quantizers import Quantizer, Values
+from quantattack.nn.quantizers import Quantizer, Values
 
 Skip: TypeAlias = Collection[str] | Callable[[str, nn.Module], bool] | None
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from quantattack.errors import InputError
 from quantattack.nn.convert import WEIGHTED, freeze
 from quantattack.nn.packing import levels_of, pack
-from quantattack.shapes import Images
+from quantattack.types import Images
 
 MOST = 256
 

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor, nn
 
-from quantattack.quantizers import Quantizer, Values, project
+from quantattack.nn.quantizers import Quantizer, Values, project
 
 # Mean and deviation of CIFAR-10's channels, which the networks of paper A use for CIFAR-100 too.
 CIFAR = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2023, 0.1994, 0.2010)}

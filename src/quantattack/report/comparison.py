@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quantattack.errors import InputError, unknown
-from quantattack.records import Record
+from quantattack.record.store import Record
 from quantattack.report.tables import Share, interval, percent, threat_words
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quantattack.diagnosis_records import Finding, read_findings
-from quantattack.outcomes import Subject
-from quantattack.records import Record, Store
+from quantattack.record.findings import Finding, read_findings
+from quantattack.record.outcome import Subject
+from quantattack.record.store import Record, Store
 
 ORDER = {"fail": 0, "cannot tell": 1, "pass": 2}
 SIGNS = {"fail": "✗", "cannot tell": "?", "pass": "✓"}  # beside the word, so that neither color nor shape stands alone

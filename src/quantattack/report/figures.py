@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from quantattack.records import Record
+from quantattack.record.store import Record
 from quantattack.report.tables import broken_by, norm_name
 
 WIDTH = 4.9  # inches; at 9 points the text is readable on a phone, where the page shows the figure at about this size

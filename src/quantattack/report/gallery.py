@@ -12,7 +12,7 @@ from matplotlib.image import imsave
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from quantattack.outcomes import Subject
+from quantattack.record.outcome import Subject
 
 SHOWN = 16
 TENSORS = ("clean", "adversarial", "index", "label", "clean_prediction", "prediction")

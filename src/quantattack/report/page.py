@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from quantattack.errors import InputError
-from quantattack.records import Record, Store
+from quantattack.record.store import Record, Store
 from quantattack.report.comparison import Comparison, comparisons, p_words, words
 from quantattack.report.diagnosis import SIGNS, Diagnosis, diagnosis, elsewhere
 from quantattack.report.figures import (

@@ -8,9 +8,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from quantattack.records import Record, Store
+from quantattack.record.signals import Signal, read_signals
+from quantattack.record.store import Record, Store
 from quantattack.report.tables import interval, percent, robust_share, threat_words
-from quantattack.signal_records import Signal, read_signals
 
 PAGE = "record.html"
 HEAD = "image label clean after margin size step restart"

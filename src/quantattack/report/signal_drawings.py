@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from quantattack.records import Record, Store
+from quantattack.record.signals import Signal, read_signals
+from quantattack.record.store import Record, Store
 from quantattack.report.figures import svg
 from quantattack.report.signal_figures import (
     Drawing,
@@ -22,7 +23,6 @@ from quantattack.report.signal_figures import (
 )
 from quantattack.report.signal_tables import measured
 from quantattack.report.tables import percent
-from quantattack.signal_records import Signal, read_signals
 
 OfRecords = Callable[[Sequence[Record]], Figure]
 OfSignals = Callable[[Sequence[Signal]], Figure]

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from quantattack.records import Record, Store
+from quantattack.record.signals import Signal, read_signals
+from quantattack.record.store import Record, Store
 from quantattack.report.tables import percent
-from quantattack.signal_records import Signal, read_signals
 
 ABSENT = "-"
 KINDS = ("REF", "BNN-WQ", "BNN-WAQ", "REF*", "BNN-WQ*", "BNN-WAQ*")  # of the paper's networks

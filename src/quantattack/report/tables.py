@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from quantattack.outcomes import wilson
-from quantattack.records import MASKED, Record
+from quantattack.record.statistics import wilson
+from quantattack.record.store import MASKED, Record
 
 
 @dataclass(frozen=True)

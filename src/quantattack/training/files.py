@@ -9,12 +9,13 @@ from typing import Annotated, Any, TypeAlias
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
-from quantattack.attacks.ascent import Attack
-from quantattack.attacks.temperature import Fixed, Temperature, unit
+from quantattack.attacks.base import Attack
+from quantattack.attacks.norms import Linf
+from quantattack.attacks.scaling.base import Temperature, unit
+from quantattack.attacks.scaling.fixed import Fixed
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
 from quantattack.nn.checkpoints import quantizer_of
-from quantattack.norms import Linf
 from quantattack.training.fit import Settings
 from quantattack.training.runs import Adversarial, Recipe, madry
 

@@ -12,15 +12,15 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from quantattack.descriptions import describe
 from quantattack.errors import InputError
 from quantattack.progress import Advance
-from quantattack.shapes import Images, Labels
+from quantattack.record.description import describe
 from quantattack.training.augment import AUGMENT
-from quantattack.training.crew import ALONE, Crew
+from quantattack.training.distributed import ALONE, ProcessGroup
 from quantattack.training.latent import clamp_latents, projected, recalibrate, set_beta, warn_starved
 from quantattack.training.schedules import STRICT, Beta, OneCycle, Ramp, Rate
 from quantattack.training.state import Epoch, resume, store
+from quantattack.types import Images, Labels
 
 Watched: TypeAlias = tuple[Float[Tensor, " m *shape"], Int[Tensor, " m"]]
 Adversary: TypeAlias = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -79,7 +79,7 @@ def fit(
     advance: Advance | None = None,
     keep: Path | str | None = None,
     about: Any = None,
-    crew: Crew = ALONE,
+    crew: ProcessGroup = ALONE,
 ) -> list[Epoch]:
     """Train a network in place and return what each epoch came to.
 

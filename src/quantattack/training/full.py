@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from quantattack.quantizers import BinaryConnect, BnnWaq, GdTanh, MdTanhS, Quantizer, Sign, Ternary, Xnor
+from quantattack.nn.quantizers import BinaryConnect, BnnWaq, GdTanh, MdTanhS, Quantizer, Sign, Ternary, Xnor
 from quantattack.training.fit import Settings
 from quantattack.training.runs import Recipe, madry
 from quantattack.training.schedules import Beta, Constant, Growth, OneCycle, Steps

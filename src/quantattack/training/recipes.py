@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from quantattack.attacks.ascent import Ascent, Attack
+from quantattack.attacks.ascent import Ascent
+from quantattack.attacks.base import Attack
 from quantattack.attacks.directions import Quantized
-from quantattack.attacks.temperature import Fixed, Gap, Hns, unit
+from quantattack.attacks.losses import log_odds
+from quantattack.attacks.norms import Linf
+from quantattack.attacks.scaling.base import unit
+from quantattack.attacks.scaling.fixed import Fixed
+from quantattack.attacks.scaling.gap import Gap
+from quantattack.attacks.scaling.hns import Hns
 from quantattack.attacks.threat import Threat
 from quantattack.errors import unknown
-from quantattack.losses import log_odds
-from quantattack.norms import Linf
-from quantattack.quantizers import (
+from quantattack.nn.quantizers import (
     BinaryConnect,
     BnnWaq,
     GdTanh,

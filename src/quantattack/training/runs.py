@@ -8,19 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from quantattack.attacks.ascent import Ascent, Attack, trace
-from quantattack.attacks.temperature import Temperature, unit
+from quantattack.attacks.ascent import Ascent
+from quantattack.attacks.base import Attack, trace
+from quantattack.attacks.norms import Linf
+from quantattack.attacks.scaling.base import Temperature, unit
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import load_data
-from quantattack.descriptions import describe, stable
 from quantattack.nn.architectures import build
 from quantattack.nn.checkpoints import Card, quantizer_card, save
 from quantattack.nn.convert import freeze, quantize
-from quantattack.norms import Linf
+from quantattack.nn.quantizers import Quantizer
 from quantattack.progress import Advance
-from quantattack.quantizers import Quantizer
+from quantattack.record.description import describe, stable
 from quantattack.rng import Rng
-from quantattack.training.crew import Crew, assemble
+from quantattack.training.distributed import ProcessGroup, assemble
 from quantattack.training.fit import Adversary, Progress, Settings, accuracy, fit
 
 
@@ -100,7 +101,7 @@ def train(
     progress: Progress | None = None,
     advance: Advance | None = None,
     watched: int = 2000,
-    crew: Crew | None = None,
+    crew: ProcessGroup | None = None,
 ) -> Card:
     """Train a recipe's network and write its checkpoint, on the GPU where there is one.
 

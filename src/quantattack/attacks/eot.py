@@ -1,0 +1,79 @@
+"""Attacks on a model that is random: the expectation over its randomness in place of one draw of it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from quantattack.attacks.base import Attack, Trace, first_images, trace
+from quantattack.errors import check_count
+from quantattack.record.description import tagged
+from quantattack.rng import Rng
+from quantattack.types import Images, Labels, Logits, Model, PerImage
+
+
+class Mean(nn.Module):
+    """A model whose logits are averaged over several forward passes, each with fresh noise.
+
+    Arguments:
+        model: The model that is random.
+        draws: Number of passes.
+    """
+
+    def __init__(self, model: Model, draws: int) -> None:
+        super().__init__()
+        self.model, self.draws = model, draws
+        self.width = getattr(model, "width", None)
+        self.eval()
+
+    def forward(self, images: Images) -> Logits:
+        return torch.stack([self.model(images) for _ in range(self.draws)]).mean(0)
+
+
+@tagged("Averaged")
+@dataclass(frozen=True)
+class Eot:
+    r"""Run an attack on the expectation of a random model's logits.
+
+    .. math:: \nabla_x\, \ell\Big(\tfrac{1}{m} \sum_{i=1}^{m} a_{\xi_i}(x),\, y\Big),
+       \quad \xi_i \text{ drawn anew at every step}
+
+    Each draw is a pass of its own, so that noise which a batch shares is fresh as well.
+
+    Source: Athalye, Carlini and Wagner, 2018, https://arxiv.org/abs/1802.00420 (expectation over transformation).
+
+    Arguments:
+        attack: The attack to run.
+        draws: Forward passes that stand for one.
+
+    Raises:
+        InputError: If there is less than one draw.
+    """
+
+    attack: Attack
+    draws: int = 10
+
+    def __post_init__(self) -> None:
+        check_count("draws", self.draws)
+
+    def __call__(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Images:
+        return self.trace(model, clean, labels, start, rng, radius).images
+
+    def trace(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Trace:
+        return trace(self.attack, Mean(model, self.draws), clean, labels, start, rng or first_images(clean), radius)

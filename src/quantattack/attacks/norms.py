@@ -1,0 +1,175 @@
+"""Norms: the size of a perturbation, its steepest step, and the exact projection onto ball and pixel range."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from quantattack.rng import NOISE, START, Rng
+from quantattack.types import Images, PerImage
+
+_BISECTIONS = 40
+
+
+@runtime_checkable
+class Norm(Protocol):
+    """A way to measure perturbations; `crowded` says that its steepest step depends on the room that pixels have."""
+
+    crowded: ClassVar[bool]
+
+    def size(self, delta: Images) -> PerImage: ...
+
+    def steepest(self, grad: Images, room: Images | None = None) -> Images: ...
+
+    def project(self, delta: Images, radius: PerImage, low: Images, high: Images) -> Images: ...
+
+    def sample(self, like: Images, radius: PerImage, rng: Rng) -> Images: ...
+
+
+@dataclass(frozen=True)
+class Linf:
+    r"""The largest change of a pixel: :math:`\max_i |\delta_i|`; its steepest step is the sign of the gradient."""
+
+    crowded: ClassVar[bool] = False
+
+    def size(self, delta: Images) -> PerImage:
+        return delta.flatten(1).abs().amax(1)
+
+    def steepest(self, grad: Images, room: Images | None = None) -> Images:  # noqa: ARG002
+        return grad.sign()
+
+    def project(self, delta: Images, radius: PerImage, low: Images, high: Images) -> Images:
+        radius = spread(radius, delta)
+        return torch.clamp(delta, torch.maximum(low, -radius), torch.minimum(high, radius))
+
+    def sample(self, like: Images, radius: PerImage, rng: Rng) -> Images:
+        return (2 * rng.uniform(0, START, like.shape[1:], like.dtype) - 1) * spread(radius, like)
+
+
+@dataclass(frozen=True)
+class L2:
+    r"""Euclidean length: :math:`\sqrt{\sum_i \delta_i^2}`; its steepest step is the gradient at unit length."""
+
+    crowded: ClassVar[bool] = False
+
+    def size(self, delta: Images) -> PerImage:
+        size: Tensor = torch.linalg.vector_norm(delta.flatten(1), dim=1)
+        return size
+
+    def steepest(self, grad: Images, room: Images | None = None) -> Images:  # noqa: ARG002
+        grad = at_most_one(grad)
+        return grad / spread(self.size(grad).clamp_min(torch.finfo(grad.dtype).tiny), grad)
+
+    def project(self, delta: Images, radius: PerImage, low: Images, high: Images) -> Images:
+        """Project by bisection on the scale s of clip(s δ, low, high): the length grows with s."""
+        inside = delta.clamp(low, high)
+        over = self.size(inside) > radius
+        if bool(over.any()):
+            inside[over] = self._shrunk(delta[over], radius[over], low[over], high[over])
+        return inside
+
+    def _shrunk(self, delta: Images, radius: PerImage, low: Images, high: Images) -> Images:
+        scale = radius / self.size(delta) * (1 - 4 * torch.finfo(delta.dtype).eps)
+        inside = (delta * spread(scale, delta)).clamp(low, high)
+        short = self.size(inside) < radius * (1 - 1e-9)  # the range took some of the length: the scale may be larger
+        if bool(short.any()):
+            inside[short] = self._bisected(delta[short], scale[short], radius[short], low[short], high[short])
+        return inside
+
+    def _bisected(self, delta: Images, scale: PerImage, radius: PerImage, low: Images, high: Images) -> Images:
+        flat, least, most = delta.flatten(1), low.flatten(1), high.flatten(1)
+        below, above = scale[:, None], torch.ones_like(scale)[:, None]
+        for _ in range(_BISECTIONS):
+            middle = (below + above) / 2
+            size = torch.linalg.vector_norm((flat * middle).clamp(least, most), dim=1, keepdim=True)
+            fits = size <= radius[:, None]
+            below, above = torch.where(fits, middle, below), torch.where(fits, above, middle)
+        return (flat * below).clamp(least, most).reshape(delta.shape)
+
+    def sample(self, like: Images, radius: PerImage, rng: Rng) -> Images:
+        noise = self.steepest(rng.normal(0, START, like.shape[1:], like.dtype))
+        length = _root(rng.uniform(0, NOISE, (), torch.float64), math.prod(like.shape[1:])) * radius
+        return noise * spread(length, like)
+
+
+@dataclass(frozen=True)
+class L1:
+    r"""Sum of absolute changes: :math:`\sum_i |\delta_i|`; its steepest step fills the largest gradients with room.
+
+    With unlimited room the whole step goes into the pixel with the largest gradient.  Otherwise pixels are filled in
+    the order of their gradients as far as the range lets them, and each is pushed one step further past its end than
+    the next: the range takes that back, but in the projection the pixel with the smallest gradient gives way first.
+    """
+
+    crowded: ClassVar[bool] = True
+
+    def size(self, delta: Images) -> PerImage:
+        return delta.flatten(1).abs().sum(1)
+
+    def steepest(self, grad: Images, room: Images | None = None) -> Images:
+        flat = at_most_one(grad).flatten(1)
+        rank = torch.sort(flat.abs(), dim=1, descending=True, stable=True).indices
+        space = torch.full_like(flat, torch.inf) if room is None else room.flatten(1).clamp_min(0)
+        space = space.gather(1, rank)
+        full = space.cumsum(1) <= 1
+        rest = 1 - torch.where(full, space, 0).sum(1, keepdim=True)
+        reached = full | torch.cat([torch.ones_like(full[:, :1]), full[:, :-1]], 1)
+        after = reached.sum(1, keepdim=True) - reached.cumsum(1)
+        amount = torch.where(reached, torch.where(full, space, rest) + after, 0)
+        return (torch.zeros_like(flat).scatter(1, rank, amount) * flat.sign()).reshape(grad.shape)
+
+    def project(self, delta: Images, radius: PerImage, low: Images, high: Images) -> Images:
+        """Project exactly: clip(soft(δ, λ), low, high) with the λ at which the sum is the radius.
+
+        The sum is piecewise linear in λ with two kinks a pixel (Croce and Hein, 2021,
+        https://arxiv.org/abs/2103.01208).
+        """
+        inside = delta.clamp(low, high)
+        over = self.size(inside) > radius
+        if bool(over.any()):
+            inside[over] = self._shrunk(delta[over], radius[over], low[over], high[over])
+        return inside
+
+    def _shrunk(self, delta: Images, radius: PerImage, low: Images, high: Images) -> Images:
+        size = delta.flatten(1).abs().double()
+        cap = torch.where(delta > 0, high, -low).flatten(1).double()
+        threshold = _threshold(size, cap, radius.double())
+        kept = torch.minimum((size - threshold[:, None]).clamp_min(0), cap)
+        return (kept.reshape(delta.shape) * delta.sign()).to(delta.dtype)
+
+    def sample(self, like: Images, radius: PerImage, rng: Rng) -> Images:
+        uniform = rng.uniform(0, START, like.shape[1:], torch.float64)
+        weight = -torch.log1p(-uniform)  # normalized exponentials are uniform on the simplex
+        weight = weight / spread(weight.flatten(1).sum(1).clamp_min(1e-300), weight)
+        length = _root(rng.uniform(0, NOISE, (), torch.float64), math.prod(like.shape[1:])) * radius.double()
+        signs = rng.signs(1, START, like.shape[1:], torch.float64)
+        return (weight * signs * spread(length, weight)).to(like.dtype)
+
+
+def _root(values: PerImage, degree: int) -> PerImage:
+    """Return the root of each number; a power would round the last numbers of a batch otherwise than the rest."""
+    return (values.log() / degree).exp()
+
+
+def _threshold(size: Tensor, cap: Tensor, radius: Tensor) -> Tensor:
+    """Return the λ at which the sum of min(max(size - λ, 0), cap) is the radius, with shape (n,)."""
+    kinks = torch.cat([size, size - cap], 1)
+    slope = torch.cat([torch.ones_like(size), -torch.ones_like(size)], 1)
+    kinks, order = kinks.sort(1, descending=True)
+    slope = slope.gather(1, order)
+    count, weight = slope.cumsum(1), (slope * kinks).cumsum(1)
+    last = ((weight - count * kinks <= radius[:, None]).sum(1) - 1).clamp_min(0)[:, None]
+    return ((weight.gather(1, last) - radius[:, None]) / count.gather(1, last).clamp_min(1))[:, 0].clamp_min(0)
+
+
+def spread(values: Tensor, like: Tensor) -> Tensor:
+    """Give one number an image the rank of the images, so that it multiplies pixels."""
+    return values.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def at_most_one(grad: Images) -> Images:
+    """Divide each image's gradient by its largest entry, so that squaring or summing it cannot underflow."""
+    largest = grad.flatten(1).abs().amax(1)
+    return grad / spread(torch.where(largest > 0, largest, 1), grad)

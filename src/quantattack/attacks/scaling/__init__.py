@@ -1,0 +1,1 @@
+"""Temperatures: what the logits are multiplied by, so that there is a slope to feel."""

@@ -1,0 +1,29 @@
+"""The same temperature for every image."""
+
+from dataclasses import dataclass
+
+from quantattack.attacks.scaling.base import Rescale
+from quantattack.attacks.threat import is_number
+from quantattack.errors import InputError
+from quantattack.types import Images, Labels, Logits, Model
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The same inverse temperature for every image.
+
+    Arguments:
+        beta: What the logits are multiplied by, positive.
+    """
+
+    beta: int | float
+
+    def __post_init__(self) -> None:
+        if not (is_number(self.beta) and self.beta > 0):
+            raise InputError(f"beta must be a positive number, not {self.beta!r}")
+
+    def __call__(self, model: Model, images: Images, labels: Labels) -> Rescale:  # noqa: ARG002
+        return self.scale
+
+    def scale(self, logits: Logits, labels: Labels) -> Logits:  # noqa: ARG002
+        return logits * self.beta

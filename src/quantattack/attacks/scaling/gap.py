@@ -1,0 +1,61 @@
+"""The closed form of Hessian Norm Scaling."""
+
+from dataclasses import dataclass
+
+import torch
+
+from quantattack.attacks.scaling.base import Rescale, logit_range, safe_margin
+from quantattack.attacks.threat import is_number
+from quantattack.errors import InputError
+from quantattack.types import Images, Labels, Logits, Model
+
+GAP = 2.3993572805  # the root of z tanh(z / 2) = 2
+
+
+@dataclass(frozen=True)
+class Gap:
+    r"""The closed form of Hessian Norm Scaling when one rival dominates, taken anew at every step.
+
+    .. math:: \beta = c / (a_{(1)} - a_{(2)})
+
+    For two classes :math:`\|H\|_F = \beta^2 p (1 - p) \|J_1 - J_2\|^2` is largest where
+    :math:`z \tanh(z / 2) = 2` for :math:`z = \beta (a_1 - a_2)`, whatever the Jacobian is; so it needs none.  The
+    margin counts as at least a thousandth of the range :math:`a_{(1)} - a_{(k)}`.
+
+    Arguments:
+        c: What the margin is scaled to.
+    """
+
+    c: int | float = GAP
+
+    def __post_init__(self) -> None:
+        if not (is_number(self.c) and self.c > 0):
+            raise InputError(f"c must be a positive number, not {self.c!r}")
+
+    def __call__(self, model: Model, images: Images, labels: Labels) -> Rescale:  # noqa: ARG002
+        return self.scale
+
+    def scale(self, logits: Logits, labels: Labels) -> Logits:  # noqa: ARG002
+        with torch.no_grad():
+            fixed = logits.detach()
+            beta = (self.c / safe_margin(fixed)).where(logit_range(fixed) > 0, 1.0)
+        return logits * beta[:, None]
+
+
+@dataclass(frozen=True)
+class Mifpe:
+    r"""Divide the logits by their margin at every step: :math:`\beta = T / (a_{(1)} - a_{(2)})`, on cross entropy.
+
+    `Gap` is the same scale with T at the maximum of the Hessian's norm.
+
+    Source: Yu and Xu, CVPR 2023, "Efficient Loss Function by Minimizing the Detrimental Effect of Floating-Point Errors
+    on Gradient-Based Attacks".
+
+    Arguments:
+        t: What the margin is scaled to; 1 in the paper's analysis, 10 as released.
+    """
+
+    t: int | float = 1.0
+
+    def __call__(self, model: Model, images: Images, labels: Labels) -> Rescale:
+        return Gap(self.t)(model, images, labels)

@@ -1,0 +1,90 @@
+"""Network Jacobian Scaling."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from quantattack.attacks.scaling.base import Rescale, confidence
+from quantattack.attacks.threat import is_number
+from quantattack.errors import InputError
+from quantattack.gradients import jacobian, singular_values
+from quantattack.types import Images, Labels, Logits, Model, PerImage
+
+_PROBE_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Njs:
+    r"""Network Jacobian Scaling: bring the mean singular value to one, then the error signal to at least rho.
+
+    .. math:: \beta_1 = 1 / \mathrm{mean}(\sigma(J)), \quad
+       \beta_2 = -\ln\frac{\rho}{(1 - \rho)(k - 1)} \Big/ (z_{(1)} - z_{(k)}) \text{ where } 1 - p_y < \rho
+
+    with :math:`z = \beta_1 a`; :math:`\beta_2` is taken anew for each image at each step, and is 1 elsewhere.
+
+    Source: Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511 (Algorithm 1, Proposition 1).
+
+    Arguments:
+        beta1: Inverse of the mean singular value; `Njs.fit` finds it.
+        rho: Smallest error signal :math:`1 - p_y` that is left as it is.
+        unit: Coordinates of the Jacobian behind beta1: pixels of [0, 1], or the paper's normalized ones.
+    """
+
+    beta1: int | float
+    rho: int | float = 0.01
+    unit: Literal["pixel", "normalized"] = "pixel"
+
+    def __post_init__(self) -> None:
+        if not (is_number(self.beta1) and self.beta1 > 0):
+            raise InputError(f"beta1 must be a positive number, not {self.beta1!r}; Njs.fit(model, probe) finds it")
+        if not 0 < self.rho < 0.5:
+            raise InputError(f"rho must lie between 0 and 0.5, not {self.rho!r}")
+
+    @classmethod
+    def fit(cls, model: Model, probe: Images, std: Sequence[float] | None = None, rho: int | float = 0.01) -> "Njs":
+        """Measure the mean singular value over a probe and return the temperature.
+
+        Arguments:
+            model: Maps images in [0, 1] to logits.
+            probe: Images with shape (m, ...); the paper takes 100 of the test set.
+            std: The channels' standard deviations, for a Jacobian in the paper's normalized coordinates.
+            rho: Smallest error signal that is left as it is.
+
+        Raises:
+            InputError: If the model's Jacobian is zero on the whole probe.
+        """
+        if not len(probe):
+            raise InputError("Njs.fit needs at least one image to measure the Jacobian on; the paper takes 100")
+        if std is not None and (not isinstance(std, Sequence) or len(std) not in (1, probe.shape[1])):
+            raise InputError(f"std must hold a number for each of the {probe.shape[1]} channels, not {std!r}")
+        weight = None if std is None else probe.new_tensor(list(std)).reshape(1, -1, *[1] * (probe.ndim - 2))
+        parts = [_spectrum(model, part, weight) for part in torch.split(probe, _PROBE_BATCH)]
+        mean = float(torch.cat(parts).mean())
+        if mean == 0:
+            raise InputError("the Jacobian is zero on the whole probe, NJS has nothing to scale; use square")
+        return cls(1 / mean, rho, "pixel" if std is None else "normalized")
+
+    def __call__(self, model: Model, images: Images, labels: Labels) -> Rescale:  # noqa: ARG002
+        return self.scale
+
+    def scale(self, logits: Logits, labels: Labels) -> Logits:
+        z = self.beta1 * logits
+        with torch.no_grad():
+            beta2 = self._sharpened(z.detach(), labels)
+        return z * beta2[:, None]
+
+    def _sharpened(self, z: Logits, labels: Labels) -> PerImage:
+        error = torch.softmax(z, 1).scatter(1, labels.long()[:, None], 0).sum(1)  # 1 - p_y without the cancellation
+        span = z.amax(1) - z.amin(1)
+        wanted = confidence(self.rho, z.shape[1]) / span.where(span > 0, span.new_ones(()))
+        return wanted.where((error < self.rho) & (span > 0), wanted.new_ones(()))
+
+
+def _spectrum(model: Model, probe: Images, weight: Tensor | None) -> Tensor:
+    _, rows = jacobian(model, probe)
+    if weight is not None:
+        rows = rows * weight.expand(probe.shape).flatten(1)[:, None]
+    return singular_values(rows)

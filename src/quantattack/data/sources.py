@@ -1,0 +1,161 @@
+"""Where an evaluation takes its images from: tensors, or a data set that is read as it is needed."""
+
+import hashlib
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from quantattack.errors import InputError
+from quantattack.types import Images, Labels
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Images and labels by position."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, positions: Sequence[int]) -> tuple[Images, Labels]: ...
+
+    def checksum(self) -> str: ...
+
+
+@dataclass(frozen=True, eq=False)
+class TensorSource:
+    """Images and labels that are in memory."""
+
+    images: Images
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, positions: Sequence[int]) -> tuple[Images, Labels]:
+        at = torch.as_tensor(list(positions), dtype=torch.long, device=self.images.device)
+        return self.images[at], self.labels[at.to(self.labels.device)]
+
+    def checksum(self) -> str:
+        return digest({"images": self.images, "labels": self.labels})
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetSource:
+    """A data set that is read as it is needed; each item is an image tensor and a label."""
+
+    dataset: Dataset[Any]
+    low: float = 0.0
+    high: float = 1.0
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def take(self, positions: Sequence[int]) -> tuple[Images, Labels]:
+        pairs = [self.dataset[position] for position in positions]
+        try:
+            images = torch.stack([torch.as_tensor(image) for image, _ in pairs])
+            labels = torch.tensor([operator.index(label) for _, label in pairs])
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"the data set's items must be (image tensor, whole label) of one shape: {error}"
+            ) from None
+        check_images(images, self.low, self.high)
+        return images, labels
+
+    def checksum(self) -> str:
+        first, last = self.take([0, len(self) - 1])
+        return f"{type(self.dataset).__qualname__}:{len(self)}:{digest({'images': first, 'labels': last})}"
+
+
+@dataclass(frozen=True, eq=False)
+class PartSource:
+    """Consecutive images of a source.
+
+    Arguments:
+        whole: The source.
+        first: The first of them.
+        count: How many.
+    """
+
+    whole: Source
+    first: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def take(self, positions: Sequence[int]) -> tuple[Images, Labels]:
+        return self.whole.take([self.first + position for position in positions])
+
+    def checksum(self) -> str:
+        return f"{self.whole.checksum()}:{self.first}:{self.count}"
+
+
+def source_of(images: Any, labels: Any, low: float = 0.0, high: float = 1.0) -> Source:
+    """Return tensors or a `Dataset` as a source.
+
+    Raises:
+        InputError: If they are not images in the range with a label each.
+    """
+    if isinstance(images, Source):
+        return images
+    if isinstance(images, Dataset):
+        if labels is not None:
+            raise InputError("a Dataset brings its own labels; give labels=None with it")
+        if not hasattr(images, "__len__") or len(images) == 0:
+            raise InputError("the data set is empty or has no length; give one with at least one image")
+        return DatasetSource(images, low, high)
+    if labels is None:
+        raise InputError("labels are missing; give one class number for each image")
+    images, labels = as_tensor("images", images), as_tensor("labels", labels)
+    check_images(images, low, high)
+    check_labels(labels, len(images))
+    return TensorSource(images, labels.long())
+
+
+def as_tensor(name: str, values: Any) -> Tensor:
+    """Return an array or a sequence as a tensor without a gradient, or refuse it by its name."""
+    try:
+        return torch.as_tensor(values).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"{name} must be a tensor or an array, not {type(values).__name__}") from None
+
+
+def check_images(images: Tensor, low: float = 0.0, high: float = 1.0) -> None:
+    """Refuse anything but finite floating-point images in the range."""
+    if not images.is_floating_point():
+        raise InputError(f"images must be floating point in [{low:g}, {high:g}], not {images.dtype}; divide by 255?")
+    if images.ndim < 2:
+        raise InputError(f"images must have the shape (n, ...), not {tuple(images.shape)}; add the batch dimension")
+    if not images.numel():
+        raise InputError(f"there are no images: the shape is {tuple(images.shape)}")
+    if not bool(torch.isfinite(images).all()):
+        raise InputError("the images hold NaN or infinite pixels; clean the data first")
+    least, most = float(images.amin()), float(images.amax())
+    if least < low or most > high:
+        raise InputError(
+            f"pixels must lie in [{low:g}, {high:g}], these run from {least:g} to {most:g}; "
+            "make the normalization a layer of the model"
+        )
+
+
+def check_labels(labels: Tensor, count: int) -> None:
+    """Refuse anything but one whole class number for each image."""
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise InputError(f"labels must be whole class numbers, not {labels.dtype}")
+    if tuple(labels.shape) != (count,):
+        raise InputError(f"labels must have the shape ({count},), one for each image, not {tuple(labels.shape)}")
+
+
+def digest(tensors: Mapping[str, Any], salt: str = "") -> str:
+    """Return the SHA-256 of named tensors, cut to 16 digits."""
+    sha = hashlib.sha256(salt.encode())
+    for name, tensor in tensors.items():
+        if isinstance(tensor, Tensor):
+            sha.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+            sha.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""How far an error signal reaches the input."""

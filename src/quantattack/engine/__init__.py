@@ -1,1 +1,0 @@
-"""Where the shards of a run are worked on: here, or by the workers of a Ray cluster."""

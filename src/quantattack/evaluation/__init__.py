@@ -1,0 +1,1 @@
+"""From a model, images and attacks to a record."""

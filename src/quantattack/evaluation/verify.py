@@ -1,0 +1,144 @@
+"""A record held against the model, the data and the saved images: every verdict is computed once more."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from quantattack.attacks.threat import Threat
+from quantattack.data.sources import Source, digest
+from quantattack.errors import InputError
+from quantattack.evaluation.batching import BatchSizer
+from quantattack.evaluation.judge import SLACK
+from quantattack.evaluation.models import CountedModel, model_checksum
+from quantattack.evaluation.saved_images import checksum, load_shard
+from quantattack.gradients import placement
+from quantattack.record.outcome import Outcome, Shard
+from quantattack.record.store import Record
+from quantattack.types import Images, Indices, Model
+
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was looked at, and what does not agree.
+
+    Arguments:
+        clean: Images whose clean prediction was computed once more.
+        attacked: Outcomes that were computed once more from saved images.
+        unsaved: Outcomes of attacked images that were not saved, so that only their clean prediction was checked.
+        files: Files whose checksum was computed once more.
+        wrong: What does not agree, a line each.
+    """
+
+    clean: int
+    attacked: int
+    unsaved: int
+    files: int
+    wrong: tuple[str, ...]
+
+
+def verify(record: Record, model: Model, source: Source, threat: Threat) -> Verified:
+    """Compute the verdicts of a record once more, from its saved images and the model.
+
+    Arguments:
+        record: The record of one model, data set and threat.
+        model: The model as given.
+        source: The clean images by their index in the data set.
+        threat: The threat of the record.
+
+    Raises:
+        InputError: If the record lies in no folder, or the data set is too small for it.
+    """
+    if record.store.folder is None:
+        raise InputError("only a record in a folder can be verified")
+    host = CountedModel(model)
+    wrong = [*_identities(record, model, source)]
+    clean, lines = _clean(record, host, source)
+    wrong += lines
+    attacked, unsaved, files = 0, 0, 0
+    for name, cell in record.cells.items():
+        known = {one.image: one for one in record.outcomes(name)}
+        right = sum(one.clean_prediction == one.label for one in known.values())
+        seen = 0
+        for shard in record.store.shards(cell):
+            found, lines = _shard(record.store.folder, shard, known, host, source, threat)
+            wrong += [f"{name}: {line}" for line in lines]
+            seen, files = seen + found, files + 1
+        attacked, unsaved = attacked + seen, unsaved + right - seen
+    return Verified(clean, attacked, unsaved, files, tuple(wrong))
+
+
+def _identities(record: Record, model: Model, source: Source) -> Iterator[str]:
+    """Compare the checksums that the run was started with."""
+    for one in record.store.identity.get("subjects", []):
+        if one["model"][0] == record.subject.model and one["model"][1] != model_checksum(model):
+            yield f"the model {record.subject.model} has another checksum than when it was evaluated"
+        data = one["data"]
+        whole = data[1] == len(source) and data[3] == digest({"index": torch.arange(data[1])})
+        if data[0] == record.subject.data and whole and data[2] != source.checksum():
+            yield f"the data set {record.subject.data} has another checksum than when it was attacked"
+
+
+def _clean(record: Record, host: CountedModel, source: Source) -> tuple[int, list[str]]:
+    name = max(record.attacks, key=lambda attack: len(record.column(attack, "image")))
+    index, label, before = (record.column(name, part).astype(int) for part in ("image", "label", "clean_prediction"))
+    _reach(index, source)
+
+    def work(rows: Sequence[int]) -> Any:
+        images, labels = source.take(index[list(rows)].tolist())
+        return labels.numpy() != label[list(rows)], _classes(host, images) != before[list(rows)]
+
+    parts = list(BatchSizer(_AT_ONCE, fixed=True).parts(range(len(index)), work))
+    labels, predictions = (np.concatenate([part[at] for part in parts]) for at in (0, 1))
+    lines = [f"image {at} has another label in the data set" for at in index[labels]]
+    return len(index), lines + [f"image {at} clean is predicted otherwise" for at in index[predictions]]
+
+
+def _reach(index: np.ndarray, source: Source) -> None:
+    if len(index) and index.max() >= len(source):
+        raise InputError(f"the record is of image {index.max()}, the data set has {len(source)}; name the same data")
+
+
+def _classes(host: CountedModel, images: Images) -> np.ndarray:
+    device, dtype = placement(host)
+    with torch.no_grad():
+        return np.asarray(host(images.to(device, dtype)).argmax(1).cpu())
+
+
+def _shard(
+    folder: Path, shard: Shard, known: dict[int, Outcome], host: CountedModel, source: Source, threat: Threat
+) -> tuple[int, list[str]]:
+    path = folder / shard.file
+    if not path.is_file():
+        return 0, [f"{shard.file} is missing"]
+    if checksum(path) != shard.sha256:
+        return 0, [f"{shard.file} has another checksum than when it was written"]
+    index, images = load_shard(path)
+    lines = [f"{shard.file} holds {len(index)} images, not {shard.images}"] if len(index) != shard.images else []
+    parts = torch.split(torch.arange(len(index)), _AT_ONCE)
+    for rows in parts:
+        lines += _compared(index[rows], images[rows], known, host, source, threat)
+    return len(index), lines
+
+
+def _compared(
+    index: Indices, images: Images, known: dict[int, Outcome], host: CountedModel, source: Source, threat: Threat
+) -> Iterator[str]:
+    """Compare what is seen now with what the record says: the class, and whether the image is inside the threat."""
+    _, dtype = placement(host)
+    clean = source.take(index.tolist())[0].to(dtype)
+    shown = images.to(dtype)
+    inside = threat.contains(shown, clean, SLACK)
+    for image, prediction, within in zip(index.tolist(), _classes(host, shown), inside.tolist(), strict=True):
+        one = known.get(image)
+        if one is None:
+            yield f"image {image} was saved and has no outcome"
+        elif one.prediction != prediction:
+            yield f"image {image} is predicted as {prediction}, the record says {one.prediction}"
+        elif one.inside != within:
+            yield f"image {image} is {'inside' if within else 'outside'} the threat, the record says otherwise"

@@ -1,0 +1,175 @@
+"""Derivatives of a model: gradients one an image, input Jacobians, and the Hessian's norm without the Hessian."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from quantattack.errors import InputError
+from quantattack.types import Gram, Images, Jacobian, Logits, Model, PerImage
+
+_CHUNK = 16  # rows of a Jacobian computed at once on a GPU: bounds the memory
+_ELEMENTS = 1 << 23  # numbers of a block of Hessian norms
+
+
+class NoGradient(InputError):
+    """A gradient was asked of a model that has no gradient path from its logits to its input."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the model has no gradient path from its logits to its input; attack a differentiable twin, or use square"
+        )
+
+
+def gradient(model: Model, images: Images, objective: Callable[[Logits], PerImage]) -> tuple[Logits, Images]:
+    """Return the logits, and for each image the gradient of its own objective.
+
+    The objectives are summed, never averaged: an average would divide every gradient by the size of the batch, and
+    near underflow the verdict would depend on it.
+
+    Arguments:
+        model: Maps images in [0, 1] to logits.
+        images: Images with shape (n, ...).
+        objective: Maps logits with shape (n, k) to one number an image.
+
+    Raises:
+        NoGradient: If the objective does not depend on the images through autograd.
+    """
+    with torch.enable_grad():
+        x = images.detach().requires_grad_()
+        logits = model(x)
+        (grad,) = _derivative(objective(logits).sum(), x)
+    return logits.detach(), grad
+
+
+def gradient_in_parts(
+    model: Model, images: Images, objective: Callable[[Logits, slice], PerImage]
+) -> tuple[Logits, Images]:
+    """Return what `gradient` does, showing the model no more rows at once than it asks for by its `width`.
+
+    Images that were solved are gone from the count before it is cut, so every part is as full as it can be.
+
+    Arguments:
+        model: Maps images in [0, 1] to logits.
+        images: Images with shape (n, ...).
+        objective: Maps logits of some rows, and which rows they are, to one number an image.
+
+    Raises:
+        NoGradient: If the objective does not depend on the images through autograd.
+    """
+    found = [
+        gradient(model, images[rows], lambda logits, at=rows: objective(logits, at))  # type: ignore[misc]
+        for rows in parts_of(model, len(images))
+    ]
+    if len(found) == 1:
+        return found[0]
+    logits, grads = zip(*found, strict=True)
+    return torch.cat(logits), torch.cat(grads)
+
+
+def parts_of(model: Model, count: int) -> list[slice]:
+    """Cut a count of images into even parts, each within the model's `width` and a multiple of 8 but the last."""
+    width = getattr(model, "width", None) or count
+    parts = max(1, -(-count // width))
+    size = max(1, min(width, -(-count // parts // 8) * 8))
+    return [slice(first, min(first + size, count)) for first in range(0, max(count, 1), size)]
+
+
+def _derivative(value: Tensor, x: Images, keep: bool = False) -> tuple[Images]:
+    if not value.requires_grad:
+        raise NoGradient
+    (grad,) = torch.autograd.grad(value, x, retain_graph=keep, allow_unused=True)
+    if grad is None:
+        raise NoGradient
+    return (torch.nan_to_num(grad, nan=0.0),)
+
+
+def jacobian(model: Model, images: Images) -> tuple[Logits, Jacobian]:
+    r"""Return the logits and :math:`J = \partial a / \partial x`, with shape (n, k, d), d pixels flattened.
+
+    One forward pass and k backward passes: a loop on a CPU, batched in chunks on a GPU where the model allows it.
+
+    Arguments:
+        model: Maps images in [0, 1] to logits.
+        images: Images with shape (n, ...).
+    """
+    with torch.enable_grad():
+        x = images.detach().requires_grad_()
+        logits = model(x)
+        rows = _batched(logits, x) if x.is_cuda else None
+        if rows is None:
+            count = logits.shape[1]
+            rows = torch.stack([_derivative(logits[:, k].sum(), x, keep=True)[0] for k in range(count)], 1)
+    return logits.detach(), rows.flatten(2)
+
+
+def _batched(logits: Logits, x: Images) -> Tensor | None:
+    count = logits.shape[1]
+    basis = torch.eye(count, dtype=logits.dtype, device=logits.device)[:, None].expand(-1, len(x), -1)
+    try:
+        parts = [
+            torch.autograd.grad(logits, x, chunk, retain_graph=True, is_grads_batched=True)[0]
+            for chunk in torch.split(basis, _CHUNK)
+        ]
+    except RuntimeError:  # an operation of the model has no rule for vmap: the loop serves it
+        return None
+    return torch.cat(parts).transpose(0, 1)
+
+
+def gram(rows: Jacobian) -> Gram:
+    """Return J Jᵀ in float64, with shape (n, k, k)."""
+    rows = rows.double()
+    return rows @ rows.mT
+
+
+def singular_values(rows: Jacobian) -> Tensor:
+    """Return the singular values of each Jacobian through its Gram matrix, ascending, with shape (n, k)."""
+    values: Tensor = torch.linalg.eigvalsh(gram(rows))
+    return values.clamp_min(0).sqrt()
+
+
+def differences(rows: Jacobian, logits: Logits) -> Gram:
+    """Return the Gram matrix of the Jacobian's rows minus the predicted class's row, with shape (n, k, k).
+
+    The softmax's derivative does not see a common row, and without it nothing cancels when one class takes it all.
+    """
+    top = logits.argmax(1)[:, None, None].expand(-1, 1, rows.shape[2])
+    rows = rows.double()
+    return gram(rows - rows.gather(1, top))
+
+
+def hessian_norm(products: Gram, logits: Logits, beta: Tensor) -> Tensor:
+    r"""Return the Frobenius norm of the input Hessian of cross entropy at several temperatures, never forming it.
+
+    For a network that is piecewise linear in its input :math:`H = \beta^2 J^\top S J` with
+    :math:`S = \mathrm{diag}(p) - p p^\top`, so that
+
+    .. math:: \|H\|_F^2 = \beta^4 \sum_{ij} p_i p_j K_{ij}^2,\quad K_{ij} = G_{ij} - u_i - u_j + p^\top u,\quad u = G p.
+
+    Every term is positive, so nothing cancels.  Computed in float64.
+
+    Arguments:
+        products: Gram matrices of the logits' Jacobians (see `differences`), with shape (n, k, k).
+        logits: Logits with shape (n, k).
+        beta: Inverse temperatures with shape (n, b).
+    """
+    rows = max(1, _ELEMENTS // max(1, products.numel()))
+    parts = [_norms(products.double(), logits.double(), part) for part in torch.split(beta.double(), rows, dim=1)]
+    return torch.cat(parts, 1)
+
+
+def _norms(products: Tensor, logits: Tensor, beta: Tensor) -> Tensor:
+    p = torch.softmax(beta[:, :, None] * (logits - logits.amax(1, keepdim=True))[:, None], -1)
+    u = torch.einsum("nij,nbj->nbi", products, p)
+    s = (p * u).sum(-1)[:, :, None, None]
+    kernel = products[:, None] - u[:, :, :, None] - u[:, :, None, :] + s
+    return beta**2 * torch.einsum("nbi,nbj,nbij->nb", p, p, kernel**2).sqrt()
+
+
+def placement(model: Model) -> tuple[torch.device, torch.dtype]:
+    """Return the device and the floating-point type of a model's parameters; the CPU and float32 where it has none."""
+    tensors = [*model.parameters(), *model.buffers()] if isinstance(model, nn.Module) else []
+    for tensor in tensors:
+        if tensor.is_floating_point():
+            return tensor.device, tensor.dtype
+    return torch.device("cpu"), torch.float32

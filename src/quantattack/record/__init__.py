@@ -1,0 +1,1 @@
+"""What a run leaves behind: read and written without torch."""

@@ -1,0 +1,113 @@
+"""Records of one run that was done in parts, put together."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from quantattack.errors import InputError
+from quantattack.record.description import differing, stable
+from quantattack.record.file import FILE, plain_errors
+from quantattack.record.outcome import COLUMNS
+from quantattack.record.store import Store
+
+_VERDICT = ("label", "clean_prediction", "prediction", "inside")
+_ON = "ON theirs.image = mine.image WHERE mine.cell = ? AND theirs.cell = ?"
+
+
+def merge(parts: Sequence[Path | str], out: Path | str) -> Store:
+    """Put the records of a run's parts into one, which the run without parts continues.
+
+    Arguments:
+        parts: Folders of records that differ in nothing but their part.
+        out: Folder of the record that they are put into; parts may be added to it later.
+
+    Raises:
+        InputError: If a folder holds no record, a part of another run, or other verdicts on the same images.
+    """
+    if not parts:
+        raise InputError("name the folders of at least one part")
+    stores = [Store.load(part) for part in parts]
+    wholes = [whole(store.identity) for store in stores]
+    for part, identity in zip(parts, wholes, strict=True):
+        if stable(identity) != stable(wholes[0]):
+            raise InputError(f"{part} is a part of another run than {parts[0]}: {differing(wholes[0], identity)}")
+    merged = Store.open(out, wholes[0])
+    try:
+        for store in stores:
+            _add(merged, store)
+        _keep_notes(merged, stores)
+        if all(record.complete for record in merged.records()):
+            merged.finish()
+    finally:
+        merged.release()
+        for store in stores:
+            store.close()
+    return merged
+
+
+def whole(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run in parts is a part of."""
+    subjects = [{key: value for key, value in one.items() if key != "part"} for one in identity.get("subjects", [])]
+    return {**identity, "subjects": subjects}
+
+
+def _add(merged: Store, part: Store) -> None:
+    assert part.folder is not None
+    counts = {stable([one["model"][0], one["data"][0], one["threat"]]): one["data"][1] for one in _subjects(part)}
+    merged.connection.execute("ATTACH DATABASE ? AS part", (str(part.folder / FILE),))
+    try:
+        for record in part.records():
+            about = stable([record.subject.model, record.subject.data, json.loads(record.subject.threat)])
+            for name, cell in record.cells.items():
+                images = counts.get(about, record.images)
+                to = merged.cell(record.subject, name, record.settings(name), images)
+                _copy(merged, part, cell, to)
+            merged.flag(record.subject, {**merged.flags_of(record.subject), **record.codes})
+    finally:
+        merged.connection.execute("DETACH DATABASE part")
+
+
+def _subjects(store: Store) -> list[dict[str, Any]]:
+    return [one for one in store.identity.get("subjects", []) if isinstance(one, dict)]
+
+
+def _copy(merged: Store, part: Store, cell: int, to: int) -> None:
+    """Copy the outcomes of one cell, with the files of its images."""
+    differ = " OR ".join(f"theirs.{name} != mine.{name}" for name in _VERDICT)
+    query = f"SELECT count(*) FROM outcome AS mine JOIN part.outcome AS theirs {_ON} AND ({differ})"
+    with plain_errors(merged.folder):
+        if merged.connection.execute(query, (to, cell)).fetchone()[0]:
+            raise InputError(f"{part.folder} has other verdicts on images that are there already; mend it first")
+        shards = [_copied(merged, part, shard.file, to) for shard in part.shards(cell)]
+        with merged.transaction():
+            columns = ", ".join(COLUMNS)
+            merged.connection.execute(
+                f"INSERT OR IGNORE INTO outcome (cell, {columns}) SELECT ?, {columns} FROM part.outcome WHERE cell = ?",
+                (to, cell),
+            )
+            for shard, file in zip(part.shards(cell), shards, strict=True):
+                row = (to, file, shard.images, shard.sha256)
+                merged.connection.execute("INSERT OR REPLACE INTO shard VALUES (?, ?, ?, ?)", row)
+
+
+def _copied(merged: Store, part: Store, file: str, to: int) -> str:
+    assert merged.folder is not None
+    assert part.folder is not None
+    name = f"images/{to}-{Path(file).name.partition('-')[2]}"
+    (merged.folder / "images").mkdir(exist_ok=True)
+    try:
+        shutil.copyfile(part.folder / file, merged.folder / name)
+    except OSError as error:
+        raise InputError(f"cannot copy {part.folder / file}: {error.strerror or error}") from None
+    return name
+
+
+def _keep_notes(merged: Store, parts: Sequence[Store]) -> None:
+    seconds = sum(float(part.notes.get("seconds", 0.0)) for part in parts)
+    merged.note(**{**parts[0].notes, "seconds": round(seconds, 3), "parts": len(parts)})
+    for part in parts:
+        for gallery in sorted(part.folder.glob("gallery-*.safetensors")) if part.folder else ():
+            if merged.folder and not (merged.folder / gallery.name).exists():
+                shutil.copyfile(gallery, merged.folder / gallery.name)

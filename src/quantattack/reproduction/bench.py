@@ -1,0 +1,141 @@
+"""What a paper's tables are run on: networks, their data, and how large the run is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from quantattack.attacks.base import Attack, Trace, trace
+from quantattack.attacks.norms import L2, Linf
+from quantattack.attacks.scaling.njs import Njs
+from quantattack.attacks.threat import Threat
+from quantattack.data.sets import SETS, load_data
+from quantattack.diagnostics.signals.measure import drawn
+from quantattack.evaluation.models import CountedModel, model_checksum
+from quantattack.gradients import placement
+from quantattack.reproduction.scales import QUICK, Scale
+from quantattack.rng import Rng
+from quantattack.types import Images, Labels, Logits, Model, PerImage
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network to take the place of one of the paper's.
+
+    Arguments:
+        name: Its name.
+        model: Maps images in [0, 1] to logits.
+        data: Name of its data set.
+        kind: Which of the paper's it stands for: REF, BNN-WQ, BNN-WAQ, with a star where trained adversarially.
+        told: What its card says of its training.
+    """
+
+    name: str
+    model: nn.Module
+    data: str
+    kind: str
+    told: Mapping[str, Any] = field(default_factory=dict)
+
+
+def kind_of(weights: bool, activations: bool, adversarial: bool) -> str:
+    """Return which of the paper's networks stands beside one with these parts quantized."""
+    return ("REF" if not weights else "BNN-WAQ" if activations else "BNN-WQ") + "*" * adversarial
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What an item is run on.
+
+    Arguments:
+        networks: The networks.
+        images: How many test images are attacked, or correctly classified ones measured.
+        radius: Radius under Linf in pixels of [0, 1]; each data set's own where None.
+        root: Folder of the data sets.
+        seed: Seed of every random number.
+        scale: Restarts, runs and steps.
+    """
+
+    networks: tuple[Network, ...]
+    images: int = QUICK.images
+    radius: float | None = None
+    root: str | None = None
+    seed: int = 0
+    scale: Scale = QUICK
+    loaded: dict[str, tuple[Images, Labels]] = field(default_factory=dict)
+    fitted: dict[str, Njs] = field(default_factory=dict)
+
+    def data(self, name: str) -> tuple[Images, Labels]:
+        if name not in self.loaded:
+            self.loaded[name] = load_data(name, self.root)
+        return self.loaded[name]
+
+    def threat(self, network: Network) -> Threat:
+        return Threat(Linf(), SETS[network.data].linf if self.radius is None else self.radius)
+
+    def threat_l2(self, network: Network) -> Threat:
+        return Threat(L2(), SETS[network.data].l2)
+
+    def njs(self, network: Network) -> Njs:
+        """Return NJS fitted on 100 test images, its Jacobian in normalized pixels as in the paper."""
+        if network.name not in self.fitted:
+            device, dtype = placement(network.model)
+            probe = drawn(self.data(network.data)[0].to(device, dtype))
+            self.fitted[network.name] = Njs.fit(network.model, probe, SETS[network.data].std)
+        return self.fitted[network.name]
+
+
+class Source:
+    """A network that images are searched on for another; its name is all that the record keeps of it."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.model = network, CountedModel(network.model)
+
+    def __call__(self, images: Images) -> Logits:
+        logits: Logits = self.model(images)
+        return logits
+
+    def __repr__(self) -> str:
+        return f"{self.network.name} {model_checksum(self.network.model)}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One of several independent runs of an attack: the same attack with other random numbers.
+
+    Arguments:
+        attack: The attack.
+        number: Which run, 0 for the first; run r is the r-th restart of `Restarts`.
+    """
+
+    attack: Attack
+    number: int
+
+    def __call__(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Images:
+        return self.trace(model, clean, labels, start, rng, radius).images
+
+    def trace(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,
+    ) -> Trace:
+        drawn_from = rng or Rng(0, torch.arange(len(clean), device=clean.device))
+        return trace(self.attack, model, clean, labels, start, drawn_from.restarted(self.number), radius)
+
+
+def runs(name: str, attack: Attack, count: int) -> dict[str, Attack]:
+    """Return so many independent runs of an attack by name: ``pgd run 1``, ``pgd run 2``."""
+    return {f"{name} run {number + 1}": Run(attack, number) for number in range(count)}

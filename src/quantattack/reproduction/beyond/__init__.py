@@ -1,0 +1,1 @@
+"""What neither paper asked."""

@@ -1,0 +1,212 @@
+"""Every table and figure of Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511: what is run for it.
+
+Each function takes a bench and a network, and returns the attacks by name under each threat, or the signals.
+"""
+
+from collections.abc import Sequence
+
+from quantattack.attacks.base import Attack
+from quantattack.attacks.losses import dlr
+from quantattack.attacks.norms import Linf
+from quantattack.attacks.recipes import apgd, fgsm, fgsm_plus, pgd, pgd_plus, square, usual_step
+from quantattack.attacks.scaling.base import Temperature
+from quantattack.attacks.scaling.confidence import MaxConfidence
+from quantattack.attacks.scaling.fixed import Fixed
+from quantattack.attacks.scaling.gap import Gap
+from quantattack.attacks.scaling.hns import Hns
+from quantattack.attacks.scaling.njs import Njs
+from quantattack.attacks.threat import Threat
+from quantattack.attacks.wrappers import Transfer
+from quantattack.data.sets import SETS
+from quantattack.diagnostics.signals.measure import case_of, clever_signals, propagation_signals
+from quantattack.errors import InputError
+from quantattack.record.signals import Signal
+from quantattack.reproduction.bench import Bench, Network, Source
+from quantattack.reproduction.gupta2022.foolbox import nearest
+from quantattack.reproduction.gupta2022.published import TABLE11, TABLE13
+from quantattack.reproduction.gupta2022.released import ReleasedL2
+
+Attacks = list[tuple[Threat, dict[str, Attack]]]
+HUNDRED = 100  # classes of the data set whose attacks have half the steps
+
+
+def steps(bench: Bench, network: Network) -> int:
+    """Return the steps of table 6: 20, and 10 on CIFAR-100."""
+    return min(10 if SETS[network.data].classes == HUNDRED else 20, bench.scale.steps)
+
+
+def temperatures(bench: Bench, network: Network) -> dict[str, Temperature]:
+    """Return NJS and HNS as published."""
+    return {"plus_njs": bench.njs(network), "plus_hns": Hns.paper()}
+
+
+def one_step(bench: Bench, network: Network) -> dict[str, Attack]:
+    """FGSM, and FGSM++ with NJS and HNS."""
+    threat = bench.threat(network)
+    plus = {f"fgsm_{name}": fgsm_plus(threat, part) for name, part in temperatures(bench, network).items()}
+    return {"fgsm": fgsm(threat), **plus}
+
+
+def many_steps(bench: Bench, network: Network) -> dict[str, Attack]:
+    """PGD, and PGD++ with NJS and HNS."""
+    threat, count = bench.threat(network), steps(bench, network)
+    plus = {f"pgd_{name}": pgd_plus(threat, part, steps=count) for name, part in temperatures(bench, network).items()}
+    return {"pgd": pgd(threat, steps=count), **plus}
+
+
+def in_l2(bench: Bench, network: Network) -> Attacks:
+    """PGD and PGD++ under L2, and the attack as released, judged in the ball that holds its channels' balls."""
+    threat, count = bench.threat_l2(network), steps(bench, network)
+    found = temperatures(bench, network).items()
+    plus = {f"pgd_l2_{name}": pgd_plus(threat, part, steps=count) for name, part in found}
+    size, std = usual_step(threat, count), SETS[network.data].std
+    released = ReleasedL2(radius=threat.radius, step_size=size, steps=count, std=std)
+    plain: dict[str, Attack] = {"pgd_l2": pgd(threat, steps=count), **plus}
+    return [(threat, plain), (released.threat(len(std)), {"pgd_l2_released": released})]
+
+
+def table1(bench: Bench, network: Network) -> Attacks:
+    """Table 1: PGD from one start and from several."""
+    threat, count = bench.threat(network), steps(bench, network)
+    many = pgd(threat, steps=count, restarts=min(20, bench.scale.restarts))
+    return [(threat, {"pgd": pgd(threat, steps=count), "pgd_restarts": many})]
+
+
+def table2(bench: Bench, network: Network) -> Attacks:
+    """Tables 2, 3 and 8: one step, many steps and L2, each plain, with NJS and with HNS; and Gap beside them."""
+    threat, count = bench.threat(network), steps(bench, network)
+    gap = {"pgd_plus_gap": pgd_plus(threat, Gap(), steps=count)}
+    return [(threat, {**one_step(bench, network), **many_steps(bench, network), **gap}), *in_l2(bench, network)]
+
+
+def table4(bench: Bench, network: Network) -> Attacks:
+    """Table 4: adversarially trained networks under all attacks, a small fixed beta and the nearest-image attacks."""
+    threat, soft = bench.threat(network), Fixed(0.1)
+    small: dict[str, Attack] = {
+        "fgsm_plus_fixed": fgsm_plus(threat, soft),
+        "pgd_plus_fixed": pgd_plus(threat, soft, steps=steps(bench, network)),
+    }
+    closest = nearest(threat, bench.scale.nearest_steps)
+    return [(threat, {**one_step(bench, network), **many_steps(bench, network), **small, **closest})]
+
+
+def table5(bench: Bench, network: Network) -> Attacks:
+    """Table 5: the DLR loss beside NJS and HNS."""
+    threat = bench.threat(network)
+    ratio: dict[str, Attack] = {
+        "fgsm_dlr": fgsm(threat, loss=dlr),
+        "pgd_dlr": pgd(threat, steps=steps(bench, network), loss=dlr),
+    }
+    return [(threat, {**one_step(bench, network), **many_steps(bench, network), **ratio})]
+
+
+def table7(bench: Bench, network: Network) -> Attacks:
+    """Table 7: APGD on DLR and Square beside NJS and HNS."""
+    threat = bench.threat(network)
+    others: dict[str, Attack] = {
+        "apgd_dlr": apgd(threat, steps=min(100, bench.scale.steps), loss=dlr),
+        "square": square(threat, bench.scale.queries),
+    }
+    return [(threat, {**many_steps(bench, network), **others})]
+
+
+def table9(bench: Bench, network: Network) -> Attacks:
+    """Table 9: DeepFool and Brendel and Bethge's attack beside PGD, NJS and HNS."""
+    threat = bench.threat(network)
+    return [(threat, {**many_steps(bench, network), **nearest(threat, bench.scale.nearest_steps)})]
+
+
+def unmasked(bench: Bench, network: Network) -> Attacks:
+    """The text's networks of float edges: PGD, NJS, HNS and Gap."""
+    threat, count = bench.threat(network), steps(bench, network)
+    return [(threat, {**many_steps(bench, network), "pgd_plus_gap": pgd_plus(threat, Gap(), steps=count)})]
+
+
+def iterations(bench: Bench, network: Network) -> Attacks:
+    """Figure 1a: PGD for 50 iterations; its curve counts from the first iterate that fooled."""
+    threat = bench.threat(network)
+    return [(threat, {"pgd_50": pgd(threat, steps=min(50, bench.scale.steps))})]
+
+
+RADII = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 10)
+
+
+def radii(bench: Bench, network: Network) -> Attacks:
+    """Figure 1b: PGD at radii up to ten times the usual one, as far as the pixel range goes."""
+    usual, count = bench.threat(network).radius, steps(bench, network)
+    sizes = sorted({min(1.0, usual * part) for part in RADII})
+    return [(Threat(Linf(), size), {"pgd": pgd(Threat(Linf(), size), steps=count)}) for size in sizes]
+
+
+def transfer(bench: Bench, network: Network) -> Attacks:
+    """Figure 1c: PGD on the network itself, and on its float twin."""
+    threat, count = bench.threat(network), steps(bench, network)
+    twins = [other for other in bench.networks if other.kind == "REF" and other.data == network.data]
+    if not twins:
+        raise InputError(f"figure1c needs a float network on {network.data} beside {network.name}; name one more")
+    plain = pgd(threat, steps=count)
+    return [(threat, {"pgd": plain, "transfer": Transfer(plain, Source(twins[0]))})]
+
+
+def figure1(bench: Bench, network: Network) -> Attacks:
+    """Figure 1: iterations, radii, and transfer where there is a float twin."""
+    parts = [*iterations(bench, network), *radii(bench, network)]
+    twins = [other for other in bench.networks if other.kind == "REF" and other.data == network.data]
+    return [*parts, *transfer(bench, network)] if twins and network.kind != "REF" else parts
+
+
+SIZES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 3.5, 5)
+
+
+def step_sizes(bench: Bench, network: Network) -> Attacks:
+    """Figure 4: PGD with steps from a sixteenth of the radius to five times the radius."""
+    threat, count = bench.threat(network), steps(bench, network)
+    return [
+        (
+            threat,
+            {f"pgd step {part:g} radius": pgd(threat, steps=count, step_size=threat.radius * part) for part in SIZES},
+        )
+    ]
+
+
+def njs_rhos(bench: Bench, network: Network) -> Attacks:
+    """Table 11: PGD++ with NJS at several rho, its Jacobian in normalized pixels."""
+    threat, count, fitted = bench.threat(network), steps(bench, network), bench.njs(network)
+    chosen = {rho: Njs(fitted.beta1, rho, fitted.unit) for rho in TABLE11["columns"]}
+    return [
+        (
+            threat,
+            {f"pgd_plus_njs[rho={rho:g}]": pgd_plus(threat, part, steps=count) for rho, part in chosen.items()},
+        )
+    ]
+
+
+def confidence_rhos(bench: Bench, network: Network) -> Attacks:
+    """Table 13: PGD at the temperature of Proposition 1 alone, at several rho."""
+    threat, count = bench.threat(network), steps(bench, network)
+    return [
+        (
+            threat,
+            {
+                f"pgd_plus_confidence[rho={rho:g}]": pgd_plus(threat, MaxConfidence(rho), steps=count)
+                for rho in TABLE13["columns"]
+            },
+        )
+    ]
+
+
+def propagated(bench: Bench, network: Network) -> list[Signal]:
+    """Table 12: what is left of a signal on its way, in normalized pixels."""
+    case = case_of(network.model, *bench.data(network.data), bench.images, SETS[network.data].std)
+    return propagation_signals(network.name, network.data, case)
+
+
+def against_beta(bench: Bench, network: Network) -> list[Signal]:
+    """Figures 2, 3 and 5: the same quantities of one image against beta."""
+    return [signal for signal in propagated(bench, network) if signal.quantity == "curves"]
+
+
+def clever(bench: Bench, network: Network) -> Sequence[Signal]:
+    """Table 10: CLEVER under L1 on probabilities, in normalized pixels."""
+    case = case_of(network.model, *bench.data(network.data), bench.images, SETS[network.data].std)
+    return clever_signals(network.name, network.data, case, bench.images)

@@ -1,0 +1,94 @@
+"""The L2 attack that Gupta and Ajanthan released, as it is: what their tables' L2 columns were made with."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from quantattack.attacks.base import first_images
+from quantattack.attacks.losses import cross_entropy
+from quantattack.attacks.norms import L2, spread
+from quantattack.attacks.scaling.base import Temperature, unit
+from quantattack.attacks.threat import Threat
+from quantattack.errors import check_count
+from quantattack.gradients import gradient
+from quantattack.rng import START, Rng
+from quantattack.types import Images, Labels, Model, PerImage
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasedL2:
+    r"""PGD under L2 as released: a ball for each channel, a floored gradient, and no projection on the way.
+
+    .. math:: \hat g_t = \frac{\nabla \bar\ell(x_t + \delta_t)}{\max(\|\nabla \bar\ell(x_t + \delta_t)\|_2, f)}, \quad
+       x_{t+1} = \mathrm{clip}_{[0,1]}(x_t + \eta\, \hat g_t), \quad \delta_{t+1} = x_{t+1} - x_0
+
+    with the loss averaged over a batch of 128 and the gradient in normalized pixels.  From its second step on it looks
+    at about :math:`x + 2\delta`, outside the ball; the random start (on the sphere) is looked at once and then left;
+    only the last :math:`\delta` is clipped, each channel to the radius by itself, so that all channels together may
+    reach :math:`\sqrt 3` times the radius.  An image whose own gradient is smaller than 128 times the floor takes a
+    shrunken step: that, beside saturation, is why networks seem to withstand it.  It is here so that the published
+    numbers can be explained; `pgd` under `L2()` is the attack to use.
+
+    Source: the code released with Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511.
+
+    Arguments:
+        radius: Radius of each channel's ball, in pixels of [0, 1].
+        step_size: Length of a step, in pixels of [0, 1].
+        steps: Number of steps.
+        std: The channels' standard deviations.
+        floor: Smallest number that a gradient is divided by.
+        batch: Images that the loss is averaged over.
+        temperature: What the logits are multiplied by; looks at the clean image.
+
+    Raises:
+        InputError: If there is less than one step.
+    """
+
+    radius: float
+    step_size: float
+    steps: int = 20
+    std: tuple[float, ...] = (1.0,)
+    floor: float = 1e-6
+    batch: int = 128
+    temperature: Temperature = unit
+
+    def __post_init__(self) -> None:
+        check_count("steps", self.steps)
+
+    def threat(self, channels: int) -> Threat:
+        """Return the ball that holds the channels' balls."""
+        return Threat(L2(), self.radius * channels**0.5)
+
+    def __call__(
+        self,
+        model: Model,
+        clean: Images,
+        labels: Labels,
+        start: Images | None = None,
+        rng: Rng | None = None,
+        radius: PerImage | None = None,  # noqa: ARG002
+    ) -> Images:
+        if not len(clean):
+            return clean
+        first = (rng or first_images(clean)).uniform(0, START, clean.shape[1:], clean.dtype)
+        x, delta = clean, self._clipped((first if start is None else start) - clean)
+        rescale = self.temperature(model, clean, labels)
+        for _ in range(self.steps):
+            _, raw = gradient(model, x + delta, lambda a: cross_entropy(rescale(a, labels), labels) / self.batch)
+            x = (x + self.step_size * self._unit(raw)).clamp(0, 1)
+            delta = x - clean
+        return (clean + self._clipped(delta)).clamp(0, 1)
+
+    def _unit(self, raw: Images) -> Tensor:
+        """Return the gradient in normalized pixels, divided by its length or by the floor."""
+        grad = raw * raw.new_tensor(self.std).reshape(1, -1, *[1] * (raw.ndim - 2))
+        unit_length: Tensor = grad / spread(grad.flatten(1).norm(dim=1).clamp_min(self.floor), grad)
+        return unit_length
+
+    def _clipped(self, delta: Images) -> Tensor:
+        """Bring each channel into its own ball."""
+        size = torch.linalg.vector_norm(delta.flatten(2), dim=2).clamp_min(1e-12)
+        share = (self.radius / size).clamp_max(1.0)
+        clipped: Tensor = delta * share.reshape(*share.shape, *[1] * (delta.ndim - 2))
+        return clipped

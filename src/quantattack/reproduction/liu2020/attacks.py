@@ -1,0 +1,229 @@
+"""Every table and figure of Liu et al., 2020, https://arxiv.org/abs/2002.02372: what is run for it.
+
+Each function takes a bench and a network, and returns the attacks by name under each threat, or the signals.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from quantattack.attacks.base import Attack
+from quantattack.attacks.directions import Direction, Quantized, raw, steepest
+from quantattack.attacks.losses import cross_entropy
+from quantattack.attacks.norms import Linf
+from quantattack.attacks.recipes import blob_qg, daa_blob, multi_targeted, pgd, pqgd
+from quantattack.attacks.threat import Threat
+from quantattack.data.sets import SETS
+from quantattack.errors import InputError
+from quantattack.gradients import gradient, placement
+from quantattack.record.signals import Signal
+from quantattack.reproduction.bench import Bench, Network, runs
+from quantattack.rng import Rng
+from quantattack.types import Images
+
+Attacks = list[tuple[Threat, dict[str, Attack]]]
+LEVELS = (100, 200, 500, 1000)
+SWEEP = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+_EXACT = 1e-9  # of a gray level
+LONGER = 200  # steps of table 5, where table 4 has 100
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How the paper attacks a data set.
+
+    Arguments:
+        step_size: What one level moves a pixel, in pixels of [0, 1].
+        steps: Number of steps.
+        radii: Radii of the figure over radii, in pixels of [0, 1].
+    """
+
+    step_size: float
+    steps: int
+    radii: tuple[float, ...] = ()
+
+
+SETTINGS: Mapping[str, Setting] = {
+    "mnist": Setting(0.01, 200, (0.1, 0.15, 0.2, 0.25, 0.3)),
+    "fashion-mnist": Setting(0.01, 100, (0.1, 0.12, 0.14, 0.16, 0.18, 0.2)),
+    "cifar10": Setting(2 / 255, 100),
+    "digits": Setting(0.01, 100, (0.1, 0.2)),
+}
+ATTACKED: Mapping[str, tuple[int, ...]] = {"mnist": (100, 200), "fashion-mnist": (100, 200), "cifar10": LEVELS}
+
+
+def setting(bench: Bench, network: Network) -> Setting:
+    """Return the data set's settings, with no more steps than the scale has."""
+    found = SETTINGS.get(network.data, Setting(SETS[network.data].linf / 4, 100))
+    return Setting(found.step_size, min(found.steps, bench.scale.steps), found.radii)
+
+
+def published(data: str, restarts: int = 1) -> list[str]:
+    """Return the attacks of tables 2, 4 and 6 at the paper's settings for a data set, as the command line names them.
+
+    Arguments:
+        data: Name of a data set that the paper attacks.
+        restarts: Number of runs of each, merged image by image; 50 in table 3.
+
+    Raises:
+        InputError: If the paper does not attack the data set.
+    """
+    if data not in ATTACKED:
+        raise InputError(f"liu2020 has settings for {', '.join(ATTACKED)}, not for {data}")
+    at = SETTINGS[data]
+    tail = f"steps={at.steps},step_size={_words(at.step_size)}" + (f",restarts={restarts}" if restarts > 1 else "")
+    walked = [f"pgd[{tail}]", *(f"pqgd[levels={b},{tail}]" for b in ATTACKED[data])]
+    if data == "cifar10":
+        return walked
+    return [*walked, f"daa_blob[{tail}]", *(f"blob_qg[levels={b},{tail}]" for b in ATTACKED[data])]
+
+
+def _words(size: float) -> str:
+    gray = size * 255
+    return f"{gray:.0f}/255" if abs(gray - round(gray)) < _EXACT else f"{size:g}"
+
+
+def walks(bench: Bench, network: Network, threat: Threat, *levels: int) -> dict[str, Attack]:
+    """PGD, and PQGD with so many levels."""
+    at = setting(bench, network)
+    found: dict[str, Attack] = {"pgd": pgd(threat, steps=at.steps, step_size=at.step_size)}
+    return found | {f"pqgd {b}": pqgd(threat, b, steps=at.steps, step_size=at.step_size) for b in levels}
+
+
+def sets(
+    bench: Bench, network: Network, *levels: int, restarts: int = 1, steps: int | None = None
+) -> dict[str, Attack]:
+    """DAA-BLOB, and BLOB_QG with so many levels; the data set's own steps where none are given."""
+    threat, at = bench.threat(network), setting(bench, network)
+    count, size = steps or at.steps, at.step_size
+    found: dict[str, Attack] = {"daa_blob": daa_blob(threat, steps=count, step_size=size, restarts=restarts)}
+    return found | {f"blob_qg {b}": blob_qg(threat, b, steps=count, step_size=size, restarts=restarts) for b in levels}
+
+
+def several(bench: Bench, attacks: Mapping[str, Attack]) -> dict[str, Attack]:
+    """Return the scale's independent runs of each attack."""
+    return {key: run for name, one in attacks.items() for key, run in runs(name, one, bench.scale.runs).items()}
+
+
+def independent(bench: Bench, network: Network) -> Attacks:
+    """Tables 2 and 4: independent runs of PGD, PQGD, BLOB and BLOB_QG, of which worst and average are taken."""
+    threat = bench.threat(network)
+    every = {**walks(bench, network, threat, 100, 200), **sets(bench, network, 100, 200)}
+    return [(threat, several(bench, every))]
+
+
+def merged(bench: Bench, network: Network) -> Attacks:
+    """Table 3: restarts, of which every image keeps one that fooled."""
+    threat, at, count = bench.threat(network), setting(bench, network), bench.scale.restarts
+    both = {"steps": at.steps, "step_size": at.step_size, "restarts": count}
+    found: dict[str, Attack] = {
+        "pgd merged": pgd(threat, steps=at.steps, step_size=at.step_size, restarts=count),
+        **{f"{name} merged": one for name, one in sets(bench, network, 100, 200, restarts=count).items()},
+        "blob_qg 200 merged twice": blob_qg(threat, 200, **{**both, "restarts": 2 * count}),  # type: ignore[arg-type]
+        # as many walks as PGD has restarts: one at each of the nearest rivals
+        "multi_targeted merged": multi_targeted(
+            threat, rivals=min(9, count), steps=at.steps, step_size=at.step_size, restarts=max(1, count // 9)
+        ),
+    }
+    return [(threat, found)]
+
+
+def merged_levels(bench: Bench, network: Network) -> Attacks:
+    """Table 5: restarts of BLOB and of BLOB_QG at each number of levels."""
+    count, steps = min(10, bench.scale.restarts), min(LONGER, bench.scale.steps)
+    found = sets(bench, network, *LEVELS, restarts=count, steps=steps)
+    return [(bench.threat(network), {f"{name} merged": one for name, one in found.items()})]
+
+
+def two_radii(bench: Bench, network: Network) -> Attacks:
+    """Table 6 and figure 5: PGD and PQGD at the usual radius and at twice that, as far as the walk goes."""
+    usual = bench.threat(network)
+    wide = Threat(Linf(), min(1.0, 2 * usual.radius))
+    return [(threat, several(bench, walks(bench, network, threat, *LEVELS))) for threat in (usual, wide)]
+
+
+def over_radii(bench: Bench, network: Network) -> Attacks:
+    """Figure 3: PGD and PQGD at several radii."""
+    threats = [Threat(Linf(), radius) for radius in setting(bench, network).radii]
+    return [(threat, several(bench, walks(bench, network, threat, 1000))) for threat in threats]
+
+
+def over_steps(bench: Bench, network: Network) -> Attacks:
+    """Figure 4: PGD and PQGD, counted from the first iterate that fooled."""
+    threat = bench.threat(network)
+    return [(threat, several(bench, walks(bench, network, threat, 500, 1000)))]
+
+
+def sweep(bench: Bench, network: Network) -> Attacks:
+    """Section 4.5: PQGD at every number of levels."""
+    threat = bench.threat(network)
+    return [(threat, first(walks(bench, network, threat, *SWEEP)))]
+
+
+def digits(bench: Bench, network: Network) -> Attacks:
+    """Figure 1: the attacks whose images are drawn."""
+    threat = bench.threat(network)
+    return [(threat, first({**walks(bench, network, threat, 100), **sets(bench, network, 100)}))]
+
+
+def first(attacks: Mapping[str, Attack]) -> dict[str, Attack]:
+    """Return the first run of each attack, the same cell as that of the tables."""
+    return {key: run for name, one in attacks.items() for key, run in runs(name, one, 1).items()}
+
+
+def directions(bench: Bench, network: Network) -> list[Signal]:
+    """Table 1 and figure 2: what sign, quantized and raw gradients keep of the gradient, and their histograms."""
+    images, labels = bench.data(network.data)
+    device, dtype = placement(network.model)
+    x, y = images[: bench.images].to(device, dtype), labels[: bench.images].to(device)
+    start = bench.threat(network).sample(x, _first(bench, x))
+    _, grad = gradient(network.model, start, lambda logits: cross_entropy(logits, y))
+    kinds: Mapping[str, Direction] = {"sign": steepest, "quantized": Quantized(100), "raw": raw}
+    size, seen = setting(bench, network).step_size, {"image": list(range(len(x)))}
+    return [
+        Signal(
+            network.name, network.data, "directions", name, "pixel", seen | kept(grad, kind(grad, Linf(), None), size)
+        )
+        for name, kind in kinds.items()
+    ]
+
+
+def _first(bench: Bench, x: Images) -> Rng:
+    return Rng(bench.seed, torch.arange(len(x), device=x.device))
+
+
+def kept(grad: Images, step: Tensor, size: float) -> dict[str, object]:
+    """Return the shares that a direction keeps of a gradient.
+
+    Arguments:
+        grad: Gradients with shape (n, ...).
+        step: What the direction makes of them.
+        size: What one level moves a pixel, in pixels of [0, 1].
+    """
+    flat, moved = grad.flatten(1).double(), step.flatten(1).double()
+    there = flat != 0
+    edges = torch.linspace(-30.5, 30.5, 62, dtype=torch.float64)
+    counts = torch.histogram(moved[there].clamp(-30, 30).cpu(), edges).hist
+    return {
+        "applicable": float((size * moved[there].abs() >= 1 / 255).double().mean()),
+        "sign": float((moved.sign() == flat.sign())[there].double().mean()),
+        "magnitude": float(_correlation(flat.abs(), moved.abs())),
+        "edges": edges.tolist(),
+        "counts": counts.tolist(),
+    }
+
+
+def _correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Return the mean correlation of two sizes over the images; none where a size is the same everywhere."""
+    a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
+    spread = (a.norm(dim=1) * b.norm(dim=1)).clamp_min(torch.finfo(torch.float64).tiny)
+    mean: Tensor = ((a * b).sum(1) / spread).mean()
+    return mean
+
+
+def trained(bench: Bench, network: Network) -> Attacks:
+    """Adversarial training with several inner attacks: what each network withstands."""
+    threat = bench.threat(network)
+    return [(threat, first({**walks(bench, network, threat, 1000), **sets(bench, network)}))]

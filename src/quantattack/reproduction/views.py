@@ -1,0 +1,101 @@
+"""A plan's tables with published and measured numbers, for the terminal and the page."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from itertools import zip_longest
+from pathlib import Path
+
+from quantattack.report.reproduction import Absence, Comparison, Entry, Line, View
+from quantattack.reproduction.items import Column, Item, Row
+from quantattack.reproduction.read import Number, Reader, label
+from quantattack.reproduction.run import Missing, Plan
+
+NOT_RUN = "not-run.json"
+RECORD_PAGE = "record.html"
+
+
+def keep_missing(plan: Plan, missing: Sequence[Missing]) -> None:
+    """Write down what was not run of a plan's items, in place of what was before."""
+    path = plan.out / plan.paper.key / NOT_RUN
+    kept = [one for one in read_missing(plan) if one.item not in plan.items]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [asdict(one) for one in sorted([*kept, *missing], key=lambda one: (one.item, one.row, one.cell))]
+    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def read_missing(plan: Plan) -> list[Missing]:
+    """Return what was not run of a paper."""
+    path = plan.out / plan.paper.key / NOT_RUN
+    if not path.is_file():
+        return []
+    return [Missing(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def views(reader: Reader, keys: Iterable[str] | None = None) -> list[View]:
+    """Return the views of a plan's items, or of some of them."""
+    missing = read_missing(reader.plan)
+    return [view(reader, key, [one for one in missing if one.item == key]) for key in keys or reader.plan.items]
+
+
+def view(reader: Reader, key: str, missing: Sequence[Missing] = ()) -> View:
+    """Return an item with everything that the records have of it."""
+    item = reader.plan.paper.items[key]
+    rows = list(reader.plan.chosen(key))
+    rows = [row for row in rows if row.published or reader.found(row.role).stores] or rows
+    columns = [column for column in item.columns if _shown(reader, item, rows, column)]
+    return View(
+        paper=reader.plan.paper.key,
+        key=key,
+        title=item.title,
+        note=item.note,
+        headers=tuple(column.header for column in columns),
+        lines=tuple(_line(reader, item, row, columns) for row in rows),
+        comparisons=tuple(_comparisons(reader, item, rows)),
+        absences=tuple(Absence(one.row, one.cell, one.why, one.command) for one in missing),
+        seconds=reader.seconds(rows, columns),
+    )
+
+
+def _shown(reader: Reader, item: Item, rows: Sequence[Row], column: Column) -> bool:
+    """Whether a column has a number, published or measured, in any row."""
+    place = item.columns.index(column)
+    printed = any(len(row.published) > place and row.published[place] is not None for row in rows)
+    return printed or any(reader.number(row.role, column) is not None for row in rows)
+
+
+def _line(reader: Reader, item: Item, row: Row, columns: Sequence[Column]) -> Line:
+    name = reader.plan.network(row.role)
+    stem = "" if name is None else Path(name).stem
+    pairs = dict(zip_longest(item.columns, row.published[: len(item.columns)]))
+    entries = tuple(_entry(reader, row, column, pairs[column]) for column in columns)
+    return Line(row.role.label, stem, row.role.difference, entries)
+
+
+def _entry(reader: Reader, row: Row, column: Column, printed: float | int | None) -> Entry:
+    number = reader.number(row.role, column)
+    share = column.how != "signal"
+    published = "" if printed is None else f"{printed:.2f}" if share else f"{printed:.3g}"
+    if number is None:
+        return Entry(published, quoted=column.how == "quoted")
+    measured = f"{100 * number.value:.1f}" if share else f"{number.value:.3g}"
+    low, high = number.interval or (0.0, 0.0)
+    interval = f"{100 * low:.1f} to {100 * high:.1f}" if number.interval else ""
+    return Entry(published, measured, interval, _link(reader, number), number.images)
+
+
+def _link(reader: Reader, number: Number) -> str:
+    folder = number.store.relative_to(reader.plan.out)
+    return f"{folder.as_posix()}/{RECORD_PAGE}#{number.anchor}"
+
+
+def _comparisons(reader: Reader, item: Item, rows: Sequence[Row]) -> Iterable[Comparison]:
+    sizes = sorted({column.times for column in item.columns if column.norm == "Linf"} | {1.0})
+    for row in rows:
+        for first, second in item.pairs:
+            for times in sizes:
+                pair = reader.pair(row.role, first, second, times)
+                if pair is not None:
+                    where = f", {times:g} times the radius" if times != 1 else ""
+                    words = f"{label(item, first)} against {label(item, second)}{where}"
+                    yield Comparison(row.role.label, words, pair.first, pair.second, pair.images, pair.p)

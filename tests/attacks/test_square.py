@@ -1,0 +1,216 @@
+"""Square: no gradient asked, proposals at the ends of the ball, and an easy model falls."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from networks import relu_network
+from quantattack.attacks.losses import margin
+from quantattack.attacks.norms import L1, L2, Linf
+from quantattack.attacks.recipes import square
+from quantattack.attacks.square import Square, as_planes, bump, changed_share, window
+from quantattack.attacks.success import hits
+from quantattack.attacks.threat import Threat
+from quantattack.errors import InputError
+from quantattack.rng import Rng
+
+THREATS = pytest.mark.parametrize(
+    "threat", [Threat(Linf(), 0.1), Threat(L2(), 1.0)], ids=lambda threat: type(threat.norm).__name__
+)
+
+
+def images(*shape: int) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(0))
+
+
+@THREATS
+def test_it_runs_on_a_callable_without_autograd(threat, monkeypatch):
+    def forbidden(*args, **kwargs):
+        raise AssertionError("autograd was asked")
+
+    monkeypatch.setattr(torch.autograd, "grad", forbidden)
+    monkeypatch.setattr(torch.Tensor, "backward", forbidden)
+    asked = []
+
+    def table(x):
+        asked.append(torch.is_grad_enabled())
+        values = x.detach().numpy().reshape(len(x), -1)
+        return torch.from_numpy(values[:, :3].copy()) - torch.tensor([0.0, 9.0, 9.0])
+
+    clean = images(5, 1, 4, 4)
+    found = square(threat, 20)(table, clean, torch.zeros(5, dtype=torch.long))
+    assert threat.contains(found, clean, 1e-6).all()
+    assert len(asked) == 20
+    assert not any(asked)
+
+
+@THREATS
+def test_an_easy_model_falls(threat):
+    """The class is the sign of the difference between the upper and the lower half."""
+    clean = 0.45 + 0.1 * images(8, 1, 8, 8)
+    weight = torch.ones(1, 8, 8)
+    weight[:, 4:] = -1
+    reach = threat.radius * 64 if isinstance(threat.norm, Linf) else threat.radius * 8  # the most that a ball allows
+
+    def model(x):
+        score = ((x - clean.mean()) * weight).flatten(1).sum(1) / reach - 0.35
+        return torch.stack([-score, score], 1)
+
+    labels = torch.zeros(8, dtype=torch.long)
+    assert (model(clean).argmax(1) == 0).all()
+    found = square(threat, 300).trace(model, clean, labels)
+    fooled = model(found.images).argmax(1) == 1
+    assert fooled.float().mean() > 0.9
+    assert threat.contains(found.images, clean, 1e-6).all()
+    assert torch.equal(fooled, found.step < 300)
+
+
+def test_linf_proposals_stay_at_the_ends_of_the_ball(network):
+    threat, clean = Threat(Linf(), 0.1), images(8, 1, 4, 4)
+    seen = []
+
+    def watching(x):
+        seen.append(x)
+        return network(x)
+
+    labels = network(clean).argmax(1)
+    Square(threat=threat, queries=30, solved=lambda logits, labels: labels < 0)(watching, clean, labels)
+    assert len(seen) == 30
+    ends = torch.stack([(clean - 0.1).clamp_min(0), (clean + 0.1).clamp_max(1)])
+    for x in seen:
+        assert (x - ends).abs().amin(0).max() < 1e-6
+
+
+@THREATS
+def test_only_proposals_with_a_smaller_margin_are_kept(threat, network):
+    clean = images(8, 1, 4, 4)
+    labels = network(clean).argmax(1)
+    tiny = Threat(threat.norm, threat.radius / 50)
+    margins = [margin(network(square(tiny, queries)(network, clean, labels)), labels) for queries in (1, 5, 20, 60)]
+    for earlier, later in pairwise(margins):
+        assert (later >= earlier - 1e-6)[earlier < 0].any()
+    assert margins[-1].mean() > margins[0].mean()
+
+
+def test_fooled_images_cost_nothing_more(network):
+    clean = images(12, 1, 4, 4)
+    labels = network(clean).argmax(1)
+    rows = []
+
+    def counted(x):
+        rows.append(len(x))
+        return network(x)
+
+    found = square(Threat(Linf(), 0.1), 40).trace(counted, clean, labels)
+    assert sum(rows) == int((found.step + 1).clamp_max(40).sum())
+    assert rows[0] == 12 > rows[-1]
+
+
+@THREATS
+def test_an_image_that_gains_nothing_is_given_up(threat):
+    """A model with the same logits everywhere: one first query, and then its patience."""
+    asked = []
+
+    def model(x):
+        asked.append(len(x))
+        return torch.tensor([[1.0, 0.0]]).expand(len(x), 2)
+
+    found = square(threat, 50, patience=7).trace(model, images(3, 1, 6, 6), torch.zeros(3, dtype=torch.int64))
+    assert asked == [3] * 8
+    assert found.step.tolist() == [50] * 3
+
+
+def test_a_target_is_approached(network):
+    """With targets for labels the search is for a larger logit of the target, not a smaller one."""
+    clean = images(8, 1, 4, 4)
+    targets = network(clean).argmin(1)
+    attack = Square(threat=Threat(Linf(), 0.05), queries=40, solved=hits)
+    assert (margin(network(attack(network, clean, targets)), targets) < margin(network(clean), targets)).all()
+
+
+def test_patience_that_never_ends_changes_nothing(network):
+    batch = images(6, 1, 4, 4)
+    labels, threat = network(batch).argmax(1), Threat(Linf(), 0.05)
+    patient, plain = square(threat, 40, patience=41), square(threat, 40)
+    assert torch.equal(patient(network, batch, labels), plain(network, batch, labels))
+
+
+def test_a_tie_is_no_success():
+    """Two identical rows tie everywhere: the first of them is predicted, so nothing is fooled."""
+    tied = lambda x: torch.stack([x.flatten(1).sum(1), x.flatten(1).sum(1), -x.flatten(1).sum(1)], 1)  # noqa: E731
+    clean = images(4, 1, 4, 4)
+    found = square(Threat(Linf(), 0.1), 10).trace(tied, clean, torch.zeros(4, dtype=torch.long))
+    assert (found.step == 10).all()
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 4), (1, 1, 1), (3, 2, 7), (3, 9, 2), (2, 3, 3, 3)], ids=str)
+@THREATS
+def test_any_image_shape_is_searched(threat, shape):
+    network = relu_network(0, shape)
+    clean = images(3, *shape)
+    small = Threat(threat.norm, 0.02)
+    found = square(small, 25)(network, clean, network(clean).argmax(1))
+    assert found.shape == clean.shape
+    assert small.contains(found, clean, 0.0 if isinstance(threat.norm, Linf) else 1e-6).all()
+    assert not torch.equal(found, clean)
+
+
+def test_l2_proposals_use_the_whole_length(network):
+    threat, clean = Threat(L2(), 0.2), 0.4 + 0.2 * images(8, 1, 4, 4)  # away from the range
+    sizes = []
+
+    def watching(x):
+        sizes.append(threat.norm.size(x - clean))
+        return network(x)
+
+    Square(threat=threat, queries=40, solved=lambda logits, labels: labels < 0)(
+        watching, clean, network(clean).argmax(1)
+    )
+    assert torch.stack(sizes).min() > 0.2 * (1 - 1e-4)
+
+
+def test_the_share_is_halved_on_the_published_schedule():
+    table = {0: 1, 10: 1, 11: 2, 51: 4, 201: 8, 501: 16, 1001: 32, 2001: 64, 4001: 128, 6001: 256, 8001: 512}
+    for query, divisor in table.items():
+        assert changed_share(query, 10000, 0.8) == pytest.approx(0.8 / divisor)
+        assert changed_share(query // 2 + query % 2, 5000, 0.8) == pytest.approx(0.8 / divisor)
+
+
+def test_windows_cover_the_image_evenly():
+    clean = torch.zeros(4000, 1, 5, 6)
+    inside = window(clean, 3, Rng(0, torch.arange(4000)), 2)
+    assert inside.shape == (4000, 1, 5, 6)
+    assert (inside.flatten(1).sum(1) == 9).all()
+    share = inside.float().mean(0)[0]
+    rows, columns = torch.tensor([1.0, 2, 3, 2, 1]) / 3, torch.tensor([1.0, 2, 3, 3, 2, 1]) / 4
+    assert (share - rows[:, None] * columns).abs().max() < 0.035
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 5, 8])
+def test_the_l2_pattern_is_two_opposite_peaks_of_unit_length(side):
+    pattern = bump(side, side, torch.zeros(1))
+    assert pattern.shape == (side, side)
+    assert torch.linalg.vector_norm(pattern) == pytest.approx(1, abs=1e-6)
+    if side > 1:
+        half = side // 2 + side % 2
+        assert (pattern[:half] > 0).all()
+        assert (pattern[half:] < 0).all()
+
+
+def test_planes_of_images_of_any_rank():
+    assert as_planes(torch.zeros(2, 5)).shape == (2, 1, 1, 5)
+    assert as_planes(torch.zeros(2, 3, 4)).shape == (2, 1, 3, 4)
+    assert as_planes(torch.zeros(2, 3, 4, 5)).shape == (2, 3, 4, 5)
+    assert as_planes(torch.zeros(0, 3, 4, 5, 6)).shape == (0, 3, 20, 6)
+
+
+def test_settings_that_make_no_search_are_refused():
+    with pytest.raises(InputError, match="not under l1"):
+        square(Threat(L1(), 1.0))
+    for queries in (0, -5, True):
+        with pytest.raises(InputError, match="queries"):
+            square(Threat(Linf(), 0.1), queries)
+    with pytest.raises(InputError, match="patience"):
+        square(Threat(Linf(), 0.1), 10, patience=0)
+    assert Square(threat=Threat(Linf(), 0.1)).queries == 5000

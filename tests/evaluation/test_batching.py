@@ -1,0 +1,174 @@
+"""The batch size is found from the run's own batches; memory that ends halves it and changes no verdict."""
+
+from collections.abc import Sequence
+from dataclasses import astuple, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from quantattack import (
+    Hns,
+    InputError,
+    Linf,
+    Record,
+    Threat,
+    apgd,
+    daa_blob,
+    evaluate,
+    load_data,
+    load_model,
+    margin,
+    pgd,
+    pgd_plus,
+    square,
+)
+from quantattack.attacks.base import refills
+from quantattack.attacks.wrappers import Transfer
+from quantattack.evaluation.batching import BatchSizer, out_of_memory
+
+THREAT = Threat(Linf(), 0.2)
+
+
+def settled(rate: Any, start: int = 64, **settings: Any) -> tuple[int, list[int]]:
+    """Let a pace see batches whose passes a second a function of their size tells, until it stays."""
+    pace, seen = BatchSizer(start, **settings), list[int]()
+    for _ in range(20):
+        seen.append(pace.size)
+        pace.note(pace.size, int(1e6 * rate(pace.size)), 1e6)
+    return pace.size, seen
+
+
+@pytest.mark.parametrize(
+    ("rate", "best"),
+    [
+        (lambda size: min(size, 260), 256),
+        (lambda size: 1 / size, 16),
+        (lambda size: 1000.0, 16),  # nothing is gained by more
+        (lambda size: float(size), 4096),
+    ],
+)
+def test_the_fastest_size_is_found(rate: Any, best: int):
+    size, seen = settled(lambda n: 100 * rate(n))
+    assert size == best
+    assert len(set(seen)) == len({*seen[: len(set(seen))]})  # each size is tried once
+    assert all(tried % 8 == 0 for tried in seen)
+
+
+def test_a_size_that_was_asked_for_stays_and_one_in_memory_is_not_passed():
+    assert settled(lambda n: 1.0 * n, 80, fixed=True)[0] == 80
+    assert settled(lambda n: 1.0 * n, 80, most=160)[0] == 160
+    pace = BatchSizer(256)
+    pace.note(64, 10**9, 1.0)  # a batch of another size says nothing
+    pace.note(256, 0, 1.0)
+    assert pace.size == 256
+
+
+def test_memory_that_ends_halves_and_what_was_done_is_not_done_twice():
+    pace, done, limit = BatchSizer(64), list[Sequence[int]](), 20
+
+    def work(part: Sequence[int]) -> int:
+        if len(part) > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        done.append(part)
+        return len(part)
+
+    assert list(pace.parts(range(50), work)) == [16, 16, 16, 2]
+    assert [at for part in done for at in part] == list(range(50))
+    with pytest.raises(InputError, match="memory does not suffice for a batch of 16 images"):
+        list(BatchSizer(64).parts(range(50), lambda part: [][1] if len(part) < 1 else _fail()))
+
+
+def _fail() -> Any:
+    raise MemoryError
+
+
+def test_other_errors_are_not_taken_for_it():
+    assert out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"))
+    assert not out_of_memory(RuntimeError("shapes cannot be multiplied"))
+    assert not out_of_memory(ValueError("out of memory"))
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(BatchSizer(64).parts(range(5), lambda part: _other()))
+
+
+def _other() -> Any:
+    raise RuntimeError("shapes cannot be multiplied")
+
+
+class Scarce(nn.Module):
+    """A model for which memory ends: at its n-th call, or whenever it is shown more rows than fit."""
+
+    def __init__(self, call: int = 0, rows: int = 10**9) -> None:
+        super().__init__()
+        self.model, self.call, self.rows = load_model("digits-mdtanhs"), call, rows
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.call -= 1
+        if self.call == 0 or len(images) > self.rows:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        logits: Tensor = self.model(images)
+        return logits
+
+
+ATTACKS = {
+    "pgd": pgd(THREAT, steps=5),
+    "restarts": pgd(THREAT, steps=2, restarts=2),
+    "hns": pgd_plus(THREAT, Hns(), steps=3),
+    "apgd": apgd(THREAT, steps=4),
+    "square": square(THREAT, 6),
+    "sets": daa_blob(THREAT, steps=4, particles=50),
+}
+
+
+def verdicts(record: Record) -> Any:
+    return {
+        name: [astuple(replace(one, forwards=0.0, backwards=0.0, seconds=0.0)) for one in record.outcomes(name)]
+        for name in record.attacks
+    }
+
+
+def found(model: nn.Module, **settings: Any) -> Any:
+    images, labels = load_data("digits")
+    return verdicts(evaluate(model.eval(), images[:150], labels[:150], ATTACKS, THREAT, **settings))
+
+
+@pytest.fixture(scope="module")
+def plain() -> Any:
+    return found(Scarce(), batch_size=150)
+
+
+@pytest.mark.parametrize("call", [4, 7, 14, 22, 30, 40, 48])
+def test_out_of_memory_at_any_call_changes_no_verdict(call: int, plain: Any):
+    model = Scarce(call)
+    assert found(model) == plain
+    assert model.call < 0
+
+
+@pytest.mark.parametrize("rows", [16, 40])
+def test_a_model_for_which_memory_is_small_has_the_same_verdicts(rows: int, plain: Any):
+    assert found(Scarce(rows=rows), batch_size=128) == plain
+
+
+def rows_shown(room: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    shown: list[int] = []
+    model = load_model("digits-mdtanhs")
+    model.register_forward_pre_hook(lambda module, given: shown.append(len(given[0])))
+    images, labels = load_data("digits")
+    monkeypatch.setattr("quantattack.evaluation.judge.ROOM", room)
+    evaluate(model, images[:256], labels[:256], {"margin": pgd(THREAT, loss=margin)}, THREAT, batch_size=64)
+    return shown
+
+
+def test_a_solved_image_makes_room_for_one_that_waits(monkeypatch: pytest.MonkeyPatch):
+    """More images are handed over than are shown at once: fewer rows are copies that only fill up."""
+    refilled, alone = rows_shown(4, monkeypatch), rows_shown(1, monkeypatch)
+    assert max(refilled) == max(alone) == 64
+    assert len(refilled) < 0.7 * len(alone)
+    assert sum(refilled) < 0.9 * sum(alone)
+
+
+def test_who_may_be_handed_more_than_is_shown():
+    assert all(refills(attack) for name, attack in ATTACKS.items() if name != "sets")
+    assert not refills(Transfer(pgd(THREAT), load_model("digits-float")))
+    assert not refills(lambda model, images, labels: images)

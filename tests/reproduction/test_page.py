@@ -1,0 +1,205 @@
+"""The page of a reproduction: every number opens its record, and what was not run is said."""
+
+import json
+import re
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from html import unescape
+
+import pytest
+
+from quantattack.record.store import Store
+from quantattack.report.record_page import write_record_page
+from quantattack.report.reproduction import View, print_view
+from quantattack.reproduction.catalog import PAPERS
+from quantattack.reproduction.figures import by_number, by_radius, by_step
+from quantattack.reproduction.page import _scales, write_pages
+from quantattack.reproduction.read import Reader
+from quantattack.reproduction.run import Missing
+from quantattack.reproduction.scales import scale_of
+from quantattack.reproduction.views import keep_missing, read_missing, view
+
+from .conftest import plan_of
+
+
+@pytest.fixture(scope="module")
+def page(filled):
+    return write_pages(list(filled.values()))
+
+
+@pytest.fixture(scope="module")
+def text(page):
+    return page.read_text(encoding="utf-8")
+
+
+def test_every_number_opens_its_record(page, text):
+    links = set(re.findall(r'<a class="number" href="([^"]+)">', text))
+    assert len(links) > 100
+    pages = {}
+    for link in links:
+        file, _, anchor = unescape(link).partition("#")
+        if file not in pages:
+            pages[file] = (page.parent / file).read_text(encoding="utf-8")
+        assert f'id="{anchor}"' in pages[file]
+
+
+def test_a_records_page_has_settings_seed_versions_and_every_image(page):
+    folder = page.parent / "gupta2022" / "digits-mdtanhs-10"
+    text = unescape((folder / "record.html").read_text(encoding="utf-8"))
+    assert '"seed": 0' in text
+    assert '"torch": ' in text
+    assert '"part": "Ascent"' in text
+    store = Store.load(folder)
+    record = next(record for record in store.records() if "pgd" in record.attacks)
+    section = text[text.index(f'id="cell-{record.cells["pgd"]}"') :]
+    lines = re.search(r"image label clean.*?</pre>", section, re.DOTALL).group().splitlines()
+    assert len(lines) == 1 + 10
+    image, label, clean, after = lines[1].split()[:4]
+    first = record.outcomes("pgd")[0]
+    assert (image, label, clean, after) == tuple(
+        str(part) for part in (first.image, first.label, first.clean_prediction, first.prediction)
+    )
+    store.close()
+
+
+def test_every_item_has_a_place_and_published_stands_beside_measured(filled, text):
+    for plan in filled.values():
+        for key in plan.paper.items:
+            assert f'id="{plan.paper.key}-{key}"' in text
+    assert "printed 26.98" in text
+    assert "printed 88.42" in text
+    assert ">quoted<" in text
+    assert "95 % interval" in text
+    assert "http" not in re.sub(r"https://arxiv\.org/abs/[\d.]+|http-equiv|http://www.w3.org", "", text)
+
+
+def test_the_claims_are_counted(text):
+    verdicts = re.findall(r'<span class="verdict \w+">([^<]+)</span>', text)
+    counted = re.search(r"Of (\d+) claims (\d+) hold, (\d+) do not, and (\d+) cannot", text).groups()
+    kinds = ("holds", "does not hold", "cannot be told")
+    assert tuple(map(int, counted)) == (len(verdicts), *(verdicts.count(kind) for kind in kinds))
+
+
+def test_networks_are_named_with_their_difference(text):
+    assert "5 weight layers in place of 16" in text
+    assert "% of the test images right" in text
+
+
+def test_what_was_not_run_is_on_the_page_with_its_command(tmp_path):
+    plan = plan_of("gupta2022", tmp_path, "table1", stand_in=lambda role: None)
+    missing = [Missing("table1", "REF, VGG-16, CIFAR-10", "", "there is no network x", "quantattack train x --out y")]
+    keep_missing(plan, missing)
+    keep_missing(replace(plan, items=("table2",)), [Missing("table2", "a", "b", "c", "")])
+    assert [one.item for one in read_missing(plan)] == ["table1", "table2"]
+    keep_missing(replace(plan, items=("table2",)), [])
+    assert read_missing(plan) == missing
+    text = write_pages([plan]).read_text(encoding="utf-8")
+    assert "there is no network x<pre>quantattack train x --out y</pre>" in text
+    assert "not run</span>" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.0, ""),
+        (0.4, "1 s"),
+        (59.2, "1 min"),
+        (12.0, "12 s"),
+        (150.0, "2 min"),
+        (3599.0, "1 h 0 min"),
+        (7500.0, "2 h 5 min"),
+    ],
+)
+def test_what_a_table_took_in_words(seconds, words):
+    assert View("p", "k", "", "", (), (), seconds=seconds).took == words
+
+
+def test_a_cell_counts_once_in_what_a_table_took(filled):
+    reader = Reader(filled["liu2020"])
+    item = reader.plan.paper.items["table2"]
+    once = reader.seconds(item.rows, item.columns)
+    assert once > 0
+    assert reader.seconds([*item.rows, *item.rows], [*item.columns, *item.columns]) == once
+    assert reader.seconds(item.rows, [c for c in item.columns if c.how == "clean"]) == 0
+
+
+def test_a_cell_counts_once_in_what_a_paper_took(filled):
+    reader = Reader(filled["liu2020"])
+    tables = [reader.seconds(item.rows, item.columns) for item in reader.plan.paper.items.values()]
+    behind = {
+        (record.store.folder, record.cells[name]): record.column(name, "seconds").astype(float).sum()
+        for found in reader.opened.values()
+        for record, name in found.cells
+    }
+    assert max(tables) < reader.total() < sum(tables)
+    assert reader.total() == pytest.approx(sum(behind.values()))
+    reader.close()
+
+
+def test_the_page_says_how_large_each_paper_was_run(filled):
+    plans = [replace(plan, scale=scale_of("quick", key)) for key, plan in filled.items()]
+    said = _scales(plans)
+    assert "liu2020: 500 test images a cell, 500 with 5 restarts" in said
+    assert "gupta2022 and beyond: 200 test images a cell, 100 with 5 restarts" in said
+
+
+def test_a_cell_that_was_interrupted_has_no_number(filled, tmp_path):
+    shutil.copytree(filled["liu2020"].out, tmp_path, dirs_exist_ok=True)
+    plan = replace(filled["liu2020"], out=tmp_path)
+    item, reader = plan.paper.items["table2"], Reader(plan)
+    worst, mean = (next(c for c in item.columns if (c.name, c.how) == ("pqgd 100", how)) for how in ("worst", "mean"))
+    part = item.rows[0].role
+    assert reader.number(part, worst) is not None
+    reader.close()
+    with closing(sqlite3.connect(plan.folder(plan.network(part), "10") / "record.sqlite")) as record, record:
+        place = "(SELECT id FROM cell WHERE attack = 'pqgd 100 run 2') AND image = 9"
+        assert record.execute(f"DELETE FROM outcome WHERE cell IN {place}").rowcount
+    reader = Reader(plan)
+    assert (reader.number(part, worst), reader.number(part, mean)) == (None, None)
+    assert reader.pair(part, "pqgd 100", "pgd") is None
+    reader.close()
+    assert write_pages([plan]).is_file()
+
+
+def test_a_view_is_printed_with_its_absences(filled, capsys, monkeypatch):
+    from rich.console import Console
+
+    reader = Reader(filled["gupta2022"])
+    missing = [Missing("table7", "REF", "square", "it may take 9 passes and the budget is 8", "do " + "x" * 200)]
+    print_view(view(reader, "table7", missing), Console(width=100))
+    out = capsys.readouterr().out
+    assert "gupta2022 table7" in out
+    assert "not run: REF, square: it may take 9 passes" in out
+    assert "do " + "x" * 200 in out  # a command is not broken
+    print_view(view(reader, "table12"), Console(width=100))
+    assert "singular values, mean, plain" in capsys.readouterr().out
+    reader.close()
+
+
+def test_a_record_page_of_signals_has_their_numbers(filled, page):
+    folders = [path for path in (page.parent / "gupta2022").glob("*-clever-*") if path.is_dir()]
+    text = write_record_page(folders[0]).read_text(encoding="utf-8")
+    numbers = unescape(re.search(r'id="clever-unit".*?<pre>(.*?)</pre>', text, re.DOTALL).group(1))
+    assert set(json.loads(numbers)) == {"image", "score"}
+
+
+def test_figures_are_drawn_from_the_records(text):
+    assert text.count('<svg role="img"') >= 8
+    ids = re.findall(r'<svg role="img"[^>]*aria-labelledby="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert "gupta2022-figure3-0-title" in ids
+    assert "beyond-ladder-steps-title" in ids
+    assert "Robust accuracy against levels b" in text
+
+
+def test_a_columns_place_on_the_axis():
+    items = {key: PAPERS[paper].items[key] for paper, key in (("gupta2022", "figure1"), ("liu2020", "section45"))}
+    first, sweep = items.values()
+    steps = [by_step(first, column, "cifar10") for column in first.columns]
+    assert ("PGD", 20.0) not in steps
+    assert [place[1] for place in steps if place is not None] == [0, 1, 2, 5, 10, 20, 50]
+    levels = [place[1] for column in first.columns if (place := by_radius(first, column, "cifar10"))]
+    assert levels == pytest.approx([1, 2, 4, 8, 16, 32, 80])
+    assert by_number(sweep, sweep.columns[0], "mnist") == ("10 steps", 1.0)

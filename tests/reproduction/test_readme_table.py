@@ -1,0 +1,38 @@
+"""The README's table of CIFAR-10 is built from a reproduction's records."""
+
+import runpy
+from pathlib import Path
+
+from quantattack.reproduction.gupta2022.printed import TABLE2, TABLE3
+from quantattack.reproduction.read import Reader
+from quantattack.reproduction.roles import role
+
+SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "readme.py"))
+
+
+def test_the_table_has_what_the_record_has_and_what_the_paper_prints(filled):
+    plan = filled["gupta2022"]
+    networks = {"digits-mdtanhs": ("binary", 47.32, 0.0, 0.5), "digits-nothing": ("absent", 1.0, 1.0, 1.0)}
+    head, rule, *rows = SCRIPT["cifar10"](plan.out / "gupta2022", networks, 10).splitlines()
+    assert head == "| the paper's network | here | clean | PGD | PGD++ NJS | PGD++ HNS | PGD++ Gap |"
+    assert rule.count("---:") == 5
+    (row,) = rows  # a network without a record has no row
+    reader = Reader(plan)
+    columns = {column.name: column for column in plan.paper.items["table2"].columns}
+    names = ("pgd", "pgd_plus_njs", "pgd_plus_hns", "pgd_plus_gap")
+    values = [100 * reader.number(role("BNN-WQ", "VGG-16"), columns[name]).value for name in names]
+    reader.close()
+    assert row.split(" | ")[3:] == [
+        f"{values[0]:.1f} (47.32)",
+        f"{values[1]:.1f} (0)",
+        f"{values[2]:.1f} (0.5)",
+        f"{values[3]:.1f} |",
+    ]
+
+
+def test_the_printed_numbers_are_the_tables():
+    for words, *numbers in SCRIPT["CIFAR10"].values():
+        net, kind = words.split(", ")
+        found = {"float": "REF", "binary weights": "BNN-WQ", "binary weights and activations": "BNN-WAQ"}[kind]
+        row = {**TABLE2, **TABLE3}[found, net]
+        assert numbers == list(row[3:6])
