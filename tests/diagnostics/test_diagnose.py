@@ -10,7 +10,7 @@ from quantattack.attacks.norms import Linf
 from quantattack.attacks.recipes import pgd
 from quantattack.attacks.threat import Threat
 from quantattack.diagnostics.diagnose import diagnose
-from quantattack.diagnostics.keeping import keep
+from quantattack.diagnostics.recording import record_diagnosis
 from quantattack.errors import InputError
 from quantattack.evaluation.run import evaluate
 from quantattack.record.findings import read_findings
@@ -126,7 +126,7 @@ def test_bad_input_is_one_line(zoo, probe_images, change, says):
 
 def test_a_new_folder_gets_pgds_record_and_the_findings(zoo, probe_images, tmp_path):
     found = diagnose(zoo["mdtanhs"], *probe_images, THREAT)
-    keep(found, tmp_path / "run", zoo["mdtanhs"], *probe_images, THREAT)
+    record_diagnosis(found, tmp_path / "run", zoo["mdtanhs"], *probe_images, THREAT)
     store = Store.load(tmp_path / "run")
     (record,) = store.records()
     assert record.robust("pgd") == pytest.approx(found.pgd)
@@ -139,22 +139,22 @@ def test_a_diagnosis_joins_the_evaluation_of_the_same_network_alone(zoo, probe_i
     evaluate(zoo["mdtanhs"], images, labels, {"pgd": pgd(THREAT, steps=2)}, THREAT, out=tmp_path / "run").store.close()
     found = diagnose(zoo["mdtanhs"], images[:20], labels[:20], THREAT, budget=20)
     for _ in range(2):
-        keep(found, tmp_path / "run", zoo["mdtanhs"], images[:20], labels[:20], THREAT)
+        record_diagnosis(found, tmp_path / "run", zoo["mdtanhs"], images[:20], labels[:20], THREAT)
     store = Store.load(tmp_path / "run")
     (record,) = store.records()
     assert read_findings(store.connection, record.subject) == found.findings
     assert record.images == 40
     store.close()
     with pytest.raises(InputError, match="another model"):
-        keep(found, tmp_path / "run", zoo["float"], images, labels, THREAT)
+        record_diagnosis(found, tmp_path / "run", zoo["float"], images, labels, THREAT)
     with pytest.raises(InputError, match="no evaluation of model"):
-        keep(found, tmp_path / "run", zoo["mdtanhs"], images, labels, Threat(Linf(), 0.1))
+        record_diagnosis(found, tmp_path / "run", zoo["mdtanhs"], images, labels, Threat(Linf(), 0.1))
 
 
 def test_probabilities_are_recorded_without_an_evaluation(zoo, probe_images, tmp_path):
     model = Through(zoo["float"], after=lambda a: a.softmax(1))
     found = diagnose(model, *probe_images, THREAT, budget=20)
-    keep(found, tmp_path / "run", model, *probe_images, THREAT)
+    record_diagnosis(found, tmp_path / "run", model, *probe_images, THREAT)
     with_it = Store.load(tmp_path / "run")
     assert with_it.connection.execute("SELECT count(*) FROM diagnosis").fetchone()[0] == len(found.findings)
     with_it.close()

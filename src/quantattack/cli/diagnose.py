@@ -13,7 +13,7 @@ from quantattack.data.sets import load_data
 from quantattack.diagnostics.case import percent
 from quantattack.diagnostics.diagnose import BUDGET, Diagnosis
 from quantattack.diagnostics.diagnose import diagnose as look
-from quantattack.diagnostics.keeping import keep
+from quantattack.diagnostics.recording import record_diagnosis
 from quantattack.errors import InputError, check_count
 
 UNTRUSTED = 3  # exit code
@@ -56,7 +56,9 @@ def diagnose(
         found = look(net, shown, labels, threats[0], twin=relative, budget=budget, seed=seed, progress=told)
     show(found, Console(), budget)
     if out is not None:
-        typer.echo(f"record: {keep(found, out, net, shown, labels, threats[0], names=(model, data), seed=seed)}")
+        typer.echo(
+            f"record: {record_diagnosis(found, out, net, shown, labels, threats[0], names=(model, data), seed=seed)}"
+        )
     if not found.trusted:
         raise typer.Exit(UNTRUSTED)
 

@@ -10,7 +10,7 @@ from quantattack.attacks.directions import steepest
 from quantattack.attacks.losses import log_odds
 from quantattack.attacks.norms import spread
 from quantattack.diagnostics.case import Case, many, percent
-from quantattack.diagnostics.probe import ALIGNED, Gradients, alignment, in_float64, limits
+from quantattack.diagnostics.clean_gradients import ALIGNED, CleanGradients, alignment, in_float64, limits
 from quantattack.record.findings import Finding
 from quantattack.rng import NOISE
 from quantattack.types import Images, Logits
@@ -85,7 +85,7 @@ def batch_check(case: Case) -> Finding:
     return Finding("batch", "fail", "batch_dependent", says, advice, data)
 
 
-def path_check(probe: Gradients, levels: int | None) -> Finding:
+def path_check(probe: CleanGradients, levels: int | None) -> Finding:
     """Whether a gradient reaches the images; a rounding of the input is the reason where one was found."""
     count, total = int(probe.silent.sum()), len(probe.silent)
     data = {"silent": count, "images": total, "path": probe.path}
@@ -101,7 +101,7 @@ def path_check(probe: Gradients, levels: int | None) -> Finding:
     return Finding("gradient path", "fail", "no_gradient", where, advice, data)
 
 
-def values_check(probe: Gradients) -> Finding:
+def values_check(probe: CleanGradients) -> Finding:
     """Whether cross entropy's gradient is zero, underflowed, NaN, or points elsewhere than the exact one."""
     heard = ~probe.silent
     total = int(heard.sum())
@@ -126,7 +126,7 @@ def values_check(probe: Gradients) -> Finding:
 _SATURATED = "climb the log-odds or scale the logits (pgd_log_odds, pgd_plus_gap): the softmax is saturated"
 
 
-def margins_check(case: Case, probe: Gradients) -> Finding:
+def margins_check(case: Case, probe: CleanGradients) -> Finding:
     """Where the margins lie against the limits of the floating-point type in use."""
     at = limits(case.images.dtype)
     edges = (at.rounded, at.flushed, at.zero)
@@ -145,7 +145,7 @@ def _histogram(margin: Tensor) -> dict[str, Any]:
     return {"counts": counts.tolist(), "edges": [float(edge) for edge in edges]}
 
 
-def precision_check(case: Case, probe: Gradients) -> Finding:
+def precision_check(case: Case, probe: CleanGradients) -> Finding:
     """Whether the exact gradient is the same in float64."""
     heard = ~probe.silent
     if not bool(heard.any()):
@@ -165,7 +165,7 @@ def precision_check(case: Case, probe: Gradients) -> Finding:
     return Finding("precision", "fail", "shattered", says, advice, data)
 
 
-def ascent_check(case: Case, probe: Gradients) -> Finding:
+def ascent_check(case: Case, probe: CleanGradients) -> Finding:
     """Whether a step along the exact gradient raises the loss more than a random one of the same length."""
     heard = case.where(~probe.silent)
     if not len(heard):

@@ -41,7 +41,7 @@ def limits(dtype: torch.dtype) -> Limits:
 
 
 @dataclass(frozen=True, eq=False)
-class Gradients:
+class CleanGradients:
     """What the gradients of each image are like.
 
     Arguments:
@@ -72,15 +72,15 @@ class Gradients:
         return self.cosine < ALIGNED
 
 
-def compare(case: Case) -> Gradients:
+def compare_gradients(case: Case) -> CleanGradients:
     """Look at the gradients on clean images, 2 forward and 2 backward passes each."""
     parts = [_compared(part) for part in case.batches()]
-    tensors = {field.name: [getattr(part, field.name) for part in parts] for field in fields(Gradients)}
+    tensors = {field.name: [getattr(part, field.name) for part in parts] for field in fields(CleanGradients)}
     path = all(tensors.pop("path"))
-    return Gradients(path=path, **{name: torch.cat(column) for name, column in tensors.items()})
+    return CleanGradients(path=path, **{name: torch.cat(column) for name, column in tensors.items()})
 
 
-def _compared(case: Case) -> Gradients:
+def _compared(case: Case) -> CleanGradients:
     labels = case.labels
     common = raw_gradient(case.host, case.images, lambda logits: cross_entropy(logits, labels))
     exact = raw_gradient(case.host, case.images, lambda logits: log_odds(logits, labels))
@@ -93,7 +93,7 @@ def _compared(case: Case) -> Gradients:
     faint = (size > 0) & (size < torch.finfo(size.dtype).tiny)
     cosine, agreement = alignment(common, exact)
     gaps = margins(case.logits(), labels)
-    return Gradients(gaps, path, silent, zero, faint, nan, cosine, agreement, exact)
+    return CleanGradients(gaps, path, silent, zero, faint, nan, cosine, agreement, exact)
 
 
 def margins(logits: Logits, labels: Labels) -> PerImage:
