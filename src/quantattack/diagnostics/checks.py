@@ -11,6 +11,7 @@ from quantattack.attacks.losses import log_odds
 from quantattack.attacks.norms import spread
 from quantattack.diagnostics.case import Case, many, percent
 from quantattack.diagnostics.clean_gradients import ALIGNED, CleanGradients, alignment, in_float64, limits
+from quantattack.evaluation.checks import are_probabilities
 from quantattack.record.findings import Finding
 from quantattack.rng import NOISE
 from quantattack.types import Images, Logits
@@ -30,7 +31,7 @@ def relative(one: Logits, other: Logits) -> float:
 def logits_check(case: Case) -> Finding:
     """Whether the model returns logits, not probabilities."""
     logits = case.logits()
-    if bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 1e-3).all()):
+    if are_probabilities(logits):
         return Finding(
             "logits",
             "fail",

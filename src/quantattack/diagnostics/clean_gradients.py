@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from quantattack.attacks.losses import cross_entropy, log_odds
+from quantattack.attacks.losses import cross_entropy, log_odds, margin
 from quantattack.diagnostics.case import Case
-from quantattack.types import Images, Labels, Logits, Mask, Model, PerImage
+from quantattack.types import Images, Logits, Mask, Model, PerImage
 
 ALIGNED = 0.99  # cosine from which two gradients count as one direction
 
@@ -92,15 +92,8 @@ def _compared(case: Case) -> CleanGradients:
     zero = (size == 0) & ~silent
     faint = (size > 0) & (size < torch.finfo(size.dtype).tiny)
     cosine, agreement = alignment(common, exact)
-    gaps = margins(case.logits(), labels)
-    return CleanGradients(gaps, path, silent, zero, faint, nan, cosine, agreement, exact)
-
-
-def margins(logits: Logits, labels: Labels) -> PerImage:
-    """Return the true logit minus the largest other, in float64."""
-    exact = logits.double()
-    true = exact.gather(1, labels.long()[:, None])[:, 0]
-    return true - exact.scatter(1, labels.long()[:, None], -torch.inf).amax(1)
+    gap = -margin(case.logits().double(), labels)
+    return CleanGradients(gap, path, silent, zero, faint, nan, cosine, agreement, exact)
 
 
 def raw_gradient(model: Model, images: Images, objective: Callable[[Logits], PerImage]) -> Images | None:
