@@ -143,11 +143,9 @@ def _fitted(
 ) -> nn.Module:
     """Return a recipe's network after its training, its latent weights as parameters."""
     model = network(recipe).to(processes.device)
-    images, labels = load_data(recipe.data, root, "train")
     fit(
         model,
-        images,
-        labels,
+        *load_data(recipe.data, root, "train"),
         recipe.training,
         adversary=recipe.adversarial,
         watch=watch,
