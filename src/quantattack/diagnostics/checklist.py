@@ -6,7 +6,7 @@ from functools import partial
 
 from quantattack.diagnostics import checks, failures, layers, masking
 from quantattack.diagnostics.case import Case, many
-from quantattack.diagnostics.clean_gradients import CleanGradients, compare_gradients
+from quantattack.diagnostics.clean_gradients import CleanGradients, clean_gradients
 from quantattack.diagnostics.plain_pgd import STEPS, Trajectory, follow_pgd
 from quantattack.diagnostics.rounding import SAMPLES, SWEEPS, input_levels
 from quantattack.errors import InputError
@@ -101,7 +101,7 @@ class Checklist:
         sweeps = SWEEPS * SAMPLES / len(case)
 
         def path() -> Finding:
-            seen.append(compare_gradients(case))
+            seen.append(clean_gradients(case))
             silent = many(int(seen[0].silent.sum()), len(case))
             levels = input_levels(case) if silent and self.budget.fits(sweeps) else None
             return checks.path_check(seen[0], levels)

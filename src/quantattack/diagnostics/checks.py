@@ -10,8 +10,9 @@ from quantattack.attacks.directions import steepest
 from quantattack.attacks.losses import log_odds
 from quantattack.attacks.norms import spread
 from quantattack.diagnostics.case import Case, many, percent
-from quantattack.diagnostics.clean_gradients import ALIGNED, CleanGradients, alignment, in_float64, limits
+from quantattack.diagnostics.clean_gradients import CleanGradients, in_float64, limits
 from quantattack.evaluation.checks import are_probabilities
+from quantattack.evaluation.gradient_health import ALIGNED, alignment
 from quantattack.record.findings import Finding
 from quantattack.rng import NOISE
 from quantattack.types import Images, Logits
