@@ -27,9 +27,10 @@ from quantattack.nn.convert import quantize
 from quantattack.nn.layers import Projection
 from quantattack.nn.quantizers import BinaryConnect, BnnWaq, Quantizer, Sign
 from quantattack.nn.zoo import load_model
-from quantattack.training.fit import Settings, fit
+from quantattack.training.fit import fit
 from quantattack.training.latent import clamp_latents
 from quantattack.training.schedules import OneCycle
+from quantattack.training.settings import Settings
 
 RADIUS = 0.2
 REASON = {

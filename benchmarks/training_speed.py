@@ -12,8 +12,9 @@ import torch
 from quantattack.nn.architectures import build
 from quantattack.nn.convert import quantize
 from quantattack.nn.quantizers import MdTanhS
-from quantattack.training.fit import Settings, fit
+from quantattack.training.fit import fit
 from quantattack.training.schedules import Constant, Growth
+from quantattack.training.settings import Settings
 
 
 def arguments() -> argparse.Namespace:

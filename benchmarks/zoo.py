@@ -20,7 +20,7 @@ from quantattack.attacks.success import misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import SETS, load_data
 from quantattack.diagnostics.case import Case
-from quantattack.diagnostics.probe import compare
+from quantattack.diagnostics.clean_gradients import clean_gradients
 from quantattack.evaluation.models import CountedModel
 from quantattack.nn.inspect import inspect
 from quantattack.nn.zoo import Description, load_model, models, path_of
@@ -47,7 +47,7 @@ def row_of(network: Description, images: int) -> dict[str, Any]:
     right = (~wrong).nonzero()[:images, 0]
     host = CountedModel(model)
     threat = Threat(Linf(), SETS[network.data].radius("linf"))
-    seen = compare(Case(host, pixels[right], labels[right], threat, Rng(0, right), BATCH))
+    seen = clean_gradients(Case(host, pixels[right], labels[right], threat, Rng(0, right), BATCH))
     return {
         "network": network.name,
         "sha256": hashlib.sha256(path_of(network.name).read_bytes()).hexdigest(),

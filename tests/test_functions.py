@@ -1,4 +1,4 @@
-"""Functions stay small: 8 code lines in the median, 9 of 10 under 25; files under 400 lines."""
+"""Functions stay under 25 code lines, 8 in the median, and files under 300 lines, but for those named here."""
 
 import ast
 from pathlib import Path
@@ -6,10 +6,40 @@ from statistics import median
 
 import quantattack
 
-FILES = sorted(Path(quantattack.__file__).parent.rglob("*.py"))
+ROOT = Path(quantattack.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+MOST_CODE, MEDIAN, MOST_LINES = 25, 8, 300
+
+# What may be longer, each with its reason; what is not longer any more may not stay here.
+LONG_FUNCTIONS: dict[str, str] = {
+    "attacks/apgd.py:Apgd._begin": "every tensor of the first iterate in one place",
+    "attacks/apgd.py:Apgd._look": "the published rule of the step size",
+    "attacks/ascent.py:Ascent.trace": "the loop's bookkeeping beside its steps",
+    "attacks/minimum_norm.py:MinimumNorm.trace": "the bisection's bookkeeping",
+    "attacks/particle_sets.py:ParticleSets.trace": "the rounds' bookkeeping",
+    "cli/evaluate.py:evaluate": "one line for each option of the command",
+    "cli/evaluate.py:_job": "one line for each setting of a task",
+    "cli/reproduce.py:reproduce": "one line for each option of the command",
+    "cli/signal.py:signal": "one line for each option of the command",
+    "evaluation/fast_search.py:fold": "one case for each layer that BatchNorm folds into",
+    "evaluation/judge.py:_outcomes": "one line for each column of an outcome",
+    "evaluation/spread.py:spread": "the workers' loop",
+    "evaluation/task.py:prepare": "one line for each argument of an evaluation",
+}
+LONG_FILES: dict[str, str] = {
+    "attacks/adapters/libraries.py": "five libraries, one class each",
+    "attacks/recipes.py": "every published attack by name",
+    "attacks/wrappers.py": "every attack that is made of attacks",
+    "record/store.py": "every statement of the record's file",
+    "report/tables.py": "every table of a page",
+    "reproduction/claims.py": "every sentence of the papers that a number answers",
+    "reproduction/read.py": "every view of a paper's cells",
+    "reproduction/run.py": "the plan and its cells",
+    "reproduction/verdicts.py": "every rule by which a number is reproduced",
+}
 
 
-def code_lines(function: ast.FunctionDef, source: list[str]) -> int:
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, source: list[str]) -> int:
     """Lines of a function that hold code: no docstring, no comments, no blank lines, no decorators."""
     start = function.body[0].lineno
     skipped: set[int] = set()
@@ -21,24 +51,48 @@ def code_lines(function: ast.FunctionDef, source: list[str]) -> int:
     )
 
 
+def functions(node: ast.AST, within: str = "") -> list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Every function below a node, with the names of the classes and functions around it."""
+    named = []
+    for child in ast.iter_child_nodes(node):
+        name = within
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            name = f"{within}.{child.name}".lstrip(".")
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            named.append((name, child))
+        named += functions(child, name)
+    return named
+
+
 def sizes() -> dict[str, int]:
-    found = {}
+    """Code lines of every function, by `file:name`."""
+    lines = {}
     for path in FILES:
         text = path.read_text(encoding="utf-8")
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                found[f"{path.name}:{node.lineno} {node.name}"] = code_lines(node, text.splitlines())
-    return found
+        for name, node in functions(ast.parse(text)):
+            lines[f"{path.relative_to(ROOT)}:{name}"] = code_lines(node, text.splitlines())
+    return lines
 
 
-def test_functions_are_small():
-    found = sizes()
-    assert len(found) > 200
-    assert median(found.values()) <= 8
-    large = {name: size for name, size in found.items() if size >= 25}
-    assert len(large) <= len(found) / 10, large
+def test_functions_are_short_but_for_those_named_with_a_reason():
+    long = {name: count for name, count in sizes().items() if count >= MOST_CODE}
+    assert {name: count for name, count in long.items() if name not in LONG_FUNCTIONS} == {}
+    assert sorted(set(LONG_FUNCTIONS) - set(long)) == [], "these are short by now: take them from the list"
 
 
-def test_files_are_short():
-    long = {path.name: count for path in FILES if (count := len(path.read_text(encoding="utf-8").splitlines())) >= 400}
-    assert not long
+def test_most_functions_are_very_short():
+    assert len(sizes()) > 200
+    assert median(sizes().values()) <= MEDIAN
+
+
+def test_files_are_short_but_for_those_named_with_a_reason():
+    counts = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    long = {name: count for name, count in counts.items() if count > MOST_LINES}
+    assert {name: count for name, count in long.items() if name not in LONG_FILES} == {}
+    assert sorted(set(LONG_FILES) - set(long)) == [], "these are short by now: take them from the list"
+
+
+def test_docstrings_and_comments_are_no_code():
+    text = 'def f(x):\n    """One.\n\n    Two.\n    """\n    # three\n\n    return x\n'
+    ((name, node),) = functions(ast.parse(text))
+    assert (name, code_lines(node, text.splitlines())) == ("f", 2)

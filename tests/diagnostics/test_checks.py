@@ -5,7 +5,7 @@ from torch import nn
 from diagnostics.cases import Through, case_of
 from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.diagnostics import checks
-from quantattack.diagnostics.probe import compare
+from quantattack.diagnostics.clean_gradients import clean_gradients
 
 
 def test_probabilities_are_not_logits(zoo, probe_images):
@@ -41,15 +41,15 @@ def test_a_random_model_says_nothing_of_batches(zoo, probe_images):
 
 def test_a_silent_gradient_has_its_reason(zoo, probe_images):
     cut = case_of(Through(zoo["float"], after=torch.Tensor.detach), *probe_images)
-    assert checks.path_check(compare(cut), None).code == "no_gradient"
-    assert checks.path_check(compare(cut), 8).code == "shattered"
-    assert checks.path_check(compare(case_of(zoo["float"], *probe_images)), 8).verdict == "pass"
+    assert checks.path_check(clean_gradients(cut), None).code == "no_gradient"
+    assert checks.path_check(clean_gradients(cut), 8).code == "shattered"
+    assert checks.path_check(clean_gradients(case_of(zoo["float"], *probe_images)), 8).verdict == "pass"
 
 
 @pytest.mark.parametrize(("name", "verdict"), [("float", "pass"), ("mdtanhs-bn", "pass"), ("mdtanhs", "fail")])
 def test_a_saturated_network_is_told_from_the_others(zoo, probe_images, name, verdict):
     case = case_of(zoo[name], *probe_images)
-    seen = compare(case)
+    seen = clean_gradients(case)
     for found in (checks.values_check(seen), checks.margins_check(case, seen)):
         assert found.verdict == verdict
         assert found.code == ("saturation" if verdict == "fail" else "")
@@ -57,7 +57,7 @@ def test_a_saturated_network_is_told_from_the_others(zoo, probe_images, name, ve
 
 def test_the_histogram_counts_every_margin(zoo, probe_images):
     case = case_of(zoo["float"], *probe_images)
-    data = checks.margins_check(case, compare(case)).data
+    data = checks.margins_check(case, clean_gradients(case)).data
     assert sum(data["counts"]) == len(case) == data["images"]
     assert len(data["edges"]) == len(data["counts"]) + 1
     assert data["dtype"] == "float32"
@@ -65,15 +65,15 @@ def test_the_histogram_counts_every_margin(zoo, probe_images):
 
 def test_nan_gradients_are_a_failure(zoo, probe_images):
     broken = Through(zoo["float"], before=lambda x: x + 0 * (x - x).sqrt())
-    assert checks.values_check(compare(case_of(broken, *probe_images))).code == "nan"
+    assert checks.values_check(clean_gradients(case_of(broken, *probe_images))).code == "nan"
 
 
 def test_float64_tells_a_gradient_that_rounding_made(zoo, probe_images):
     lost = Through(zoo["float"], before=lambda x: x + 1e-3 * torch.sin(3.3e8 * x))
     case = case_of(lost, *probe_images)
-    assert checks.precision_check(case, compare(case)).code == "shattered"
+    assert checks.precision_check(case, clean_gradients(case)).code == "shattered"
     honest = case_of(zoo["bnn-waq"], *probe_images)
-    assert checks.precision_check(honest, compare(honest)).verdict == "pass"
+    assert checks.precision_check(honest, clean_gradients(honest)).verdict == "pass"
 
 
 @pytest.mark.parametrize("norm", [Linf(), L2(), L1()])
@@ -81,7 +81,7 @@ def test_float64_tells_a_gradient_that_rounding_made(zoo, probe_images):
 def test_a_gradient_leads_upward_in_every_norm(zoo, probe_images, name, norm):
     radius = {Linf: 0.2, L2: 1.0, L1: 6.0}[type(norm)]
     case = case_of(zoo[name], *probe_images, radius=radius, norm=norm)
-    assert checks.ascent_check(case, compare(case)).verdict == "pass"
+    assert checks.ascent_check(case, clean_gradients(case)).verdict == "pass"
 
 
 def test_a_gradient_that_misleads_is_found(zoo, probe_images):
@@ -92,4 +92,4 @@ def test_a_gradient_that_misleads_is_found(zoo, probe_images):
             return zoo["float"](x.detach() + (x.detach() - x))
 
     case = case_of(Turned().eval(), *probe_images)
-    assert checks.ascent_check(case, compare(case)).code == "shattered"
+    assert checks.ascent_check(case, clean_gradients(case)).code == "shattered"

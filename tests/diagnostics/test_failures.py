@@ -3,14 +3,16 @@ import torch
 
 from diagnostics.cases import Through, case_of
 from quantattack.diagnostics import failures
-from quantattack.diagnostics.reference import STEPS, Walk, watch
+from quantattack.diagnostics.plain_pgd import STEPS, Trajectory, follow_pgd
 from quantattack.record.findings import Finding
 
 
 def walk_of(values, fooled=None, silent=None):
     values = torch.tensor(values)
     none = torch.zeros_like(values, dtype=torch.bool)
-    return Walk(values, none if fooled is None else fooled, none[:-1] if silent is None else silent, torch.zeros(0))
+    return Trajectory(
+        values, none if fooled is None else fooled, none[:-1] if silent is None else silent, torch.zeros(0)
+    )
 
 
 @pytest.fixture
@@ -22,21 +24,21 @@ def test_the_watched_walk_is_pgd(zoo, probe_images):
     from quantattack.attacks.recipes import pgd
 
     case = case_of(zoo["mdtanhs"], *probe_images)
-    seen = watch(case)
+    seen = follow_pgd(case)
     final = pgd(case.threat, steps=STEPS)(case.host, case.images, case.labels, rng=case.rng)
     assert torch.equal(case.host(final).argmax(1) != case.labels, seen.fooled.any(0))
     assert seen.values.shape == (STEPS + 1, len(case))
 
 
 def test_batches_change_no_step(zoo, probe_images):
-    one, other = (watch(case_of(zoo["mdtanhs"], *probe_images, batch_size=size)) for size in (16, 64))
+    one, other = (follow_pgd(case_of(zoo["mdtanhs"], *probe_images, batch_size=size)) for size in (16, 64))
     assert torch.equal(one.final, other.final)
     assert torch.equal(one.silent, other.silent)
 
 
 def test_a_model_without_a_path_stands_still(zoo, probe_images):
     cut = case_of(Through(zoo["float"], after=torch.Tensor.detach), *probe_images)
-    seen = watch(cut)
+    seen = follow_pgd(cut)
     assert seen.silent.all()
     assert seen.survivors.all()
     assert torch.equal(seen.final, cut.images)
@@ -45,7 +47,7 @@ def test_a_model_without_a_path_stands_still(zoo, probe_images):
 def test_steps_without_a_gradient_are_counted_on_survivors_alone(case):
     fooled = torch.zeros(STEPS + 1, len(case), dtype=torch.bool)
     silent = torch.ones(STEPS, len(case), dtype=torch.bool)
-    seen = Walk(torch.zeros(STEPS + 1, len(case)), fooled, silent, case.images)
+    seen = Trajectory(torch.zeros(STEPS + 1, len(case)), fooled, silent, case.images)
     assert failures.unavailable_gradients(case, seen).code == "unavailable_gradients"
     fooled[-1] = True
     assert failures.unavailable_gradients(case, seen).verdict == "pass"
@@ -54,15 +56,15 @@ def test_steps_without_a_gradient_are_counted_on_survivors_alone(case):
 def test_a_jumping_loss_is_unstable(zoo, probe_images):
     torch.manual_seed(0)
     noisy = case_of(Through(zoo["float"], before=lambda x: x + 0.3 * torch.randn_like(x)), *probe_images)
-    assert failures.unstable_loss(noisy, watch(noisy)).code == "unstable_loss"
+    assert failures.unstable_loss(noisy, follow_pgd(noisy)).code == "unstable_loss"
     honest = case_of(zoo["bnn-waq"], *probe_images)
-    assert failures.unstable_loss(honest, watch(honest)).verdict == "pass"
+    assert failures.unstable_loss(honest, follow_pgd(honest)).verdict == "pass"
 
 
 def test_a_success_that_the_last_iterate_lost_is_silent(case):
     fooled = torch.zeros(4, len(case), dtype=torch.bool)
     fooled[1] = True
-    lost = Walk(torch.zeros(4, len(case)), fooled, torch.zeros(3, len(case)), case.images)
+    lost = Trajectory(torch.zeros(4, len(case)), fooled, torch.zeros(3, len(case)), case.images)
     assert failures.silent_success(case, lost).code == "silent_success"
     fooled[-1] = True
     assert failures.silent_success(case, lost).verdict == "pass"

@@ -4,14 +4,14 @@ import torch
 from diagnostics.cases import Through, case_of, rounded
 from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.diagnostics.masking import CHALLENGES, LargerRadius, RandomSearch
-from quantattack.diagnostics.reference import watch
+from quantattack.diagnostics.plain_pgd import follow_pgd
 from quantattack.errors import InputError
 
 BY_NAME = {challenge.check: challenge for challenge in CHALLENGES}
 
 
 def challenged(name, case):
-    return BY_NAME[name](case, watch(case))
+    return BY_NAME[name](case, follow_pgd(case))
 
 
 @pytest.mark.parametrize("name", [name for name in BY_NAME if name not in ("transfer",)])
@@ -72,7 +72,7 @@ def test_larger_radii_do_not_move_a_saturated_one(zoo, probe_images):
 
 def test_a_longer_walk_goes_on_where_the_first_one_ended(zoo, probe_images):
     case = case_of(zoo["mdtanhs-bn"], *probe_images, radius=0.1)
-    seen = watch(case)
+    seen = follow_pgd(case)
     goes_on = BY_NAME["more iterations"].attack(case, seen)
     left = case.where(seen.survivors)
     assert torch.equal(goes_on.points, seen.final[seen.survivors])

@@ -297,9 +297,25 @@ def test_nothing_to_show_is_an_empty_gallery(tmp_path: Path):
         assert file.get_tensor("clean").shape == (0, 1, 8, 8)
 
 
-def test_progress_goes_to_standard_error_and_only_to_a_terminal(network: nn.Module, capfd: Any):
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_goes_to_standard_error_and_only_to_a_terminal(
+    terminal: bool, network: nn.Module, capfd: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")  # what makes rich take a pipe for a terminal
     images, labels = data(8)
     evaluate(network, images, labels, {"fgsm": fgsm(THREAT)}, THREAT, progress=True)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert ("fgsm" in err, "8/8" in err) == (terminal, terminal)
+    assert terminal or err == ""
+
+
+def test_no_progress_is_shown_where_none_is_asked_for(network: nn.Module, capfd: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    images, labels = data(8)
+    evaluate(network, images, labels, {"fgsm": fgsm(THREAT)}, THREAT, progress=False)
     assert capfd.readouterr() == ("", "")
 
 

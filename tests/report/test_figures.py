@@ -5,8 +5,15 @@ import pytest
 from matplotlib.colors import to_hex
 
 from quantattack.record.store import Store
-from quantattack.report import figures
-from quantattack.report.figures import margins_figure, matrix_figure, radius_figure, step_curve, steps_figure
+from quantattack.report import style
+from quantattack.report.figures import (
+    margins_figure,
+    matrix_figure,
+    radius_figure,
+    radius_groups,
+    step_curve,
+    steps_figure,
+)
 
 from .conftest import IMAGES, subject, write
 
@@ -19,7 +26,7 @@ def masked(records):
 
 
 def drawn(figure, name="x"):
-    return ET.fromstring(figures.svg(figure, name, 'what "it" shows & why').replace("xlink:href", "href"))
+    return ET.fromstring(style.svg(figure, name, 'what "it" shows & why').replace("xlink:href", "href"))
 
 
 def groups(root, kind):
@@ -87,11 +94,11 @@ def test_many_steps_are_drawn_on_a_logarithmic_axis():
 
 
 def test_no_two_series_look_alike_without_color():
-    looks = [figures.look(place) for place in range(20)]
+    looks = [style.look(place) for place in range(20)]
     assert len({(str(look["linestyle"]), look["marker"]) for look in looks}) == 20
 
 
-@pytest.mark.parametrize("color", figures.COLORS)
+@pytest.mark.parametrize("color", style.COLORS)
 def test_a_color_stands_out_from_white(color):
     channels = np.array([int(to_hex(color)[i : i + 2], 16) / 255 for i in (1, 3, 5)])
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
@@ -99,13 +106,13 @@ def test_a_color_stands_out_from_white(color):
 
 
 def test_radii_are_grouped_by_model_and_ascend(records):
-    (group,) = figures.radius_groups(records)
+    (group,) = radius_groups(records)
     assert [record.threat["radius"] for record in group] == [0.1, 0.2]
-    assert figures.radius_groups(records[1:]) == []
+    assert radius_groups(records[1:]) == []
 
 
 def test_the_radius_figure_has_the_records_numbers(records):
-    (group,) = figures.radius_groups(records)
+    (group,) = radius_groups(records)
     figure = radius_figure(group)
     lines = {line.get_label(): line for line in figure.axes[0].lines}
     assert legend(figure) == ["pgd", "pgd_plus_gap", "square", "worst case", "clean accuracy"]
@@ -156,7 +163,7 @@ def test_a_dollar_sign_is_no_mathematics():
 
 
 def test_an_svg_is_described_and_keeps_its_ids_to_itself(masked):
-    text = figures.svg(matrix_figure(masked), "one", 'what "it" shows & why')
+    text = style.svg(matrix_figure(masked), "one", 'what "it" shows & why')
     root = ET.fromstring(text)
     assert root.find(f"{SVG}title").text == 'what "it" shows & why'
     assert (root.get("role"), root.get("aria-labelledby")) == ("img", "one-title")
@@ -170,7 +177,7 @@ def test_an_svg_is_described_and_keeps_its_ids_to_itself(masked):
 
 
 def test_the_same_record_gives_the_same_svg(masked):
-    assert figures.svg(steps_figure(masked), "a", "d") == figures.svg(steps_figure(masked), "a", "d")
+    assert style.svg(steps_figure(masked), "a", "d") == style.svg(steps_figure(masked), "a", "d")
 
 
 @pytest.mark.parametrize("count", [1, 8])
@@ -180,5 +187,5 @@ def test_a_legend_leaves_the_curves_their_room(count, name):
     for place in range(count):
         write(store, subject(), f"{name}{place}", {1: 1})
     figure = steps_figure(store.records()[0])
-    figures.svg(figure, "x", "y")
+    style.svg(figure, "x", "y")
     assert figure.axes[0].get_position().height * figure.get_figheight() > 1.5  # inches

@@ -6,7 +6,7 @@ import pytest
 from quantattack.errors import InputError
 from quantattack.record.signals import read_signals
 from quantattack.report import signal_figures
-from quantattack.report.figures import svg
+from quantattack.report.style import svg
 
 from .signal_runs import GAPS, NETS, attack_run, signal_run
 from .test_figures import groups, legend, texts

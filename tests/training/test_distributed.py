@@ -11,37 +11,39 @@ from quantattack.data.sets import load_data
 from quantattack.errors import InputError
 from quantattack.nn.architectures import build
 from quantattack.training.distributed import ProcessGroup
-from quantattack.training.fit import Settings, fit
+from quantattack.training.fit import fit
 from quantattack.training.schedules import Constant
+from quantattack.training.settings import Settings
 
 SETTINGS = Settings(epochs=2, batch_size=32, rate=Constant(1e-2), optimizer="sgd")
 
 SCRIPT = """
 import sys
-from tests_crew import train
+from training_of_two import train
 from quantattack.training.distributed import assemble
 from safetensors.torch import save_file
 
-with assemble() as crew:
-    model = train(crew)
-    save_file(model.state_dict(), f"{sys.argv[1]}/{crew.rank}.safetensors")
+with assemble() as processes:
+    model = train(processes)
+    save_file(model.state_dict(), f"{sys.argv[1]}/{processes.rank}.safetensors")
 """
 
 MODULE = """
 import torch
 from quantattack.data.sets import load_data
 from quantattack.nn.architectures import build
-from quantattack.training.fit import Settings, fit
+from quantattack.training.fit import fit
+from quantattack.training.settings import Settings
 from quantattack.training.schedules import Constant
 
 
-def train(crew):
+def train(processes):
     torch.manual_seed(0)
     model = build("daa-fashion", {"width": 0.05}).double()
     images, labels = load_data("digits", split="train")
     images = torch.nn.functional.interpolate(images[:64], (28, 28)).double()
     settings = Settings(epochs=2, batch_size=32, rate=Constant(1e-2), optimizer="sgd")
-    fit(model, images, labels[:64], settings, crew=crew)
+    fit(model, images, labels[:64], settings, processes=processes)
     return model
 """
 
@@ -53,10 +55,11 @@ def free_port():
 
 
 def test_two_processes_train_the_network_that_one_trains(tmp_path):
-    (tmp_path / "tests_crew.py").write_text(MODULE)
+    (tmp_path / "training_of_two.py").write_text(MODULE)
     (tmp_path / "script.py").write_text(SCRIPT)
     # What torchrun sets, without the time that its launcher takes.
-    common = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    common = {"OMP_NUM_THREADS": "1", "PYTHONPATH": path, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
     environment = os.environ | common | {"MASTER_PORT": str(free_port())}
     command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path)]
     processes = [subprocess.Popen(command, env=environment | {"RANK": str(rank)}) for rank in (0, 1)]

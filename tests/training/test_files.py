@@ -18,9 +18,10 @@ from quantattack.cli.attacks import inner_attack
 from quantattack.errors import InputError
 from quantattack.nn.quantizers import MdTanhS, UniformActivation
 from quantattack.training.files import read_recipe
-from quantattack.training.fit import Settings, fit
+from quantattack.training.fit import fit
 from quantattack.training.runs import network
 from quantattack.training.schedules import Growth, OneCycle
+from quantattack.training.settings import Settings
 
 FILE = """
 name: mine

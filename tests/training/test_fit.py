@@ -10,9 +10,10 @@ from quantattack.errors import InputError
 from quantattack.nn.architectures import Small
 from quantattack.nn.convert import freeze, quantize
 from quantattack.nn.quantizers import BinaryConnect, BnnWaq, GdTanh, MdTanhS, Sign
-from quantattack.training.fit import Settings, accuracy, fit
+from quantattack.training.fit import accuracy, fit
 from quantattack.training.latent import latents, starved, warn_starved
 from quantattack.training.schedules import Constant, Growth, OneCycle, Ramp, Steps
+from quantattack.training.settings import Settings
 
 IMAGES, LABELS = (part[:256] for part in load_data("digits", split="train"))
 SETTINGS = Settings(epochs=3, batch_size=64, rate=OneCycle(1e-2), beta=Ramp(100.0), augment="shift", seed=3)

@@ -6,9 +6,10 @@ from torch import nn
 from quantattack.data.sets import load_data
 from quantattack.nn.convert import quantize
 from quantattack.nn.quantizers import BinaryConnect, BnnWaq, Sign
-from quantattack.training.fit import Settings, fit
+from quantattack.training.fit import fit
 from quantattack.training.latent import latents
 from quantattack.training.schedules import Constant
+from quantattack.training.settings import Settings
 
 IMAGES, LABELS = (part[:64] for part in load_data("digits", split="train"))
 SETTINGS = Settings(epochs=6, batch_size=64, rate=Constant(0.05))

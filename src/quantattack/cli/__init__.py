@@ -1,4 +1,4 @@
-"""The command line: every wrong input is one line `error: ...` and exit code 2."""
+"""The command line: every wrong input is one line `error: ...` and exit status 2."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and exit with its status."""
     sys.exit(_run(arguments))
 
 
@@ -27,7 +27,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
-    except BrokenPipeError:  # whoever read the output has left: nothing more may be written
+    except BrokenPipeError:  # whoever read the output has left: nothing more can be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except _Click as error:

@@ -38,14 +38,12 @@ from quantattack.attacks.standard import standard
 from quantattack.attacks.threat import Threat
 from quantattack.cli.names import deviation, number_of
 from quantattack.cli.peers import PEERS, is_peer, peer_named
+from quantattack.data.probe import draw_probe
 from quantattack.data.streams import Stream
 from quantattack.errors import InputError, unknown
 from quantattack.gradients import placement
 from quantattack.reproduction.liu2020.attacks import published
-from quantattack.rng import Rng
 from quantattack.types import Images, Model
-
-PROBE = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +64,7 @@ class Context:
 
     def probe(self) -> Images:
         """Return 100 test images drawn by seed 0, however few are attacked."""
-        keys = Rng(0, torch.arange(len(self.images))).uniform(0, 0, (), torch.float64)
-        return self.images[keys.argsort()[:PROBE].sort().values]
+        return draw_probe(self.images)
 
 
 def _njs(context: Context, rho: float = 0.01, unit: str = "pixel") -> Temperature:

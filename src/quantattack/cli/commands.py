@@ -1,4 +1,4 @@
-"""The commands: each reads its names, calls the library and prints."""
+"""The commands: each turns names into objects, calls the library and prints."""
 
 import json
 from collections.abc import Callable
@@ -15,11 +15,13 @@ from quantattack.cli.data import data as data_group
 from quantattack.cli.diagnose import diagnose
 from quantattack.cli.evaluate import evaluate
 from quantattack.cli.inspect import inspect
+from quantattack.cli.options import DataRoot
 from quantattack.cli.record import compare, export, merge, show, verify
 from quantattack.cli.reproduce import reproduce
 from quantattack.cli.signal import signal
 from quantattack.errors import unknown
 from quantattack.progress import bar
+from quantattack.training.state import Epoch
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,7 +32,7 @@ app = typer.Typer(
 app.add_typer(data_group, name="data")
 
 
-def _say_version(asked: bool) -> bool:
+def _print_version(asked: bool) -> bool:
     if asked:
         typer.echo(f"quantattack {version('quantattack')}, torch {version('torch')}")
         raise typer.Exit
@@ -40,7 +42,7 @@ def _say_version(asked: bool) -> bool:
 @app.callback()
 def _main(
     number: Annotated[
-        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version and leave.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Find out what a quantized neural network's adversarial robustness really is."""
@@ -66,7 +68,7 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a record.")]) -> 
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe, which is the network's in the zoo, or a YAML file.")],
     out: Annotated[Path, typer.Option(help="File of the checkpoint; the state of the training lies beside it.")],
-    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
+    data_root: DataRoot = None,
 ) -> None:
     """Train a network; the same command continues a training that was interrupted."""
     from quantattack.training import recipes
@@ -74,19 +76,19 @@ def train(
     chosen = recipes.recipe(recipe, attacks.inner_attack)
     state = out.with_name(out.name + ".state")
     with bar(True) as advance:
-        said = _said(chosen.training.epochs)
-        card = recipes.train(chosen, out, root=data_root, keep=state, progress=said, advance=advance)
+        report_epoch = _printed(chosen.training.epochs)
+        card = recipes.train(chosen, out, root=data_root, keep=state, progress=report_epoch, advance=advance)
     state.unlink(missing_ok=True)
     typer.echo(f"{out}: {100 * card.clean:.2f}% of the test images right")
 
 
-def _said(epochs: int) -> Callable[[Any], None]:
-    def say(epoch: Any) -> None:
+def _printed(epochs: int) -> Callable[[Epoch], None]:
+    def print_epoch(epoch: Epoch) -> None:
         right = "" if epoch.accuracy is None else f"  rounded network, test images {100 * epoch.accuracy:.2f}%"
         line = f"epoch {epoch.index + 1}/{epochs}  loss {epoch.loss:.4f}  training images {100 * epoch.training:.2f}%"
         typer.echo(line + right, err=True)
 
-    return say
+    return print_epoch
 
 
 @app.command(name="list")
@@ -112,5 +114,5 @@ def list_(
 
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name}={_cell(part)}" for name, part in value.items())
+        return ", ".join(f"{name}={_cell(setting)}" for name, setting in value.items())
     return f"{value:.4g}" if isinstance(value, float) else getattr(value, "__name__", str(value))

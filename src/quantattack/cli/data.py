@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
+from quantattack.cli.options import DataRoot
 from quantattack.data.fetch import fetch as download
 from quantattack.errors import InputError
 
@@ -22,9 +23,9 @@ def _group() -> None:
 @data.command()
 def fetch(
     name: Annotated[str, typer.Argument(help="mnist, fashion-mnist, cifar10 or cifar100.")],
-    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
+    data_root: DataRoot = None,
 ) -> None:
-    """Download a data set from where it is published; the same command continues a download that broke off."""
+    """Download a data set from where it is published; the same command continues a download that was interrupted."""
     root = data_root or os.environ.get("QUANTATTACK_DATA")
     if not root:
         raise InputError("say where to put it: --data-root FOLDER, or QUANTATTACK_DATA")

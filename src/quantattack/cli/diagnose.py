@@ -1,92 +1,140 @@
-"""The command `diagnose`: can the robust accuracy be trusted?  It leaves with 3 where it cannot."""
+"""The command `diagnose`: can the robust accuracy be trusted? It exits with status 3 where it cannot."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from torch import nn
 
+from quantattack.attacks.threat import Threat
 from quantattack.cli import names
+from quantattack.cli.options import Data, DataRoot, Device, Network, NormName, Seed
 from quantattack.data.sets import load_data
 from quantattack.diagnostics.case import percent
 from quantattack.diagnostics.diagnose import BUDGET, Diagnosis
-from quantattack.diagnostics.diagnose import diagnose as look
-from quantattack.diagnostics.keeping import keep
+from quantattack.diagnostics.diagnose import diagnose as find_out
+from quantattack.diagnostics.recording import record_diagnosis
 from quantattack.errors import InputError, check_count
+from quantattack.types import Images, Labels
 
-UNTRUSTED = 3  # exit code
+UNTRUSTED = 3  # exit status
 _STYLE = {"pass": "green", "fail": "bold red", "cannot tell": "yellow"}
+
+Radius: TypeAlias = Annotated[str | None, typer.Option(help="Radius, 8/255; else the data set's.")]
+Count: TypeAlias = Annotated[int, typer.Option(help="How many test images, from the first on.")]
+Passes: TypeAlias = Annotated[
+    float, typer.Option(help="Forward and backward passes per image; what does not fit is not run.")
+]
+Twin: TypeAlias = Annotated[str | None, typer.Option(help="A differentiable relative, such as the float network.")]
+Out: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Folder of a record to add the diagnosis to, or of a new one.")
+]
 
 
 def diagnose(
-    model: Annotated[str, typer.Argument(help="Name of the zoo, checkpoint, or package.module:function.")],
-    data: Annotated[
-        str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
-    ] = None,
-    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
-    norm: Annotated[str, typer.Option(help="linf, l2 or l1.")] = "linf",
-    radius: Annotated[str | None, typer.Option(help="Radius, 8/255; else the data set's.")] = None,
-    images: Annotated[int, typer.Option(help="How many test images, from the first on.")] = 100,
-    budget: Annotated[
-        float, typer.Option(help="Forward and backward passes an image; what does not fit is not run.")
-    ] = BUDGET,
-    twin: Annotated[str | None, typer.Option(help="A differentiable relative, such as the float network.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")] = "cpu",
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of a record to add the diagnosis to, or of a new one.")
-    ] = None,
+    model: Network,
+    data: Data = None,
+    data_root: DataRoot = None,
+    norm: NormName = "linf",
+    radius: Radius = None,
+    images: Count = 100,
+    budget: Passes = BUDGET,
+    twin: Twin = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    out: Out = None,
 ) -> None:
-    """Check whether a network's robust accuracy can be trusted; exit with 3 where it cannot."""
+    """Check whether a network's robust accuracy can be trusted; exit with status 3 where it cannot."""
     check_count("--images", images)
     if not budget > 0:
         raise InputError(f"--budget must be a positive number of passes, not {budget:g}")
     data = names.data_for(data, [model])
-    shown, labels = (part[:images] for part in load_data(data, data_root))
-    threats = names.threat_named(norm, radius, data)
-    if len(threats) > 1:
-        raise InputError("diagnose takes one radius; run it once for each")
-    place = names.device_named(device)
-    net, relative = (None if name is None else names.model_named(name, place) for name in (model, twin))
-    assert net is not None
-    with Console(stderr=True).status("the first checks") as status:
-        told = lambda finding: status.update(f"{finding.check}: {finding.verdict}")  # noqa: E731
-        found = look(net, shown, labels, threats[0], twin=relative, budget=budget, seed=seed, progress=told)
-    show(found, Console(), budget)
-    if out is not None:
-        typer.echo(f"record: {keep(found, out, net, shown, labels, threats[0], names=(model, data), seed=seed)}")
-    if not found.trusted:
+    shown, labels = (tensor[:images] for tensor in load_data(data, data_root))
+    asked = _Asked(model, data, shown, labels, _threat(norm, radius, data), budget, seed)
+    diagnosis = _diagnosed(asked, twin, device, out)
+    if not diagnosis.trusted:
         raise typer.Exit(UNTRUSTED)
 
 
-def show(found: Diagnosis, console: Console, budget: int | float) -> None:
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What is to be diagnosed."""
+
+    model: str
+    data: str
+    images: Images
+    labels: Labels
+    threat: Threat
+    budget: float
+    seed: int
+
+
+def _threat(norm: str, radius: str | None, data: str) -> Threat:
+    threats = names.threat_named(norm, radius, data)
+    if len(threats) > 1:
+        raise InputError("diagnose takes one radius; run it once for each")
+    return threats[0]
+
+
+def _diagnosed(asked: _Asked, twin: str | None, device: str, out: Path | None) -> Diagnosis:
+    """Diagnose, print and record."""
+    place = names.device_named(device)
+    network = names.model_named(asked.model, place)
+    relative = None if twin is None else names.model_named(twin, place)
+    diagnosis = _watched(asked, network, relative)
+    show(diagnosis, Console(), asked.budget)
+    if out is not None:
+        subject = (network, asked.images, asked.labels, asked.threat)
+        folder = record_diagnosis(diagnosis, out, *subject, names=(asked.model, asked.data), seed=asked.seed)
+        typer.echo(f"record: {folder}")
+    return diagnosis
+
+
+def _watched(asked: _Asked, network: nn.Module, twin: nn.Module | None) -> Diagnosis:
+    """Diagnose while standard error says which check is done."""
+    with Console(stderr=True).status("the first checks") as status:
+        return find_out(
+            network,
+            asked.images,
+            asked.labels,
+            asked.threat,
+            twin=twin,
+            budget=asked.budget,
+            seed=asked.seed,
+            progress=lambda finding: status.update(f"{finding.check}: {finding.verdict}"),
+        )
+
+
+def show(diagnosis: Diagnosis, console: Console, budget: int | float) -> None:
     """Print each check, the numbers, what they cost, and what to do."""
     table = Table("check", "verdict", "passes", "evidence", box=None, padding=(0, 2, 0, 0))
-    for finding in found.findings:
+    for finding in diagnosis.findings:
         verdict = Text(finding.verdict, style=_STYLE[finding.verdict])
         reason = f"{finding.code}: " if finding.code else ""
         table.add_row(finding.check, verdict, f"{finding.passes:.0f}", Text(reason + finding.evidence))
     console.print(table)
-    for line in summary(found, budget):
+    for line in summary(diagnosis, budget):
         console.print(line, markup=False, highlight=False)
 
 
-def summary(found: Diagnosis, budget: int | float) -> list[str]:
+def summary(diagnosis: Diagnosis, budget: int | float) -> list[str]:
     """Return the numbers, the cost, the verdict and the advice, a line each."""
-    spent = found.forwards + found.backwards
+    spent = diagnosis.forwards + diagnosis.backwards
     lines = [
-        f"of {found.images} images: {percent(found.clean)} right, {percent(found.pgd)} left by PGD, "
-        f"{percent(found.worst)} left by everything tried here",
-        f"cost an image: {found.forwards:.0f} forward and {found.backwards:.0f} backward passes, "
+        f"of {diagnosis.images} images: {percent(diagnosis.clean)} right, {percent(diagnosis.pgd)} left by PGD, "
+        f"{percent(diagnosis.worst)} left by everything tried here",
+        f"cost per image: {diagnosis.forwards:.0f} forward and {diagnosis.backwards:.0f} backward passes, "
         f"{spent:.0f} of {budget:g}",
     ]
-    unknown = sum(finding.verdict == "cannot tell" for finding in found.findings)
-    lines += [f"{unknown} of {len(found.findings)} checks cannot tell"] if unknown else []
-    if found.trusted:
+    unknown = sum(finding.verdict == "cannot tell" for finding in diagnosis.findings)
+    lines += [f"{unknown} of {len(diagnosis.findings)} checks cannot tell"] if unknown else []
+    if diagnosis.trusted:
         return [*lines, "no check speaks against PGD's number"]
-    advice = dict.fromkeys(finding.advice for finding in found.failures if finding.advice)
-    why = "the network misleads it" if found.masked else "it is too weak for this network, which masks nothing"
-    verdict = f"PGD's number cannot be trusted, {why}: {', '.join(found.reasons)}"
+    advice = dict.fromkeys(finding.advice for finding in diagnosis.failures if finding.advice)
+    why = "the network misleads it" if diagnosis.masked else "it is too weak for this network, which masks nothing"
+    verdict = f"PGD's number cannot be trusted, {why}: {', '.join(diagnosis.reasons)}"
     return [*lines, verdict, *(f"- {line}" for line in advice)]

@@ -1,46 +1,39 @@
 """The command `quantattack inspect`."""
 
-from typing import Annotated
-
 import torch
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from quantattack.cli import names
+from quantattack.cli.options import Data, DataRoot, Network
 from quantattack.data.sets import SETS, load_data
 from quantattack.errors import InputError
 from quantattack.evaluation.checks import first_logits
 from quantattack.nn.inspect import Inspection, Layer
-from quantattack.nn.inspect import inspect as look
+from quantattack.nn.inspect import inspect as inspect_layers
 from quantattack.types import Images
 
 _IMAGES = 16
 
 
-def inspect(
-    model: Annotated[str, typer.Argument(help="Name of the zoo, checkpoint, or package.module:function.")],
-    data: Annotated[
-        str | None, typer.Option(help="Data set, .npz or folder whose images are run through it; else its own.")
-    ] = None,
-    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
-) -> None:
-    """Say what is really quantized, judged by the levels found in the tensors."""
+def inspect(model: Network, data: Data = None, data_root: DataRoot = None) -> None:
+    """Print what is really quantized, judged by the levels of the tensors."""
     network = names.model_named(model, torch.device("cpu"))
     images = _images(names.data_for(data, [model]), data_root)
     first_logits(network, images)
-    found = look(network, images)
+    inspection = inspect_layers(network, images)
     table = Table(
         "layer", "kind", "weight levels", "input levels", "parameters", "quantized", "multiply-adds", box=None
     )
-    for layer in found.layers:
+    for layer in inspection.layers:
         table.add_row(*_row(layer))
     Console().print(table)
-    typer.echo(_sum(found))
+    typer.echo(_summary(inspection))
 
 
 def _images(data: str, root: str | None) -> Images:
-    """Some test images; noise of the same shape where the files are not at hand."""
+    """Return some test images; noise of the same shape where the data set's files are missing."""
     try:
         return load_data(data, root)[0][:_IMAGES]
     except InputError:
@@ -58,9 +51,9 @@ def _row(layer: Layer) -> tuple[str, ...]:
     return (layer.name + place, layer.kind, levels + values, inputs, *counts)
 
 
-def _sum(found: Inspection) -> str:
+def _summary(inspection: Inspection) -> str:
     return (
-        f"quantized: {100 * found.quantized_parameters:.1f}% of {found.parameters:,} parameters, "
-        f"{100 * found.quantized_multiply_adds:.1f}% of the multiply-adds by their weights, "
-        f"{100 * found.integer_multiply_adds:.1f}% by weights and inputs; {found.bytes:,} bytes packed"
+        f"quantized: {100 * inspection.quantized_parameters:.1f}% of {inspection.parameters:,} parameters, "
+        f"{100 * inspection.quantized_multiply_adds:.1f}% of the multiply-adds by their weights, "
+        f"{100 * inspection.integer_multiply_adds:.1f}% by weights and inputs; {inspection.bytes:,} bytes packed"
     )

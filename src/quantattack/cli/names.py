@@ -1,4 +1,4 @@
-"""Where a string becomes an object: models, data, threats and devices by name; attacks are in the file beside."""
+"""Turn names into objects: models, data sets, threats and devices; attacks are in `attacks.py`."""
 
 import importlib
 import math
@@ -59,7 +59,7 @@ def data_named(name: str) -> str:
 
 
 def deviation(data: str) -> tuple[float, ...]:
-    """Return the deviation of each channel of a data set, which is not known of one's own images."""
+    """Return the standard deviation of each channel of a data set; unknown for your own images."""
     if data not in SETS:
         raise InputError(f"the deviation of {data} is not known; take pixel as the unit in place of normalized")
     return SETS[data].std
@@ -88,7 +88,7 @@ def device_named(name: str) -> torch.device:
         torch.zeros(1, device=name)
         return torch.device(name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"the device {name} is not to be had here: {str(error).splitlines()[0]}") from None
+        raise InputError(f"the device {name} is unavailable: {str(error).splitlines()[0]}") from None
 
 
 def model_named(name: str, device: torch.device) -> nn.Module:
@@ -122,9 +122,9 @@ def _made(name: str) -> nn.Module:
 
 def model_rows() -> list[dict[str, Any]]:
     """Return what is known of each network of the zoo."""
-    return [{part.name: getattr(row, part.name) for part in fields(row)} for row in models()]
+    return [{field.name: getattr(row, field.name) for field in fields(row)} for row in models()]
 
 
 def data_rows() -> list[dict[str, Any]]:
     """Return what is known of each data set."""
-    return [{part.name: getattr(row, part.name) for part in fields(row)} for row in SETS.values()]
+    return [{field.name: getattr(row, field.name) for field in fields(row)} for row in SETS.values()]

@@ -1,4 +1,4 @@
-"""What a diagnosis looks at: a model, images that it has right, a threat, and what that costs."""
+"""What a diagnosis looks at: a model under a threat, and images that it classifies correctly."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ _FEWEST = 3  # images: fewer are an accident
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A model under a threat, and images that it has right.
+    """A model under a threat, and images that it classifies correctly.
 
     Arguments:
         host: The model, which counts its passes.
@@ -43,38 +43,41 @@ class Case:
         return len(self.images)
 
     def where(self, mask: Mask) -> "Case":
+        """Return the case of some of the images."""
         return replace(self, images=self.images[mask], labels=self.labels[mask], rng=self.rng.keep(mask))
 
     def first(self, count: int) -> "Case":
+        """Return the case of the first images."""
         return self.where(torch.arange(len(self), device=self.images.device) < count)
 
     def batches(self) -> Iterator["Case"]:
+        """Yield the case in batches."""
         at = torch.arange(len(self), device=self.images.device)
         for start in range(0, len(self), self.batch_size):
             yield self.where((at >= start) & (at < start + self.batch_size))
 
     def logits(self, images: Images | None = None) -> Logits:
+        """Return the model's logits on the images, or on others, without gradients."""
         shown = self.images if images is None else images
         with torch.no_grad():
-            parts = [self.host(part) for part in torch.split(shown, self.batch_size)]
-        return torch.cat(parts)
+            return torch.cat([self.host(batch) for batch in torch.split(shown, self.batch_size)])
 
 
 def broken_by(case: Case, attack: Attack) -> Mask:
     """Return which images an attack breaks, judged on its final images by the model itself."""
-    found = [torch.zeros(0, dtype=torch.bool, device=case.images.device)]
-    for part in case.batches():
-        final = attack(part.host, part.images, part.labels, rng=part.rng)
-        inside = part.threat.contains(final, part.images, 1e-6)
-        found.append(misclassified(part.logits(final), part.labels) & inside)
-    return torch.cat(found)
+    broken = [torch.zeros(0, dtype=torch.bool, device=case.images.device)]
+    for batch in case.batches():
+        final = attack(batch.host, batch.images, batch.labels, rng=batch.rng)
+        inside = batch.threat.contains(final, batch.images, 1e-6)
+        broken.append(misclassified(batch.logits(final), batch.labels) & inside)
+    return torch.cat(broken)
 
 
 def many(count: int, total: int, share: float = SHARE) -> bool:
-    """Return whether so many images of a total are more than an accident."""
+    """Return whether a count of images is more than an accident: at least 3, and at least a share of the total."""
     return count >= max(_FEWEST, share * total)
 
 
 def percent(share: float) -> str:
-    """Return a share in words."""
+    """Return a share of 0 to 1 as text, in percent."""
     return f"{100 * share:.1f} %"

@@ -1,4 +1,4 @@
-"""Before an attack: what a few passes over clean images tell of a model's outputs and gradients."""
+"""The checks before any attack: a model's outputs and gradients on clean images, at a few passes per image."""
 
 from typing import Any
 
@@ -10,27 +10,29 @@ from quantattack.attacks.directions import steepest
 from quantattack.attacks.losses import log_odds
 from quantattack.attacks.norms import spread
 from quantattack.diagnostics.case import Case, many, percent
-from quantattack.diagnostics.probe import ALIGNED, Gradients, alignment, in_float64, limits
+from quantattack.diagnostics.clean_gradients import CleanGradients, in_float64, limits
+from quantattack.evaluation.checks import are_probabilities
+from quantattack.evaluation.gradient_health import ALIGNED, alignment
 from quantattack.record.findings import Finding
 from quantattack.rng import NOISE
 from quantattack.types import Images, Logits
 
-NOISY = 1e-4  # of the logits' spread: what rounding alone does stays under it
-_ALONE = 8  # images that see new company
+NOISY = 1e-4  # of the logits' range: differences by rounding stay below it
+_COMPARED = 8  # images whose neighbors in the batch are exchanged
 _BINS = 32
 _BETTER = 0.8  # share of the images on which a gradient's step must beat a random one
 
 
-def relative(one: Logits, other: Logits) -> float:
-    """Return the largest difference of two sets of logits, relative to their spread."""
-    spread_of = float((one.amax(1) - one.amin(1)).max())
-    return float((one - other).abs().max()) / max(spread_of, 1e-30)
+def relative_difference(logits: Logits, again: Logits) -> float:
+    """Return the largest difference of two sets of logits, relative to the range of the first."""
+    largest_range = float((logits.amax(1) - logits.amin(1)).max())
+    return float((logits - again).abs().max()) / max(largest_range, 1e-30)
 
 
 def logits_check(case: Case) -> Finding:
     """Whether the model returns logits, not probabilities."""
     logits = case.logits()
-    if bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 1e-3).all()):
+    if are_probabilities(logits):
         return Finding(
             "logits",
             "fail",
@@ -46,18 +48,18 @@ def logits_check(case: Case) -> Finding:
 
 def randomness_check(case: Case) -> Finding:
     """Whether two forward passes of the same images agree."""
-    one, other = case.logits(), case.logits()
-    size, changed = relative(one, other), int((one.argmax(1) != other.argmax(1)).sum())
+    logits, again = case.logits(), case.logits()
+    size, changed = relative_difference(logits, again), int((logits.argmax(1) != again.argmax(1)).sum())
     data = {"relative_difference": size, "changed": changed}
     if size <= NOISY:
-        words = "bit for bit" if torch.equal(one, other) else f"to {size:.1e} of the logits' spread"
+        words = "bit for bit" if torch.equal(logits, again) else f"to {size:.1e} of the logits' spread"
         return Finding("randomness", "pass", "", f"two forward passes agree {words}", data=data)
     return Finding(
         "randomness",
         "fail",
         "random",
         f"two forward passes of the same images differ by {percent(size)} of the logits' spread, "
-        f"and {changed} of {len(one)} predictions change",
+        f"and {changed} of {len(logits)} predictions change",
         "attack the expectation, Eot(attack, draws=10), and judge over several passes; or switch the noise off",
         data,
     )
@@ -65,15 +67,15 @@ def randomness_check(case: Case) -> Finding:
 
 def batch_check(case: Case) -> Finding:
     """Whether an image's logits depend on the images beside it."""
-    few = min(_ALONE, len(case))
+    few = min(_COMPARED, len(case))
     if len(case) < 2 * few or few < 2:
         return _too_few("batch")
     size = min(len(case), case.batch_size)
     together = case.first(size)
     first, strangers = case.images[:few], case.images[size - few : size].flip(0)
     others = torch.cat([first, *[strangers] * (size // few)])[:size]  # the same count, so that no kernel changes
-    one, again, other = (case.logits(x)[:few] for x in (together.images, together.images, others))
-    noise, difference = relative(one, again), relative(one, other)
+    logits, again, beside_others = (case.logits(x)[:few] for x in (together.images, together.images, others))
+    noise, difference = relative_difference(logits, again), relative_difference(logits, beside_others)
     data = {"relative_difference": difference, "noise": noise}
     if noise > NOISY:
         says = "the model is random, so a difference beside other images proves nothing"
@@ -85,13 +87,13 @@ def batch_check(case: Case) -> Finding:
     return Finding("batch", "fail", "batch_dependent", says, advice, data)
 
 
-def path_check(probe: Gradients, levels: int | None) -> Finding:
-    """Whether a gradient reaches the images; a rounding of the input is the reason where one was found."""
-    count, total = int(probe.silent.sum()), len(probe.silent)
-    data = {"silent": count, "images": total, "path": probe.path}
+def path_check(gradients: CleanGradients, levels: int | None) -> Finding:
+    """Whether a gradient reaches the images; where the input is rounded, that is the reason."""
+    count, total = int(gradients.silent.sum()), len(gradients.silent)
+    data = {"silent": count, "images": total, "path": gradients.path}
     if not many(count, total):
         return Finding("gradient path", "pass", "", f"{total - count} of {total} images get a gradient", data=data)
-    how = "there is no path from the logits to the image" if not probe.path else "every entry is exactly zero"
+    how = "there is no path from the logits to the image" if not gradients.path else "every entry is exactly zero"
     where = f"on {count} of {total} images no gradient arrives ({how})"
     if levels is not None:
         says = f"{where}; the model rounds its input to {levels} levels, whose derivative is zero"
@@ -101,17 +103,18 @@ def path_check(probe: Gradients, levels: int | None) -> Finding:
     return Finding("gradient path", "fail", "no_gradient", where, advice, data)
 
 
-def values_check(probe: Gradients) -> Finding:
+def values_check(gradients: CleanGradients) -> Finding:
     """Whether cross entropy's gradient is zero, underflowed, NaN, or points elsewhere than the exact one."""
-    heard = ~probe.silent
-    total = int(heard.sum())
-    counts = {name: int((getattr(probe, name) & heard).sum()) for name in ("zero", "underflowed", "wrong")}
-    cosine, signs = (_mean(part[heard]) for part in (probe.cosine, probe.agreement))
-    broken = int(probe.nan.sum())
+    reached = ~gradients.silent
+    total = int(reached.sum())
+    masks = {"zero": gradients.zero, "underflowed": gradients.underflowed, "wrong": gradients.wrong}
+    counts = {name: int((mask & reached).sum()) for name, mask in masks.items()}
+    cosine, signs = (_mean(values[reached]) for values in (gradients.cosine, gradients.agreement))
+    broken = int(gradients.nan.sum())
     data = {**counts, "nan": broken, "images": total, "cosine": cosine, "sign_agreement": signs}
-    if many(broken, len(heard)):
-        says = f"the gradient of {broken} of {len(heard)} images holds NaN or infinite entries"
-        return Finding("gradient values", "fail", "nan", says, "mend the model's backward pass first", data)
+    if many(broken, len(reached)):
+        says = f"the gradient of {broken} of {len(reached)} images holds NaN or infinite entries"
+        return Finding("gradient values", "fail", "nan", says, "fix the model's backward pass first", data)
     if not total:
         return Finding("gradient values", "cannot tell", "", "there is no gradient to look at", data=data)
     says = (
@@ -126,15 +129,15 @@ def values_check(probe: Gradients) -> Finding:
 _SATURATED = "climb the log-odds or scale the logits (pgd_log_odds, pgd_plus_gap): the softmax is saturated"
 
 
-def margins_check(case: Case, probe: Gradients) -> Finding:
+def margins_check(case: Case, gradients: CleanGradients) -> Finding:
     """Where the margins lie against the limits of the floating-point type in use."""
     at = limits(case.images.dtype)
     edges = (at.rounded, at.flushed, at.zero)
-    beyond = [int((probe.margin > edge).sum()) for edge in edges]
-    total, name = len(probe.margin), str(case.images.dtype).removeprefix("torch.")
-    data = {"dtype": name, "limits": list(edges), "beyond": beyond, "images": total, **_histogram(probe.margin)}
+    beyond = [int((gradients.margin > edge).sum()) for edge in edges]
+    total, name = len(gradients.margin), str(case.images.dtype).removeprefix("torch.")
+    data = {"dtype": name, "limits": list(edges), "beyond": beyond, "images": total, **_histogram(gradients.margin)}
     shares = ", ".join(f"{count} beyond {edge:.4g}" for count, edge in zip(beyond, edges, strict=True))
-    says = f"of {total} margins {shares}, the limits of {name}; the median is {float(probe.margin.median()):.4g}"
+    says = f"of {total} margins {shares}, the limits of {name}; the median is {float(gradients.margin.median()):.4g}"
     if many(beyond[2], total):
         return Finding("margins", "fail", "saturation", says, _SATURATED, data)
     return Finding("margins", "pass", "", says, data=data)
@@ -145,38 +148,36 @@ def _histogram(margin: Tensor) -> dict[str, Any]:
     return {"counts": counts.tolist(), "edges": [float(edge) for edge in edges]}
 
 
-def precision_check(case: Case, probe: Gradients) -> Finding:
+def precision_check(case: Case, gradients: CleanGradients) -> Finding:
     """Whether the exact gradient is the same in float64."""
-    heard = ~probe.silent
-    if not bool(heard.any()):
+    reached = ~gradients.silent
+    if not bool(reached.any()):
         return Finding("precision", "cannot tell", "", "there is no gradient to compare")
     grads = in_float64(case)
     if grads is None:
         return Finding("precision", "cannot tell", "", "the model cannot be copied to double precision")
-    cosine, signs = alignment(probe.exact, grads)
-    away, total = int((cosine[heard] < ALIGNED).sum()), int(heard.sum())
-    data = {"away": away, "images": total, "cosine": _mean(cosine[heard]), "sign_agreement": _mean(signs[heard])}
-    says = (
-        f"{away} of {total} exact gradients point elsewhere in float64 (signs agree on {_percent(_mean(signs[heard]))})"
-    )
+    cosine, signs = alignment(gradients.exact, grads)
+    away, total = int((cosine[reached] < ALIGNED).sum()), int(reached.sum())
+    cosine_mean, same_signs = _mean(cosine[reached]), _mean(signs[reached])
+    data = {"away": away, "images": total, "cosine": cosine_mean, "sign_agreement": same_signs}
+    says = f"{away} of {total} exact gradients point elsewhere in float64 (signs agree on {_percent(same_signs)})"
     if not many(away, total, 0.25):
         return Finding("precision", "pass", "", says, data=data)
     advice = "search through a double-precision copy, InFloat64(attack), and look for the layer that loses precision"
     return Finding("precision", "fail", "shattered", says, advice, data)
 
 
-def ascent_check(case: Case, probe: Gradients) -> Finding:
+def ascent_check(case: Case, gradients: CleanGradients) -> Finding:
     """Whether a step along the exact gradient raises the loss more than a random one of the same length."""
-    heard = case.where(~probe.silent)
-    if not len(heard):
+    reached = case.where(~gradients.silent)
+    if not len(reached):
         return Finding("ascent", "cannot tell", "", "there is no gradient to follow")
-    shares = {}
-    for part_of_radius in (0.25, 1.0):
-        shares[part_of_radius] = _better(heard, probe.exact[~probe.silent], part_of_radius * case.threat.radius)
-    data = {"images": len(heard), "share": {str(size): share for size, share in shares.items()}}
+    exact = gradients.exact[~gradients.silent]
+    shares = {size: _better(reached, exact, size * case.threat.radius) for size in (0.25, 1.0)}
+    data = {"images": len(reached), "share": {str(size): share for size, share in shares.items()}}
     says = ", ".join(f"{percent(share)} for {size:g} of the radius" for size, share in shares.items())
-    says = f"a step along the gradient beats a random one on a share of {len(heard)} images: {says}"
-    if max(shares.values()) >= _BETTER or len(heard) < 10:
+    says = f"a step along the gradient beats a random one on a share of {len(reached)} images: {says}"
+    if max(shares.values()) >= _BETTER or len(reached) < 10:
         return Finding("ascent", "pass", "", says, data=data)
     advice = "the gradients mislead: replace the part that breaks them by a smooth one, or attack a twin (--twin)"
     return Finding("ascent", "fail", "shattered", says, advice, data)

@@ -1,27 +1,23 @@
 """The diagnosis: every check on one model within a budget of passes, and whether its number can be trusted."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from quantattack.attacks.threat import Threat
-from quantattack.data.sources import source_of
-from quantattack.diagnostics import checks, failures, layers, masking
-from quantattack.diagnostics.budget import Budget
-from quantattack.diagnostics.case import Case, many
-from quantattack.diagnostics.probe import Gradients, compare
-from quantattack.diagnostics.reference import STEPS, Walk, watch
-from quantattack.diagnostics.rounding import SAMPLES, SWEEPS, input_levels
+from quantattack.data.sources import Source, source_of
+from quantattack.diagnostics.case import Case
+from quantattack.diagnostics.checklist import Budget, Checklist
 from quantattack.errors import InputError, check_count
 from quantattack.evaluation.checks import check_classes, check_logits, check_model, positions_of
 from quantattack.evaluation.models import CountedModel
 from quantattack.evaluation.task import usual_batch
-from quantattack.gradients import NoGradient, placement
+from quantattack.gradients import placement
 from quantattack.record.findings import Finding
 from quantattack.rng import Rng
-from quantattack.types import Mask, Model
+from quantattack.types import Indices, Mask, Model
 
 BUDGET = 500
 # A fault earlier in this list explains the ones behind it.
@@ -38,11 +34,11 @@ class Diagnosis:
     Arguments:
         findings: One for each check, in the order in which they ran.
         images: Number of images.
-        clean: Share of them that the model has right, 0 to 1.
-        pgd: Share that plain PGD leaves, 0 to 1.
-        worst: Share that nothing tried here broke, 0 to 1.
-        forwards: Forward passes spent, an image.
-        backwards: Backward passes spent, an image.
+        clean: Clean accuracy, 0 to 1.
+        pgd: Robust accuracy against plain PGD, 0 to 1.
+        worst: Robust accuracy against everything tried here together, 0 to 1.
+        forwards: Forward passes spent per image.
+        backwards: Backward passes spent per image.
     """
 
     findings: tuple[Finding, ...]
@@ -71,9 +67,9 @@ class Diagnosis:
     @property
     def reasons(self) -> tuple[str, ...]:
         """The reason codes of the checks that failed, causes first."""
-        found = dict.fromkeys(finding.code for finding in self.failures)
-        causes = [code for code in REASONS if code in found]
-        return (*causes, *(code for code in found if code not in causes))
+        codes = dict.fromkeys(finding.code for finding in self.failures)
+        causes = [code for code in REASONS if code in codes]
+        return (*causes, *(code for code in codes if code not in causes))
 
 
 def diagnose(
@@ -97,67 +93,66 @@ def diagnose(
         labels: True classes with shape (n,); None with a `Dataset`.
         threat: The threat whose robust accuracy is in doubt.
         twin: A differentiable relative, such as the float network, from which attacks are transferred.
-        budget: Forward and backward passes an image; a check that does not fit says `cannot tell`.
+        budget: Forward and backward passes per image; a check that does not fit says `cannot tell`.
         seed: Seed of every random number.
         batch_size: Images shown at once; chosen by their size where None.
         indices: The images' indices in their data set; their positions by default.
         progress: Called with each finding.
 
     Raises:
-        InputError: If the model, the images, the labels or the threat cannot be used, or no image is right.
+        InputError: If the model, the images, the labels or the threat cannot be used, or no image is
+            classified correctly.
     """
-    case, total = _case(model, images, labels, threat, twin, seed, batch_size, indices)
-    run = _Run(case, Budget(case.host.passes, total, budget), progress)
-    run.before()
-    walk = run.reference()
-    broken = torch.zeros(len(case), dtype=torch.bool, device=case.images.device)
-    if walk is not None:
-        broken = run.challenge(walk)
-        run.indicate(walk)
-    stood = len(case) if walk is None else int(walk.survivors.sum())
-    clean, pgd, worst = (count / total for count in (len(case), stood, int((~broken).sum())))
-    return Diagnosis(tuple(run.findings), total, clean, pgd, worst, *run.budget.spent)
+    source, index = _checked(model, images, labels, threat, indices)
+    everything = _case(model, source, threat, Rng(seed, index), twin, batch_size)
+    case = everything.where(_correct(everything))
+    return _diagnosed(case, Budget(case.host.passes, len(source), budget), progress)
 
 
-def _case(
-    model: Model,
-    images: Any,
-    labels: Any,
-    threat: Threat,
-    twin: Model | None,
-    seed: int,
-    size: int | None,
-    indices: Any,
-) -> tuple[Case, int]:
-    """Return the images that the model has right as a case, and how many there were."""
+def _checked(model: Model, images: Any, labels: Any, threat: Threat, indices: Any) -> tuple[Source, Indices]:
+    """Return the images as a source, and their indices, after checking what was given."""
     check_model(model)
     if not isinstance(threat, Threat):
         raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
-    host, source = CountedModel(model), source_of(images, labels, threat.low, threat.high)
-    index = positions_of(indices, len(source))
-    device, dtype = placement(model)
-    shown, classes = source.take(range(len(source)))
-    threat.check(tuple(shown.shape[1:]))
-    chosen = usual_batch(tuple(shown.shape[1:]), device) if size is None else size
+    source = source_of(images, labels, threat.low, threat.high)
+    return source, positions_of(indices, len(source))
+
+
+def _case(model: Model, source: Source, threat: Threat, rng: Rng, twin: Model | None, size: int | None) -> Case:
+    """Return all images as a case, where the model is and as its parameters are."""
+    host, (device, dtype) = CountedModel(model), placement(model)
+    images, labels = source.take(range(len(source)))
+    shape = tuple(images.shape[1:])
+    threat.check(shape)
+    chosen = usual_batch(shape, device) if size is None else size
     check_count("batch_size", chosen)
-    rng = Rng(seed, index.to(device))
-    case = Case(host, shown.to(device, dtype), classes.to(device), threat, rng, chosen, _hosted(twin, host))
-    right = _right(case)
-    if not bool(right.any()):
-        raise InputError(f"the model has none of the {len(right)} images right; there is no robustness to diagnose")
-    return case.where(right), len(right)
+    rng = Rng(rng.seed, rng.index.to(device))
+    return Case(host, images.to(device, dtype), labels.to(device), threat, rng, chosen, _counted_twin(twin, host))
 
 
-def _hosted(twin: Model | None, host: CountedModel) -> CountedModel | None:
+def _diagnosed(case: Case, budget: Budget, progress: Callable[[Finding], None] | None) -> Diagnosis:
+    """Run the checks on the images that the model classifies correctly."""
+    checklist = Checklist(case, budget, progress)
+    checklist.before()
+    trajectory = checklist.reference()
+    broken = torch.zeros(len(case), dtype=torch.bool, device=case.images.device)
+    if trajectory is not None:
+        broken = checklist.challenge(trajectory)
+        checklist.indicate(trajectory)
+    robust = len(case) if trajectory is None else int(trajectory.survivors.sum())
+    clean, pgd, worst = (count / budget.images for count in (len(case), robust, int((~broken).sum())))
+    return Diagnosis(tuple(checklist.findings), budget.images, clean, pgd, worst, *budget.spent)
+
+
+def _counted_twin(twin: Model | None, host: CountedModel) -> CountedModel | None:
     if twin is None:
         return None
     check_model(twin)
-    other = CountedModel(twin)
-    other.passes = host.passes
-    return other
+    return CountedModel(twin, host.passes)
 
 
-def _right(case: Case) -> Mask:
+def _correct(case: Case) -> Mask:
+    """Return which images the model classifies correctly; at least one, or there is nothing to diagnose."""
     try:
         logits = case.logits()
     except (RuntimeError, ValueError, IndexError, AssertionError) as error:
@@ -165,116 +160,7 @@ def _right(case: Case) -> Mask:
         raise InputError(f"the model does not take images of shape {tuple(case.images.shape[1:])}: {reason}") from None
     check_logits(logits, len(case))
     check_classes(case.labels, logits.shape[1])
-    return logits.argmax(1) == case.labels
-
-
-class _Run:
-    """The checks one after the other, each with what it costs."""
-
-    def __init__(self, case: Case, budget: Budget, progress: Callable[[Finding], None] | None) -> None:
-        self.case, self.budget, self.progress = case, budget, progress
-        self.findings = list[Finding]()
-
-    def check(self, name: str, passes: int | float, look: Callable[[], Finding]) -> Finding:
-        """Run one check if it fits, and keep what it found with what it cost.
-
-        Arguments:
-            name: The check's name.
-            passes: What it costs at most, an image of the case.
-            look: Runs it.
-        """
-        share = len(self.case) / self.budget.images
-        before = self.budget.spent
-        finding = self._looked(name, look) if self.budget.fits(passes * share) else self._unfit(name, passes * share)
-        forwards, backwards = (now - was for now, was in zip(self.budget.spent, before, strict=True))
-        self.findings.append(replace(finding, forwards=forwards, backwards=backwards))
-        if self.progress is not None:
-            self.progress(self.findings[-1])
-        return self.findings[-1]
-
-    def _looked(self, name: str, look: Callable[[], Finding]) -> Finding:
-        try:
-            return look()
-        except NoGradient:
-            says = "the model passes no gradient, which this check needs"
-            return Finding(name, "cannot tell", "", says, "see `gradient path`")
-        except InputError as error:
-            says, _, advice = str(error).partition("; ")
-            return Finding(name, "cannot tell", "", says, advice)
-
-    def _unfit(self, name: str, passes: int | float) -> Finding:
-        left = self.budget.limit - sum(self.budget.spent)
-        says = f"it takes up to {passes:.0f} passes an image, and {left:.0f} of {self.budget.limit:g} are left"
-        return Finding(name, "cannot tell", "", says, "give a larger --budget")
-
-    def before(self) -> None:
-        """What needs no attack."""
-        case = self.case
-        self.check("quantized", 1, lambda: layers.inventory_check(case))
-        self.check("derivatives", 1, lambda: layers.derivative_check(case))
-        self.check("logits", 1, lambda: checks.logits_check(case))
-        random = self.check("randomness", 2, lambda: checks.randomness_check(case)).verdict == "fail"
-        self.check("batch", 3, lambda: checks.batch_check(case))
-        self._gradients(random)
-
-    def _gradients(self, random: bool) -> None:
-        case, seen = self.case, list[Gradients]()
-        sweeps = SWEEPS * SAMPLES / len(case)
-
-        def path() -> Finding:
-            seen.append(compare(case))
-            silent = many(int(seen[0].silent.sum()), len(case))
-            levels = input_levels(case) if silent and self.budget.fits(sweeps) else None
-            return checks.path_check(seen[0], levels)
-
-        self.check("gradient path", 5, path)
-        if not seen:
-            return
-        self.check("gradient values", 0, lambda: checks.values_check(seen[0]))
-        self.check("margins", 0, lambda: checks.margins_check(case, seen[0]))
-        self.check("precision", 2, lambda: _unless(random, "precision", lambda: checks.precision_check(case, seen[0])))
-        self.check("ascent", 5, lambda: checks.ascent_check(case, seen[0]))
-
-    def reference(self) -> Walk | None:
-        """Plain PGD, whose number is in doubt; None where it does not fit."""
-        seen = list[Walk]()
-
-        def look() -> Finding:
-            seen.append(watch(self.case))
-            return failures.unavailable_gradients(self.case, seen[0])
-
-        self.check("unavailable gradients", 2 * STEPS + 1, look)
-        return seen[0] if seen else None
-
-    def challenge(self, walk: Walk) -> Mask:
-        """Search on what plain PGD leaves; returns what is broken in the end."""
-        broken = [~walk.survivors]
-        share = float(walk.survivors.double().mean())
-
-        def look(challenge: masking.Challenge) -> Finding:
-            finding, found = challenge(self.case, walk)
-            broken[0] = broken[0] | found
-            return finding
-
-        larger = masking.LargerRadius()
-        radius = self.check("larger radius", larger.passes, lambda: larger(self.case))
-        self.check("unconstrained attack", 0, lambda: failures.unconstrained(radius))
-        for challenge in masking.CHALLENGES:
-            self.check(challenge.check, challenge.passes * share, lambda c=challenge: look(c))  # type: ignore[misc]
-        return broken[0]
-
-    def indicate(self, walk: Walk) -> None:
-        """The remaining indicators of attack failure."""
-        case = self.case
-        gradient = not bool(walk.silent.all())
-        self.check("unstable loss", 6, lambda: failures.unstable_loss(case, walk))
-        self.check("silent success", 0, lambda: failures.silent_success(case, walk))
-        self.check("incomplete optimization", 0, lambda: failures.incomplete(walk))
-        passes = 0 if gradient or case.twin is None else 2 * STEPS + 2
-        self.check("transfer failure", passes, lambda: failures.transfer_failure(case, gradient))
-
-
-def _unless(random: bool, name: str, look: Callable[[], Finding]) -> Finding:
-    if random:
-        return Finding(name, "cannot tell", "", "the model is random, so two gradients differ anyway")
-    return look()
+    correct = logits.argmax(1) == case.labels
+    if not bool(correct.any()):
+        raise InputError(f"the model has none of the {len(case)} images right; there is no robustness to diagnose")
+    return correct

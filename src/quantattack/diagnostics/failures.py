@@ -1,4 +1,4 @@
-"""The six indicators of attack failure, on plain PGD's walk.
+"""The six indicators of attack failure, on plain PGD's trajectory.
 
 Source: Pintor et al., 2022, https://arxiv.org/abs/2106.09947; an implementation of its own.
 """
@@ -10,7 +10,7 @@ import torch
 from quantattack.attacks.losses import log_odds
 from quantattack.attacks.success import misclassified
 from quantattack.diagnostics.case import GAP, Case, many, percent
-from quantattack.diagnostics.reference import Walk, plain
+from quantattack.diagnostics.plain_pgd import Trajectory, plain_pgd
 from quantattack.record.findings import Finding
 from quantattack.rng import FRESH
 from quantattack.types import PerImage
@@ -22,10 +22,10 @@ _WINDOW = 10  # last steps
 _RISING = 0.05  # of the loss's range
 
 
-def unavailable_gradients(case: Case, walk: Walk) -> Finding:
+def unavailable_gradients(case: Case, trajectory: Trajectory) -> Finding:
     """Indicator 1: steps whose gradient is exactly zero, on the images that PGD leaves."""
-    left = walk.survivors
-    zero = walk.silent[:, left].double().mean(0)
+    left = trajectory.survivors
+    zero = trajectory.silent[:, left].double().mean(0)
     stuck = int((zero > 0.5).sum())
     says = f"{stuck} of the {int(left.sum())} images that PGD leaves got no gradient in more than half of the steps"
     data = {"stuck": stuck, "left": int(left.sum()), "mean": float(zero.mean()) if len(zero) else 0.0}
@@ -37,9 +37,11 @@ def unavailable_gradients(case: Case, walk: Walk) -> Finding:
     return Finding("unavailable gradients", "fail", "unavailable_gradients", says, advice, data)
 
 
-def unstable_loss(case: Case, walk: Walk) -> Finding:
+def unstable_loss(case: Case, trajectory: Trajectory) -> Finding:
     """Indicator 2: how much the loss changes within a thousandth of a pixel of the point found."""
-    change = torch.cat([_change(part, final) for part, final in zip(case.batches(), _split(case, walk), strict=True)])
+    change = torch.cat(
+        [_change(part, final) for part, final in zip(case.batches(), _split(case, trajectory), strict=True)]
+    )
     unstable, total = int((change > UNSTABLE).sum()), len(case)
     data = {"unstable": unstable, "images": total, "mean": float(change.mean())}
     says = f"beside {unstable} of {total} points found the loss changes by more than {percent(UNSTABLE)}"
@@ -49,8 +51,8 @@ def unstable_loss(case: Case, walk: Walk) -> Finding:
     return Finding("unstable loss", "fail", "unstable_loss", says, advice, data)
 
 
-def _split(case: Case, walk: Walk) -> tuple[torch.Tensor, ...]:
-    return torch.split(walk.final, case.batch_size)
+def _split(case: Case, trajectory: Trajectory) -> tuple[torch.Tensor, ...]:
+    return torch.split(trajectory.final, case.batch_size)
 
 
 def _change(case: Case, final: torch.Tensor) -> PerImage:
@@ -65,9 +67,9 @@ def _change(case: Case, final: torch.Tensor) -> PerImage:
     return total / _DRAWS
 
 
-def silent_success(case: Case, walk: Walk) -> Finding:
+def silent_success(case: Case, trajectory: Trajectory) -> Finding:
     """Indicator 3: an iterate fooled the model, and the last one, which published attacks return, does not."""
-    lost = walk.fooled.any(0) & ~walk.fooled[-1]
+    lost = trajectory.fooled.any(0) & ~trajectory.fooled[-1]
     count, total = int(lost.sum()), len(case)
     says = f"on {count} of {total} images an iterate of PGD fooled the model and the last one does not"
     data = {"lost": count, "images": total}
@@ -77,12 +79,12 @@ def silent_success(case: Case, walk: Walk) -> Finding:
     return Finding("silent success", "fail", "silent_success", says, advice, data)
 
 
-def incomplete(walk: Walk) -> Finding:
+def incomplete(trajectory: Trajectory) -> Finding:
     """Indicator 4: the loss was still rising, by more than 5 % of its range over the last 10 steps."""
-    best = walk.values.cummax(0).values
+    best = trajectory.values.cummax(0).values
     rise = best[-1] - best[-1 - min(_WINDOW, len(best) - 1)]
-    still = (rise > _RISING * (best[-1] - best[0]).clamp_min(1e-30)) & walk.survivors
-    count, left = int(still.sum()), int(walk.survivors.sum())
+    still = (rise > _RISING * (best[-1] - best[0]).clamp_min(1e-30)) & trajectory.survivors
+    count, left = int(still.sum()), int(trajectory.survivors.sum())
     total, data = len(still), {"rising": count, "left": left}
     says = f"on {count} of the {left} images that PGD leaves, of {total}, the loss was still rising"
     if not many(count, total, 0.25):
@@ -106,8 +108,8 @@ def _transferred(case: Case) -> Finding:
     assert twin is not None
     lost = fooled = 0
     for part in case.batches():
-        walk = replace(plain(case.threat, loss=log_odds), last_iterate=True)
-        final = walk(twin, part.images, part.labels, rng=part.rng)
+        attack = replace(plain_pgd(case.threat, loss=log_odds), last_iterate=True)
+        final = attack(twin, part.images, part.labels, rng=part.rng)
         with torch.no_grad():
             there = misclassified(twin(final), part.labels)
         here = misclassified(part.logits(final), part.labels)

@@ -20,7 +20,7 @@ from quantattack.attacks.success import misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Ensemble, Restarts, Transfer
 from quantattack.diagnostics.case import GAP, SHARE, Case, broken_by, many, percent
-from quantattack.diagnostics.reference import STEPS, Walk, plain
+from quantattack.diagnostics.plain_pgd import STEPS, Trajectory, plain_pgd
 from quantattack.errors import InputError
 from quantattack.record.findings import Finding
 from quantattack.rng import NOISE, Rng
@@ -84,19 +84,19 @@ class Challenge:
     """
 
     check: str
-    attack: Callable[[Case, Walk], Attack]
+    attack: Callable[[Case, Trajectory], Attack]
     passes: int
     share: float
     code: str
     search: str
     advice: str
 
-    def __call__(self, case: Case, walk: Walk) -> tuple[Finding, Mask]:
+    def __call__(self, case: Case, trajectory: Trajectory) -> tuple[Finding, Mask]:
         """Return the finding, and which images are broken by now."""
-        left = walk.survivors
+        left = trajectory.survivors
         broken = ~left
         if bool(left.any()):
-            broken[left] = broken_by(case.where(left), self.attack(case, walk))
+            broken[left] = broken_by(case.where(left), self.attack(case, trajectory))
         won, stood, total = int((broken & left).sum()), int(left.sum()), len(case)
         says = f"{self.search} breaks {won} of the {stood} images that PGD leaves, of {total}"
         says = says if stood else "PGD leaves no image, so there is nothing left to break"
@@ -106,45 +106,47 @@ class Challenge:
         return Finding(self.check, "pass", "", says, data=data), broken
 
 
-def _exact(case: Case, walk: Walk) -> Attack:  # noqa: ARG001
-    return plain(case.threat, loss=log_odds)
+def _exact(case: Case, trajectory: Trajectory) -> Attack:  # noqa: ARG001
+    return plain_pgd(case.threat, loss=log_odds)
 
 
-def _transfer(case: Case, walk: Walk) -> Attack:  # noqa: ARG001
+def _transfer(case: Case, trajectory: Trajectory) -> Attack:  # noqa: ARG001
     if case.twin is None:
         raise InputError("no twin was given; name the float network with --twin")
-    return Transfer(plain(case.threat, loss=log_odds), case.twin)
+    return Transfer(plain_pgd(case.threat, loss=log_odds), case.twin)
 
 
-def _square(case: Case, walk: Walk) -> Attack:  # noqa: ARG001
+def _square(case: Case, trajectory: Trajectory) -> Attack:  # noqa: ARG001
     if isinstance(case.threat.norm, L1):
         raise InputError("square does not work under l1")
     return Square(threat=case.threat, queries=QUERIES)
 
 
-def _one_step(case: Case, walk: Walk) -> Attack:  # noqa: ARG001
+def _one_step(case: Case, trajectory: Trajectory) -> Attack:  # noqa: ARG001
     return fgsm(case.threat)
 
 
-def _random(case: Case, walk: Walk) -> Attack:  # noqa: ARG001
+def _random(case: Case, trajectory: Trajectory) -> Attack:  # noqa: ARG001
     return RandomSearch(case.threat)
 
 
-def _longer(case: Case, walk: Walk) -> Attack:
-    return From(plain(case.threat, LONGER), walk.final[walk.survivors], case.rng.index[walk.survivors])
+def _longer(case: Case, trajectory: Trajectory) -> Attack:
+    return From(
+        plain_pgd(case.threat, LONGER), trajectory.final[trajectory.survivors], case.rng.index[trajectory.survivors]
+    )
 
 
-def _restarted(case: Case, walk: Walk) -> Attack:  # noqa: ARG001
-    return Later(Restarts(plain(case.threat), 2), first=1)
+def _restarted(case: Case, trajectory: Trajectory) -> Attack:  # noqa: ARG001
+    return Later(Restarts(plain_pgd(case.threat), 2), first=1)
 
 
-def _sized(case: Case, walk: Walk) -> Attack:  # noqa: ARG001
+def _sized(case: Case, trajectory: Trajectory) -> Attack:  # noqa: ARG001
     sizes = (1 / 16, 1.0, 2.0)
     walks = {f"{size:g}": Ascent(threat=case.threat, step_size=size * case.threat.radius, steps=8) for size in sizes}
     return Ensemble(walks)
 
 
-def _stronger(case: Case, walk: Walk) -> Attack:  # noqa: ARG001
+def _stronger(case: Case, trajectory: Trajectory) -> Attack:  # noqa: ARG001
     size = LinearDecay(2 * case.threat.radius, LONGER)
     return Ascent(threat=case.threat, step_size=size, steps=LONGER, loss=log_odds, temperature=Gap())
 

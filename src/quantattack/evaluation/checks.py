@@ -58,7 +58,8 @@ def first_logits(model: Callable[[Images], Any], images: Images) -> Logits:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"the model does not take images of shape {shape}: {reason}") from None
     check_logits(logits, len(images))
-    _refuse_probabilities(logits)
+    if are_probabilities(logits):
+        raise InputError("the model returns probabilities; return logits: leave the softmax out")
     return torch.as_tensor(logits)
 
 
@@ -71,10 +72,9 @@ def check_logits(logits: Any, rows: int) -> None:
         raise InputError("the model returns NaN or infinite logits; mend the model first")
 
 
-def _refuse_probabilities(logits: Logits) -> None:
-    positive, sums = bool((logits >= 0).all()), logits.sum(1)
-    if positive and bool(((sums - 1).abs() < 1e-3).all()):
-        raise InputError("the model returns probabilities; return logits: leave the softmax out")
+def are_probabilities(logits: Logits) -> bool:
+    """Return whether every row is a distribution over the classes: no entry negative, the sum one."""
+    return bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 1e-3).all())
 
 
 def positions_of(indices: Any, count: int) -> Indices:

@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file with everything that a network is; loading runs no code."""
+"""Checkpoints: a network with its architecture and quantizers in one safetensors file; loading runs no code."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ BLANK = "0" * 64
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a checkpoint says of its network.
+    """What a checkpoint states about its network.
 
     Arguments:
         architecture: Name of the architecture.
@@ -38,7 +38,7 @@ class Card:
         data: Name of the data set it was trained on.
         adversarial: The adversary of its training as JSON, empty for none.
         training: The settings of its training.
-        clean: Share of the whole test set that it has right, 0 to 1.
+        clean: Accuracy on the whole test set, 0 to 1.
         checksum: SHA-256 of the file with this entry blank.
 
     """
@@ -58,8 +58,8 @@ class Card:
     @property
     def quantizer(self) -> str:
         """The method's name: ``float``, the weights' quantizer, or both joined by ``+``."""
-        parts = [found.name for found in map(quantizer_of, (self.weights, self.activations)) if found]
-        return "bnn-waq" if parts == ["bnn-waq", "sign"] else "+".join(parts) or "float"
+        names = [quantizer.name for quantizer in map(quantizer_of, (self.weights, self.activations)) if quantizer]
+        return "bnn-waq" if names == ["bnn-waq", "sign"] else "+".join(names) or "float"
 
 
 def quantizer_card(quantizer: Quantizer | None) -> dict[str, Any] | None:
@@ -85,8 +85,9 @@ def quantizer_of(card: Mapping[str, Any] | None) -> Quantizer | None:
     if name not in known:
         raise unknown("quantizer", name, known)
     for setting in settings:
-        if setting not in {one.name for one in fields(known[name])}:
-            raise unknown(f"setting of {name}", setting, [one.name for one in fields(known[name])])
+        takes = [field.name for field in fields(known[name])]
+        if setting not in takes:
+            raise unknown(f"setting of {name}", setting, takes)
     try:
         quantizer: Quantizer = known[name](**settings)
     except TypeError as error:
@@ -95,12 +96,12 @@ def quantizer_of(card: Mapping[str, Any] | None) -> Quantizer | None:
 
 
 def save(model: nn.Module, path: Path | str, card: Card) -> None:
-    """Write a network's final form to a file, a weight of few levels in few bits.
+    """Write a network's final form to a file; weights with few levels take few bits.
 
     Arguments:
         model: The network; it is frozen first.
         path: Where the file goes.
-        card: What it is; the checksum is filled in here.
+        card: What it is; the checksum is added here.
 
     """
     tensors = pack(freeze(model).cpu().state_dict())
@@ -133,31 +134,6 @@ def load(path: Path | str) -> nn.Module:
     return model.eval()
 
 
-def load_state(model: nn.Module, path: Path | str, ignore: tuple[str, ...] = ()) -> None:
-    """Fill a float network, in place, with a state dict of the user's own that was saved as safetensors.
-
-    Arguments:
-        model: A network with the same names and shapes, such as one of ``ARCHITECTURES`` at width 1.
-        path: The file; a prefix ``module.`` of every name is dropped.
-        ignore: Beginnings of names to pass over.
-
-    Raises:
-        InputError: If the file is not safetensors, or a tensor is missing, left over, or of another shape.
-
-    """
-    try:
-        tensors = parse(_read(path))
-    except SafetensorError:
-        raise InputError(
-            f"{path} is not a safetensors file, or was cut off; save the state dict as safetensors"
-        ) from None
-    state = {name.removeprefix("module."): _single(tensor) for name, tensor in tensors.items()}
-    try:
-        _fill(model, {name: tensor for name, tensor in state.items() if not ignore or not name.startswith(ignore)})
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
 def assemble(card: Card) -> nn.Module:
     """Return the frozen, untrained network that a card states."""
     model = build(card.architecture, card.settings)
@@ -167,7 +143,7 @@ def assemble(card: Card) -> nn.Module:
 
 
 def read_card(path: Path | str) -> Card:
-    """Return what a checkpoint says of its network, after checking the file.
+    """Return a checkpoint's card, after checking the file.
 
     Raises:
         InputError: If the file is empty, cut off, changed, or of another kind.
@@ -210,7 +186,7 @@ def _card(data: bytes, path: Path | str) -> Card:
     except ValidationError as error:
         first = error.errors()[0]
         what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise InputError(f"{path} states what no network has ({what}); take another file") from None
+        raise InputError(f"{path} states settings that no network has ({what}); take another file") from None
     if _checksum(data.replace(card.checksum.encode(), BLANK.encode(), 1)) != card.checksum:
         raise InputError(f"{path} was changed or cut off: its checksum does not match; take another copy")
     return card

@@ -20,12 +20,12 @@ from quantattack.report.figures import (
     radius_groups,
     step_curve,
     steps_figure,
-    svg,
 )
 from quantattack.report.gallery import Gallery, read_gallery
 from quantattack.report.signal_drawings import paper_words, signal_drawings
 from quantattack.report.signal_figures import Drawing
 from quantattack.report.signal_tables import tables
+from quantattack.report.style import svg
 from quantattack.report.tables import (
     Row,
     Share,

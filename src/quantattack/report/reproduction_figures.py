@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from quantattack.report.figures import legend, look, percent_axis, styled
+from quantattack.report.style import legend, look, percent_axis, styled
 
 Points = Sequence[tuple[float, float]]
 

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from quantattack.record.signals import Signal, read_signals
 from quantattack.record.store import Record, Store
-from quantattack.report.figures import svg
 from quantattack.report.signal_figures import (
     Drawing,
     gradient_figure,
@@ -22,6 +21,7 @@ from quantattack.report.signal_figures import (
     transfer_figure,
 )
 from quantattack.report.signal_tables import measured
+from quantattack.report.style import svg
 from quantattack.report.tables import percent
 
 OfRecords = Callable[[Sequence[Record]], Figure]

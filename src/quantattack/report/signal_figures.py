@@ -16,8 +16,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from quantattack.errors import InputError
 from quantattack.record.signals import Signal
 from quantattack.record.store import Record
-from quantattack.report.figures import INK, legend, look, percent_axis, step_curve, styled
+from quantattack.report.figures import step_curve
 from quantattack.report.signal_tables import NAMES, measured, unit_words
+from quantattack.report.style import INK, legend, look, percent_axis, styled
 
 NEAR, REACH = 12.0, 130.0  # times 1 / margin: where the Hessian's norm has its peak; where float32 has no gradient left
 HATCHES = ("", "////", "....", "xxxx")

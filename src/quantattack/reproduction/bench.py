@@ -11,8 +11,8 @@ from quantattack.attacks.base import Attack, Trace, trace
 from quantattack.attacks.norms import L2, Linf
 from quantattack.attacks.scaling.njs import Njs
 from quantattack.attacks.threat import Threat
+from quantattack.data.probe import draw_probe
 from quantattack.data.sets import SETS, load_data
-from quantattack.diagnostics.signals.measure import drawn
 from quantattack.evaluation.models import CountedModel, model_checksum
 from quantattack.gradients import placement
 from quantattack.reproduction.scales import QUICK, Scale
@@ -81,7 +81,7 @@ class Bench:
         """Return NJS fitted on 100 test images, its Jacobian in normalized pixels as in the paper."""
         if network.name not in self.fitted:
             device, dtype = placement(network.model)
-            probe = drawn(self.data(network.data)[0].to(device, dtype))
+            probe = draw_probe(self.data(network.data)[0].to(device, dtype))
             self.fitted[network.name] = Njs.fit(network.model, probe, SETS[network.data].std)
         return self.fitted[network.name]
 

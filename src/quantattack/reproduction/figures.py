@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from quantattack.data.sets import SETS
 from quantattack.record.signals import Signal
-from quantattack.report.figures import svg
 from quantattack.report.reproduction_figures import Panel, lines_figure
 from quantattack.report.signal_figures import gradient_figure, hessian_figure, sign_figure, softmax_figure
+from quantattack.report.style import svg
 from quantattack.reproduction.items import Column, Item, Row
 from quantattack.reproduction.read import Reader, label
 

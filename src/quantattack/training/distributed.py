@@ -17,8 +17,8 @@ class ProcessGroup:
 
     Arguments:
         rank: The number of this process, from 0.
-        size: How many there are.
-        device: Where this one computes.
+        size: Number of processes.
+        device: The device of this process.
 
     """
 
@@ -50,7 +50,7 @@ ALONE = ProcessGroup()
 
 @contextmanager
 def assemble() -> Iterator[ProcessGroup]:
-    """The crew that torchrun started this process in; alone without torchrun, on the GPU where there is one."""
+    """Yield the processes that torchrun started; this one alone without torchrun, on the GPU where there is one."""
     size, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
     gpu = torch.cuda.is_available()
     device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if gpu else "cpu"

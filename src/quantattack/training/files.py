@@ -16,8 +16,8 @@ from quantattack.attacks.scaling.fixed import Fixed
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
 from quantattack.nn.checkpoints import quantizer_of
-from quantattack.training.fit import Settings
 from quantattack.training.runs import Adversarial, Recipe, madry
+from quantattack.training.settings import Settings
 
 
 def _fraction(value: Any) -> Any:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from quantattack.nn.quantizers import BinaryConnect, BnnWaq, GdTanh, MdTanhS, Quantizer, Sign, Ternary, Xnor
-from quantattack.training.fit import Settings
 from quantattack.training.runs import Recipe, madry
 from quantattack.training.schedules import Beta, Constant, Growth, OneCycle, Steps
+from quantattack.training.settings import Settings
 
 # Paper A's training, of 100,000 updates in batches of 128: 256 passes over 50,000 images.
 PASSES = 256

@@ -1,6 +1,7 @@
 """One training from its description to its checkpoint: network, quantizers, data and settings in a frozen dataclass."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from quantattack.progress import Advance
 from quantattack.record.description import describe, stable
 from quantattack.rng import Rng
 from quantattack.training.distributed import ProcessGroup, assemble
-from quantattack.training.fit import Adversary, Progress, Settings, accuracy, fit
+from quantattack.training.fit import Progress, Watched, accuracy, fit
+from quantattack.training.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def train(
     progress: Progress | None = None,
     advance: Advance | None = None,
     watched: int = 2000,
-    crew: ProcessGroup | None = None,
+    processes: ProcessGroup | None = None,
 ) -> Card:
     """Train a recipe's network and write its checkpoint, on the GPU where there is one.
 
@@ -113,40 +115,53 @@ def train(
         progress: Called after each epoch.
         advance: Told after each update how many images of how many are done.
         watched: Test images that each epoch is judged on; the checkpoint states the accuracy on all of them.
-        crew: The processes that train together, of which the first one writes; None takes those of torchrun.
+        processes: The processes that train together, of which the first writes; None takes those of torchrun.
 
     Raises:
         InputError: If the data are missing, or ``keep`` holds another training.
 
     """
-    if crew is None:
-        with assemble() as found:
-            again = {"progress": progress, "advance": advance, "watched": watched}
-            return train(recipe, out, root=root, keep=keep, crew=found, **again)  # type: ignore[arg-type]
-    images, labels = load_data(recipe.data, root, "train")
-    test, truth = load_data(recipe.data, root, "test")
-    model = network(recipe).to(crew.device)
-    adversary: Adversary | None = recipe.adversarial
-    watch = (test[:watched], truth[:watched])
+    with assemble() if processes is None else nullcontext(processes) as group:
+        test = load_data(recipe.data, root, "test")
+        watch = (test[0][:watched], test[1][:watched])
+        advance = advance if group.rank == 0 else None
+        final = _final(_fitted(recipe, root, keep, watch, progress, advance, group), recipe.half)
+        card = _card(recipe, accuracy(final, *test))
+        if group.rank == 0:
+            save(final, out, card)
+    return card
+
+
+def _fitted(
+    recipe: Recipe,
+    root: Path | str | None,
+    keep: Path | str | None,
+    watch: Watched,
+    progress: Progress | None,
+    advance: Advance | None,
+    processes: ProcessGroup,
+) -> nn.Module:
+    """Return a recipe's network after its training, its latent weights as parameters."""
+    model = network(recipe).to(processes.device)
     fit(
         model,
-        images,
-        labels,
+        *load_data(recipe.data, root, "train"),
         recipe.training,
-        adversary=adversary,
+        adversary=recipe.adversarial,
         watch=watch,
         progress=progress,
-        advance=advance if crew.rank == 0 else None,
+        advance=advance,
         keep=keep,
         about=recipe,
-        crew=crew,
+        processes=processes,
     )
-    final = _rounded(freeze(model)) if recipe.half else freeze(model)
-    final.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # as the file is loaded
-    card = _card(recipe, accuracy(final, test, truth))
-    if crew.rank == 0:
-        save(final, out, card)
-    return card
+    return model
+
+
+def _final(model: nn.Module, half: bool) -> nn.Module:
+    """Return a trained network's final form, as its file is loaded."""
+    final = _rounded(freeze(model)) if half else freeze(model)
+    return final.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload, no-any-return]
 
 
 def network(recipe: Recipe) -> nn.Module:

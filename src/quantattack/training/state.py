@@ -17,13 +17,14 @@ from quantattack.errors import InputError
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to.
+    """The result of one epoch.
 
     Arguments:
         index: Its number, from 0.
         loss: Mean loss over the epoch.
-        training: Share of training images right on the way, 0 to 1, with the weights of the moment.
-        accuracy: Share of the watched images that the final form of the network has right; None if none are watched.
+        training: Share of training images classified correctly on the way, 0 to 1, with the weights of the moment.
+        accuracy: Share of the watched images that the final form of the network classifies correctly; None
+            if none are watched.
 
     """
 
@@ -57,9 +58,9 @@ def resume(
 
     Arguments:
         path: The file.
-        model: The network, as it begins.
+        model: The network, as it is at the beginning.
         optimizer: Its optimizer.
-        training: What the training is, as JSON; a state of another one is refused.
+        training: Description of the training, as JSON; the state of another training is refused.
 
     Raises:
         InputError: If the file is damaged or holds the state of another training.
@@ -93,7 +94,12 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     state = optimizer.state_dict()["state"]
-    return {f"{index}.{key}": value for index, one in state.items() for key, value in one.items() if value is not None}
+    return {
+        f"{index}.{key}": value
+        for index, moments in state.items()
+        for key, value in moments.items()
+        if value is not None
+    }
 
 
 def _restore(optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor]) -> None:

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from quantattack.diagnostics.signals.measure import case_of, clever_signals, drawn, propagation_signals
+from quantattack.data.probe import draw_probe
+from quantattack.diagnostics.signals.measure import case_of, clever_signals, propagation_signals
 from quantattack.errors import InputError
 
 
@@ -34,9 +35,9 @@ def test_a_model_that_is_always_wrong_is_refused(digits):
 
 def test_a_probe_is_drawn_the_same_again(digits):
     images = digits[1]
-    assert torch.equal(drawn(images, 10), drawn(images, 10))
-    assert not torch.equal(drawn(images, 10), images[:10])
-    assert len(drawn(images, 500)) == len(images)
+    assert torch.equal(draw_probe(images, 10), draw_probe(images, 10))
+    assert not torch.equal(draw_probe(images, 10), images[:10])
+    assert len(draw_probe(images, 500)) == len(images)
 
 
 def test_propagation_is_at_every_temperature_and_as_json(case):

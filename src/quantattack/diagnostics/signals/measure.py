@@ -12,6 +12,7 @@ from quantattack.attacks.scaling.fixed import Fixed
 from quantattack.attacks.scaling.gap import Gap
 from quantattack.attacks.scaling.hns import Hns
 from quantattack.attacks.scaling.njs import Njs
+from quantattack.data.probe import draw_probe
 from quantattack.diagnostics.signals.clever import Clever
 from quantattack.diagnostics.signals.propagation import Measured, error_norm, gradient_norms, propagate
 from quantattack.diagnostics.signals.spectrum import Spectrum, linearize, softmax_spectrum, spectrum
@@ -21,7 +22,6 @@ from quantattack.record.signals import Signal
 from quantattack.rng import Rng
 from quantattack.types import Images, Indices, Labels, Model
 
-PROBE = 100  # images that NJS is fitted on, as in the paper
 REACH = 130.0  # margins that the curves reach: beyond 104, where float32's cross entropy has no gradient left
 POINTS = 160
 _BATCH = 64
@@ -76,13 +76,7 @@ def case_of(model: Model, images: Images, labels: Labels, count: int, std: Seque
         raise InputError("the model classifies no image correctly, so there is no signal to follow; check the data")
     chosen = torch.tensor(right[:count], device=device)
     deviations = None if std is None else tuple(std)
-    return Case(model, images[chosen], labels[chosen], chosen, drawn(images), deviations)
-
-
-def drawn(images: Images, count: int = PROBE) -> Tensor:
-    """Return so many images of a data set, drawn by seed 0."""
-    keys = Rng(0, torch.arange(len(images))).uniform(0, 0, (), torch.float64)
-    return images[keys.argsort()[:count].sort().values.to(images.device)]
+    return Case(model, images[chosen], labels[chosen], chosen, draw_probe(images), deviations)
 
 
 def propagation_signals(name: str, data: str, case: Case) -> list[Signal]:

@@ -18,7 +18,7 @@ STEPS = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Walk:
+class Trajectory:
     """What was seen on the way of every image.
 
     Arguments:
@@ -39,21 +39,21 @@ class Walk:
         return ~self.fooled.any(0)
 
 
-def plain(threat: Threat, steps: int = STEPS, loss: Loss = cross_entropy) -> Ascent:
+def plain_pgd(threat: Threat, steps: int = STEPS, loss: Loss = cross_entropy) -> Ascent:
     """PGD as every library has it: steps of radius / 4 under Linf, else 2.5 radius / steps, from a random start."""
     return Ascent(threat=threat, step_size=usual_step(threat, steps), steps=steps, loss=loss)
 
 
-def watch(case: Case, steps: int = STEPS) -> Walk:
-    """Walk all steps with every image; a model without a gradient path stands still at the clean images."""
+def follow_pgd(case: Case, steps: int = STEPS) -> Trajectory:
+    """Trajectory all steps with every image; a model without a gradient path stands still at the clean images."""
     parts = [_watched(part, steps) for part in case.batches()]
     columns = zip(*(vars(part).values() for part in parts), strict=True)
     values, fooled, silent, final = columns
-    return Walk(torch.cat(values, 1), torch.cat(fooled, 1), torch.cat(silent, 1), torch.cat(final))
+    return Trajectory(torch.cat(values, 1), torch.cat(fooled, 1), torch.cat(silent, 1), torch.cat(final))
 
 
-def _watched(case: Case, steps: int) -> Walk:
-    walk = plain(case.threat, steps).walk(case.host, case.images, case.labels, rng=case.rng)
+def _watched(case: Case, steps: int) -> Trajectory:
+    walk = plain_pgd(case.threat, steps).walk(case.host, case.images, case.labels, rng=case.rng)
     values, fooled, silent = list[Tensor](), list[Tensor](), list[Tensor]()
     while True:
         try:
@@ -63,14 +63,14 @@ def _watched(case: Case, steps: int) -> Walk:
         except NoGradient:
             still = torch.ones(steps, len(case), dtype=torch.bool, device=case.images.device)
             start = log_odds(case.logits(), case.labels).expand(steps + 1, -1)
-            return Walk(start, torch.zeros_like(start, dtype=torch.bool), still, case.images)
+            return Trajectory(start, torch.zeros_like(start, dtype=torch.bool), still, case.images)
         values.append(log_odds(step.logits, case.labels))
         fooled.append(misclassified(step.logits, case.labels))
         silent.append(step.grad.flatten(1).abs().amax(1) == 0)
 
 
-def _ended(case: Case, final: Images, values: list[Tensor], fooled: list[Tensor], silent: list[Tensor]) -> Walk:
+def _ended(case: Case, final: Images, values: list[Tensor], fooled: list[Tensor], silent: list[Tensor]) -> Trajectory:
     logits = case.logits(final)
     values = [*values, log_odds(logits, case.labels)]
     fooled = [*fooled, misclassified(logits, case.labels)]
-    return Walk(torch.stack(values), torch.stack(fooled), torch.stack(silent), final)
+    return Trajectory(torch.stack(values), torch.stack(fooled), torch.stack(silent), final)

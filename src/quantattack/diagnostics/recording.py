@@ -1,4 +1,4 @@
-"""A diagnosis into a record: beside the evaluation that a folder holds, or with PGD's outcomes in a new one."""
+"""Write a diagnosis into a record: beside the evaluation that a folder holds, or with PGD's outcomes in a new one."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from quantattack.attacks.threat import Threat
 from quantattack.diagnostics.diagnose import Diagnosis
-from quantattack.diagnostics.reference import plain
+from quantattack.diagnostics.plain_pgd import plain_pgd
 from quantattack.errors import InputError
 from quantattack.evaluation.models import model_checksum
 from quantattack.evaluation.run import run
@@ -19,7 +19,7 @@ from quantattack.record.store import Store
 from quantattack.types import Model
 
 
-def keep(
+def record_diagnosis(
     diagnosis: Diagnosis,
     folder: Path | str,
     model: Model,
@@ -49,7 +49,7 @@ def keep(
     if (Path(folder) / FILE).is_file():
         store = _opened(folder, subject, model_checksum(model))
     else:
-        store = _begun(folder, _job(model, images, labels, threat, names, seed), subject, seed)
+        store = _new(folder, _task(model, images, labels, threat, names, seed), subject, seed)
     try:
         write_findings(store.connection, subject, diagnosis.findings)
         store.note(diagnosis={key: value for key, value in asdict(diagnosis).items() if key != "findings"})
@@ -58,19 +58,19 @@ def keep(
     return Path(folder)
 
 
-def _job(model: Model, images: Any, labels: Any, threat: Threat, names: tuple[str, str], seed: int) -> Task | None:
-    """PGD on the same images; None where the engine refuses the model, which returns probabilities."""
+def _task(model: Model, images: Any, labels: Any, threat: Threat, names: tuple[str, str], seed: int) -> Task | None:
+    """PGD on the same images; None where evaluation refuses the model because it returns probabilities."""
     try:
-        return prepare(model, images, labels, {"pgd": plain(threat)}, threat, seed=seed, names=names)
+        return prepare(model, images, labels, {"pgd": plain_pgd(threat)}, threat, seed=seed, names=names)
     except InputError:
         return None
 
 
-def _begun(folder: Path | str, job: Task | None, subject: Subject, seed: int) -> Store:
-    about: Any = [subject.model, subject.data, subject.threat] if job is None else job.identity
+def _new(folder: Path | str, task: Task | None, subject: Subject, seed: int) -> Store:
+    about: Any = [subject.model, subject.data, subject.threat] if task is None else task.identity
     store = Store.open(folder, {"subjects": [about], "seed": seed})
-    if job is not None:
-        run(job, store, lambda name, done, total: None)  # noqa: ARG005
+    if task is not None:
+        run(task, store, lambda name, done, total: None)  # noqa: ARG005
     store.finish()
     return store
 

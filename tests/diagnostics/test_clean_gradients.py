@@ -4,7 +4,8 @@ from torch import nn
 
 from diagnostics.cases import Through, case_of, rounded
 from quantattack.attacks.losses import cross_entropy
-from quantattack.diagnostics.probe import alignment, compare, in_float64, limits, raw_gradient
+from quantattack.diagnostics.clean_gradients import clean_gradients, in_float64, limits
+from quantattack.evaluation.gradient_health import alignment, raw_gradient
 
 
 class Gaps(nn.Module):
@@ -35,7 +36,7 @@ def test_the_limits_are_the_known_ones():
 
 
 def test_beyond_the_last_limit_cross_entropy_has_no_gradient_and_the_log_odds_have():
-    seen = compare(at([1.0, 50.0, 110.0, 180.0]))
+    seen = clean_gradients(at([1.0, 50.0, 110.0, 180.0]))
     assert seen.zero.tolist() == [False, False, True, True]
     assert not seen.silent.any()
     assert seen.margin.tolist() == pytest.approx([1, 50, 110, 180], rel=1e-5)
@@ -56,18 +57,18 @@ def test_between_the_first_limits_the_true_class_is_lost():
 def test_a_cut_path_and_a_flat_model_are_silent(probe_images, zoo):
     cut, flat = Through(zoo["float"], after=torch.Tensor.detach), rounded(zoo["float"], 5)
     for model, path in ((cut, False), (flat, True)):
-        seen = compare(case_of(model, *probe_images))
+        seen = clean_gradients(case_of(model, *probe_images))
         assert seen.silent.all()
         assert seen.path is path
 
 
 def test_nan_gradients_are_counted(probe_images, zoo):
     broken = Through(zoo["float"], before=lambda x: x + 0 * (x - x).sqrt())
-    assert compare(case_of(broken, *probe_images)).nan.all()
+    assert clean_gradients(case_of(broken, *probe_images)).nan.all()
 
 
 def test_batches_change_nothing(probe_images, zoo):
-    one, other = (compare(case_of(zoo["mdtanhs"], *probe_images, batch_size=size)) for size in (16, 64))
+    one, other = (clean_gradients(case_of(zoo["mdtanhs"], *probe_images, batch_size=size)) for size in (16, 64))
     assert torch.equal(one.zero, other.zero)
     assert torch.equal(one.exact, other.exact)
 
@@ -82,7 +83,7 @@ def test_alignment_survives_tiny_gradients():
 
 def test_float64_agrees_on_an_honest_network(probe_images, zoo):
     case = case_of(zoo["float"], *probe_images)
-    assert alignment(compare(case).exact, in_float64(case))[0].min() > 0.9999
+    assert alignment(clean_gradients(case).exact, in_float64(case))[0].min() > 0.9999
     assert zoo["float"].head.weight.dtype == torch.float32
 
 

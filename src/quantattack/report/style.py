@@ -1,0 +1,109 @@
+"""How every figure of a report looks, and how it becomes part of a page.
+
+Series differ by line and marker as well as by color.  No pyplot: nothing global is left behind.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+WIDTH = 4.9  # inches; at 9 points the text is readable on a phone, where the page shows the figure at about this size
+INK, FAINT = "#1d232b", "#c9ced6"
+COLORS = ("#0b5fa5", "#b3471d", "#1f6f43", "#7a3e9d", "#8a6500", "#0b6e79", "#a82a62", "#4a4f57")
+LINES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (2, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
+STYLE: Any = {
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.edgecolor": "#5b6470",
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e7eaee",
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "text.parse_math": False,  # a model's or an attack's name may hold a dollar sign
+    "xtick.color": "#3d4550",
+    "ytick.color": "#3d4550",
+    "lines.linewidth": 1.7,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "legend.handlelength": 3.2,
+    "hatch.linewidth": 0.7,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "quantattack",
+}
+
+
+@contextmanager
+def styled(labels: Sequence[str] = (), height: float = 0.0) -> Iterator[Figure]:
+    """Give a figure to draw in; below the height there is room for a legend of these entries."""
+    lines = -(-len(labels) // _legend_columns(labels))
+    with mpl.rc_context(STYLE):
+        yield Figure(figsize=(WIDTH, (height or 2.7) + 0.2 * lines), layout="constrained")
+
+
+def _legend_columns(labels: Sequence[str]) -> int:
+    return 1 if max(map(len, labels), default=0) > 28 else 2
+
+
+def look(place: int) -> dict[str, Any]:
+    """Return a series' color, line and marker: no two places look alike without the color."""
+    return {
+        "color": COLORS[place % len(COLORS)],
+        "linestyle": LINES[place % len(LINES)],
+        "marker": MARKERS[place % len(MARKERS)],
+    }
+
+
+def percent_axis(axes: Axes) -> None:
+    """Make the vertical axis robust accuracy from 0 to 100 %."""
+    axes.set_ylabel("robust accuracy (%)")
+    axes.set_ylim(-3, 103)
+    axes.set_yticks([0, 20, 40, 60, 80, 100])
+
+
+def legend(figure: Figure, axes: Axes) -> None:
+    """Put the legend of some axes below the figure."""
+    handles, labels = axes.get_legend_handles_labels()
+    columns = _legend_columns(labels)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8.5)
+
+
+def svg(figure: Figure, name: str, description: str) -> str:
+    """Return a figure as an SVG element to put into a page.
+
+    Arguments:
+        figure: What to draw.
+        name: Letters, digits and hyphens; put before every id, so that several figures can share a page.
+        description: What a reader hears who does not see it.
+
+    """
+    buffer = io.StringIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="(series|bar|wrong|level)"', r'class="\1"', text)  # a kind of mark: many have the same
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text)
+    text = re.sub(r"font: ([^;\"]*?px) [^;\"]*", r"font-size: \1; font-family: inherit", text)
+    return _described(text, name, description)
+
+
+def _described(text: str, name: str, description: str) -> str:
+    """Replace the size in points with the width of the page, and say what the figure shows."""
+    opening = text[: text.index(">") + 1]
+    sized = re.sub(r'\s(width|height)="[^"]*"', "", opening)
+    title = f'<title id="{name}-title">{escape(description)}</title>'
+    return sized.replace("<svg", f'<svg role="img" aria-labelledby="{name}-title"', 1) + title + text[len(opening) :]
