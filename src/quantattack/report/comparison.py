@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quantattack.errors import InputError, unknown
+from quantattack.record.statistics import holm, mcnemar
 from quantattack.record.store import Record
 from quantattack.report.tables import Share, interval, percent, threat_words
 
@@ -63,23 +64,6 @@ class Comparison:
     clean: Mapping[str, Share]
     robust: Mapping[str, Share]
     pairs: tuple[Pair, ...]
-
-
-def mcnemar(only_first: int, only_second: int) -> float:
-    r"""Return the two-sided p-value of the exact McNemar test.
-
-    .. math:: p = \min(1,\ 2\, P(X \le \min(b, c))), \quad X \sim \mathrm{Binomial}(b + c, 1/2)
-
-    Source: McNemar, 1947, https://doi.org/10.1007/BF02295996.
-
-    Arguments:
-        only_first: Images b that one network alone holds.
-        only_second: Images c that the other alone holds.
-    """
-    from scipy.stats import binom  # two thirds of a second, for this alone
-
-    split = only_first + only_second
-    return min(1.0, 2 * float(binom.cdf(min(only_first, only_second), split, 0.5))) if split else 1.0
 
 
 def comparisons(records: Sequence[Record], models: Sequence[str] = (), attack: str | None = None) -> list[Comparison]:
@@ -149,12 +133,9 @@ def _pair(first: str, second: str, one: NDArray[np.bool_], two: NDArray[np.bool_
 
 
 def _adjusted(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
-    """Adjust the p-values for their number (Holm, 1979, https://www.jstor.org/stable/4615733)."""
-    order, least, found = sorted(range(len(pairs)), key=lambda at: pairs[at].p), 0.0, list(pairs)
-    for rank, at in enumerate(order):
-        least = min(1.0, max(least, pairs[at].p * (len(pairs) - rank)))
-        found[at] = replace(pairs[at], adjusted=least)
-    return tuple(found)
+    """Adjust the p-values for the number of pairs."""
+    adjusted = holm([pair.p for pair in pairs])
+    return tuple(replace(pair, adjusted=p) for pair, p in zip(pairs, adjusted, strict=True))
 
 
 def words(pair: Pair) -> str:
