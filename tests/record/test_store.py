@@ -16,7 +16,8 @@ from quantattack.errors import InputError, unknown
 from quantattack.record.description import describe, stable
 from quantattack.record.file import FILE
 from quantattack.record.outcome import Outcome, Subject
-from quantattack.record.store import Record, Store
+from quantattack.record.record import Record
+from quantattack.record.store import Store
 
 SUBJECT = Subject("net", "digits", stable({"norm": "Linf", "radius": 0.1}))
 RUN = {"seed": 0, "attacks": ["pgd"]}

@@ -16,8 +16,9 @@ from quantattack.attacks.minimum_norm import MinimumNorm
 from quantattack.cli.commands import app
 from quantattack.record.description import stable
 from quantattack.record.outcome import COLUMNS
+from quantattack.record.record import Record
 from quantattack.record.statistics import wilson
-from quantattack.record.store import Record, Store
+from quantattack.record.store import Store
 from quantattack.report.comparison import comparisons
 from quantattack.report.tables import attack_rows, headline, pairs, verdict
 
@@ -56,7 +57,7 @@ def numbers(record: Record) -> dict[str, Any]:
         "worst_case": record.worst_case,
         "survivors": plain(survivors),
         "interval": wilson(int(survivors.sum()), len(survivors)),
-        "plain_pgd": record.ordinary,
+        "plain_pgd": record.plain_pgd,
         "masking_gap": record.masking_gap,
         "codes": record.codes,
         "rows": [asdict(row) for row in attack_rows(record)],

@@ -11,7 +11,7 @@ CONFIDENCE = 0.9500000018071153  # that of the normal quantile z = 1.959964, rou
 def wilson(successes: int, trials: int) -> tuple[float, float]:
     r"""Return the 95 % score interval of a share, from 0 to 1.
 
-    .. math:: \frac{\hat p + z^2 / 2n \pm z \sqrt{\hat p (1 - \hat p) / n + z^2 / 4n^2}}{1 + z^2 / n}, \quad z = 1.959964
+    .. math:: \frac{\hat p + z^2 / 2n \pm z \sqrt{\hat p (1 - \hat p) / n + z^2 / 4n^2}}{1 + z^2 / n},\ z = 1.959964
 
     Source: Wilson, 1927, https://doi.org/10.2307/2276774.
 
