@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from quantattack.errors import InputError
-from quantattack.record.description import differing, grown, stable
+from quantattack.record.description import stable
 from quantattack.record.file import FILE, SCHEMA, connect, plain_errors, take_lock, write_ahead
+from quantattack.record.identity import Identity
 from quantattack.record.outcome import COLUMNS, Outcome, Shard, Subject
 
 FORMAT = 1
@@ -30,7 +31,9 @@ class RunFile:
         self.connection, self.folder, self._lock = connection, folder, lock
 
     @classmethod
-    def open(cls: type[_File], folder: Path | str | None, run: Mapping[str, Any], grow: bool = False) -> _File:
+    def open(
+        cls: type[_File], folder: Path | str | None, run: Identity | Mapping[str, Any], grow: bool = False
+    ) -> _File:
         """Start a run in a folder, or continue it where the folder holds the same one.
 
         Arguments:
@@ -74,19 +77,24 @@ class RunFile:
             raise InputError(f"no record in {path} yet: the run was stopped before its first image; start it again")
         return store
 
-    def _begin(self: _File, run: Mapping[str, Any], grow: bool = False) -> _File:
+    def _begin(self: _File, run: Identity | Mapping[str, Any], grow: bool = False) -> _File:
         with plain_errors(self.folder):
             self._check_ours()
             self.connection.executescript(SCHEMA)
-            wanted, found = stable(run), self._get("identity")
-            union = grown(json.loads(found), run) if grow and found is not None else None
-            wanted, found = (stable(union), None) if union is not None else (wanted, found)
-            if found not in (None, wanted):
-                other = differing(json.loads(str(found)), run)
-                raise InputError(f"{self.folder} holds another run ({other}); choose another --out")
-            self._set("identity", wanted)
+            self._set("identity", self._joined(run, grow).text)
             self._set("format", str(FORMAT))
         return self
+
+    def _joined(self, run: Identity | Mapping[str, Any], grow: bool) -> Identity:
+        """Return the identity of the run that is begun or continued; refuse where another one is there."""
+        wanted, text = run if isinstance(run, Identity) else Identity.from_json(run), self._get("identity")
+        if text in (None, wanted.text):
+            return wanted
+        present = Identity.from_json(json.loads(str(text)))
+        union = present.grown(wanted) if grow else None
+        if union is None:
+            raise InputError(f"{self.folder} holds another run ({present.differing(wanted)}); choose another --out")
+        return union
 
     def _tables(self) -> set[str]:
         return {str(row[0]) for row in self.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
