@@ -43,7 +43,7 @@ from quantattack.evaluation.run import evaluate
 from quantattack.nn.convert import freeze, quantize
 from quantattack.nn.former import keep_former_module
 from quantattack.nn.zoo import load_model
-from quantattack.record.store import Record
+from quantattack.record.record import Record
 
 __version__ = version("quantattack")
 __all__ = [

@@ -16,8 +16,8 @@ from quantattack.errors import InputError, unknown
 from quantattack.record.description import describe, stable
 from quantattack.record.file import FILE
 from quantattack.record.outcome import Outcome, Subject
-from quantattack.record.statistics import wilson
-from quantattack.record.store import Record, Store
+from quantattack.record.record import Record
+from quantattack.record.store import Store
 
 SUBJECT = Subject("net", "digits", stable({"norm": "Linf", "radius": 0.1}))
 RUN = {"seed": 0, "attacks": ["pgd"]}
@@ -347,24 +347,6 @@ def test_descriptions_are_json_of_every_field():
     }
     assert json.loads(stable(described)) == described
     assert stable({"b": 1, "a": 2}) == stable({"a": 2, "b": 1}) == '{"a":2,"b":1}'
-
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    [  # Newcombe, 1998, Statistics in Medicine 17, table I, method 3
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-        (20, 20, 0.8389, 1.0),
-    ],
-)
-def test_the_score_interval_is_the_published_one(successes, trials, low, high):
-    assert wilson(successes, trials) == pytest.approx((low, high), abs=5e-5)
-
-
-def test_the_score_interval_of_nothing_is_everything():
-    assert wilson(0, 0) == (0.0, 1.0)
 
 
 def test_an_unknown_name_is_told_its_nearest():

@@ -14,7 +14,8 @@ from quantattack.errors import InputError
 from quantattack.evaluation.verify import verify as compute_again
 from quantattack.record.export import export as write_export
 from quantattack.record.merge import merge as put_together
-from quantattack.record.store import Record, Store
+from quantattack.record.record import Record
+from quantattack.record.store import Store
 from quantattack.report.comparison import comparisons, print_comparison
 from quantattack.report.tables import print_table, threat_words
 

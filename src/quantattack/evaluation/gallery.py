@@ -25,8 +25,8 @@ def choose(record: Record, names: Sequence[str]) -> tuple[str, list[int]]:
     image, label = record.column(name, "image").astype(int), record.column(name, "label")
     broken = record.broken(name) & (record.column(name, "clean_prediction") == label)
     missed = np.zeros_like(broken)
-    if record.ordinary and len(record.broken(record.ordinary)) == len(broken):
-        missed = ~record.broken(record.ordinary)
+    if record.plain_pgd and len(record.broken(record.plain_pgd)) == len(broken):
+        missed = ~record.broken(record.plain_pgd)
     first = [*image[broken & missed], *image[broken & ~missed]]
     return name, sorted(int(index) for index in first[:COUNT])
 

@@ -91,39 +91,3 @@ def stable(settings: Any) -> str:
 def digest_of(settings: Any) -> str:
     """Return eight digits that stand for some settings."""
     return hashlib.sha256(stable(settings).encode()).hexdigest()[:8]
-
-
-def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """Say in words which settings of two runs differ."""
-    found, wanted = _by_part(found), _by_part(json.loads(stable(wanted)))
-    keys = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
-    return "its " + ", ".join(keys) + (" differs" if keys in (["seed"], ["model"], ["threat"]) else " differ")
-
-
-_PARTS = ("model", "data", "threat", "attacks", "part", "images", "speed")  # the last three where they are not as usual
-
-
-def grown(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return a run with what another adds: subjects, and attacks on them; None where they contradict each other."""
-    subjects = {_about(one): dict(one) for one in found.get("subjects", []) if isinstance(one, dict)}
-    for one in json.loads(stable(wanted))["subjects"]:
-        had = subjects.get(_about(one), {**one, "attacks": {}})
-        both = had["attacks"].keys() & one["attacks"].keys()
-        if {**had, "attacks": 0} != {**one, "attacks": 0} or any(had["attacks"][x] != one["attacks"][x] for x in both):
-            return None
-        subjects[_about(one)] = {**had, "attacks": {**had["attacks"], **one["attacks"]}}
-    rest = [
-        {key: value for key, value in run.items() if key != "subjects"} for run in (found, json.loads(stable(wanted)))
-    ]
-    return {**rest[0], "subjects": list(subjects.values())} if rest[0] == rest[1] else None
-
-
-def _about(subject: Mapping[str, Any]) -> str:
-    return stable([subject["model"][0], subject["data"][0], subject["threat"]])
-
-
-def _by_part(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a run's settings with the subjects' own, each as a list over the subjects, beside the rest."""
-    subjects = run.get("subjects", [])
-    parts = {key: sorted({stable(one.get(key)) for one in subjects}) for key in _PARTS}
-    return {**parts, **{key: value for key, value in run.items() if key != "subjects"}}

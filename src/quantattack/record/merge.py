@@ -1,14 +1,12 @@
 """Records of one run that was done in parts, put together."""
 
-import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from quantattack.errors import InputError
-from quantattack.record.description import differing, stable
 from quantattack.record.file import FILE, plain_errors
+from quantattack.record.identity import Identity
 from quantattack.record.outcome import COLUMNS
 from quantattack.record.store import Store
 
@@ -29,10 +27,10 @@ def merge(parts: Sequence[Path | str], out: Path | str) -> Store:
     if not parts:
         raise InputError("name the folders of at least one part")
     stores = [Store.load(part) for part in parts]
-    wholes = [whole(store.identity) for store in stores]
+    wholes = [Identity.from_json(store.identity).whole for store in stores]
     for part, identity in zip(parts, wholes, strict=True):
-        if stable(identity) != stable(wholes[0]):
-            raise InputError(f"{part} is a part of another run than {parts[0]}: {differing(wholes[0], identity)}")
+        if identity.text != wholes[0].text:
+            raise InputError(f"{part} is a part of another run than {parts[0]}: {wholes[0].differing(identity)}")
     merged = Store.open(out, wholes[0])
     try:
         for store in stores:
@@ -47,30 +45,19 @@ def merge(parts: Sequence[Path | str], out: Path | str) -> Store:
     return merged
 
 
-def whole(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run in parts is a part of."""
-    subjects = [{key: value for key, value in one.items() if key != "part"} for one in identity.get("subjects", [])]
-    return {**identity, "subjects": subjects}
-
-
 def _add(merged: Store, part: Store) -> None:
     assert part.folder is not None
-    counts = {stable([one["model"][0], one["data"][0], one["threat"]]): one["data"][1] for one in _subjects(part)}
+    counts = {about.subject: about.count for about in Identity.from_json(part.identity).subjects or ()}
     merged.connection.execute("ATTACH DATABASE ? AS part", (str(part.folder / FILE),))
     try:
         for record in part.records():
-            about = stable([record.subject.model, record.subject.data, json.loads(record.subject.threat)])
             for name, cell in record.cells.items():
-                images = counts.get(about, record.images)
+                images = counts.get(record.subject, record.images)
                 to = merged.cell(record.subject, name, record.settings(name), images)
                 _copy(merged, part, cell, to)
             merged.flag(record.subject, {**merged.flags_of(record.subject), **record.codes})
     finally:
         merged.connection.execute("DETACH DATABASE part")
-
-
-def _subjects(store: Store) -> list[dict[str, Any]]:
-    return [one for one in store.identity.get("subjects", []) if isinstance(one, dict)]
 
 
 def _copy(merged: Store, part: Store, cell: int, to: int) -> None:
@@ -79,7 +66,7 @@ def _copy(merged: Store, part: Store, cell: int, to: int) -> None:
     query = f"SELECT count(*) FROM outcome AS mine JOIN part.outcome AS theirs {_ON} AND ({differ})"
     with plain_errors(merged.folder):
         if merged.connection.execute(query, (to, cell)).fetchone()[0]:
-            raise InputError(f"{part.folder} has other verdicts on images that are there already; mend it first")
+            raise InputError(f"{part.folder} has other verdicts on images that are there already; fix it first")
         shards = [_copied(merged, part, shard.file, to) for shard in part.shards(cell)]
         with merged.transaction():
             columns = ", ".join(COLUMNS)

@@ -1,13 +1,61 @@
-"""How sure a share is, and whether two shares differ."""
+"""How sure a share is, and whether two shares differ.
 
-import numpy as np
+SciPy is imported where a number is asked for: most commands need none of it.
+"""
+
+from collections.abc import Sequence
+
+CONFIDENCE = 0.9500000018071153  # that of the normal quantile z = 1.959964, rounded as tables print it
 
 
-def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """Return the 95 % score interval of a share (Wilson, 1927, https://doi.org/10.2307/2276774)."""
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    r"""Return the 95 % score interval of a share, from 0 to 1.
+
+    .. math:: \frac{\hat p + z^2 / 2n \pm z \sqrt{\hat p (1 - \hat p) / n + z^2 / 4n^2}}{1 + z^2 / n},\ z = 1.959964
+
+    Source: Wilson, 1927, https://doi.org/10.2307/2276774.
+
+    Arguments:
+        successes: How many there are.
+        trials: Of how many; of none, the interval is from 0 to 1.
+    """
+    from scipy.stats import binomtest
+
     if trials == 0:
         return 0.0, 1.0
-    share, weight = successes / trials, z * z / trials
-    middle, half = share + weight / 2, z * np.sqrt(share * (1 - share) / trials + weight / (4 * trials))
-    low, high = float((middle - half) / (1 + weight)), float((middle + half) / (1 + weight))
-    return (low if successes else 0.0), (high if successes < trials else 1.0)
+    low, high = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
+    return float(low), float(high)
+
+
+def mcnemar(first_only: int, second_only: int) -> float:
+    r"""Return the two-sided p-value of the exact McNemar test.
+
+    .. math:: p = \min(1,\ 2\, P(X \le \min(b, c))), \quad X \sim \mathrm{Binomial}(b + c, 1/2)
+
+    Source: McNemar, 1947, https://doi.org/10.1007/BF02295996.
+
+    Arguments:
+        first_only: Images b on which the first alone succeeds.
+        second_only: Images c on which the second alone succeeds.
+    """
+    from scipy.stats import binomtest
+
+    discordant = first_only + second_only
+    return float(binomtest(first_only, discordant).pvalue) if discordant else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    r"""Return p-values adjusted for their number, in the order given.
+
+    .. math:: \tilde p_{(i)} = \max_{j \le i} \min(1,\ (m - j + 1)\, p_{(j)})
+
+    Source: Holm, 1979, https://www.jstor.org/stable/4615733.
+
+    Arguments:
+        p_values: The p-values of m tests.
+    """
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda at: p_values[at])):
+        largest = min(1.0, max(largest, p_values[place] * (len(p_values) - rank)))
+        adjusted[place] = largest
+    return adjusted

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import combinations
 
 import numpy as np
@@ -13,7 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from quantattack.errors import InputError, unknown
-from quantattack.record.store import Record
+from quantattack.record.cell import common_images, survivors
+from quantattack.record.record import Record
+from quantattack.record.statistics import holm, mcnemar
 from quantattack.report.tables import Share, interval, percent, threat_words
 
 
@@ -65,23 +68,6 @@ class Comparison:
     pairs: tuple[Pair, ...]
 
 
-def mcnemar(only_first: int, only_second: int) -> float:
-    r"""Return the two-sided p-value of the exact McNemar test.
-
-    .. math:: p = \min(1,\ 2\, P(X \le \min(b, c))), \quad X \sim \mathrm{Binomial}(b + c, 1/2)
-
-    Source: McNemar, 1947, https://doi.org/10.1007/BF02295996.
-
-    Arguments:
-        only_first: Images b that one network alone holds.
-        only_second: Images c that the other alone holds.
-    """
-    from scipy.stats import binom  # two thirds of a second, for this alone
-
-    split = only_first + only_second
-    return min(1.0, 2 * float(binom.cdf(min(only_first, only_second), split, 0.5))) if split else 1.0
-
-
 def comparisons(records: Sequence[Record], models: Sequence[str] = (), attack: str | None = None) -> list[Comparison]:
     """Compare the networks of a run wherever two or more were attacked on the same data set under the same threat.
 
@@ -112,34 +98,41 @@ def _compared(group: Sequence[Record], attack: str | None) -> Comparison | None:
     if not names:
         return None
     held = {record.subject.model: _held(record, names) for record in group}
-    common = np.array(sorted(set.intersection(*(set(found) for found in held.values()))), dtype=np.int64)
+    common = reduce(np.intersect1d, [one.images for one in held.values()])
     if not len(common):
         return None
-    columns = {model: np.array([found[int(at)] for at in common]) for model, found in held.items()}
     _check_labels(group, names[0], common)
-    clean = {model: Share(int(rows[:, 0].sum()), len(common)) for model, rows in columns.items()}
-    robust = {model: Share(int(rows[:, 1].sum()), len(common)) for model, rows in columns.items()}
-    found = [_pair(one, two, columns[one][:, 1], columns[two][:, 1]) for one, two in combinations(columns, 2)]
+    held = {model: one.at(common) for model, one in held.items()}
+    clean = {model: Share(int(one.right.sum()), len(common)) for model, one in held.items()}
+    robust = {model: Share(int(one.robust.sum()), len(common)) for model, one in held.items()}
+    pairs = [_pair(one, two, held[one].robust, held[two].robust) for one, two in combinations(held, 2)]
     threat = threat_words(group[0].threat)
-    return Comparison(group[0].subject.data, threat, len(common), tuple(names), clean, robust, _adjusted(found))
+    return Comparison(group[0].subject.data, threat, len(common), tuple(names), clean, robust, _adjusted(pairs))
 
 
-def _held(record: Record, names: Sequence[str]) -> dict[int, tuple[bool, bool]]:
-    """Return for each image that all attacks have seen whether it was right before them, and after them."""
-    found: dict[int, tuple[bool, bool]] = {}
-    for place, name in enumerate(names):
-        images, broken = record.column(name, "image").astype(int), record.broken(name)
-        right = record.column(name, "clean_prediction") == record.column(name, "label")
-        seen = dict(zip(images.tolist(), zip(right.tolist(), (~broken).tolist(), strict=True), strict=True))
-        if place:
-            seen = {at: (one, two and found[at][1]) for at, (one, two) in seen.items() if at in found}
-        found = seen
-    return found
+@dataclass(frozen=True)
+class _Held:
+    """The images that all attacks have seen: their indices, and which were right before and after the attacks."""
+
+    images: NDArray[np.int64]
+    right: NDArray[np.bool_]
+    robust: NDArray[np.bool_]
+
+    def at(self, images: NDArray[np.int64]) -> "_Held":
+        places = np.searchsorted(self.images, images)
+        return _Held(images, self.right[places], self.robust[places])
+
+
+def _held(record: Record, names: Sequence[str]) -> _Held:
+    cells = {name: record.by_attack[name] for name in names}
+    images, last = common_images(cells.values()), cells[names[-1]]
+    return _Held(images, last.right[last.places(images)], survivors(cells))
 
 
 def _check_labels(group: Sequence[Record], name: str, common: NDArray[np.int64]) -> None:
-    labels = [dict(zip(one.column(name, "image"), one.column(name, "label"), strict=True)) for one in group]
-    if any(part[at] != labels[0][at] for part in labels for at in common):
+    cells = [record.by_attack[name] for record in group]
+    labels = [cell.outcomes["label"][cell.places(common)] for cell in cells]
+    if any(not np.array_equal(those, labels[0]) for those in labels):
         raise InputError("the networks were attacked on different images under one name; they cannot be compared")
 
 
@@ -149,12 +142,9 @@ def _pair(first: str, second: str, one: NDArray[np.bool_], two: NDArray[np.bool_
 
 
 def _adjusted(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
-    """Adjust the p-values for their number (Holm, 1979, https://www.jstor.org/stable/4615733)."""
-    order, least, found = sorted(range(len(pairs)), key=lambda at: pairs[at].p), 0.0, list(pairs)
-    for rank, at in enumerate(order):
-        least = min(1.0, max(least, pairs[at].p * (len(pairs) - rank)))
-        found[at] = replace(pairs[at], adjusted=least)
-    return tuple(found)
+    """Adjust the p-values for the number of pairs."""
+    adjusted = holm([pair.p for pair in pairs])
+    return tuple(replace(pair, adjusted=p) for pair, p in zip(pairs, adjusted, strict=True))
 
 
 def words(pair: Pair) -> str:

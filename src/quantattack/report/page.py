@@ -9,7 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from quantattack.errors import InputError
-from quantattack.record.store import Record, Store
+from quantattack.record.record import Record
+from quantattack.record.store import Store
 from quantattack.report.comparison import Comparison, comparisons, p_words, words
 from quantattack.report.diagnosis import SIGNS, Diagnosis, diagnosis, elsewhere
 from quantattack.report.figures import (
@@ -121,7 +122,7 @@ def section(record: Record, place: int, folder: Path) -> Section:
         flags=record.codes,
         images=record.images,
         clean=clean_share(record),
-        pgd=robust_share(record, record.ordinary) if record.ordinary else None,
+        pgd=robust_share(record, record.plain_pgd) if record.plain_pgd else None,
         worst=worst_share(record),
         gap=None if gap is None else 100 * gap,
         strongest=strongest(record),

@@ -209,9 +209,9 @@ def _rho(record: Record, name: str) -> float:
 
 
 def _ordinary(record: Record) -> str:
-    if record.ordinary is None:
+    if record.plain_pgd is None:
         raise InputError(f"ordinary PGD was not run on {record.subject.model}; evaluate with the attack pgd")
-    return record.ordinary
+    return record.plain_pgd
 
 
 def _radius(record: Record) -> float:

@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from quantattack.record.cell import Cell, most_seen
+from quantattack.record.cell import broken_by as cells_broken_by
+from quantattack.record.record import MASKED, Record
 from quantattack.record.statistics import wilson
-from quantattack.record.store import MASKED, Record
 
 
 @dataclass(frozen=True)
@@ -104,27 +106,27 @@ def threat_words(threat: dict[str, Any]) -> str:
 
 def clean_share(record: Record) -> Share:
     """Return the images that are right before any attack."""
-    seen = max((len(record.column(name, "image")) for name in record.attacks), default=0)
-    return Share(round(record.clean * seen) if seen else 0, seen)
+    cell = most_seen(record.by_attack)
+    return Share(0, 0) if cell is None else _share(cell.right)
 
 
 def robust_share(record: Record, name: str) -> Share:
     """Return the images that are right under one attack."""
-    broken = record.broken(name)
-    return Share(int((~broken).sum()), len(broken))
+    return _share(~record.broken(name))
 
 
 def worst_share(record: Record) -> Share:
     """Return the images that no attack broke."""
-    survivors = record.survivors
-    return Share(int(survivors.sum()), len(survivors))
+    return _share(record.survivors)
+
+
+def _share(images: NDArray[np.bool_]) -> Share:
+    return Share(int(images.sum()), len(images))
 
 
 def broken_by(record: Record) -> NDArray[np.bool_]:
     """Return which attack (row) broke which image (column), over the images that every attack has seen."""
-    indices = record.indices
-    rows = [record.broken(name)[np.isin(record.column(name, "image"), indices)] for name in record.attacks]
-    return np.array(rows, dtype=np.bool_).reshape(len(rows), len(indices))
+    return cells_broken_by(record.by_attack)
 
 
 def pairs(record: Record) -> NDArray[np.int64]:
@@ -142,8 +144,11 @@ def alone(record: Record) -> dict[str, int]:
 
 def median_steps(record: Record, name: str) -> float | None:
     """Return the median first step that fooled, over the images that were right before the attack."""
-    right = record.column(name, "clean_prediction") == record.column(name, "label")
-    steps = record.column(name, "step").astype(float)[right & record.broken(name)]
+    return _median_steps(record.by_attack[name])
+
+
+def _median_steps(cell: Cell) -> float | None:
+    steps = cell.steps[cell.right & cell.broken]
     known = steps[~np.isnan(steps)]
     return float(np.median(known)) if len(known) else None
 
@@ -151,18 +156,16 @@ def median_steps(record: Record, name: str) -> float | None:
 def attack_rows(record: Record) -> list[Row]:
     """Return the table of an evaluation's attacks, in the order in which they were run."""
     single = alone(record)
-    return [_row(record, name, single[name]) for name in record.attacks]
+    return [_row(cell, single[name]) for name, cell in record.by_attack.items()]
 
 
-def _row(record: Record, name: str, single: int) -> Row:
-    forwards, backwards, seconds = (
-        record.column(name, column).astype(float) for column in ("forwards", "backwards", "seconds")
-    )
+def _row(cell: Cell, single: int) -> Row:
+    forwards, backwards, seconds = (cell.column(name) for name in ("forwards", "backwards", "seconds"))
     return Row(
-        attack=name,
-        robust=robust_share(record, name),
+        attack=cell.attack,
+        robust=_share(~cell.broken),
         alone=single,
-        steps=median_steps(record, name),
+        steps=_median_steps(cell),
         forwards=float(forwards.mean()) if len(forwards) else 0.0,
         backwards=float(backwards.mean()) if len(backwards) else 0.0,
         seconds=float(seconds.sum()),
@@ -171,8 +174,8 @@ def _row(record: Record, name: str, single: int) -> Row:
 
 def strongest(record: Record) -> str | None:
     """Return the attack that leaves the fewest images, the first of equals; None if nothing was attacked."""
-    seen = [name for name in record.attacks if len(record.broken(name))]
-    return min(seen, key=record.robust, default=None)
+    robust = {name: cell.robust for name, cell in record.by_attack.items() if len(cell.outcomes)}
+    return min(robust, key=robust.__getitem__, default=None)
 
 
 def verdict(record: Record) -> Verdict:
@@ -203,12 +206,12 @@ def headline(record: Record) -> str:
     if not len(record.indices):
         return "No image has been through every attack yet."
     worst, count = percent(record.worst_case), len(record.attacks)
-    if record.ordinary is None or record.masking_gap is None:
+    if record.plain_pgd is None or record.masking_gap is None:
         return f"The worst case is {worst} robust, over {_attacks(count)}; ordinary PGD was not run."
     if not checks(record):
-        says = f"Ordinary PGD says {percent(record.robust(record.ordinary))} robust, and nothing checks it"
+        says = f"Ordinary PGD says {percent(record.robust(record.plain_pgd))} robust, and nothing checks it"
         return f"{says}: add --attacks standard."
-    says = f"Ordinary PGD says {percent(record.robust(record.ordinary))} robust; the worst case is {worst}"
+    says = f"Ordinary PGD says {percent(record.robust(record.plain_pgd))} robust; the worst case is {worst}"
     return f"{says}: {_because(record, record.masking_gap)}"
 
 
@@ -309,7 +312,8 @@ def _file_name(model: str) -> str:
 
 
 def _numbers(record: Record, names: Sequence[str]) -> list[Text]:
-    robust = [record.robust(name) if name in record.attacks else None for name in names]
+    cells = record.by_attack
+    robust = [cells[name].robust if name in cells else None for name in names]
     shares = ["" if share is None else percent(share).rstrip("%") for share in (record.clean, *robust)]
     return [*map(Text, shares), Text(percent(record.worst_case).rstrip("%"), style="bold")]
 

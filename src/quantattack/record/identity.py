@@ -1,0 +1,181 @@
+"""What makes a run the run it is: only a run of equal identity is continued in a folder."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from quantattack.record.description import stable
+from quantattack.record.outcome import Subject
+
+_ALWAYS = {"model", "data", "threat", "attacks"}
+_UNUSUAL = {"part", "images", "speed"}  # written down where they are not as usual
+_SPLIT = ("model", "data", "threat", "attacks", "part", "images", "speed")  # told apart where two runs differ
+
+
+@dataclass(frozen=True)
+class SubjectIdentity:
+    """One model on one data set under one threat, and the attacks on it.
+
+    Arguments:
+        model: Name of the model.
+        model_checksum: Checksum of its parameters.
+        fingerprint: Checksum of its logits on the first images; None in the oldest records.
+        data: Name of the data set.
+        count: How many images of it the whole run attacks.
+        data_checksum: Checksum of images and labels.
+        index_digest: Digest of the images' indices in the data set.
+        threat: The threat's description.
+        attacks: The attacks' descriptions by name.
+        part: Which part of how many, from 1 on, the run does of the images; None where it does all.
+        keep_images: Whether every attacked image is kept beside the record.
+        speed: How the search may differ from the model as given.
+    """
+
+    model: str
+    model_checksum: str
+    fingerprint: str | None
+    data: str
+    count: int
+    data_checksum: str
+    index_digest: str
+    threat: Mapping[str, Any]
+    attacks: Mapping[str, Any]
+    part: tuple[int, int] | None = None
+    keep_images: bool = False
+    speed: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> Subject:
+        """The subject as the record names it."""
+        return Subject(self.model, self.data, stable(self.threat))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the record holds of it."""
+        unusual = {
+            "part": None if self.part is None else list(self.part),
+            "images": "kept" if self.keep_images else None,
+            "speed": list(self.speed),
+        }
+        return {
+            "model": [name for name in (self.model, self.model_checksum, self.fingerprint) if name is not None],
+            "data": [self.data, self.count, self.data_checksum, self.index_digest],
+            "threat": self.threat,
+            "attacks": self.attacks,
+            **{name: value for name, value in unusual.items() if value},
+        }
+
+    @classmethod
+    def from_json(cls, about: Mapping[str, Any]) -> "SubjectIdentity":
+        """Return what a record holds, as `to_json` wrote it."""
+        (model, model_checksum, *fingerprint), (data, count, data_checksum, index_digest) = (
+            about["model"],
+            about["data"],
+        )
+        part = about.get("part")
+        return cls(
+            model=model,
+            model_checksum=model_checksum,
+            fingerprint=fingerprint[0] if fingerprint else None,
+            data=data,
+            count=count,
+            data_checksum=data_checksum,
+            index_digest=index_digest,
+            threat=about["threat"],
+            attacks=about["attacks"],
+            part=None if part is None else (part[0], part[1]),
+            keep_images="images" in about,
+            speed=tuple(about.get("speed", ())),
+        )
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The settings of a run.
+
+    Arguments:
+        subjects: What is attacked; None in a run that names nothing of the kind.
+        seed: Seed of every random number; None in a run without one.
+        other: Any other settings by name, such as those of a reproduction; plain JSON.
+    """
+
+    subjects: tuple[SubjectIdentity, ...] | None = None
+    seed: int | None = None
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The one JSON text of the settings, as the record holds it."""
+        return stable(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON."""
+        subjects = None if self.subjects is None else [subject.to_json() for subject in self.subjects]
+        named = {"subjects": subjects, "seed": self.seed}
+        return {**self.other, **{name: value for name, value in named.items() if value is not None}}
+
+    @classmethod
+    def from_json(cls, run: Mapping[str, Any]) -> "Identity":
+        """Return the settings that some JSON states, whatever kind of run they are of."""
+        other, subjects, seed = dict(json.loads(stable(run))), None, None
+        if _are_subjects(other.get("subjects")):
+            subjects = tuple(SubjectIdentity.from_json(subject) for subject in other.pop("subjects"))
+        if type(other.get("seed")) is int:
+            seed = other.pop("seed")
+        return cls(subjects, seed, other)
+
+    @property
+    def whole(self) -> "Identity":
+        """The run that this one is a part of."""
+        if self.subjects is None:
+            return self
+        return replace(self, subjects=tuple(replace(subject, part=None) for subject in self.subjects))
+
+    def grown(self, wanted: "Identity") -> "Identity | None":
+        """Return the run with what another adds: subjects, and attacks on them; None where they contradict."""
+        if (self.seed, self._beside) != (wanted.seed, wanted._beside):
+            return None
+        subjects = {subject.subject: subject for subject in self.subjects or ()}
+        for more in wanted.subjects or ():
+            both = _with_attacks(subjects.get(more.subject, replace(more, attacks={})), more)
+            if both is None:
+                return None
+            subjects[more.subject] = both
+        return Identity(tuple(subjects.values()), self.seed, self._beside)
+
+    @property
+    def _beside(self) -> dict[str, Any]:
+        """The other settings, without subjects that are mere names: those of a diagnosis alone."""
+        return {name: value for name, value in self.other.items() if name != "subjects"}
+
+    def differing(self, wanted: "Identity") -> str:
+        """Say in words which settings of two runs differ."""
+        mine, theirs = self._split(), wanted._split()
+        names = sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name))
+        return "its " + ", ".join(names) + (" differs" if names in (["seed"], ["model"], ["threat"]) else " differ")
+
+    def _split(self) -> dict[str, Any]:
+        """Return the settings with the subjects' own, each as a list over the subjects, beside the rest."""
+        subjects = [subject.to_json() for subject in self.subjects or ()]
+        parts = {name: sorted({stable(subject.get(name)) for subject in subjects}) for name in _SPLIT}
+        return {**parts, "seed": self.seed, **self.other}
+
+
+def _are_subjects(value: object) -> bool:
+    """Return whether each is a subject with its checksums; a diagnosis alone has mere names."""
+    return isinstance(value, list) and all(map(_is_subject, value))
+
+
+def _is_subject(value: object) -> bool:
+    if not isinstance(value, dict) or not _ALWAYS <= value.keys() <= _ALWAYS | _UNUSUAL:
+        return False
+    return len(value["model"]) in (2, 3) and len(value["data"]) == 4
+
+
+def _with_attacks(had: SubjectIdentity, more: SubjectIdentity) -> SubjectIdentity | None:
+    """Return a subject with another's attacks too; None where anything else differs, or an attack of one name."""
+    if replace(had, attacks={}) != replace(more, attacks={}):
+        return None
+    if any(had.attacks[name] != more.attacks[name] for name in had.attacks.keys() & more.attacks.keys()):
+        return None
+    return replace(had, attacks={**had.attacks, **more.attacks})

@@ -1,0 +1,228 @@
+"""The file of a run: per-image outcomes in SQLite, opened, continued, written, and read without torch.
+
+``run`` holds the settings, ``cell`` one row for each model, data set, threat and attack, ``outcome`` one row for each
+image of a cell.  Worst cases, intervals and paired comparisons are computed from the outcomes, without a new attack.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any, TypeVar
+
+from quantattack.errors import InputError
+from quantattack.record.description import stable
+from quantattack.record.file import FILE, SCHEMA, connect, plain_errors, take_lock, write_ahead
+from quantattack.record.identity import Identity
+from quantattack.record.outcome import COLUMNS, Outcome, Shard, Subject
+
+FORMAT = 1
+TABLES = {"run", "cell", "outcome", "flag"}
+_File = TypeVar("_File", bound="RunFile")
+
+
+class RunFile:
+    """One run's SQLite file, or the same in memory where no folder is asked for."""
+
+    def __init__(self, connection: sqlite3.Connection, folder: Path | None = None, lock: int | None = None) -> None:
+        self.connection, self.folder, self._lock = connection, folder, lock
+
+    @classmethod
+    def open(
+        cls: type[_File], folder: Path | str | None, run: Identity | Mapping[str, Any], grow: bool = False
+    ) -> _File:
+        """Start a run in a folder, or continue it where the folder holds the same one.
+
+        Arguments:
+            folder: Where the record lies; None keeps it in memory.
+            run: The settings that make the run what it is; only a run with equal settings is continued.
+            grow: Whether a run is continued too to which these settings add models, data sets, threats or attacks.
+
+        Raises:
+            InputError: If the folder holds another run, a foreign file, or is in use by a living process.
+
+        """
+        if folder is None:
+            return cls(sqlite3.connect(":memory:", isolation_level=None))._begin(run)
+        path = Path(folder)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = take_lock(path)
+        except OSError as error:
+            raise InputError(f"cannot write to {path}: {error.strerror or error}; choose another --out") from None
+        with ExitStack() as undo:
+            undo.callback(os.close, lock)
+            connection = connect(path / FILE)
+            undo.callback(connection.close)
+            with plain_errors(path):
+                write_ahead(connection, on=True)
+            store = cls(connection, path, lock)._begin(run, grow)
+            undo.pop_all()
+        return store
+
+    @classmethod
+    def load(cls: type[_File], folder: Path | str) -> _File:
+        """Open a record for reading."""
+        path = Path(folder)
+        if not (path / FILE).is_file():
+            raise InputError(f"no record in {path}; give a folder that `quantattack evaluate --out` wrote")
+        store = cls(connect(path / FILE), path)
+        with plain_errors(path):
+            store.connection.execute("PRAGMA query_only = ON")
+            store._check_ours()
+        if not store._tables() >= TABLES:
+            raise InputError(f"no record in {path} yet: the run was stopped before its first image; start it again")
+        return store
+
+    def _begin(self: _File, run: Identity | Mapping[str, Any], grow: bool = False) -> _File:
+        with plain_errors(self.folder):
+            self._check_ours()
+            self.connection.executescript(SCHEMA)
+            self._set("identity", self._joined(run, grow).text)
+            self._set("format", str(FORMAT))
+        return self
+
+    def _joined(self, run: Identity | Mapping[str, Any], grow: bool) -> Identity:
+        """Return the identity of the run that is begun or continued; refuse where another one is there."""
+        wanted, text = run if isinstance(run, Identity) else Identity.from_json(run), self._get("identity")
+        if text in (None, wanted.text):
+            return wanted
+        present = Identity.from_json(json.loads(str(text)))
+        union = present.grown(wanted) if grow else None
+        if union is None:
+            raise InputError(f"{self.folder} holds another run ({present.differing(wanted)}); choose another --out")
+        return union
+
+    def _tables(self) -> set[str]:
+        return {str(row[0]) for row in self.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+    def _check_ours(self) -> None:
+        """Refuse a file of something else, before anything is written into it, and one of another version."""
+        if self._tables() and "run" not in self._tables():
+            raise InputError(f"{self.folder}/{FILE} is not a record of quantattack; choose another folder")
+        if "run" in self._tables() and self._get("format") not in (None, str(FORMAT)):
+            raise InputError(f"{self.folder}/{FILE} is of another version of quantattack; choose another folder")
+
+    def _get(self, key: str) -> str | None:
+        row = self.connection.execute("SELECT value FROM run WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _set(self, key: str, value: str) -> None:
+        with plain_errors(self.folder):
+            self.connection.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, value))
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Two numbers that stay the same for as long as nobody, here or in another process, writes to the file."""
+        elsewhere = self.connection.execute("PRAGMA data_version").fetchone()[0]
+        return self.connection.total_changes, int(elsewhere)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings that the run was started with."""
+        return dict(json.loads(self._get("identity") or "{}"))
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What is known of the run beside its settings: versions, device, dates."""
+        return dict(json.loads(self._get("notes") or "{}"))
+
+    def note(self, **notes: Any) -> None:
+        """Add to what is known of the run."""
+        self._set("notes", stable({**self.notes, **notes}))
+
+    @property
+    def finished(self) -> bool:
+        """Whether every image of every cell has its outcome and the run said that it ended."""
+        return self._get("finished") == "yes"
+
+    def finish(self) -> None:
+        """Say that the run is complete."""
+        self._set("finished", "yes")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Say that the run is complete, if it gets there, and give the folder back, however it ends."""
+        try:
+            yield
+            self.finish()
+        finally:
+            self.release()
+
+    def cell(self, subject: Subject, attack: str, settings: Any, images: int) -> int:
+        """Return the row of a cell, made where it is new."""
+        key = (subject.model, subject.data, subject.threat, attack)
+        with plain_errors(self.folder):
+            self.connection.execute(
+                "INSERT OR IGNORE INTO cell (model, data, threat, attack, settings, images) VALUES (?, ?, ?, ?, ?, ?)",
+                (*key, stable(settings), images),
+            )
+        where = "model = ? AND data = ? AND threat = ? AND attack = ?"
+        return int(self.connection.execute(f"SELECT id FROM cell WHERE {where}", key).fetchone()[0])
+
+    def done(self, cell: int) -> set[int]:
+        """Return the images of a cell that have an outcome."""
+        return {row[0] for row in self.connection.execute("SELECT image FROM outcome WHERE cell = ?", (cell,))}
+
+    def write(self, cell: int, outcomes: Iterable[Outcome], shard: Shard | None = None) -> None:
+        """Write outcomes, and what is known of the file of their images, in one transaction: all of it or nothing."""
+        rows = [(cell, *astuple(outcome)) for outcome in outcomes]
+        places = ", ".join("?" * (len(COLUMNS) + 1))
+        with plain_errors(self.folder), self.transaction():
+            columns = ", ".join(("cell", *COLUMNS))
+            self.connection.executemany(f"INSERT OR REPLACE INTO outcome ({columns}) VALUES ({places})", rows)
+            if shard is not None:
+                self.connection.execute("INSERT OR REPLACE INTO shard VALUES (?, ?, ?, ?)", (cell, *astuple(shard)))
+
+    def shards(self, cell: int) -> list[Shard]:
+        """Return the files of a cell's attacked images; none where they were not kept."""
+        if "shard" not in self._tables():
+            return []
+        rows = self.connection.execute("SELECT file, images, sha256 FROM shard WHERE cell = ? ORDER BY file", (cell,))
+        return [Shard(*row) for row in rows]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Do several things to the file, all or none of them."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException:
+            if self.connection.in_transaction:  # on a full disk SQLite has undone it already
+                self.connection.execute("ROLLBACK")
+            raise
+
+    def flag(self, subject: Subject, flags: Mapping[str, str]) -> None:
+        """Put a subject's flags (code to sentence) in place of the ones it had."""
+        key = (subject.model, subject.data, subject.threat)
+        with plain_errors(self.folder), self.transaction():
+            self.connection.execute("DELETE FROM flag WHERE model = ? AND data = ? AND threat = ?", key)
+            rows = [(*key, code, sentence) for code, sentence in flags.items()]
+            self.connection.executemany("INSERT INTO flag VALUES (?, ?, ?, ?, ?)", rows)
+
+    def flags_of(self, subject: Subject) -> dict[str, str]:
+        """Return a subject's flags, code to sentence."""
+        key = (subject.model, subject.data, subject.threat)
+        query = "SELECT code, sentence FROM flag WHERE model = ? AND data = ? AND threat = ? ORDER BY rowid"
+        return {str(code): str(sentence) for code, sentence in self.connection.execute(query, key)}
+
+    def subjects(self) -> list[Subject]:
+        """Return what the record holds, in the order in which it was run."""
+        rows = self.connection.execute("SELECT model, data, threat FROM cell GROUP BY 1, 2, 3 ORDER BY min(id)")
+        return [Subject(*row) for row in rows]
+
+    def close(self) -> None:
+        """Close the file and give the folder back."""
+        self.release()
+        self.connection.close()
+
+    def release(self) -> None:
+        """Let another process write to the folder; the record can still be read."""
+        if self._lock is not None:
+            write_ahead(self.connection, on=False)
+            os.close(self._lock)
+            self._lock = None

@@ -1,0 +1,66 @@
+"""Intervals and tests: the published numbers, the closed forms, and the edges."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantattack.record.statistics import holm, mcnemar, wilson
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [  # Newcombe, 1998, Statistics in Medicine 17, table I, method 3
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+        (20, 20, 0.8389, 1.0),
+    ],
+)
+def test_the_score_interval_is_the_published_one(successes, trials, low, high):
+    assert wilson(successes, trials) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_the_score_interval_of_nothing_is_everything():
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("trials", [1, 40, 10_000])
+def test_none_and_all_end_the_score_interval_exactly(trials):
+    assert wilson(0, trials)[0] == 0.0
+    assert wilson(trials, trials)[1] == 1.0
+
+
+@given(st.integers(1, 100_000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
+def test_the_score_interval_is_the_closed_form(counts):
+    successes, trials = counts
+    z = 1.959964
+    share, weight = successes / trials, z * z / trials
+    half = z * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))
+    closed = ((share + weight / 2 - half) / (1 + weight), (share + weight / 2 + half) / (1 + weight))
+    assert wilson(successes, trials) == pytest.approx(closed, abs=1e-12)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (5, 0), (3, 9), (9, 3), (20, 21), (7, 7), (400, 500)])
+def test_mcnemars_test_is_the_sum_over_all_splits_as_uneven_or_more(first, second):
+    total = first + second
+    share = [math.comb(total, k) / 2**total for k in range(total + 1)]
+    expected = math.fsum(part for k, part in enumerate(share) if abs(2 * k - total) >= abs(first - second))
+    assert mcnemar(first, second) == pytest.approx(expected, abs=1e-12)
+
+
+def test_holms_adjustment_is_the_largest_of_the_smaller_ones():
+    assert holm([]) == []
+    assert holm([0.04]) == [0.04]
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holms_adjustment_keeps_the_order_and_makes_nothing_smaller(p_values):
+    adjusted = holm(p_values)
+    assert all(p <= q <= 1 for p, q in zip(p_values, adjusted, strict=True))
+    assert np.all(np.diff(np.array(adjusted)[np.argsort(p_values)]) >= 0)
