@@ -92,16 +92,16 @@ def test_reproduce_prints_the_published_beside_the_measured(say):
     assert store.notes["network"]["kind"] == "BNN-WQ"
     assert len(store.records()[0].attacks) == 6
     store.close()
-    assert "page: run/table13.html" in out
+    assert "page: run/gupta2022-table13.html" in out
 
 
 def test_the_page_of_a_reproduction_shows_its_figure(say):
     command = ("reproduce", "gupta2022", "figure3", "digits-mdtanhs", "digits-float", "--images", "8", "--out", "run")
     say(*command)
-    text = Path("run/figure3.html").read_text(encoding="utf-8")
+    text = Path("run/gupta2022-figure3.html").read_text(encoding="utf-8")
     assert "The Hessian&#39;s norm against beta" in text
     assert text.count('<svg role="img"') == 1
-    Path("run/figure3.html").unlink()
+    Path("run/gupta2022-figure3.html").unlink()
     code, out, _ = say(*command, "--pages")  # from the records alone
-    assert (code or 0, out) == (0, "page: run/figure3.html\n")
-    assert Path("run/figure3.html").read_text(encoding="utf-8") == text
+    assert (code or 0, out) == (0, "page: run/gupta2022-figure3.html\n")
+    assert Path("run/gupta2022-figure3.html").read_text(encoding="utf-8") == text

@@ -89,6 +89,14 @@ def test_published_numbers_of_the_same_data_set_come_first(networks):
     assert paper.items["table2"].rows[0].published_for == "BNN-WQ, ResNet-18, CIFAR-100"
 
 
+def test_the_other_papers_networks_are_adversarially_trained_float_ones(networks):
+    robust = replace(networks[0], kind="REF*")
+    paper, _ = with_networks(PAPERS["liu2020"], "table2", [("it", robust)])
+    (row,) = paper.items["table2"].rows
+    assert row.published_for == "adversarially trained, Madry's network, MNIST"
+    assert row.published[1:3] == (92.56, 92.79)
+
+
 def test_the_page_of_own_networks_opens_their_records_and_judges_nothing(networks, tmp_path):
     plan = plan_on(networks, tmp_path, "figure1b")
     fill(plan, silent)

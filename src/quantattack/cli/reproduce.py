@@ -59,18 +59,12 @@ def reproduce(
     items, models = split(papers, words or [])
     sizes = {key: sized(scale, each, budget, images) for key, each in PAPERS.items()}
     place = str(names.device_named(device))
+    folder = out or Path("runs") / (f"{papers[0].key}-{'-'.join(items)}" if models else f"reproduce-{scale}")
+    base = Plan(papers[0], (), sizes[papers[0].key], folder, networks, data_root, seed, device=place)
     if models:
-        own = on_own(papers[0], items, models, data, place)
-        folder = out or Path("runs") / f"{papers[0].key}-{items[0]}"
-        size = None if radius is None else names.number(radius)
-        plans = [replace(own, scale=sizes[papers[0].key], out=folder, root=data_root, seed=seed, radius=size)]
-        shown = plans
+        plans = shown = [on_own(base, items, models, data, radius)]
     else:
-        if only not in (None, "headline"):
-            raise InputError(f"--only must be headline, not {only!r}")
-        folder = out or Path("runs") / f"reproduce-{scale}"
-        base = Plan(papers[0], (), sizes[papers[0].key], folder, networks, data_root, seed, device=place)
-        plans = [planned(base, each, items, only is not None, sizes[each.key]) for each in papers]
+        plans = [planned(base, each, items, only, sizes[each.key]) for each in papers]
         shown = everything(base, sizes)
     for plan in [] if pages else plans:
         fill_and_print(plan, quiet)
@@ -117,21 +111,26 @@ def split(papers: Sequence[Paper], words: Sequence[str]) -> tuple[list[str], lis
     return items, [word for word in words if word not in items]
 
 
-def planned(base: Plan, paper: Paper, items: Sequence[str], headline: bool, scale: Scale) -> Plan:
+def planned(base: Plan, paper: Paper, items: Sequence[str], only: str | None, scale: Scale) -> Plan:
     """Return what to run of a paper: the items that were named, else its headline or all of it.
 
     Arguments:
         base: Where its records lie, and what it is run with.
         paper: The paper.
         items: Keys of the items that were named.
-        headline: Whether to run one network of each item alone.
+        only: ``headline`` to run one network of each item alone.
         scale: How large it is run.
+
+    Raises:
+        InputError: If there is no such part of a paper, or an item runs on networks of one's own alone.
     """
-    keys = tuple(items) or tuple(paper.headline if headline else paper.items)
+    if only not in (None, "headline"):
+        raise InputError(f"--only must be headline, not {only!r}")
+    keys = tuple(items) or tuple(paper.headline if only else paper.items)
     for key in keys:
         if key not in paper.items:
             raise InputError(f"{key} is a part of a figure; it runs on networks that you name behind it")
-    return replace(base, paper=paper, items=keys, scale=scale, one_network=paper.headline if headline else None)
+    return replace(base, paper=paper, items=keys, scale=scale, one_network=paper.headline if only else None)
 
 
 def everything(plan: Plan, sizes: Mapping[str, Scale]) -> list[Plan]:
@@ -154,24 +153,25 @@ def fill_and_print(plan: Plan, quiet: bool) -> None:
     typer.echo(f"records: {plan.out / plan.paper.key}")
 
 
-def on_own(paper: Paper, items: Sequence[str], models: Sequence[str], data: str | None, device: str) -> Plan:
+def on_own(base: Plan, items: Sequence[str], models: Sequence[str], data: str | None, radius: str | None) -> Plan:
     """Return a plan of one item on networks of one's own.
 
     Arguments:
-        paper: The paper.
+        base: The paper, where its records lie, and what it is run with.
         items: Keys of the items that were named.
         models: Names of the zoo, checkpoints, or package.module:function.
         data: Data set of networks whose card names none.
-        device: Where the networks run.
+        radius: Radius under Linf, such as 8/255.
 
     Raises:
         InputError: If not one item was named, or a network cannot be used.
     """
     if len(items) != 1:
         raise InputError("name one table or figure before your networks; see `quantattack reproduce --list`")
-    networks = [(name, own_network(name, data, device)) for name in dict.fromkeys(models)]
-    chosen, own = with_networks(paper, items[0], networks)
-    return Plan(chosen, tuple(items), SCALES["quick"], Path("runs"), own=own, device=device)
+    networks = [(name, own_network(name, data, base.device)) for name in dict.fromkeys(models)]
+    paper, own = with_networks(base.paper, items[0], networks)
+    size = None if radius is None else names.number(radius)
+    return replace(base, paper=paper, items=tuple(items), networks=None, own=own, radius=size)
 
 
 def own_network(name: str, data: str | None, device: str) -> Network:

@@ -8,6 +8,8 @@ from quantattack.reproduction.bench import Network
 from quantattack.reproduction.paper import Item, Paper, Row
 from quantattack.reproduction.roles import Role
 
+_OTHER_WORDS = {"REF*": "adversarially trained"}  # of Liu et al., whose networks are all float
+
 
 def with_networks(paper: Paper, key: str, networks: Sequence[tuple[str, Network]]) -> tuple[Paper, dict[Role, Network]]:
     """Return a paper with one item, whose rows are networks of one's own, and the network of each row.
@@ -41,7 +43,7 @@ def _role(called: str, network: Network) -> Role:
 
 def _row(role: Role, item: Item) -> Row:
     """Return the row of a network, with the published numbers of one of its kind."""
-    fitting = [row for row in item.rows if row.role.kind == role.kind and row.published]
+    fitting = [row for row in item.rows if row.role.kind in (role.kind, _OTHER_WORDS.get(role.kind)) and row.published]
     if not fitting:
         return Row(role)
     row = min(fitting, key=lambda row: row.role.data != role.data)

@@ -18,7 +18,7 @@ def write_pages(plans: Sequence[Plan]) -> Path:
     """Write the page of several plans into their folder, and the page of each record; return the page's path.
 
     The papers' claims are judged where the plans are of the papers' networks, and not where they are of one's own;
-    the page of these is named after its item.
+    the page of these is named after its paper and item.
 
     Arguments:
         plans: One plan a paper, all of one folder and one name of scale.
@@ -29,7 +29,7 @@ def write_pages(plans: Sequence[Plan]) -> Path:
     papers = [key for key, reader in readers.items() if not reader.plan.own]
     claims = [_judged(claim, readers[claim.paper]) for claim in CLAIMS if claim.paper in papers]
     networks = stands([readers[key] for key in papers])
-    name = f"{plans[0].items[0]}.html" if plans[0].own else PAGE
+    name = f"{plans[0].paper.key}-{plans[0].items[0]}.html" if plans[0].own else PAGE
     path = write_reproduction(out / name, chapters, claims, networks, _scales(plans))
     for folder in sorted({store.folder for reader in readers.values() for store in reader.stores if store.folder}):
         write_record_page(folder)

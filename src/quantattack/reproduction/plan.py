@@ -94,6 +94,8 @@ class Plan:
         """Return the command that runs an item of the plan."""
         own = [role.small[0] for role in self.own]
         where = [f"--networks {self.networks}"] if self.networks is not None else []
+        data = {role.data for role in self.own}
+        where += [f"--data {data.pop()}"] if len(data) == 1 else []
         where += [f"--radius {self.radius}"] if self.radius is not None else []
         words = [self.paper.key, key, *own, f"--scale {self.scale.name}", *where, *more, f"--out {self.out}"]
         return f"quantattack reproduce {' '.join(words)}"
