@@ -30,12 +30,6 @@ LONG_FILES: dict[str, str] = {
     "attacks/adapters/libraries.py": "five libraries, one class each",
     "attacks/recipes.py": "every published attack by name",
     "attacks/wrappers.py": "every attack that is made of attacks",
-    "record/store.py": "every statement of the record's file",
-    "report/tables.py": "every table of a page",
-    "reproduction/claims.py": "every sentence of the papers that a number answers",
-    "reproduction/read.py": "every view of a paper's cells",
-    "reproduction/run.py": "the plan and its cells",
-    "reproduction/verdicts.py": "every rule by which a number is reproduced",
 }
 
 

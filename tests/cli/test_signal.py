@@ -81,23 +81,27 @@ def test_a_wrong_input_is_one_line(say, wrong, said, monkeypatch):
 
 
 def test_reproduce_prints_the_published_beside_the_measured(say):
-    code, out, err = say("reproduce", "gupta2022", "table11", "digits-mdtanhs", "--images", "16", "--out", "run")
+    code, out, err = say("reproduce", "gupta2022", "table13", "digits-mdtanhs", "--images", "16", "--out", "run")
     assert (code or 0, err) == (0, "")
-    assert "published: BNN-WAQ" in out
-    assert "0.15%" in out
-    store = Store.load("run")
-    assert store.notes["reproduces"]["kinds"] == {"digits-mdtanhs": "BNN-WQ"}
-    assert store.notes["reproduces"]["item"] == "table11"
+    out = " ".join(out.split())
+    assert "BNN-WQ, digits-mdtanhs, digits" in out
+    assert "published: BNN-WQ, ResNet-18, CIFAR-10" in out
+    assert "9.61" in out
+    store = Store.load("run/gupta2022/digits-mdtanhs-16")
+    assert store.notes["paper"] == "gupta2022"
+    assert store.notes["network"]["kind"] == "BNN-WQ"
     assert len(store.records()[0].attacks) == 6
-    assert "clean" in out
     store.close()
+    assert "page: run/gupta2022-table13.html" in out
 
 
-def test_the_report_of_a_reproduction_shows_its_figure(say):
-    say("reproduce", "gupta2022", "figure3", "digits-mdtanhs", "digits-float", "--images", "8", "--out", "run")
-    with pytest.raises(SystemExit) as end:
-        main(["report", "run"])
-    assert not end.value.code
-    text = Path("run/report.html").read_text(encoding="utf-8")
-    assert "Figure 3 of Gupta and Ajanthan, 2022" in text
+def test_the_page_of_a_reproduction_shows_its_figure(say):
+    command = ("reproduce", "gupta2022", "figure3", "digits-mdtanhs", "digits-float", "--images", "8", "--out", "run")
+    say(*command)
+    text = Path("run/gupta2022-figure3.html").read_text(encoding="utf-8")
+    assert "The Hessian&#39;s norm against beta" in text
     assert text.count('<svg role="img"') == 1
+    Path("run/gupta2022-figure3.html").unlink()
+    code, out, _ = say(*command, "--pages")  # from the records alone
+    assert (code or 0, out) == (0, "page: run/gupta2022-figure3.html\n")
+    assert Path("run/gupta2022-figure3.html").read_text(encoding="utf-8") == text

@@ -1,4 +1,4 @@
-"""Records of signals, reproductions and diagnoses written by hand, with numbers that are easy to know again."""
+"""Records of signals and diagnoses written by hand, with numbers that are easy to know again."""
 
 import json
 
@@ -13,12 +13,6 @@ from .conftest import subject, write
 NETS = ("float", "binary <net>")
 GAPS = {"float": 8.0, "binary <net>": 100.0}
 TEMPERATURES = {"unit": 1.0, "njs": 0.3, "hns_paper": 0.2, "hns": 0.25, "gap": 0.25}
-PAPER = {
-    "paper": "gupta2022",
-    "source": "Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511",
-    "networks": "ResNet-18 on CIFAR-10, Linf 8/255",
-    "kinds": {"float": "REF", "binary <net>": "BNN-WQ"},
-}
 FINDINGS = (
     Finding("one step", "pass", "", "PGD is 30 points under FGSM & all is well", forwards=20.0, backwards=10.0),
     Finding("iterations", "cannot tell", "", "the budget is spent", "give --budget 800"),
@@ -61,27 +55,22 @@ def propagated(name, unit="normalized"):
     yield Signal(name, "digits", "curves", "", unit, curves(GAPS[name]))
 
 
-def signal_run(folder=None, item="", units=("normalized",), published=None):
-    """A run of signals; with an item, as a reproduction."""
-    store = Store.open(folder, {"measured": list(NETS), "item": item})
-    if item:
-        store.note(reproduces={**PAPER, "item": item, "published": published or {}})
+def signal_run(folder=None, units=("normalized",)):
+    """A run of signals."""
+    store = Store.open(folder, {"measured": list(NETS)})
     write_signals(store.connection, [one for name in NETS for unit in units for one in propagated(name, unit)])
     store.finish()
     return store
 
 
-def attack_run(item, attacks, folder=None, radii=(0.2,), published=None):
-    """A reproduction of attacks: name to (settings, how many of 40 images the attack breaks)."""
-    store = Store.open(folder, {"item": item})
-    store.note(reproduces={**PAPER, "item": item, "published": published or {}})
+def attack_run(attacks, folder=None):
+    """A run of attacks on two networks: name to (settings, how many of 40 images the attack breaks)."""
+    store = Store.open(folder, {"attacked": list(NETS)})
     for place, name in enumerate(NETS):
-        for radius in radii:
-            for attack, (settings, broken) in attacks.items():
-                steps = {image: image % 8 for image in range(1, 1 + int(broken * radius / 0.2) + place)}
-                write(store, subject(name, radius), attack, steps)
-                given = (json.dumps(settings), attack)
-                store.connection.execute("UPDATE cell SET settings = ? WHERE attack = ?", given)
+        for attack, (settings, broken) in attacks.items():
+            write(store, subject(name, 0.2), attack, {image: image % 8 for image in range(1, 1 + broken + place)})
+            given = (json.dumps(settings), attack)
+            store.connection.execute("UPDATE cell SET settings = ? WHERE attack = ?", given)
     store.finish()
     return store
 

@@ -8,7 +8,7 @@ from quantattack.record.signals import read_signals
 from quantattack.report import signal_figures
 from quantattack.report.style import svg
 
-from .signal_runs import GAPS, NETS, attack_run, signal_run
+from .signal_runs import GAPS, NETS, signal_run
 from .test_figures import groups, legend, texts
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -92,52 +92,3 @@ def test_normalized_pixels_are_shown_where_both_are_there():
 def test_a_record_without_curves_says_so():
     with pytest.raises(InputError, match="holds no curves"):
         signal_figures.hessian_figure([])
-
-
-PGD = {"part": "Ascent", "steps": 40}
-
-
-def test_iterations_have_a_curve_for_each_network():
-    records = attack_run("figure1a", {"pgd": (PGD, 20)}).records()
-    found = lines(signal_figures.iterations_figure(records).axes[0])
-    assert list(found) == list(NETS)
-    for line, record in zip(found.values(), records, strict=True):
-        assert line.get_ydata()[-1] == pytest.approx(100 * record.robust("pgd"))
-        assert len(line.get_xdata()) == 41
-
-
-def test_radii_start_at_clean_accuracy():
-    records = attack_run("figure1b", {"pgd": (PGD, 20)}, radii=(0.2, 0.1)).records()
-    found = lines(signal_figures.radii_figure(records).axes[0])
-    assert found["float"].get_xdata().tolist() == [0, 0.1, 0.2]
-    assert found["float"].get_ydata() == pytest.approx([97.5, 72.5, 47.5])
-
-
-def test_bars_are_white_box_and_black_box():
-    records = attack_run("figure1c", {"pgd": (PGD, 10), "transfer": ({"part": "Transfer"}, 30)}).records()
-    figure = signal_figures.transfer_figure(records)
-    heights = [bar.get_height() for bar in figure.axes[0].patches]
-    assert heights == pytest.approx([72.5, 70.0, 22.5, 20.0])
-    assert {bar.get_hatch() for bar in figure.axes[0].patches} == {"", "////"}
-
-
-def test_step_sizes_are_over_the_radius():
-    attacks = {
-        f"pgd[step_size={size}]": ({**PGD, "step_size": size}, broken) for size, broken in ((0.4, 5), (0.05, 10))
-    }
-    found = lines(signal_figures.step_sizes_figure(attack_run("figure4", attacks).records()).axes[0])
-    assert found["float"].get_xdata() == pytest.approx([0.25, 2.0])
-    assert found["float"].get_ydata() == pytest.approx([72.5, 85.0])
-
-
-def test_rho_is_on_a_logarithmic_axis():
-    attacks = {f"a[rho={rho}]": ({"temperature": {"part": "Njs", "rho": rho}}, 10) for rho in (1e-5, 0.1)}
-    axes = signal_figures.rho_figure(attack_run("table11", attacks).records()).axes[0]
-    assert axes.get_xscale() == "log"
-    assert lines(axes)["float"].get_xdata() == pytest.approx([1e-5, 0.1])
-
-
-def test_figures_of_plain_pgd_need_it():
-    records = attack_run("figure1a", {"square": (PGD, 20)}).records()
-    with pytest.raises(InputError, match="ordinary PGD was not run"):
-        signal_figures.iterations_figure(records)

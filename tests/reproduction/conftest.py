@@ -7,7 +7,8 @@ import jaxtyping
 import pytest
 
 from quantattack.reproduction.catalog import PAPERS
-from quantattack.reproduction.run import Plan, fill
+from quantattack.reproduction.plan import Plan
+from quantattack.reproduction.run import fill
 from quantattack.reproduction.scales import SCALES
 from quantattack.reproduction.views import keep_missing
 

@@ -11,6 +11,8 @@ from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Restarts
 from quantattack.nn.zoo import load_model
 from quantattack.reproduction.bench import Bench, Network, Run, runs
+from quantattack.reproduction.catalog import PAPERS
+from quantattack.reproduction.cells import images_of
 from quantattack.reproduction.liu2020.attacks import (
     independent,
     kept,
@@ -20,14 +22,12 @@ from quantattack.reproduction.liu2020.attacks import (
     sweep,
     two_radii,
 )
-from quantattack.reproduction.run import images_of
-from quantattack.reproduction.scales import scale_of
 from quantattack.rng import Rng
 
 
 def bench(data, scale="full"):
     network = Network("net", load_model("digits-float"), data, "REF")
-    return Bench((network,), scale=scale_of(scale, "liu2020")), network
+    return Bench((network,), scale=PAPERS["liu2020"].scale(scale)), network
 
 
 @pytest.mark.parametrize(
@@ -103,10 +103,10 @@ def test_what_an_attack_costs_is_read_off_its_settings():
 @pytest.mark.parametrize("name", ["pgd merged", "multi_targeted merged"])
 def test_restarts_get_fewer_images_where_the_scale_says_so(name):
     ((_, attacks),) = merged(*bench("mnist", "quick"))
-    assert images_of(scale_of("quick", "liu2020"), name, attacks[name]) == 500
-    assert images_of(scale_of("quick", "gupta2022"), name, attacks[name]) == 100
-    assert images_of(scale_of("quick", "gupta2022"), "pgd", pgd(Threat(Linf(), 0.3))) == 200
-    assert images_of(scale_of("quick", "gupta2022"), "deepfool", None) == 20
+    assert images_of(PAPERS["liu2020"].scale("quick"), name, attacks[name]) == 500
+    assert images_of(PAPERS["gupta2022"].scale("quick"), name, attacks[name]) == 100
+    assert images_of(PAPERS["gupta2022"].scale("quick"), "pgd", pgd(Threat(Linf(), 0.3))) == 200
+    assert images_of(PAPERS["gupta2022"].scale("quick"), "deepfool", None) == 20
 
 
 def test_every_quick_cell_is_within_its_budget():
@@ -114,5 +114,5 @@ def test_every_quick_cell_is_within_its_budget():
         for data in ("mnist", "cifar10"):
             for _, attacks in run(*bench(data, "quick")):
                 for name, attack in attacks.items():
-                    scale = scale_of("quick", "liu2020")
+                    scale = PAPERS["liu2020"].scale("quick")
                     assert images_of(scale, name, attack) * passes(attack, 10) <= scale.budget

@@ -16,9 +16,8 @@ from quantattack.report.reproduction import View, print_view
 from quantattack.reproduction.catalog import PAPERS
 from quantattack.reproduction.figures import by_number, by_radius, by_step
 from quantattack.reproduction.page import _scales, write_pages
+from quantattack.reproduction.plan import Missing
 from quantattack.reproduction.read import Reader
-from quantattack.reproduction.run import Missing
-from quantattack.reproduction.scales import scale_of
 from quantattack.reproduction.views import keep_missing, read_missing, view
 
 from .conftest import plan_of
@@ -139,7 +138,7 @@ def test_a_cell_counts_once_in_what_a_paper_took(filled):
 
 
 def test_the_page_says_how_large_each_paper_was_run(filled):
-    plans = [replace(plan, scale=scale_of("quick", key)) for key, plan in filled.items()]
+    plans = [replace(plan, scale=plan.paper.scale("quick")) for plan in filled.values()]
     said = _scales(plans)
     assert "liu2020: 500 test images a cell, 500 with 5 restarts" in said
     assert "gupta2022 and beyond: 200 test images a cell, 100 with 5 restarts" in said
@@ -197,9 +196,9 @@ def test_figures_are_drawn_from_the_records(text):
 def test_a_columns_place_on_the_axis():
     items = {key: PAPERS[paper].items[key] for paper, key in (("gupta2022", "figure1"), ("liu2020", "section45"))}
     first, sweep = items.values()
-    steps = [by_step(first, column, "cifar10") for column in first.columns]
+    steps = [by_step(first, column, 8 / 255) for column in first.columns]
     assert ("PGD", 20.0) not in steps
     assert [place[1] for place in steps if place is not None] == [0, 1, 2, 5, 10, 20, 50]
-    levels = [place[1] for column in first.columns if (place := by_radius(first, column, "cifar10"))]
+    levels = [place[1] for column in first.columns if (place := by_radius(first, column, column.times * 8 / 255))]
     assert levels == pytest.approx([1, 2, 4, 8, 16, 32, 80])
-    assert by_number(sweep, sweep.columns[0], "mnist") == ("10 steps", 1.0)
+    assert by_number(sweep, sweep.columns[0], 0.3) == ("10 steps", 1.0)

@@ -8,9 +8,11 @@ import pytest
 from quantattack.record.store import Store
 from quantattack.reproduction import run as running
 from quantattack.reproduction.catalog import PAPERS
-from quantattack.reproduction.items import Column
-from quantattack.reproduction.read import Reader, fallen
-from quantattack.reproduction.run import alike, fill
+from quantattack.reproduction.cells import alike
+from quantattack.reproduction.numbers import broken_after
+from quantattack.reproduction.paper import Column
+from quantattack.reproduction.read import Reader
+from quantattack.reproduction.run import fill
 from quantattack.reproduction.scales import SCALES
 
 from .conftest import digits, plan_of, silent
@@ -53,7 +55,9 @@ def test_a_number_is_that_of_its_record(filled):
     reader = Reader(filled["gupta2022"])
     role = filled["gupta2022"].paper.items["table1"].rows[2].role
     number = reader.number(role, Column("", "pgd"))
-    records = [record for record, name in reader.found(role).cells if name == "pgd" and record.threat["radius"] == 0.2]
+    records = [
+        record for record, name in reader.records(role).cells if name == "pgd" and record.threat["radius"] == 0.2
+    ]
     assert number.value == records[0].robust("pgd")
     assert number.images == 10
     reader.close()
@@ -73,9 +77,9 @@ def _pgd(plan):
 
 
 def test_one_network_of_an_item_is_the_first_that_fits(tmp_path):
-    plan = plan_of("gupta2022", tmp_path, "table2", only={"table2": ("BNN-WQ", "VGG-16")})
-    assert [row.role.label for row in plan.chosen("table2")] == ["BNN-WQ, VGG-16, CIFAR-10"]
-    assert len(replace(plan, only=None).chosen("table2")) == 10
+    plan = plan_of("gupta2022", tmp_path, "table2", one_network={"table2": ("BNN-WQ", "VGG-16")})
+    assert [row.role.label for row in plan.rows_of("table2")] == ["BNN-WQ, VGG-16, CIFAR-10"]
+    assert len(replace(plan, one_network=None).rows_of("table2")) == 10
 
 
 def test_only_what_is_missing_is_run(tmp_path, monkeypatch):
@@ -84,18 +88,20 @@ def test_only_what_is_missing_is_run(tmp_path, monkeypatch):
     monkeypatch.setattr(
         running, "run", lambda job, *rest, **more: calls.append(list(job.attacks)) or true(job, *rest, **more)
     )
-    plan = plan_of("gupta2022", tmp_path, "table1", only={"table1": ("BNN-WQ", "ResNet-18")})
+    plan = plan_of("gupta2022", tmp_path, "table1", one_network={"table1": ("BNN-WQ", "ResNet-18")})
     assert not fill(plan, silent)
     assert calls == [["pgd", "pgd_restarts"]]
     assert not fill(plan, silent)
     assert len(calls) == 1
-    more = replace(plan, items=("table1", "table7"), only={**plan.only, "table7": ("BNN-WQ", "ResNet-18")})
+    more = replace(
+        plan, items=("table1", "table7"), one_network={**plan.one_network, "table7": ("BNN-WQ", "ResNet-18")}
+    )
     assert not fill(more, silent)
     assert calls[1:] == [["pgd_plus_njs", "pgd_plus_hns", "apgd_dlr", "square"]]  # the tables share PGD
 
 
 def test_a_cell_over_the_budget_is_not_run_and_says_what_runs_it(tmp_path):
-    plan = plan_of("gupta2022", tmp_path, "table7", only={"table7": ("BNN-WQ", "ResNet-18")})
+    plan = plan_of("gupta2022", tmp_path, "table7", one_network={"table7": ("BNN-WQ", "ResNet-18")})
     plan = replace(plan, scale=replace(plan.scale, budget=299))
     missing = fill(plan, silent)
     assert {one.cell: one.why for one in missing}["square"] == "it may take 300 passes and the budget is 299"
@@ -107,7 +113,7 @@ def test_a_cell_over_the_budget_is_not_run_and_says_what_runs_it(tmp_path):
 
 def test_an_attack_from_elsewhere_that_is_not_installed_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr("quantattack.reproduction.gupta2022.attacks.nearest", lambda threat, steps: {})
-    plan = plan_of("gupta2022", tmp_path, "table9", only={"table9": ("BNN-WAQ", "VGG-16")})
+    plan = plan_of("gupta2022", tmp_path, "table9", one_network={"table9": ("BNN-WAQ", "VGG-16")})
     missing = fill(plan, silent)
     assert [(one.cell, one.why) for one in missing] == [
         ("deepfool", "foolbox is not installed"),
@@ -117,7 +123,7 @@ def test_an_attack_from_elsewhere_that_is_not_installed_says_so(tmp_path, monkey
 
 
 def test_a_network_that_is_missing_names_its_training(tmp_path):
-    plan = plan_of("gupta2022", tmp_path, "table1", only={"table1": ("BNN-WQ", "ResNet-18")}, stand_in=None)
+    plan = plan_of("gupta2022", tmp_path, "table1", one_network={"table1": ("BNN-WQ", "ResNet-18")}, stand_in=None)
     plan = replace(plan, scale=SCALES["full"])
     (missing,) = fill(plan, silent)
     assert missing.why == "there is no network cifar10-resnet18-full-mdtanhs"
@@ -127,7 +133,7 @@ def test_a_network_that_is_missing_names_its_training(tmp_path):
 
 
 def test_a_record_of_another_seed_is_kept_and_said(tmp_path):
-    plan = plan_of("beyond", tmp_path, "levels", only={"levels": ("BNN-WQ", "VGG-16")})
+    plan = plan_of("beyond", tmp_path, "levels", one_network={"levels": ("BNN-WQ", "VGG-16")})
     assert not fill(plan, silent)
     missing = fill(replace(plan, seed=1), silent)
     assert missing
@@ -139,7 +145,7 @@ def test_a_smaller_reproduction_beside_counts_once(tmp_path):
     larger = replace(SCALES["smallest"], images=10, merged=5)
     only = {"table1": ("BNN-WQ", "ResNet-18")}
     plans = [
-        plan_of("gupta2022", tmp_path, "table1", only=only, scale=scale)
+        plan_of("gupta2022", tmp_path, "table1", one_network=only, scale=scale)
         for scale in (larger, replace(larger, images=5))
     ]
     for plan in plans:
@@ -168,7 +174,7 @@ def test_steps_are_read_off_the_walk(filled):
     assert at[0].value >= at[1].value >= at[2].value
     assert reader.number(role, Column("", "gap", "mean", step=20)) is None  # the walk has ten steps
     record, name = reader.cells(role, Column("", "gap", "mean"))[0]
-    assert np.array_equal(fallen(record, name, 10), fallen(record, name))
+    assert np.array_equal(broken_after(record, name, 10), broken_after(record, name))
     reader.close()
 
 

@@ -7,20 +7,12 @@ import pytest
 
 from quantattack.reproduction.catalog import PAPERS
 from quantattack.reproduction.claims import CLAIMS
-from quantattack.reproduction.items import Column
-from quantattack.reproduction.read import Number, Pair, Reader
-from quantattack.reproduction.verdicts import (
-    Alike,
-    Every,
-    Evidence,
-    GainFalls,
-    Larger,
-    Limit,
-    Stronger,
-    Trained,
-    Verdict,
-    summed,
-)
+from quantattack.reproduction.judges_measured import Larger, Limit
+from quantattack.reproduction.judges_paired import Alike, GainFalls, Stronger, Trained
+from quantattack.reproduction.numbers import Number, Pair
+from quantattack.reproduction.paper import Column
+from quantattack.reproduction.read import Reader
+from quantattack.reproduction.verdicts import Every, Evidence, Verdict, summed
 
 from .conftest import plan_of
 
@@ -63,7 +55,7 @@ class Told(Reader):
         for name, value in told.items():
             object.__setattr__(self, name, value)
 
-    def found(self, part):
+    def records(self, part):
         return type("Found", (), {"stores": (part,)})()
 
     def pair(self, part, first, second, times=1.0, step=None):

@@ -1,8 +1,8 @@
 """The command `reproduce`: a paper's tables and figures, on the paper's roles or on networks of one's own."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,16 +15,14 @@ from quantattack.errors import InputError, check_count, unknown
 from quantattack.nn.zoo import card_of
 from quantattack.progress import bar
 from quantattack.report.reproduction import print_view
-from quantattack.report.signal_tables import print_paper_table, tables
-from quantattack.report.tables import print_table
-from quantattack.reproduction.bench import Bench, Network, kind_of
-from quantattack.reproduction.catalog import HEADLINE, PAPERS
-from quantattack.reproduction.items import Paper
-from quantattack.reproduction.own import reproduce as run
-from quantattack.reproduction.own import runnable
+from quantattack.reproduction.bench import Network, kind_of
+from quantattack.reproduction.catalog import PAPERS
+from quantattack.reproduction.own import with_networks
+from quantattack.reproduction.paper import Paper
+from quantattack.reproduction.plan import Plan
 from quantattack.reproduction.read import Reader
-from quantattack.reproduction.run import Plan, fill
-from quantattack.reproduction.scales import SCALES, Scale, scale_of
+from quantattack.reproduction.run import fill
+from quantattack.reproduction.scales import SCALES, Scale
 from quantattack.reproduction.views import keep_missing, views
 
 ITEM = re.compile(r"(table|figure|section)\d+[a-z]?")
@@ -49,6 +47,7 @@ def reproduce(
     seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")] = "cpu",
     out: Annotated[Path | None, typer.Option(help="Folder of the records; the same command continues in it.")] = None,
+    pages: Annotated[bool, typer.Option("--pages", help="Only write the pages of what was run before.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Run a paper's tables and figures and print them with the published numbers."""
@@ -58,33 +57,20 @@ def reproduce(
     check_count("--seed", seed, least=0)
     papers = [PAPERS[key] for key in ([known(paper)] if paper else PAPERS)]
     items, models = split(papers, words or [])
+    sizes = {key: sized(scale, each, budget, images) for key, each in PAPERS.items()}
+    place = str(names.device_named(device))
+    folder = out or Path("runs") / (f"{papers[0].key}-{'-'.join(items)}" if models else f"reproduce-{scale}")
+    base = Plan(papers[0], (), sizes[papers[0].key], folder, networks, data_root, seed, device=place)
     if models:
-        own = Own(papers[0], items, models, data, device)
-        chosen = sized(scale, papers[0], budget, images)
-        size = None if radius is None else names.number(radius)
-        bench = Bench(own.networks(), chosen.images, size, data_root, seed, chosen)
-        own.run(bench, out, quiet)
-        return
-    if only not in (None, "headline"):
-        raise InputError(f"--only must be headline, not {only!r}")
-    sizes = {one.key: sized(scale, one, budget, images) for one in PAPERS.values()}
-    folder = out or Path("runs") / f"reproduce-{scale}"
-    where = str(names.device_named(device))
-    plans = [
-        replace(
-            planned(one, items, only, sizes[one.key], folder),
-            networks=networks,
-            root=data_root,
-            seed=seed,
-            device=where,
-        )
-        for one in papers
-    ]
-    for plan in plans:
-        fill_one(plan, quiet)
+        plans = shown = [on_own(base, items, models, data, radius)]
+    else:
+        plans = [planned(base, each, items, only, sizes[each.key]) for each in papers]
+        shown = everything(base, sizes)
+    for plan in [] if pages else plans:
+        fill_and_print(plan, quiet)
     from quantattack.reproduction.page import write_pages  # with matplotlib, where figures are drawn
 
-    typer.echo(f"page: {write_pages(everything(plans[0], sizes))}")
+    typer.echo(f"page: {write_pages(shown)}")
 
 
 def listed(paper: str = "") -> list[str]:
@@ -100,24 +86,24 @@ def known(paper: str) -> str:
     return paper
 
 
-def sized(scale: str, paper: Paper, budget: int | None, images: int | None) -> Scale:
+def sized(name: str, paper: Paper, budget: int | None, images: int | None) -> Scale:
     """Return a paper's scale with the budget and the images that were asked for."""
-    if scale not in SCALES:
-        raise unknown("scale", scale, SCALES)
-    found = scale_of(scale, paper.key)
+    if name not in SCALES:
+        raise unknown("scale", name, SCALES)
+    scale = paper.scale(name)
     if budget is not None:
         check_count("--budget", budget)
-        found = replace(found, budget=budget)
+        scale = replace(scale, budget=budget)
     if images is not None:
         check_count("--images", images)
-        few, merged = min(found.few, images), min(found.merged, images)
-        found = replace(found, images=images, few=few, merged=merged)
-    return found
+        few, merged = min(scale.few, images), min(scale.merged, images)
+        scale = replace(scale, images=images, few=few, merged=merged)
+    return scale
 
 
-def split(papers: list[Paper], words: list[str]) -> tuple[list[str], list[str]]:
+def split(papers: Sequence[Paper], words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return which words are tables and figures, and which are networks."""
-    every = {key for paper in papers for key in (*paper.items, *runnable(paper))}
+    every = {key for paper in papers for key in (*paper.items, *paper.runnable)}
     items = [word for word in words if word in every or ITEM.fullmatch(word)]
     for item in items:
         if item not in every:
@@ -125,25 +111,37 @@ def split(papers: list[Paper], words: list[str]) -> tuple[list[str], list[str]]:
     return items, [word for word in words if word not in items]
 
 
-def planned(paper: Paper, items: list[str], only: str | None, scale: Scale, out: Path) -> Plan:
-    """Return what to run of a paper."""
-    headline = HEADLINE[paper.key]
-    keys = tuple(items) or tuple(headline if only else paper.items)
+def planned(base: Plan, paper: Paper, items: Sequence[str], only: str | None, scale: Scale) -> Plan:
+    """Return what to run of a paper: the items that were named, else its headline or all of it.
+
+    Arguments:
+        base: Where its records lie, and what it is run with.
+        paper: The paper.
+        items: Keys of the items that were named.
+        only: ``headline`` to run one network of each item alone.
+        scale: How large it is run.
+
+    Raises:
+        InputError: If there is no such part of a paper, or an item runs on networks of one's own alone.
+    """
+    if only not in (None, "headline"):
+        raise InputError(f"--only must be headline, not {only!r}")
+    keys = tuple(items) or tuple(paper.headline if only else paper.items)
     for key in keys:
         if key not in paper.items:
             raise InputError(f"{key} is a part of a figure; it runs on networks that you name behind it")
-    return Plan(paper, keys, scale, out, only=headline if only else None)
+    return replace(base, paper=paper, items=keys, scale=scale, one_network=paper.headline if only else None)
 
 
 def everything(plan: Plan, sizes: Mapping[str, Scale]) -> list[Plan]:
     """Return a plan of every item of each paper, where this one is: what the page shows."""
     return [
-        replace(plan, paper=paper, items=tuple(paper.items), scale=sizes[paper.key], only=None)
-        for paper in PAPERS.values()
+        replace(plan, paper=paper, items=tuple(paper.items), scale=sizes[key], one_network=None)
+        for key, paper in PAPERS.items()
     ]
 
 
-def fill_one(plan: Plan, quiet: bool) -> None:
+def fill_and_print(plan: Plan, quiet: bool) -> None:
     """Run what a plan's records lack and print the tables."""
     with bar(not quiet) as advance:
         missing = fill(plan, advance)
@@ -155,45 +153,41 @@ def fill_one(plan: Plan, quiet: bool) -> None:
     typer.echo(f"records: {plan.out / plan.paper.key}")
 
 
+def on_own(base: Plan, items: Sequence[str], models: Sequence[str], data: str | None, radius: str | None) -> Plan:
+    """Return a plan of one item on networks of one's own.
+
+    Arguments:
+        base: The paper, where its records lie, and what it is run with.
+        items: Keys of the items that were named.
+        models: Names of the zoo, checkpoints, or package.module:function.
+        data: Data set of networks whose card names none.
+        radius: Radius under Linf, such as 8/255.
+
+    Raises:
+        InputError: If not one item was named, or a network cannot be used.
+    """
+    if len(items) != 1:
+        raise InputError("name one table or figure before your networks; see `quantattack reproduce --list`")
+    networks = [(name, own_network(name, data, base.device)) for name in dict.fromkeys(models)]
+    paper, own = with_networks(base.paper, items[0], networks)
+    size = None if radius is None else names.number(radius)
+    return replace(base, paper=paper, items=tuple(items), networks=None, own=own, radius=size)
+
+
+def own_network(name: str, data: str | None, device: str) -> Network:
+    """Return a network with what its card says of it; one without a card needs its data set named."""
+    model = names.model_named(name, names.device_named(device))
+    if ":" in name and not Path(name).exists():
+        if data is None:
+            raise InputError(f"{name} has no card that names its data set; give --data")
+        return Network(name, model, _data(data), "")
+    card = card_of(name)
+    kind = kind_of(bool(card.weights), bool(card.activations), bool(card.adversarial))
+    return Network(Path(name).stem, model, _data(data or card.data), kind)
+
+
 def _data(name: str) -> str:
     """Return the name of a data set that the papers' settings are for."""
     if is_path(names.data_named(name)):
         raise InputError(f"the papers' settings are for {', '.join(SETS)}; attack {name} with `quantattack evaluate`")
     return name
-
-
-@dataclass(frozen=True)
-class Own:
-    """An item on networks of one's own."""
-
-    paper: Paper
-    items: list[str]
-    models: list[str]
-    data: str | None
-    device: str
-
-    def networks(self) -> tuple[Network, ...]:
-        return tuple(self._network(name) for name in dict.fromkeys(self.models))
-
-    def _network(self, name: str) -> Network:
-        """Return a network with what its card says of it; one without a card needs its data set named."""
-        net, place = names.model_named(name, names.device_named(self.device)), self.data
-        if ":" in name and not Path(name).exists():
-            if place is None:
-                raise InputError(f"{name} has no card that names its data set; give --data")
-            return Network(name, net, _data(place), "")
-        card = card_of(name)
-        kind = kind_of(bool(card.weights), bool(card.activations), bool(card.adversarial))
-        return Network(name, net, _data(place or card.data), kind)
-
-    def run(self, bench: Bench, out: Path | None, quiet: bool) -> None:
-        if len(self.items) != 1:
-            raise InputError("name one table or figure before your networks; see `quantattack reproduce --list`")
-        folder = out or Path("runs") / f"{self.paper.key}-{self.items[0]}"
-        with bar(not quiet) as advance:
-            store = run(self.paper, self.items[0], bench, folder, advance)
-        if store.records():
-            print_table(store.records(), Console())
-        for table in tables(store):
-            print_paper_table(table, Console())
-        typer.echo(f"record: {store.folder}")

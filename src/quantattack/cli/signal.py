@@ -19,7 +19,7 @@ from quantattack.progress import bar
 from quantattack.record.description import digest_of
 from quantattack.record.signals import Signal, read_signals, write_signals
 from quantattack.record.store import Store
-from quantattack.report.signal_tables import print_paper_table, tables
+from quantattack.report.signal_tables import print_signal_table, tables
 
 UNITS = ("normalized", "pixel")
 GRAY = 1 / 255  # any radius: nothing is attacked
@@ -59,7 +59,7 @@ def signal(
                 write_signals(store.connection, _measure(name, net, data, given, images, clever, std))
             advance("networks", number, len(nets))
     for table in tables(store):
-        print_paper_table(table, Console())
+        print_signal_table(table, Console())
     typer.echo(f"record: {store.folder}")
 
 

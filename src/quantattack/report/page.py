@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from quantattack.errors import InputError
 from quantattack.record.record import Record
 from quantattack.record.store import Store
-from quantattack.report.comparison import Comparison, comparisons, p_words, words
+from quantattack.report.comparison import Comparison, comparisons
 from quantattack.report.diagnosis import SIGNS, Diagnosis, diagnosis, elsewhere
 from quantattack.report.figures import (
     margins,
@@ -23,7 +22,8 @@ from quantattack.report.figures import (
     steps_figure,
 )
 from quantattack.report.gallery import Gallery, read_gallery
-from quantattack.report.signal_drawings import paper_words, signal_drawings
+from quantattack.report.render import render as fill_in
+from quantattack.report.signal_drawings import signal_drawings
 from quantattack.report.signal_figures import Drawing
 from quantattack.report.signal_tables import tables
 from quantattack.report.style import svg
@@ -34,7 +34,6 @@ from quantattack.report.tables import (
     attack_rows,
     clean_share,
     headline,
-    interval,
     leading,
     pairs,
     percent,
@@ -48,7 +47,6 @@ from quantattack.report.tables import (
 )
 
 FILE = "report.html"
-TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
 @dataclass(frozen=True)
@@ -206,11 +204,12 @@ def render(store: Store, folder: Path) -> str:
     records = store.records()
     first, sections = leading(records), [section(record, place, folder) for place, record in enumerate(records, 1)]
     strangers, drawn, shown = elsewhere(store), signal_drawings(store), tables(store)
-    return _template().render(
+    return fill_in(
+        "page.html.j2",
         title=_title(records, [*(part.diagnosis for part in sections), *(part for _, part in strangers)], bool(drawn)),
         sections=sections,
         strangers=[(subject, threat_words(json.loads(subject.threat)), part) for subject, part in strangers],
-        signals={"title": paper_words(store), "drawings": drawn, "tables": shown} if drawn or shown else None,
+        signals={"title": "Signal propagation", "drawings": drawn, "tables": shown} if drawn or shown else None,
         signs=SIGNS,
         lead=records.index(first) if first is not None else None,
         radii=radius_drawings(records),
@@ -233,15 +232,6 @@ def _title(records: list[Record], found: list[Diagnosis | None], signals: bool) 
     if failed and "masked" not in [verdict(record).kind for record in records]:
         return judged(Verdict("unknown", ""), failed[0]).words
     return "How far the signals of an error come" if signals and not records else run_headline(records)
-
-
-def _template() -> Template:
-    loader = FileSystemLoader(TEMPLATE.parent)
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, loader=loader, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(percent=percent, interval=interval, p_words=p_words, compared_words=words)
-    return environment.get_template(TEMPLATE.name)
 
 
 def write_page(folder: Path) -> Path:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from quantattack.record.outcome import Outcome
 from quantattack.record.signals import Signal, read_signals
 from quantattack.record.store import Record, Store
+from quantattack.report.render import render
 from quantattack.report.tables import interval, percent, robust_share, threat_words
 
 PAGE = "record.html"
@@ -17,8 +17,8 @@ HEAD = "image label clean after margin size step restart"
 
 
 @dataclass(frozen=True)
-class Part:
-    """One cell or signal of the page.
+class Section:
+    """A cell or a signal on the page.
 
     Arguments:
         anchor: Where links lead.
@@ -42,11 +42,12 @@ def write_record_page(folder: Path | str) -> Path:
         InputError: If there is no record.
     """
     store = Store.load(folder)
-    settings = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    text = settings.get_template("record.html.j2").render(
-        title=Path(folder).name, identity=_json(store.identity), notes=_json(_notes(store)), parts=list(parts(store))
+    text = render(
+        "record.html.j2",
+        title=Path(folder).name,
+        identity=_json(store.identity),
+        notes=_json(_notes(store)),
+        sections=list(sections(store)),
     )
     store.close()
     path = Path(folder) / PAGE
@@ -58,7 +59,7 @@ def _notes(store: Store) -> dict[str, Any]:
     return {"finished": store.finished, **store.notes}
 
 
-def parts(store: Store) -> Iterator[Part]:
+def sections(store: Store) -> Iterator[Section]:
     """Return the cells and the signals of a record."""
     for record in store.records():
         for name in record.attacks:
@@ -67,11 +68,11 @@ def parts(store: Store) -> Iterator[Part]:
         yield _signal(signal)
 
 
-def _cell(record: Record, name: str) -> Part:
+def _cell(record: Record, name: str) -> Section:
     share = robust_share(record, name)
     lines = [HEAD, *(_line(outcome) for outcome in record.outcomes(name))]
     subject = f"{record.subject.model} on {record.subject.data}, {threat_words(record.threat)}"
-    return Part(
+    return Section(
         anchor=f"cell-{record.cells[name]}",
         title=f"{name}: {subject}",
         share=f"{percent(share.value)} robust ({interval(share)}), {share.count} of {share.of} images",
@@ -80,7 +81,7 @@ def _cell(record: Record, name: str) -> Part:
     )
 
 
-def _line(outcome: Any) -> str:
+def _line(outcome: Outcome) -> str:
     margin = "-" if outcome.margin is None else f"{outcome.margin:.3g}"
     step = "-" if outcome.step is None else str(outcome.step)
     outside = "" if outcome.inside else " outside"
@@ -88,9 +89,9 @@ def _line(outcome: Any) -> str:
     return f"{' '.join(map(str, numbers))} {margin} {outcome.size:.4g} {step} {outcome.restart}{outside}"
 
 
-def _signal(signal: Signal) -> Part:
+def _signal(signal: Signal) -> Section:
     name = signal.temperature or "curves"
-    return Part(
+    return Section(
         anchor=f"{signal.quantity}-{name}",
         title=f"{signal.quantity}, {name}: {signal.model} on {signal.data}, {signal.unit}",
         share="",

@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 ABSENT = "-"
+WIDE = 11  # columns of a page beyond which a table is turned
+WIDE_TERMINAL = 8
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,19 @@ class Line:
         network: What stands for it here; empty where nothing does.
         difference: How that differs from the paper's.
         entries: The numbers, in the order of the headers.
+        published_for: The paper's network that the published numbers are of, where that is not the label's own.
     """
 
     label: str
     network: str
     difference: str
     entries: tuple[Entry, ...]
+    published_for: str = ""
+
+    @property
+    def published_words(self) -> str:
+        """Return what stands before the published numbers."""
+        return f"published: {self.published_for}" if self.published_for else "published"
 
 
 @dataclass(frozen=True)
@@ -132,14 +141,24 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
+def turned(view: View) -> bool:
+    """Return whether a table of a page has a line for each number, and a column for each network."""
+    return len(view.lines) == 1 or len(view.headers) > WIDE
+
+
+def small(p: float) -> str:
+    """Return a probability in few digits."""
+    return "under 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
 def print_view(view: View, console: Console) -> None:
     """Print a table, and what of it was not run.
 
     A table of one network is turned: one line a number.
     """
     if any(entry.measured or entry.quoted for line in view.lines for entry in line.entries):
-        turned = len(view.lines) == 1 or len(view.headers) > 8
-        for table in _turned(view) if turned else [_straight(view)]:
+        alone = len(view.lines) == 1 or len(view.headers) > WIDE_TERMINAL
+        for table in _turned(view) if alone else [_straight(view)]:
             console.print(table)
     for absence in view.absences:
         what = f"{absence.row}, {absence.cell}" if absence.cell else absence.row
@@ -160,7 +179,9 @@ def _straight(view: View) -> Table:
     for line in view.lines:
         table.add_row(Text(line.label), *(Text(entry.measured or ABSENT) for entry in line.entries))
         if any(entry.published for entry in line.entries):
-            table.add_row(Text("  published"), *(Text(entry.published or ABSENT) for entry in line.entries))
+            table.add_row(
+                Text(f"  {line.published_words}"), *(Text(entry.published or ABSENT) for entry in line.entries)
+            )
     return table
 
 
@@ -168,7 +189,7 @@ def _turned(view: View) -> list[Table]:
     tables = []
     for line in view.lines:
         title = f"{view.paper} {view.key}: {view.title}; {line.label}"
-        table = _table(title, ("", "published", "measured", "95 % interval"))
+        table = _table(title, ("", line.published_words, "measured", "95 % interval"))
         for header, entry in zip(view.headers, line.entries, strict=True):
             table.add_row(*map(Text, (header, entry.published, entry.measured or ABSENT, entry.interval)))
         tables.append(table)

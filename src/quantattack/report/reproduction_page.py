@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from quantattack.report.render import render
 from quantattack.report.reproduction import View, duration
 
 PAGE = "index.html"
-WIDE = 11  # columns beyond which a table is turned
 
 
 @dataclass(frozen=True)
@@ -95,26 +93,9 @@ def write_reproduction(
         stands: The networks.
         scale: How large the runs were, in words.
     """
-    settings = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    settings.filters["turned"] = turned
-    settings.filters["small"] = small
     kinds = {
         kind: sum(claim.verdict == kind for claim in claims) for kind in ("holds", "does not hold", "cannot be told")
     }
-    text = settings.get_template("reproduction.html.j2").render(
-        chapters=chapters, claims=claims, stands=stands, scale=scale, kinds=kinds
-    )
+    text = render("reproduction.html.j2", chapters=chapters, claims=claims, stands=stands, scale=scale, kinds=kinds)
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def turned(view: View) -> bool:
-    """Return whether a table has a line for each number, and a column for each network."""
-    return len(view.lines) == 1 or len(view.headers) > WIDE
-
-
-def small(p: float) -> str:
-    """Return a probability in few digits."""
-    return "under 0.0001" if p < 1e-4 else f"{p:.2g}"

@@ -1,9 +1,9 @@
-"""A record's signals as matplotlib `Figure` objects: the figures of Gupta and Ajanthan (2022) on any networks.
+"""A record's signals as matplotlib `Figure` objects, after Gupta and Ajanthan (2022).
 
-Source: https://arxiv.org/abs/2003.13511 (figures 1 to 5).
+Source: https://arxiv.org/abs/2003.13511 (figures 2, 3 and 5).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +11,14 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter
 
 from quantattack.errors import InputError
 from quantattack.record.signals import Signal
-from quantattack.record.store import Record
-from quantattack.report.figures import step_curve
 from quantattack.report.signal_tables import NAMES, measured, unit_words
-from quantattack.report.style import INK, legend, look, percent_axis, styled
+from quantattack.report.style import legend, look, styled
 
 NEAR, REACH = 12.0, 130.0  # times 1 / margin: where the Hessian's norm has its peak; where float32 has no gradient left
-HATCHES = ("", "////", "....", "xxxx")
 
 
 @dataclass(frozen=True)
@@ -124,100 +121,6 @@ def _marks(axes: Axes, signal: Signal, key: str, reach: float) -> None:
             axes.plot([at], [np.interp(at, beta, values)], label=NAMES[name], gid="mark", zorder=4, **style)
 
 
-def iterations_figure(records: Sequence[Record]) -> Figure:
-    """Figure 1a: robust accuracy against the number of PGD's iterations, one series a network."""
-    curves = [(record.subject.model, step_curve(record, _ordinary(record))) for record in records]
-    with styled([model for model, _ in curves]) as figure:
-        axes = figure.subplots()
-        for place, (model, curve) in enumerate(curves):
-            if curve is not None:
-                every = (place, max(1, len(curve.steps) // 8))
-                axes.plot(curve.steps, 100 * curve.robust, label=model, markevery=every, gid="series", **look(place))
-        axes.set_xlabel("PGD's iterations (0 is the start point)")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        percent_axis(axes)
-        legend(figure, axes)
-    return figure
-
-
-def radii_figure(records: Sequence[Record]) -> Figure:
-    """Figure 1b: robust accuracy under PGD against the radius, one series a network."""
-    models = list(dict.fromkeys(record.subject.model for record in records))
-    with styled(models) as figure:
-        axes = figure.subplots()
-        for place, model in enumerate(models):
-            own = sorted((part for part in records if part.subject.model == model), key=_radius)
-            robust = [100 * own[0].clean, *(100 * part.robust(_ordinary(part)) for part in own)]
-            axes.plot([0.0, *map(_radius, own)], robust, label=model, gid="series", **look(place))
-        axes.set_xlabel("radius under Linf (pixels from 0 to 1)")
-        percent_axis(axes)
-        legend(figure, axes)
-    return figure
-
-
-def transfer_figure(records: Sequence[Record]) -> Figure:
-    """Figure 1c: robust accuracy under PGD on the network itself and on its float twin, side by side."""
-    labels = {"pgd": "white box: PGD on the network", "transfer": "black box: PGD on its float twin"}
-    with styled(list(labels.values())) as figure:
-        axes = figure.subplots()
-        for place, (name, label) in enumerate(labels.items()):
-            robust = [100 * record.robust(name) for record in records]
-            spots = np.arange(len(records)) + 0.4 * (place - 0.5)
-            fill: Any = {"facecolor": ("#9cc3e4", "#f3d9cc")[place], "hatch": HATCHES[place], "edgecolor": INK}
-            axes.bar(spots, robust, 0.36, label=label, linewidth=0.8, gid="bar", **fill)
-            for spot, height in zip(spots, robust, strict=True):
-                axes.text(spot, height + 1.5, f"{height:.1f}", ha="center", fontsize=8)
-        axes.set_xticks(range(len(records)), [_broken_name(record.subject.model) for record in records])
-        axes.grid(visible=False, axis="x")
-        percent_axis(axes)
-        legend(figure, axes)
-    return figure
-
-
-def step_sizes_figure(records: Sequence[Record]) -> Figure:
-    """Figure 4: robust accuracy under PGD against the step size, one series a network."""
-    return _setting_figure(records, _step_size, "PGD's step size over the radius")
-
-
-def rho_figure(records: Sequence[Record]) -> Figure:
-    """Tables 11 and 13 as a picture: robust accuracy against rho, one series a network."""
-    return _setting_figure(records, _rho, "rho, the smallest error signal", logarithmic=True)
-
-
-def _setting_figure(
-    records: Sequence[Record], setting: Callable[[Record, str], float], label: str, logarithmic: bool = False
-) -> Figure:
-    with styled([record.subject.model for record in records]) as figure:
-        axes = figure.subplots()
-        for place, record in enumerate(records):
-            points = sorted((setting(record, name), 100 * record.robust(name)) for name in record.attacks)
-            axes.plot(*zip(*points, strict=True), label=record.subject.model, gid="series", **look(place))
-        axes.set_xlabel(label)
-        if logarithmic:
-            _logarithmic(axes)
-        percent_axis(axes)
-        legend(figure, axes)
-    return figure
-
-
-def _step_size(record: Record, name: str) -> float:
-    return float(record.settings(name)["step_size"]) / _radius(record)
-
-
-def _rho(record: Record, name: str) -> float:
-    return float(record.settings(name)["temperature"]["rho"])
-
-
-def _ordinary(record: Record) -> str:
-    if record.plain_pgd is None:
-        raise InputError(f"ordinary PGD was not run on {record.subject.model}; evaluate with the attack pgd")
-    return record.plain_pgd
-
-
-def _radius(record: Record) -> float:
-    return float(record.threat["radius"])
-
-
 def _models(signals: Sequence[Signal]) -> list[str]:
     return list(dict.fromkeys(signal.model for signal in signals))
 
@@ -242,7 +145,3 @@ def _logarithmic(axes: Axes) -> None:
 
 def _title(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=8.5, pad=3)
-
-
-def _broken_name(name: str) -> str:
-    return name.replace("-", "-\n")

@@ -1,21 +1,113 @@
-"""The papers by name, and the parts of them that are the headline."""
+"""The papers by name: their tables and figures, read from `paper.yaml` beside what is run for them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from inspect import getmembers, isfunction
+from types import ModuleType
+from typing import Any, ClassVar, TypeAlias
 
-from quantattack.reproduction.beyond.attacks import BEYOND
-from quantattack.reproduction.gupta2022.catalog import GUPTA2022
-from quantattack.reproduction.items import Paper
-from quantattack.reproduction.liu2020.catalog import LIU2020
+from pydantic import ConfigDict
 
-PAPERS: Mapping[str, Paper] = {paper.key: paper for paper in (GUPTA2022, LIU2020, BEYOND)}
+from quantattack.errors import unknown
+from quantattack.reproduction.beyond import attacks as beyond
+from quantattack.reproduction.files import STRICT, read
+from quantattack.reproduction.gupta2022 import attacks as gupta2022
+from quantattack.reproduction.liu2020 import attacks as liu2020
+from quantattack.reproduction.paper import Column, Item, Paper, Row
+from quantattack.reproduction.roles import Role, named_role, role_of
 
-# what `--only headline` runs: items, and the networks (by kind and architecture) of each
-HEADLINE: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    "gupta2022": {
-        "table1": ("BNN-WQ", "VGG-16"),
-        "table2": ("BNN-WQ", "VGG-16"),
-        "table3": ("REF", "VGG-16"),
-    },
-    "liu2020": {"table2": ("adversarially trained", "Madry's network")},
-    "beyond": {"ladder": ("BNN-WQ", "VGG-16")},
-}
+Builder: TypeAlias = Callable[..., Any]  # of attacks or of signals, for a network
+
+
+@dataclass(frozen=True)
+class RowFile:
+    """A row as the file has it.
+
+    Arguments:
+        network: Kind, architecture and data set (CIFAR-10 where none is named); or the name of a network that has a
+            description of its own.
+        published: The published numbers, in the order of the columns.
+    """
+
+    network: str | tuple[str, str] | tuple[str, str, str]
+    published: tuple[float | int | None, ...] = ()
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    @property
+    def role(self) -> Role:
+        return named_role(self.network) if isinstance(self.network, str) else role_of(*self.network)
+
+
+@dataclass(frozen=True)
+class ItemFile:
+    """A table or figure as the file has it; `attacked` and `measured` name functions of the paper's `attacks.py`."""
+
+    title: str
+    columns: tuple[Column, ...] = ()
+    rows: tuple[RowFile, ...] = ()
+    attacked: str | None = None
+    measured: str | None = None
+    few: bool = False
+    pairs: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+
+@dataclass(frozen=True)
+class PaperFile:
+    """A paper as the file has it."""
+
+    key: str
+    title: str
+    source: str
+    items: dict[str, ItemFile]
+    parts: dict[str, ItemFile] = field(default_factory=dict)
+    headline: dict[str, tuple[str, str]] = field(default_factory=dict)
+    scales: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+
+def read_paper(attacks: ModuleType) -> Paper:
+    """Return the paper whose attacks a module builds.
+
+    Arguments:
+        attacks: The module, beside the paper's file.
+
+    Raises:
+        InputError: If the file has an unknown key or network, or names a function that the module lacks.
+    """
+    return built(read(attacks.__name__.split(".")[-2], "paper.yaml", PaperFile), attacks)
+
+
+def built(file: PaperFile, attacks: ModuleType) -> Paper:
+    """Return a paper with the functions and the networks that its file names."""
+    functions = {name: function for name, function in getmembers(attacks, isfunction) if not name.startswith("_")}
+    items, parts = (
+        {key: _item(item, functions) for key, item in section.items()} for section in (file.items, file.parts)
+    )
+    return Paper(file.key, file.title, file.source, items, parts, file.headline, file.scales)
+
+
+def _item(file: ItemFile, functions: Mapping[str, Builder]) -> Item:
+    return Item(
+        title=file.title,
+        columns=file.columns,
+        rows=tuple(Row(row.role, row.published) for row in file.rows),
+        attacked=_function(file.attacked, functions),
+        measured=_function(file.measured, functions),
+        few=file.few,
+        pairs=file.pairs,
+        note=file.note,
+    )
+
+
+def _function(name: str | None, functions: Mapping[str, Builder]) -> Builder | None:
+    if name is not None and name not in functions:
+        raise unknown("function of the paper's attacks", name, functions)
+    return None if name is None else functions[name]
+
+
+PAPERS: Mapping[str, Paper] = {paper.key: paper for paper in map(read_paper, (gupta2022, liu2020, beyond))}

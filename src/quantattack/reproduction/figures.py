@@ -6,19 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from quantattack.data.sets import SETS
 from quantattack.record.signals import Signal
 from quantattack.report.reproduction_figures import Panel, lines_figure
 from quantattack.report.signal_figures import gradient_figure, hessian_figure, sign_figure, softmax_figure
 from quantattack.report.style import svg
-from quantattack.reproduction.items import Column, Item, Row
-from quantattack.reproduction.read import Reader, label
+from quantattack.reproduction.paper import Column, Item, Row, label
+from quantattack.reproduction.read import Reader
 
-Place = Callable[[Item, Column, str], tuple[str, float] | None]  # a column's series and its place on the axis
+# a column's series and its place on the axis, by its radius in pixels of [0, 1]
+Place = Callable[[Item, Column, float], tuple[str, float] | None]
+Plot = tuple[str, Place, bool]  # the axis in words, where a column lies on it, whether it is logarithmic
 NUMBER = re.compile(r"[\d.]+")
 
 
-def by_step(item: Item, column: Column, data: str) -> tuple[str, float] | None:  # noqa: ARG001
+def by_step(item: Item, column: Column, radius: float) -> tuple[str, float] | None:  # noqa: ARG001
     """Place a column by its steps."""
     if column.step is None:
         return None
@@ -26,29 +27,29 @@ def by_step(item: Item, column: Column, data: str) -> tuple[str, float] | None: 
     return label(item, column.name) + far, float(column.step)
 
 
-def by_radius(item: Item, column: Column, data: str) -> tuple[str, float] | None:
+def by_radius(item: Item, column: Column, radius: float) -> tuple[str, float] | None:
     """Place a column by its radius, in gray levels."""
     if column.step is not None or (column.times == 1 and column.radius is None and column.name != "pgd"):
         return None
-    radius = SETS[data].linf * column.times if column.radius is None else column.radius
-    return label(item, column.name), 255 * min(1.0, radius)
+    return label(item, column.name), 255 * radius
 
 
-def by_number(item: Item, column: Column, data: str) -> tuple[str, float] | None:  # noqa: ARG001
+def by_number(item: Item, column: Column, radius: float) -> tuple[str, float] | None:  # noqa: ARG001
     """Place a column by the number in its attack's name."""
-    found = NUMBER.search(column.name)
-    if found is None:
+    number = NUMBER.search(column.name)
+    if number is None:
         return None
-    return (f"{column.step} steps" if column.step is not None else "PGD"), float(found.group())
+    return (f"{column.step} steps" if column.step is not None else "PGD"), float(number.group())
 
 
-PLOTS: Mapping[tuple[str, str], tuple[tuple[str, Place, bool], ...]] = {
-    ("gupta2022", "figure1"): (
-        ("iterations", by_step, False),
-        ("radius in gray levels of 255", by_radius, False),
-    ),
+_ITERATIONS: Plot = ("iterations", by_step, False)
+_RADIUS: Plot = ("radius in gray levels of 255", by_radius, False)
+PLOTS: Mapping[tuple[str, str], tuple[Plot, ...]] = {
+    ("gupta2022", "figure1"): (_ITERATIONS, _RADIUS),
+    ("gupta2022", "figure1a"): (_ITERATIONS,),
+    ("gupta2022", "figure1b"): (_RADIUS,),
     ("gupta2022", "figure4"): (("step size over the radius", by_number, True),),
-    ("liu2020", "figure3"): (("radius in gray levels of 255", by_radius, False),),
+    ("liu2020", "figure3"): (_RADIUS,),
     ("liu2020", "figure4"): (("steps", by_step, False),),
     ("liu2020", "figure5"): (("steps", by_step, False),),
     ("liu2020", "section45"): (("levels b", by_number, True),),
@@ -89,18 +90,18 @@ def _plot(reader: Reader, key: str, words: str, place: Place, logarithmic: bool)
 
 def _panel(reader: Reader, item: Item, row: Row, place: Place) -> Panel:
     lines: dict[str, list[tuple[float, float]]] = {}
-    cells = reader.found(row.role).cells
+    cells = reader.records(row.role).cells
     data = cells[0][0].subject.data if cells else row.role.data
     for column in item.columns:
-        where, number = place(item, column, data), reader.number(row.role, column)
+        where, number = place(item, column, reader.radius(data, column)), reader.number(row.role, column)
         if where is not None and number is not None:
             lines.setdefault(where[0], []).append((where[1], number.value))
     return Panel(row.role.label, lines)
 
 
 def _curves(reader: Reader, item: Item) -> list[Signal]:
-    found = [signal for row in item.rows for _, signal in reader.found(row.role).signals]
-    unique = {(one.model, one.data): one for one in found if one.quantity == "curves"}
+    signals = [signal for row in item.rows for _, signal in reader.records(row.role).signals]
+    unique = {(signal.model, signal.data): signal for signal in signals if signal.quantity == "curves"}
     return list(unique.values())
 
 

@@ -8,8 +8,8 @@ from quantattack.report.record_page import write_record_page
 from quantattack.report.reproduction_page import PAGE, Chapter, Judged, Stand, write_reproduction
 from quantattack.reproduction.claims import CLAIMS, Claim
 from quantattack.reproduction.figures import figures
+from quantattack.reproduction.plan import Plan
 from quantattack.reproduction.read import Reader
-from quantattack.reproduction.run import Plan
 from quantattack.reproduction.scales import Scale
 from quantattack.reproduction.views import views
 
@@ -17,14 +17,20 @@ from quantattack.reproduction.views import views
 def write_pages(plans: Sequence[Plan]) -> Path:
     """Write the page of several plans into their folder, and the page of each record; return the page's path.
 
+    The papers' claims are judged where the plans are of the papers' networks, and not where they are of one's own;
+    the page of these is named after its paper and item.
+
     Arguments:
         plans: One plan a paper, all of one folder and one name of scale.
     """
     out = plans[0].out
-    readers = {plan.paper.key: Reader(replace(plan, only=None)) for plan in plans}
-    chapters = [_chapter(readers[plan.paper.key]) for plan in plans]
-    claims = [_judged(claim, readers[claim.paper]) for claim in CLAIMS if claim.paper in readers]
-    path = write_reproduction(out / PAGE, chapters, claims, stands(list(readers.values())), _scales(plans))
+    readers = {plan.paper.key: Reader(replace(plan, one_network=None)) for plan in plans}
+    chapters = [_chapter(reader) for reader in readers.values()]
+    papers = [key for key, reader in readers.items() if not reader.plan.own]
+    claims = [_judged(claim, readers[claim.paper]) for claim in CLAIMS if claim.paper in papers]
+    networks = stands([readers[key] for key in papers])
+    name = f"{plans[0].paper.key}-{plans[0].items[0]}.html" if plans[0].own else PAGE
+    path = write_reproduction(out / name, chapters, claims, networks, _scales(plans))
     for folder in sorted({store.folder for reader in readers.values() for store in reader.stores if store.folder}):
         write_record_page(folder)
     for reader in readers.values():
@@ -40,22 +46,20 @@ def _chapter(reader: Reader) -> Chapter:
 
 def _judged(claim: Claim, reader: Reader) -> Judged:
     verdict = claim.judge(reader)
-    evidence = tuple(one.words for one in verdict.evidence)
+    evidence = tuple(line.words for line in verdict.evidence)
     return Judged(claim.paper, claim.item, claim.words, claim.rule, verdict.kind, evidence)
 
 
 def stands(readers: Sequence[Reader]) -> list[Stand]:
     """Return every network that there are records of, with what it stands for."""
-    found: dict[tuple[str, str], Stand] = {}
+    known: dict[tuple[str, str], Stand] = {}
     for reader in readers:
-        for item in reader.plan.paper.items.values():
-            for row in item.rows:
-                stores = reader.found(row.role).stores
-                name = reader.plan.network(row.role)
-                if stores and name is not None:
-                    stem, told = Path(name).stem, stores[0].notes.get("network", {})
-                    found[stem, row.role.label] = Stand(stem, row.role.label, row.role.difference, _told(told))
-    return list(found.values())
+        for row in (row for item in reader.plan.paper.items.values() for row in item.rows):
+            stores, name = reader.records(row.role).stores, reader.plan.network(row.role)
+            if stores and name is not None:
+                told = _told(stores[0].notes.get("network", {}))
+                known[name, row.role.label] = Stand(name, row.role.label, row.role.difference, told)
+    return list(known.values())
 
 
 def _told(told: dict[str, object]) -> str:

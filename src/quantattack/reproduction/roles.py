@@ -1,7 +1,13 @@
-"""The papers' networks, and which network of the zoo takes the place of each."""
+"""The papers' networks, and which network of the package takes the place of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+from quantattack.errors import unknown
+from quantattack.reproduction.files import STRICT, read
 
 DATA: Mapping[str, str] = {
     "cifar10": "CIFAR-10",
@@ -31,63 +37,82 @@ class Role:
     full: tuple[str, ...]
     difference: str
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
     @property
     def label(self) -> str:
-        return f"{self.kind}, {self.architecture}, {DATA[self.data]}"
+        words = (self.kind, self.architecture, DATA.get(self.data, self.data))
+        return ", ".join(word for word in words if word)
 
     def candidates(self, scale: str) -> tuple[str, ...]:
         """Return the networks that may take its place at a scale, the best first."""
         return self.full if scale == "full" else self.small
 
 
-SUFFIX: Mapping[str, str] = {
-    "REF": "float",
-    "BNN-WQ": "mdtanhs",
-    "BNN-WAQ": "bnn-waq",
-    "BC": "bc",
-    "GD-tanh": "gdtanh",
-    "XNOR": "xnor",
-    "TWN": "ternary",
-}
-STAND_INS: Mapping[str, tuple[str, str, str]] = {
-    "ResNet-18": ("resnet8", "resnet18-full", "3 residual blocks of 24 to 96 channels in place of 8 of 64 to 512"),
-    "VGG-16": ("vgg5", "vgg16-full", "5 weight layers in place of 16"),
-    "ResNet-50": ("resnet50", "resnet50-full", "an eighth of the width"),
-    "DenseNet-121": ("densenet", "densenet121-full", "a quarter of the growth"),
-    "MobileNet-V2": ("mobilenet", "mobilenetv2-full", "half the width"),
-}
+@dataclass(frozen=True)
+class StandIn:
+    """Which architectures of the package stand for one of the papers'.
+
+    Arguments:
+        small: The one at a reduced scale.
+        full: The one at the paper's own scale.
+        difference: What is other about the small one.
+    """
+
+    small: str
+    full: str
+    difference: str
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
 
-def role(kind: str, architecture: str, data: str = "cifar10") -> Role:
-    """Return a network of Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511."""
-    small, full, difference = STAND_INS[architecture]
-    suffix = SUFFIX[kind.rstrip("*")] + "-adv" * kind.endswith("*")
-    names = [f"{data}-{part}-{suffix}" for part in (small, full)]
-    return Role(kind, architecture, data, (names[0],), (names[1],), difference)
+@dataclass(frozen=True)
+class Roles:
+    """The networks of all papers.
+
+    Arguments:
+        kinds: How the names of networks of a kind end.
+        architectures: Which architectures stand for the papers'.
+        networks: Networks with a description of their own, by name.
+    """
+
+    kinds: Mapping[str, str]
+    architectures: Mapping[str, StandIn]
+    networks: Mapping[str, Role]
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
 
-MADRY_MNIST = Role(
-    "adversarially trained",
-    "Madry's network",
-    "mnist",
-    ("mnist-madry-adv",),
-    ("mnist-madry-full-adv",),
-    "half the width, a few epochs with 7 steps in place of 100,000 updates with 40; the paper's is the secret one",
-)
-DAA_FASHION = Role(
-    "adversarially trained",
-    "the network of DAA",
-    "fashion-mnist",
-    ("fashion-daa-adv",),
-    ("fashion-daa-full-adv",),
-    "half the width, a few epochs with 7 steps in place of 100,000 updates with 40",
-)
-MADRY_CIFAR = Role(
-    "adversarially trained",
-    "Madry's w32-10",
-    "cifar10",
-    ("cifar10-wide-adv", "cifar10-resnet8-float-adv"),
-    ("cifar10-madry-full-adv",),
-    "a tenth of the width, 2 units a group in place of 5, 6 epochs with 7 steps in place of 80,000 updates with 10; "
-    "where it is missing, a small residual network of another kind",
-)
+ROLES = read("", "networks.yaml", Roles)
+
+
+def role_of(kind: str, architecture: str, data: str = "cifar10") -> Role:
+    """Return the network of a kind and an architecture, with what stands for it.
+
+    Arguments:
+        kind: REF, BNN-WQ, BNN-WAQ, BC, GD-tanh, XNOR or TWN, with a star where trained adversarially.
+        architecture: As Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511, call it.
+        data: Name of the data set.
+
+    Raises:
+        InputError: If the kind or the architecture is unknown.
+    """
+    if kind.rstrip("*") not in ROLES.kinds:
+        raise unknown("kind of network", kind, ROLES.kinds)
+    if architecture not in ROLES.architectures:
+        raise unknown("architecture", architecture, ROLES.architectures)
+    stand_in = ROLES.architectures[architecture]
+    suffix = ROLES.kinds[kind.rstrip("*")] + "-adv" * kind.endswith("*")
+    small, full = (f"{data}-{name}-{suffix}" for name in (stand_in.small, stand_in.full))
+    return Role(kind, architecture, data, (small,), (full,), stand_in.difference)
+
+
+def named_role(name: str) -> Role:
+    """Return a network that has a description of its own.
+
+    Raises:
+        InputError: If nothing has the name.
+    """
+    if name not in ROLES.networks:
+        raise unknown("network", name, ROLES.networks)
+    return ROLES.networks[name]

@@ -1,7 +1,12 @@
 """How large a reproduction is: images, restarts and runs of a cell, and what a cell may cost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+from quantattack.reproduction.files import STRICT, read
 
 
 @dataclass(frozen=True)
@@ -30,28 +35,22 @@ class Scale:
     queries: int
     budget: int | None = None
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
     @property
     def nearest_steps(self) -> int:
         """Steps of Brendel and Bethge's attack: its own 1000 where nothing is reduced."""
         return 1000 if self.name == "full" else self.steps
 
 
-SCALES: Mapping[str, Scale] = {
-    scale.name: scale
-    for scale in (
-        Scale("smallest", 10, 10, 1, restarts=2, runs=2, steps=10, queries=30),
-        Scale("quick", 200, 100, 20, restarts=5, runs=3, steps=100, queries=500, budget=250_000),
-        Scale("full", 10_000, 10_000, 1_000, restarts=50, runs=5, steps=200, queries=5_000),
-    )
-}
+@dataclass(frozen=True)
+class ScalesFile:
+    """The scales as the file has them."""
+
+    scales: list[Scale]
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+
+SCALES: Mapping[str, Scale] = {scale.name: scale for scale in read("", "scales.yaml", ScalesFile).scales}
 QUICK = SCALES["quick"]
-
-# Quantized gradients and the sign are close: fewer images could not tell them apart.
-_LARGER: Mapping[tuple[str, str], Scale] = {
-    ("liu2020", "quick"): replace(QUICK, images=500, merged=500, budget=1_250_000),
-}
-
-
-def scale_of(name: str, paper: str) -> Scale:
-    """Return a scale by its name, as it is for a paper."""
-    return _LARGER.get((paper, name), SCALES[name])

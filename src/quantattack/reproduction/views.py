@@ -4,45 +4,43 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
-from pathlib import Path
 
 from quantattack.report.reproduction import Absence, Comparison, Entry, Line, View
-from quantattack.reproduction.items import Column, Item, Row
-from quantattack.reproduction.read import Number, Reader, label
-from quantattack.reproduction.run import Missing, Plan
+from quantattack.reproduction.numbers import Number
+from quantattack.reproduction.paper import Column, Item, Row, label
+from quantattack.reproduction.plan import Missing, Plan
+from quantattack.reproduction.read import Reader
 
-NOT_RUN = "not-run.json"
 RECORD_PAGE = "record.html"
 
 
 def keep_missing(plan: Plan, missing: Sequence[Missing]) -> None:
     """Write down what was not run of a plan's items, in place of what was before."""
-    path = plan.out / plan.paper.key / NOT_RUN
-    kept = [one for one in read_missing(plan) if one.item not in plan.items]
+    path = plan.not_run
+    every = [cell for cell in read_missing(plan) if cell.item not in plan.items] + list(missing)
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [asdict(one) for one in sorted([*kept, *missing], key=lambda one: (one.item, one.row, one.cell))]
+    rows = [asdict(cell) for cell in sorted(every, key=lambda cell: (cell.item, cell.row, cell.cell))]
     path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 def read_missing(plan: Plan) -> list[Missing]:
     """Return what was not run of a paper."""
-    path = plan.out / plan.paper.key / NOT_RUN
-    if not path.is_file():
+    if not plan.not_run.is_file():
         return []
-    return [Missing(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    return [Missing(**row) for row in json.loads(plan.not_run.read_text(encoding="utf-8"))]
 
 
 def views(reader: Reader, keys: Iterable[str] | None = None) -> list[View]:
     """Return the views of a plan's items, or of some of them."""
     missing = read_missing(reader.plan)
-    return [view(reader, key, [one for one in missing if one.item == key]) for key in keys or reader.plan.items]
+    return [view(reader, key, [cell for cell in missing if cell.item == key]) for key in keys or reader.plan.items]
 
 
 def view(reader: Reader, key: str, missing: Sequence[Missing] = ()) -> View:
     """Return an item with everything that the records have of it."""
     item = reader.plan.paper.items[key]
-    rows = list(reader.plan.chosen(key))
-    rows = [row for row in rows if row.published or reader.found(row.role).stores] or rows
+    every = reader.plan.rows_of(key)
+    rows = [row for row in every if row.published or reader.records(row.role).stores] or every
     columns = [column for column in item.columns if _shown(reader, item, rows, column)]
     return View(
         paper=reader.plan.paper.key,
@@ -52,7 +50,7 @@ def view(reader: Reader, key: str, missing: Sequence[Missing] = ()) -> View:
         headers=tuple(column.header for column in columns),
         lines=tuple(_line(reader, item, row, columns) for row in rows),
         comparisons=tuple(_comparisons(reader, item, rows)),
-        absences=tuple(Absence(one.row, one.cell, one.why, one.command) for one in missing),
+        absences=tuple(Absence(cell.row, cell.cell, cell.why, cell.command) for cell in missing),
         seconds=reader.seconds(rows, columns),
     )
 
@@ -60,22 +58,26 @@ def view(reader: Reader, key: str, missing: Sequence[Missing] = ()) -> View:
 def _shown(reader: Reader, item: Item, rows: Sequence[Row], column: Column) -> bool:
     """Whether a column has a number, published or measured, in any row."""
     place = item.columns.index(column)
-    printed = any(len(row.published) > place and row.published[place] is not None for row in rows)
-    return printed or any(reader.number(row.role, column) is not None for row in rows)
+    published = any(len(row.published) > place and row.published[place] is not None for row in rows)
+    return published or any(reader.number(row.role, column) is not None for row in rows)
 
 
 def _line(reader: Reader, item: Item, row: Row, columns: Sequence[Column]) -> Line:
-    name = reader.plan.network(row.role)
-    stem = "" if name is None else Path(name).stem
-    pairs = dict(zip_longest(item.columns, row.published[: len(item.columns)]))
-    entries = tuple(_entry(reader, row, column, pairs[column]) for column in columns)
-    return Line(row.role.label, stem, row.role.difference, entries)
+    published = dict(zip_longest(item.columns, row.published[: len(item.columns)]))
+    entries = tuple(_entry(reader, row, column, published[column]) for column in columns)
+    return Line(
+        label=row.role.label,
+        network=reader.plan.network(row.role) or "",
+        difference=row.role.difference,
+        entries=entries,
+        published_for=row.published_for,
+    )
 
 
-def _entry(reader: Reader, row: Row, column: Column, printed: float | int | None) -> Entry:
+def _entry(reader: Reader, row: Row, column: Column, value: float | int | None) -> Entry:
     number = reader.number(row.role, column)
     share = column.how != "signal"
-    published = "" if printed is None else f"{printed:.2f}" if share else f"{printed:.3g}"
+    published = "" if value is None else f"{value:.2f}" if share else f"{value:.3g}"
     if number is None:
         return Entry(published, quoted=column.how == "quoted")
     measured = f"{100 * number.value:.1f}" if share else f"{number.value:.3g}"

@@ -23,7 +23,6 @@ from quantattack.errors import InputError
 from quantattack.record.signals import Signal
 from quantattack.reproduction.bench import Bench, Network, Source
 from quantattack.reproduction.gupta2022.foolbox import nearest
-from quantattack.reproduction.gupta2022.published import TABLE11, TABLE13
 from quantattack.reproduction.gupta2022.released import ReleasedL2
 
 Attacks = list[tuple[Threat, dict[str, Attack]]]
@@ -169,10 +168,14 @@ def step_sizes(bench: Bench, network: Network) -> Attacks:
     ]
 
 
+NJS_RHOS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 2e-1)
+CONFIDENCE_RHOS = (1e-15, 1e-9, 1e-5, 1e-1, 2e-1, 5e-1)
+
+
 def njs_rhos(bench: Bench, network: Network) -> Attacks:
     """Table 11: PGD++ with NJS at several rho, its Jacobian in normalized pixels."""
     threat, count, fitted = bench.threat(network), steps(bench, network), bench.njs(network)
-    chosen = {rho: Njs(fitted.beta1, rho, fitted.unit) for rho in TABLE11["columns"]}
+    chosen = {rho: Njs(fitted.beta1, rho, fitted.unit) for rho in NJS_RHOS}
     return [
         (
             threat,
@@ -189,7 +192,7 @@ def confidence_rhos(bench: Bench, network: Network) -> Attacks:
             threat,
             {
                 f"pgd_plus_confidence[rho={rho:g}]": pgd_plus(threat, MaxConfidence(rho), steps=count)
-                for rho in TABLE13["columns"]
+                for rho in CONFIDENCE_RHOS
             },
         )
     ]
@@ -199,11 +202,6 @@ def propagated(bench: Bench, network: Network) -> list[Signal]:
     """Table 12: what is left of a signal on its way, in normalized pixels."""
     case = case_of(network.model, *bench.data(network.data), bench.images, SETS[network.data].std)
     return propagation_signals(network.name, network.data, case)
-
-
-def against_beta(bench: Bench, network: Network) -> list[Signal]:
-    """Figures 2, 3 and 5: the same quantities of one image against beta."""
-    return [signal for signal in propagated(bench, network) if signal.quantity == "curves"]
 
 
 def clever(bench: Bench, network: Network) -> Sequence[Signal]:

@@ -1,0 +1,137 @@
+"""The cells of a paper's tables: each attack on a network once, what it costs, and whether its record has it."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from quantattack.attacks.base import Attack
+from quantattack.attacks.passes import passes
+from quantattack.attacks.threat import Threat
+from quantattack.attacks.wrappers import Ensemble, Restarts
+from quantattack.data.sets import SETS
+from quantattack.record.description import describe, stable
+from quantattack.record.outcome import Subject
+from quantattack.record.store import Store
+from quantattack.reproduction.bench import Bench, Network
+from quantattack.reproduction.gupta2022.foolbox import INSTALL, NEAREST
+from quantattack.reproduction.paper import Item
+from quantattack.reproduction.plan import Missing, Plan
+from quantattack.reproduction.scales import Scale
+
+_SAME = 1e-6  # settings that were fitted on another processor differ in their last bits
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One attack on one network under one threat.
+
+    Arguments:
+        name: The attack's name in the record.
+        threat: What the attack may do.
+        attack: The attack.
+        images: How many test images it gets.
+        passes: Forward and backward passes that it may take, over all images.
+        items: Keys of the tables and figures that show it.
+    """
+
+    name: str
+    threat: Threat
+    attack: Attack
+    images: int
+    passes: int
+    items: tuple[str, ...]
+
+
+def cells_of(plan: Plan, bench: Bench, network: Network, keys: Sequence[str]) -> tuple[list[Cell], list[Missing]]:
+    """Return the cells of some items on a network, each once, and those that cannot be run.
+
+    Arguments:
+        plan: What to reproduce.
+        bench: What it is run on.
+        network: The network.
+        keys: The items.
+    """
+    cells = _every(plan, bench, network, keys)
+    limit = plan.scale.budget
+    costly = [] if limit is None else [cell for cell in cells if cell.passes > limit]
+    missing = [_over_budget(plan, cell, key) for cell in costly for key in cell.items]
+    missing += [_not_installed(plan, key, name) for key in keys for name in _absent(plan.paper.items[key], cells)]
+    return [cell for cell in cells if cell not in costly], missing
+
+
+def _every(plan: Plan, bench: Bench, network: Network, keys: Sequence[str]) -> list[Cell]:
+    cells: dict[tuple[str, str], Cell] = {}
+    for key in keys:
+        for name, threat, attack in _attacks(plan.paper.items[key], bench, network):
+            place = stable(describe(threat)), name
+            before = cells[place].items if place in cells else ()
+            cells[place] = _cell(plan.scale, network, name, threat, attack, (*before, key))
+    return list(cells.values())
+
+
+def _attacks(item: Item, bench: Bench, network: Network) -> Iterator[tuple[str, Threat, Attack]]:
+    for threat, attacks in item.attacked(bench, network) if item.attacked else ():
+        for name, attack in attacks.items():
+            yield name, threat, attack
+
+
+def _cell(scale: Scale, network: Network, name: str, threat: Threat, attack: Attack, items: tuple[str, ...]) -> Cell:
+    images = images_of(scale, name, attack)
+    return Cell(name, threat, attack, images, images * passes(attack, SETS[network.data].classes), items)
+
+
+def images_of(scale: Scale, name: str, attack: Attack | None) -> int:
+    """Return how many images an attack gets at a scale: fewer with restarts, the fewest for the nearest image."""
+    if name in NEAREST:
+        return scale.few
+    return scale.merged if isinstance(attack, Restarts | Ensemble) else scale.images
+
+
+def _absent(item: Item, cells: Iterable[Cell]) -> list[str]:
+    """Return the attacks of other libraries that an item wants and that are unavailable."""
+    available = {cell.name for cell in cells}
+    return [column.name for column in item.columns if column.name in NEAREST and column.name not in available]
+
+
+def _not_installed(plan: Plan, key: str, name: str) -> Missing:
+    return Missing(key, "", name, "foolbox is not installed", f"{INSTALL} && {plan.command(key)}")
+
+
+def _over_budget(plan: Plan, cell: Cell, key: str) -> Missing:
+    why = f"it may take {cell.passes} passes and the budget is {plan.scale.budget}"
+    return Missing(key, "", cell.name, why, plan.command(key, f"--budget {cell.passes}"))
+
+
+def agrees(store: Store, network: Network, cell: Cell) -> bool:
+    """Return whether a record has nothing in a cell's place, or the same attack."""
+    row = _row_of(store, network, cell)
+    return row is None or alike(json.loads(row[1]), json.loads(stable(describe(cell.attack))))
+
+
+def is_done(store: Store, network: Network, cell: Cell) -> bool:
+    """Return whether a record has every image of a cell."""
+    row = _row_of(store, network, cell)
+    return row is not None and len(store.done(row[0])) == cell.images
+
+
+def _row_of(store: Store, network: Network, cell: Cell) -> tuple[int, str] | None:
+    subject = Subject(network.name, network.data, stable(describe(cell.threat)))
+    key = (subject.model, subject.data, subject.threat, cell.name)
+    query = "SELECT id, settings FROM cell WHERE model = ? AND data = ? AND threat = ? AND attack = ?"
+    row = store.connection.execute(query, key).fetchone()
+    return None if row is None else (int(row[0]), str(row[1]))
+
+
+def alike(a: object, b: object) -> bool:
+    """Return whether two settings are the same but for the last bits of their numbers.
+
+    A setting that is None or empty counts as absent: a record may be older than the setting.
+    """
+    if isinstance(a, float | int) and isinstance(b, float | int):
+        return abs(a - b) <= _SAME * max(abs(a), abs(b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        a, b = ({key: value for key, value in settings.items() if value not in (None, [])} for settings in (a, b))
+        return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(alike, a, b))
+    return bool(a == b)
