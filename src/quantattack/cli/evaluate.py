@@ -1,28 +1,25 @@
 """The command `evaluate`: what the record lacks is run."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from torch import nn
 
+from quantattack.attacks.threat import Threat
 from quantattack.cli import names
 from quantattack.cli.attacks import Context, attacks_named
 from quantattack.cli.run_file import RunFile, ThreatEntry, read_run_file
 from quantattack.data.streams import Stream, stream_data
 from quantattack.errors import InputError, check_count
-from quantattack.evaluation.cluster import Workers, pool
+from quantattack.evaluation.evaluate import evaluate_tasks, run_identity
 from quantattack.evaluation.fast_search import FastSearch
-from quantattack.evaluation.run import run
-from quantattack.evaluation.spread import spread
+from quantattack.evaluation.ray import Workers
 from quantattack.evaluation.task import Task, examine, prepare
-from quantattack.progress import Advance, bar
 from quantattack.record.description import digest_of
-from quantattack.record.store import Store
 from quantattack.report.tables import print_table
 
 DEFAULT = "digits-mdtanhs"
@@ -76,26 +73,17 @@ def evaluate(
             speed=options,
             save_images=save_images,
         )
-    settings = Workers(workers or plan.workers, ray_address, gpus_per_worker)
-    jobs = list(jobs_of(plan, part_named(part)))
-    store = open_store(jobs, plan.seed, out or plan.out, grow=config is not None)
-    _work(jobs, store, settings, quiet)
+    tasks = list(tasks_of(plan, part_named(part)))
+    records = evaluate_tasks(
+        tasks,
+        out or plan.out or default_folder(tasks),
+        grow=config is not None,
+        progress=not quiet,
+        workers=Workers(workers or plan.workers, ray_address, gpus_per_worker),
+    )
+    store = records[0].store
     print_table(store.records(), Console())
     typer.echo(f"record: {store.folder}")
-
-
-def _work(jobs: Sequence[Task], store: Store, settings: Workers, quiet: bool) -> None:
-    """Run the jobs here, one after the other, or on workers."""
-    with store.writing(), ExitStack() as stack:
-        alone = settings.address is None and settings.count in (None, 1)
-        workers = None if alone else stack.enter_context(pool(settings))
-        advance = stack.enter_context(bar(not quiet))
-        advances = [told(job, len(jobs), advance) for job in jobs]
-        if workers is not None:
-            spread(jobs, store, workers, advances)
-            return
-        for job, tell in zip(jobs, advances, strict=True):
-            run(job, store, tell)
 
 
 def part_named(text: str) -> tuple[int, int]:
@@ -106,7 +94,7 @@ def part_named(text: str) -> tuple[int, int]:
     return int(number), int(of)
 
 
-def jobs_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:
+def tasks_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:
     """Return what is to be done: every model on every data set under every threat.
 
     Raises:
@@ -119,10 +107,10 @@ def jobs_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:
     loaded = {name: names.model_named(name, place) for name in dict.fromkeys(plan.models)}
     for name, net in loaded.items():
         for data, threat in given:
-            yield _job((name, data), net, sets[data], threat, plan, part, speed)
+            yield _task((name, data), net, sets[data], threat, plan, part, speed)
 
 
-def _threats(plan: RunFile, data: str) -> list[tuple[str, Any]]:
+def _threats(plan: RunFile, data: str) -> list[tuple[str, Threat]]:
     named = [
         threat
         for entry in plan.threats
@@ -131,11 +119,11 @@ def _threats(plan: RunFile, data: str) -> list[tuple[str, Any]]:
     return [(data, threat) for threat in dict.fromkeys(named)]
 
 
-def _job(
+def _task(
     subject: tuple[str, str],
     net: nn.Module,
     stream: Stream,
-    threat: Any,
+    threat: Threat,
     plan: RunFile,
     part: tuple[int, int],
     speed: FastSearch,
@@ -143,12 +131,11 @@ def _job(
     images = stream.first(_count(plan.images, len(stream)))
     examine(net, images, None, threat)  # before anything is fitted on the model
     context = Context(net, threat, stream, subject[1])
-    found = attacks_named(",".join(plan.attacks), context)
     return prepare(
         net,
         images,
         None,
-        found,
+        attacks_named(",".join(plan.attacks), context),
         threat,
         seed=plan.seed,
         batch_size=plan.batch_size,
@@ -182,16 +169,8 @@ def _count(asked: int | None, there: int) -> int:
     return there if asked is None else min(asked, there)
 
 
-def open_store(jobs: Sequence[Task], seed: int, out: Path | None, grow: bool = False) -> Store:
-    """Open the record of a run, in a folder that its settings name where none is given; a run file's may have grown."""
-    identity = {"subjects": [job.identity for job in jobs], "seed": seed}
-    first = jobs[0].subject
-    model = first.model if len(jobs) == 1 else f"{len(jobs)}-evaluations"
-    folder = out or Path("runs") / f"{Path(model).stem}-{Path(first.data).stem}-{digest_of(identity)}"
-    return Store.open(folder, identity, grow)
-
-
-def told(job: Task, jobs: int, advance: Advance) -> Advance:
-    """Return what tells how far a job is, one of several."""
-    about = "" if jobs == 1 else f"{job.subject.model} {job.threat.radius:.4g} "
-    return lambda name, done, total: advance(about + name, done, total)
+def default_folder(tasks: Sequence[Task]) -> Path:
+    """Return the folder of a run's record where none is given: its settings name it."""
+    first = tasks[0].subject
+    model = first.model if len(tasks) == 1 else f"{len(tasks)}-evaluations"
+    return Path("runs") / f"{Path(model).stem}-{Path(first.data).stem}-{digest_of(run_identity(tasks))}"

@@ -70,7 +70,7 @@ def _begun(folder: Path | str, job: Task | None, subject: Subject, seed: int) ->
     about: Any = [subject.model, subject.data, subject.threat] if job is None else job.identity
     store = Store.open(folder, {"subjects": [about], "seed": seed})
     if job is not None:
-        run(job, store, lambda name, done, total: None)  # noqa: ARG005
+        run([job], store, [lambda name, done, total: None])  # noqa: ARG005
     store.finish()
     return store
 

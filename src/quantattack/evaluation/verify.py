@@ -56,9 +56,9 @@ def verify(record: Record, model: Model, source: Source, threat: Threat) -> Veri
     """
     if record.store.folder is None:
         raise InputError("only a record in a folder can be verified")
-    host = CountedModel(model)
+    counted = CountedModel(model)
     wrong = [*_identities(record, model, source)]
-    clean, lines = _clean(record, host, source)
+    clean, lines = _clean(record, counted, source)
     wrong += lines
     attacked, unsaved, files = 0, 0, 0
     for name, cell in record.cells.items():
@@ -66,7 +66,7 @@ def verify(record: Record, model: Model, source: Source, threat: Threat) -> Veri
         right = sum(one.clean_prediction == one.label for one in known.values())
         seen = 0
         for shard in record.store.shards(cell):
-            found, lines = _shard(record.store.folder, shard, known, host, source, threat)
+            found, lines = _shard(record.store.folder, shard, known, counted, source, threat)
             wrong += [f"{name}: {line}" for line in lines]
             seen, files = seen + found, files + 1
         attacked, unsaved = attacked + seen, unsaved + right - seen
@@ -84,14 +84,14 @@ def _identities(record: Record, model: Model, source: Source) -> Iterator[str]:
             yield f"the data set {record.subject.data} has another checksum than when it was attacked"
 
 
-def _clean(record: Record, host: CountedModel, source: Source) -> tuple[int, list[str]]:
+def _clean(record: Record, counted: CountedModel, source: Source) -> tuple[int, list[str]]:
     name = max(record.attacks, key=lambda attack: len(record.column(attack, "image")))
     index, label, before = (record.column(name, part).astype(int) for part in ("image", "label", "clean_prediction"))
     _reach(index, source)
 
     def work(rows: Sequence[int]) -> Any:
         images, labels = source.take(index[list(rows)].tolist())
-        return labels.numpy() != label[list(rows)], _classes(host, images) != before[list(rows)]
+        return labels.numpy() != label[list(rows)], _classes(counted, images) != before[list(rows)]
 
     parts = list(BatchSizer(_AT_ONCE, fixed=True).parts(range(len(index)), work))
     labels, predictions = (np.concatenate([part[at] for part in parts]) for at in (0, 1))
@@ -104,14 +104,14 @@ def _reach(index: np.ndarray, source: Source) -> None:
         raise InputError(f"the record is of image {index.max()}, the data set has {len(source)}; name the same data")
 
 
-def _classes(host: CountedModel, images: Images) -> np.ndarray:
-    device, dtype = placement(host)
+def _classes(counted: CountedModel, images: Images) -> np.ndarray:
+    device, dtype = placement(counted)
     with torch.no_grad():
-        return np.asarray(host(images.to(device, dtype)).argmax(1).cpu())
+        return np.asarray(counted(images.to(device, dtype)).argmax(1).cpu())
 
 
 def _shard(
-    folder: Path, shard: Shard, known: dict[int, Outcome], host: CountedModel, source: Source, threat: Threat
+    folder: Path, shard: Shard, known: dict[int, Outcome], counted: CountedModel, source: Source, threat: Threat
 ) -> tuple[int, list[str]]:
     path = folder / shard.file
     if not path.is_file():
@@ -122,19 +122,19 @@ def _shard(
     lines = [f"{shard.file} holds {len(index)} images, not {shard.images}"] if len(index) != shard.images else []
     parts = torch.split(torch.arange(len(index)), _AT_ONCE)
     for rows in parts:
-        lines += _compared(index[rows], images[rows], known, host, source, threat)
+        lines += _compared(index[rows], images[rows], known, counted, source, threat)
     return len(index), lines
 
 
 def _compared(
-    index: Indices, images: Images, known: dict[int, Outcome], host: CountedModel, source: Source, threat: Threat
+    index: Indices, images: Images, known: dict[int, Outcome], counted: CountedModel, source: Source, threat: Threat
 ) -> Iterator[str]:
     """Compare what is seen now with what the record says: the class, and whether the image is inside the threat."""
-    _, dtype = placement(host)
+    _, dtype = placement(counted)
     clean = source.take(index.tolist())[0].to(dtype)
     shown = images.to(dtype)
     inside = threat.contains(shown, clean, SLACK)
-    for image, prediction, within in zip(index.tolist(), _classes(host, shown), inside.tolist(), strict=True):
+    for image, prediction, within in zip(index.tolist(), _classes(counted, shown), inside.tolist(), strict=True):
         one = known.get(image)
         if one is None:
             yield f"image {image} was saved and has no outcome"

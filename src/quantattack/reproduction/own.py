@@ -63,7 +63,7 @@ def _attack(
     store = _open(paper, key, bench, out, {"subjects": [job.identity for job in jobs], "seed": bench.seed})
     with store.writing():
         for job in jobs:
-            run(job, store, partial(_named, advance, job), gallery=False)
+            run([job], store, [partial(_named, advance, job)], gallery=False)
     return store
 
 

@@ -255,7 +255,7 @@ def _fill(plan: Plan, bench: Bench, network: Network, cells: list[Cell], advance
         wanted = [cell for cell in cells if _agrees(store, network, cell) and not _done(store, network, cell)]
         for threat, attacks in _by_threat(wanted):
             job = _job(bench, network, threat, attacks, count)
-            run(job, store, partial(_named, advance, job), gallery=False)
+            run([job], store, [partial(_named, advance, job)], gallery=False)
         _note(plan, store, network)
     return missing
 
