@@ -61,8 +61,6 @@ def by_hand(place: Path, attack: str, images: int) -> float:
 
 def on_ray(place: Path, attack: str, images: int) -> float:
     """Return the seconds that the driver takes from the first shard on, its workers being up."""
-    from quantattack.evaluation.cluster import Workers
-
     from quantattack.cli.evaluate import tasks_of
     from quantattack.cli.run_file import RunFile
     from quantattack.evaluation.evaluate import run_identity
