@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,7 +18,7 @@ from quantattack.errors import InputError, check_count
 from quantattack.evaluation.evaluate import evaluate_tasks, run_identity
 from quantattack.evaluation.fast_search import FastSearch
 from quantattack.evaluation.ray import Workers
-from quantattack.evaluation.task import Task, examine, prepare
+from quantattack.evaluation.task import Task, TaskSettings, examine, prepare
 from quantattack.record.description import digest_of
 from quantattack.report.tables import print_table
 
@@ -53,26 +53,11 @@ def evaluate(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Attack test images of a data set and print what withstood."""
-    if config is not None:
-        if model:
-            raise InputError("a run file names its models; leave them out of the command")
-        plan = read_run_file(config)
-    else:
-        threat = ThreatEntry(norm=norm, radius=None if radius is None else radius.split(","))
-        options = [item for item in speed.split(",") if item.strip()]
-        plan = RunFile(
-            models=model or [DEFAULT],
-            data=None if data is None else [data],
-            data_root=data_root,
-            threats=[threat],
-            attacks=[attacks],
-            images=images,
-            seed=seed,
-            batch_size=batch_size,
-            device=device,
-            speed=options,
-            save_images=save_images,
-        )
+    if config is not None and model:
+        raise InputError("a run file names its models; leave them out of the command")
+    about: dict[str, Any] = {"models": model or [DEFAULT], "data_root": data_root, "attacks": attacks, "images": images}
+    how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": device, "save_images": save_images}
+    plan = read_run_file(config) if config else _plan(data, norm, radius, speed, **about, **how)
     tasks = list(tasks_of(plan, part_named(part)))
     records = evaluate_tasks(
         tasks,
@@ -84,6 +69,13 @@ def evaluate(
     store = records[0].store
     print_table(store.records(), Console())
     typer.echo(f"record: {store.folder}")
+
+
+def _plan(data: str | None, norm: str, radius: str | None, speed: str, **settings: Any) -> RunFile:
+    """Return what the command's options say, as a run file would say it."""
+    threat = ThreatEntry(norm=norm, radius=None if radius is None else radius.split(","))
+    options = [item for item in speed.split(",") if item.strip()]
+    return RunFile(threats=[threat], speed=options, data=None if data is None else [data], **settings)
 
 
 def part_named(text: str) -> tuple[int, int]:
@@ -104,10 +96,13 @@ def tasks_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:
     sets = {data: stream_data(data, plan.data_root) for data in dict.fromkeys(map(names.data_named, wanted))}
     given = [entry for data in sets for entry in _threats(plan, data)]
     speed, place = FastSearch.named(plan.speed), names.device_named(plan.device)
-    loaded = {name: names.model_named(name, place) for name in dict.fromkeys(plan.models)}
-    for name, net in loaded.items():
+    settings: TaskSettings = {"seed": plan.seed, "batch_size": plan.batch_size, "part": part, "speed": speed}
+    settings["keep_images"] = plan.save_images
+    models = {name: names.model_named(name, place) for name in dict.fromkeys(plan.models)}
+    for name, model in models.items():
+        settings["make"] = Named(name, plan.device)
         for data, threat in given:
-            yield _task((name, data), net, sets[data], threat, plan, part, speed)
+            yield _task(model, sets[data], threat, plan, {**settings, "names": (name, data)})
 
 
 def _threats(plan: RunFile, data: str) -> list[tuple[str, Threat]]:
@@ -119,32 +114,11 @@ def _threats(plan: RunFile, data: str) -> list[tuple[str, Threat]]:
     return [(data, threat) for threat in dict.fromkeys(named)]
 
 
-def _task(
-    subject: tuple[str, str],
-    net: nn.Module,
-    stream: Stream,
-    threat: Threat,
-    plan: RunFile,
-    part: tuple[int, int],
-    speed: FastSearch,
-) -> Task:
+def _task(model: nn.Module, stream: Stream, threat: Threat, plan: RunFile, settings: TaskSettings) -> Task:
     images = stream.first(_count(plan.images, len(stream)))
-    examine(net, images, None, threat)  # before anything is fitted on the model
-    context = Context(net, threat, stream, subject[1])
-    return prepare(
-        net,
-        images,
-        None,
-        attacks_named(",".join(plan.attacks), context),
-        threat,
-        seed=plan.seed,
-        batch_size=plan.batch_size,
-        names=subject,
-        part=part,
-        keep_images=plan.save_images,
-        speed=speed,
-        make=Named(subject[0], plan.device),
-    )
+    examine(model, images, None, threat)  # before anything is fitted on the model
+    context = Context(model, threat, stream, settings["names"][1])
+    return prepare(model, images, None, attacks_named(",".join(plan.attacks), context), threat, **settings)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from quantattack.evaluation.fast_search import FastSearch
 from quantattack.evaluation.ray import Workers, executor
 from quantattack.evaluation.returned_images import ReturnedImages
 from quantattack.evaluation.run import Receive, run
-from quantattack.evaluation.task import Task, prepare
+from quantattack.evaluation.task import Task, TaskSettings, prepare
 from quantattack.progress import Advance, bar
 from quantattack.record.store import Record, Store
 from quantattack.types import Images, Model
@@ -159,37 +159,19 @@ def evaluate(
         InputError: If the model, the images, the labels, the attacks or the folder cannot be used, or an attack carries
             another threat than the judge's.
     """
-    several = isinstance(threat, Sequence)
-    threats = list(threat) if isinstance(threat, Sequence) else [threat]
-    _check_threats_differ(threats)
     if keep_images and out is None:
         raise InputError("keep_images saves the images beside the record; name its folder with out")
-    tasks = [
-        prepare(
-            model,
-            images,
-            labels,
-            named_attacks(attacks, each),
-            each,
-            seed=seed,
-            batch_size=batch_size,
-            indices=indices,
-            names=(name, data),
-            part=part,
-            keep_images=keep_images,
-            return_images=return_images,
-            speed=speed if speed is None or isinstance(speed, FastSearch) else FastSearch.named(list(speed)),
-        )
-        for each in threats
-    ]
-    returned = ReturnedImages(tasks) if return_images else None
+    settings: TaskSettings = {"names": (name, data), "seed": seed, "batch_size": batch_size, "indices": indices}
+    settings.update({"part": part, "keep_images": keep_images, "return_images": return_images, "speed": _speed(speed)})
+    tasks = [prepare(model, images, labels, named_attacks(attacks, each), each, **settings) for each in _listed(threat)]
     spread = Workers(workers, ray_address, gpus_per_worker)
+    returned = ReturnedImages(tasks) if return_images else None
     receive = None if returned is None else returned.receive
     records = evaluate_tasks(tasks, out, grow=grow, progress=progress, workers=spread, receive=receive)
     if returned is None:
-        return records if several else records[0]
+        return records if isinstance(threat, Sequence) else records[0]
     pairs = [(record, returned.of(task, record)) for task, record in zip(tasks, records, strict=True)]
-    return pairs if several else pairs[0]
+    return pairs if isinstance(threat, Sequence) else pairs[0]
 
 
 def evaluate_tasks(
@@ -244,11 +226,20 @@ def named_attacks(attacks: Attacks | AttackMaker, threat: Threat) -> Mapping[str
     return {"attack": attacks}  # type: ignore[dict-item]
 
 
-def _check_threats_differ(threats: Sequence[Threat]) -> None:
+def _speed(speed: FastSearch | Sequence[str] | None) -> FastSearch:
+    if isinstance(speed, FastSearch):
+        return speed
+    return FastSearch() if speed is None else FastSearch.named(list(speed))
+
+
+def _listed(threat: Threat | Sequence[Threat]) -> list[Threat]:
+    """Return the threats as a list, all of them different."""
+    threats = list(threat) if isinstance(threat, Sequence) else [threat]
     if not threats:
         raise InputError("there is no threat; give one, such as Threat(Linf(), 8 / 255), or several")
-    if len({repr(threat) for threat in threats}) < len(threats):
+    if len({repr(each) for each in threats}) < len(threats):
         raise InputError("two of the threats are the same; give each once")
+    return threats
 
 
 def _told(task: Task, tasks: int, advance: Advance) -> Advance:

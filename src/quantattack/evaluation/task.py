@@ -4,7 +4,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -81,6 +81,20 @@ class Task:
         device, dtype = placement(self.model)
         count = len(positions)
         return images[:count].to(device, dtype), labels[:count].to(device)
+
+
+class TaskSettings(TypedDict, total=False):
+    """The settings of `prepare`."""
+
+    seed: int
+    batch_size: int | None
+    indices: LabelData
+    names: tuple[str, str]
+    part: tuple[int, int]
+    keep_images: bool
+    return_images: bool
+    speed: FastSearch | None
+    make: Callable[[], Model] | None
 
 
 def prepare(
