@@ -198,7 +198,7 @@ def test_every_outcome_is_exported(suffix: str, tmp_path: Path):
     for row, one in zip(rows, expected, strict=True):
         assert (row["model"], row["data"]) == ("digits-mdtanhs", "digits")
         assert (int(row["image"]), int(row["prediction"]), float(row["size"])) == (one.image, one.prediction, one.size)
-        assert (row["step"] or None) == (None if one.step is None else type(row["step"])(one.step)) or one.step == 0
+        assert (None if row["step"] in ("", None) else int(row["step"])) == one.step
 
 
 def command(*arguments: str) -> int:

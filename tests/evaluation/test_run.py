@@ -297,10 +297,17 @@ def test_nothing_to_show_is_an_empty_gallery(tmp_path: Path):
         assert file.get_tensor("clean").shape == (0, 1, 8, 8)
 
 
-def test_progress_goes_to_standard_error_and_only_to_a_terminal(network: nn.Module, capfd: Any):
+def test_progress_goes_to_standard_error_and_only_to_a_terminal(
+    network: nn.Module, capfd: Any, monkeypatch: pytest.MonkeyPatch
+):
     images, labels = data(8)
     evaluate(network, images, labels, {"fgsm": fgsm(THREAT)}, THREAT, progress=True)
     assert capfd.readouterr() == ("", "")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes what it writes to for a terminal
+    evaluate(network, images, labels, {"fgsm": fgsm(THREAT)}, THREAT, progress=True)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert all(words in err for words in ("clean", "fgsm", "8/8"))
 
 
 def test_the_usual_batch_fits_the_images():

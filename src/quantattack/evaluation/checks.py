@@ -30,15 +30,15 @@ def check_classes(labels: Labels, classes: int) -> None:
         raise InputError(f"labels run from {low} to {high}, the model has classes 0 to {classes - 1}")
 
 
-def check_model(model: Any) -> None:
+def check_model(model: object) -> None:
     """Refuse what cannot be called, and a model in train mode."""
     if not callable(model):
         raise InputError(f"the model must be a callable that maps images to logits, not {type(model).__name__}")
-    if isinstance(model, nn.Module) and any(part.training for part in model.modules()):
+    if isinstance(model, nn.Module) and any(module.training for module in model.modules()):
         raise InputError("the model is in train mode, so BatchNorm and dropout depend on the batch; call model.eval()")
 
 
-def check_attacks(attacks: Any) -> None:
+def check_attacks(attacks: object) -> None:
     """Refuse anything but a mapping from names to attacks with at least one."""
     if not isinstance(attacks, Mapping) or not attacks:
         raise InputError("attacks must be a mapping from names to attacks with at least one, {'pgd': pgd(threat)}")

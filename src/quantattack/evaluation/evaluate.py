@@ -164,10 +164,10 @@ def evaluate(
     settings: TaskSettings = {"names": (name, data), "seed": seed, "batch_size": batch_size, "indices": indices}
     settings.update({"part": part, "keep_images": keep_images, "return_images": return_images, "speed": _speed(speed)})
     tasks = [prepare(model, images, labels, named_attacks(attacks, each), each, **settings) for each in _listed(threat)]
-    spread = Workers(workers, ray_address, gpus_per_worker)
+    sharing = Workers(workers, ray_address, gpus_per_worker)
     returned = ReturnedImages(tasks) if return_images else None
     receive = None if returned is None else returned.receive
-    records = evaluate_tasks(tasks, out, grow=grow, progress=progress, workers=spread, receive=receive)
+    records = evaluate_tasks(tasks, out, grow=grow, progress=progress, workers=sharing, receive=receive)
     if returned is None:
         return records if isinstance(threat, Sequence) else records[0]
     pairs = [(record, returned.of(task, record)) for task, record in zip(tasks, records, strict=True)]
