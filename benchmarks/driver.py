@@ -10,13 +10,18 @@ import json
 import os
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from quantattack.evaluation.cluster import Pool, Workers, pool
-from quantattack.evaluation.judge import Attacked
-from quantattack.evaluation.run import keep
-from quantattack.evaluation.shards import Shard
+import numpy as np
+
+from quantattack.evaluation.batching import BatchLimits, BatchSizer
+from quantattack.evaluation.cells import Cell, keep
+from quantattack.evaluation.judge import Attacked, Clean, Cost
+from quantattack.evaluation.ray import RayExecutor, Workers, cluster
+from quantattack.evaluation.task import Task
 from quantattack.record.description import stable
 from quantattack.record.outcome import Outcome, Subject
 from quantattack.record.store import Store
@@ -25,23 +30,33 @@ OUT = Path(__file__).parents[1] / "results" / "speed" / "driver.json"
 EACH, SHARDS = 320, 200
 
 
-def made_up(key: str, parcels: Any, shard: Shard) -> Attacked:  # noqa: ARG001
+def made_up(key: str, references: Any, work: Any, name: str, positions: Any) -> list[Attacked]:  # noqa: ARG001
     """Stand for a worker's work."""
-    return Attacked([Outcome(at, 1, 1, 2, -0.5, 0.03, 3, 0, 20.0, 20.0, 0.01, inside=True) for at in shard.positions])
+    outcomes = [Outcome(at, 1, 1, 2, -0.5, 0.03, 3, 0, 20.0, 20.0, 0.01, inside=True) for at in positions]
+    return [Attacked(positions, outcomes, Cost(20, 20, 0.01))]
+
+
+class Stub(RayExecutor):
+    """An executor that sends no task along."""
+
+    def _send(self, task: Task) -> tuple[str, Any]:  # noqa: ARG002
+        return "", None
 
 
 def main() -> None:
-    shards = [Shard(0, "pgd", tuple(range(EACH * n, EACH * (n + 1)))) for n in range(SHARDS)]
-    with tempfile.TemporaryDirectory() as place, pool(Workers(1)) as workers:
+    clean = Clean(*(np.ones(EACH * SHARDS, dtype=int) for _ in range(4)), random=False)
+    task: Any = SimpleNamespace(keep_images=False, limits=BatchLimits(EACH // 4, EACH // 4))
+    with tempfile.TemporaryDirectory() as place, cluster(Workers(1)):
         import ray
 
-        stub = ray.remote(num_cpus=1)(made_up)
-        workers._task, workers._parcels = stub, [None]
-        list(workers.results(shards[:2]))  # the worker is up
+        stub = Stub(ray, Workers(1))
+        stub._remote = ray.remote(num_cpus=1)(made_up)
         store = Store.open(Path(place) / "run", {"subjects": [], "seed": 0})
-        cell = store.cell(Subject("m", "d", stable({"norm": "Linf"})), "pgd", {}, EACH * SHARDS)
+        row = store.cell(Subject("m", "d", stable({"norm": "Linf"})), "pgd", {}, EACH * SHARDS)
+        cell = Cell(task, "pgd", row, BatchSizer(EACH // 4), range(EACH * SHARDS))
+        list(stub.map(made_up, [replace(cell, positions=range(2 * EACH))]))  # the worker is up
         wall, own = time.perf_counter(), time.process_time()
-        spread(workers, shards, store, cell)
+        take(stub, cell, store, clean)
         wall, own = time.perf_counter() - wall, time.process_time() - own
         store.close()
     outcomes = EACH * SHARDS
@@ -57,10 +72,10 @@ def main() -> None:
     print(json.dumps(found))
 
 
-def spread(workers: Pool, shards: list[Shard], store: Store, cell: int) -> None:
+def take(workers: RayExecutor, cell: Cell, store: Store, clean: Clean) -> None:
     """Take and write, as the driver does."""
-    for _, found in workers.results(shards):
-        keep(store, cell, found)
+    for done, result in workers.map(made_up, [cell]):
+        keep(done, store, result, clean)
 
 
 if __name__ == "__main__":

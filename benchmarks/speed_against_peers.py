@@ -83,7 +83,7 @@ class Case:
         """Evaluate and return the robust accuracy."""
         job = prepare(self.model, self.images, self.labels, {"pgd": attack}, self.threat, speed=speed, batch_size=batch)
         store = Store.open(None, {"subjects": [job.identity], "seed": 0})
-        return run(job, store, lambda *_: None).robust("pgd")
+        return run([job], store, [lambda *_: None])[0].robust("pgd")
 
 
 def timed(work: Callable[[], float]) -> dict[str, float]:

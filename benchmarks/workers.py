@@ -22,17 +22,15 @@ HALF = """
 import sys, time
 import torch
 torch.set_num_threads(1)
-from quantattack.cli.evaluate import jobs_of, open_store
+from quantattack.cli.evaluate import tasks_of
 from quantattack.cli.run_file import RunFile
-from quantattack.evaluation.run import run
+from quantattack.evaluation.evaluate import evaluate_tasks
 plan = RunFile(models=[sys.argv[1]], threats=[{"radius": sys.argv[2]}], attacks=[sys.argv[3]], images=int(sys.argv[4]))
-(job,) = jobs_of(plan, (int(sys.argv[5]), 2))
-store = open_store([job], 0, sys.argv[6])
+tasks = list(tasks_of(plan, (int(sys.argv[5]), 2)))
 print("ready", flush=True)
 sys.stdin.readline()
 started = time.perf_counter()
-with store.writing():
-    run(job, store, lambda *_: None)
+evaluate_tasks(tasks, sys.argv[6])
 print(time.perf_counter() - started, flush=True)
 """
 
@@ -63,20 +61,22 @@ def by_hand(place: Path, attack: str, images: int) -> float:
 
 def on_ray(place: Path, attack: str, images: int) -> float:
     """Return the seconds that the driver takes from the first shard on, its workers being up."""
-    from quantattack.cli.evaluate import jobs_of, open_store
+    from quantattack.cli.evaluate import tasks_of
     from quantattack.cli.run_file import RunFile
-    from quantattack.evaluation.cluster import Workers, pool
-    from quantattack.evaluation.spread import spread
+    from quantattack.evaluation.evaluate import run_identity
+    from quantattack.evaluation.ray import Workers, cluster
+    from quantattack.evaluation.run import run
+    from quantattack.record.store import Store
 
     plan = {"models": [MODEL], "threats": [{"radius": RADIUS}], "attacks": [attack], "images": images}
-    (job,) = jobs_of(RunFile(**plan))
-    (warm,) = jobs_of(RunFile(**{**plan, "attacks": ["fgsm"], "images": 64}))
-    with pool(Workers(2)) as workers:
-        spread([warm], open_store([warm], 0, place / "warm"), workers, [lambda *_: None])
+    tasks = list(tasks_of(RunFile(**plan)))
+    warm = list(tasks_of(RunFile(**{**plan, "attacks": ["fgsm"], "images": 64})))
+    with cluster(Workers(2)) as workers:
+        run(warm, Store.open(place / "warm", run_identity(warm)), [lambda *_: None], workers)
         started = time.perf_counter()
-        store = open_store([job], 0, place / "ray")
+        store = Store.open(place / "ray", run_identity(tasks))
         with store.writing():
-            spread([job], store, workers, [lambda *_: None])
+            run(tasks, store, [lambda *_: None], workers)
         return time.perf_counter() - started
 
 

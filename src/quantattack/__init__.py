@@ -39,7 +39,7 @@ from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import AgainstRival, Ensemble, InFloat64, Restarts, Transfer
 from quantattack.data.sets import load_data
 from quantattack.errors import InputError, warn_renamed
-from quantattack.evaluation.run import evaluate
+from quantattack.evaluation.evaluate import evaluate
 from quantattack.nn.convert import freeze, quantize
 from quantattack.nn.former import keep_former_module
 from quantattack.nn.zoo import load_model

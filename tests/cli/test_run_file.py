@@ -10,7 +10,7 @@ import pytest
 from quantattack import InputError
 from quantattack.cli import main
 from quantattack.cli.run_file import read_run_file
-from quantattack.evaluation.run import attacked
+from quantattack.evaluation.judge import attack
 from quantattack.record.store import Store
 
 FILE = """
@@ -123,9 +123,9 @@ def test_a_sweep_that_was_interrupted_ends_as_one_record_and_one_report(
         calls[0] += 1
         if calls[0] == 14:
             raise KeyboardInterrupt
-        return attacked(*given)
+        return attack(*given)
 
-    monkeypatch.setattr(sys.modules["quantattack.evaluation.run"], "attacked", stopping)
+    monkeypatch.setattr(sys.modules["quantattack.evaluation.run"], "attack", stopping)
     assert command("evaluate", "--config", str(given), "--out", str(tmp_path / "run")) == 130
     before = rows(tmp_path / "run")
     assert 0 < len(before) < 3 * 4 * 2 * 24

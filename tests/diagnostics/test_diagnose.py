@@ -12,7 +12,7 @@ from quantattack.attacks.threat import Threat
 from quantattack.diagnostics.diagnose import diagnose
 from quantattack.diagnostics.recording import record_diagnosis
 from quantattack.errors import InputError
-from quantattack.evaluation.run import evaluate
+from quantattack.evaluation.evaluate import evaluate
 from quantattack.record.findings import read_findings
 from quantattack.record.store import Store
 

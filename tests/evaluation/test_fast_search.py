@@ -91,7 +91,7 @@ def evaluated(model: nn.Module, speed: FastSearch | None = None) -> Record:
     images, labels = (part[:64] for part in load_data("digits"))
     job = prepare(model, images, labels, ATTACKS, THREAT, speed=speed)
     store = Store.open(None, {"subjects": [job.identity], "seed": 0})
-    return run(job, store, lambda name, done, total: None)
+    return run([job], store, [lambda name, done, total: None])[0]
 
 
 @pytest.fixture(scope="module")

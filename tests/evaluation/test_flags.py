@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from networks import Times
 from quantattack import Gap, Linf, Record, Threat, evaluate, load_data, load_model, log_odds, pgd, pgd_plus, square
-from quantattack.evaluation.flags import look
+from quantattack.evaluation.gradient_health import compare_gradients, health_of
 
 THREAT = Threat(Linf(), 0.2)
 CODES = {"masked", "black_box_wins", "zero_gradient", "wrong_direction", "outside_threat", "ties", "random_model"}
@@ -150,8 +150,10 @@ def test_an_attack_outside_is_not_masked_and_breaks_nothing():
 def test_the_look_is_the_same_in_parts():
     model = load_model("digits-bnn-waq")
     images, labels = data()
-    whole = look(model, [(images, labels)])
-    parts = look(model, list(zip(images.split(16), labels.split(16), strict=True)))
+    whole = health_of([compare_gradients(model, images, labels)])
+    parts = health_of(
+        compare_gradients(model, *batch) for batch in zip(images.split(16), labels.split(16), strict=True)
+    )
     assert whole == parts
     assert whole.images == 64
     assert whole.zero > 0.1
@@ -160,7 +162,7 @@ def test_the_look_is_the_same_in_parts():
 
 def test_a_model_that_passes_no_gradient_is_silent():
     images, labels = data(16)
-    health = look(lambda x: load_model("digits-float")(x.detach()), [(images, labels)])
+    health = health_of([compare_gradients(lambda x: load_model("digits-float")(x.detach()), images, labels)])
     assert (health.zero, health.wrong, health.silent) == (0.0, 0.0, 1.0)
-    assert look(Rounded().eval(), [(images, labels)]).silent == 1.0
-    assert look(Rounded().eval(), []).images == 0
+    assert health_of([compare_gradients(Rounded().eval(), images, labels)]).silent == 1.0
+    assert health_of([]).images == 0

@@ -37,7 +37,7 @@ def made(folder: Path | None, **settings: Any) -> Record:
     job = prepare(load_model("digits-mdtanhs"), images, labels, ATTACKS, THREAT, **given)
     store = Store.open(folder, {"subjects": [job.identity], "seed": 0})
     with store.writing():
-        return run(job, store, lambda name, done, total: None)
+        return run([job], store, [lambda name, done, total: None])[0]
 
 
 def verdicts(record: Record) -> Any:

@@ -11,6 +11,11 @@ from quantattack.evaluation.models import CountedModel, padded
 from quantattack.gradients import placement
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
 class Seen(nn.Module):
     """A linear model that remembers how many rows it was shown."""
 

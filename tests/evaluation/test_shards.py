@@ -11,11 +11,11 @@ import torch
 from quantattack import InputError, Linf, Record, Threat, daa_blob, fgsm, load_data, load_model, pgd
 from quantattack.cli import main
 from quantattack.cli.evaluate import Named
-from quantattack.evaluation.cluster import Pool, Workers, pool
+from quantattack.evaluation.batching import BatchSizer
+from quantattack.evaluation.cells import Cell
 from quantattack.evaluation.fast_search import FastSearch
+from quantattack.evaluation.ray import RayExecutor, Workers, cluster, cut, sent
 from quantattack.evaluation.run import run
-from quantattack.evaluation.shards import Shard, cut, parcel, work
-from quantattack.evaluation.spread import spread
 from quantattack.evaluation.task import Task, prepare
 from quantattack.record.store import Store
 
@@ -32,28 +32,33 @@ def job(model: str = "digits-mdtanhs", **settings: Any) -> Task:
 
 
 class Elsewhere:
-    """A pool whose workers get everything as bytes, and answer in another order than they were asked."""
-
-    count = 3
+    """An executor whose workers get everything as bytes, and answer in another order than they were asked."""
 
     def __init__(self) -> None:
-        self.asked: list[Shard] = []
+        self.asked: list[tuple[Cell, tuple[int, ...]]] = []
+        self.tasks: dict[Task, Task] = {}
 
-    def send(self, jobs: Any) -> None:
-        self.jobs = [pickle.loads(pickle.dumps(parcel(one))).opened() for one in jobs]
+    def notes(self) -> dict[str, int]:
+        return {"workers": 3}
 
-    def results(self, shards: Any) -> Any:
-        waiting: list[Shard] = []
-        for shard in shards:
-            waiting.append(shard)
-            if len(waiting) == 4:
-                yield self._done(waiting.pop(1))
+    def map(self, work: Any, cells: Any) -> Any:
+        waiting: list[Any] = []
+        for cell in cells:
+            pieces = [tuple(cell.positions)] if cell.needs_all else cut(cell.positions, cell.sizer.size, 3)
+            for piece in pieces:
+                waiting.append((cell, piece))
+                if len(waiting) == 4:
+                    yield from self._done(work, *waiting.pop(1))
         while waiting:
-            yield self._done(waiting.pop())
+            yield from self._done(work, *waiting.pop())
 
-    def _done(self, shard: Shard) -> Any:
-        self.asked.append(shard)
-        return shard, pickle.loads(pickle.dumps(work(self.jobs[shard.job], shard)))
+    def _done(self, work: Any, cell: Cell, piece: tuple[int, ...]) -> Any:
+        self.asked.append((cell, piece))
+        if cell.task not in self.tasks:
+            self.tasks[cell.task] = pickle.loads(pickle.dumps(sent(cell.task))).load()
+        there = pickle.loads(pickle.dumps(work))
+        results = list(there(self.tasks[cell.task], cell.attack, piece, BatchSizer(16), None))
+        return [(cell, result) for result in pickle.loads(pickle.dumps(results))]
 
 
 def verdicts(record: Record) -> Any:
@@ -70,11 +75,11 @@ def quiet(name: str, done: int, total: int) -> None:
 def together(jobs: list[Task], folder: Any, workers: Any) -> list[Record]:
     store = Store.open(folder, {"subjects": [one.identity for one in jobs], "seed": 0})
     with store.writing():
-        return spread(jobs, store, workers, [quiet] * len(jobs))
+        return run(jobs, store, [quiet] * len(jobs), workers)
 
 
 def alone(one: Task) -> Record:
-    return run(one, Store.open(None, {"subjects": [one.identity], "seed": 0}), quiet)
+    return run([one], Store.open(None, {"subjects": [one.identity], "seed": 0}), [quiet])[0]
 
 
 @pytest.mark.parametrize("settings", [{}, {"speed": FastSearch(channels_last=True)}, {"keep_images": True}])
@@ -86,8 +91,8 @@ def test_many_workers_write_the_record_of_one_process(settings: dict[str, Any], 
         assert verdicts(record) == verdicts(expected)
         assert record.codes == expected.codes
         assert record.finished
-    assert len({shard.job for shard in workers.asked}) == 2
-    assert sum(shard.attack == "sets" for shard in workers.asked) == 2  # what moves each other stays together
+    assert len({cell.task for cell, _ in workers.asked}) == 2
+    assert sum(cell.attack == "sets" for cell, _ in workers.asked) == 2  # what moves each other stays together
 
 
 def test_a_spread_run_does_only_what_is_lacking(tmp_path: Any):
@@ -100,7 +105,7 @@ def test_a_spread_run_does_only_what_is_lacking(tmp_path: Any):
     store.close()
     workers = Elsewhere()
     again = together([job()], tmp_path / "run", workers)[0]
-    asked = {at for shard in workers.asked if shard.attack is not None for at in shard.positions}
+    asked = {at for cell, piece in workers.asked if cell.attack != "clean" for at in piece}
     assert asked <= set(range(20, 46))
     same = [replace(one, forwards=0.0, backwards=0.0, seconds=0.0) for one in again.outcomes("pgd")]
     assert same == [replace(one, forwards=0.0, backwards=0.0, seconds=0.0) for one in before]
@@ -108,25 +113,25 @@ def test_a_spread_run_does_only_what_is_lacking(tmp_path: Any):
 
 @pytest.mark.parametrize(("count", "size", "workers"), [(1000, 80, 2), (1000, 256, 16), (5, 80, 2), (100_000, 80, 4)])
 def test_everything_is_cut_once_and_everyone_has_something(count: int, size: int, workers: int):
-    shards = list(cut(0, "pgd", range(count), size, workers))
-    assert [at for shard in shards for at in shard.positions] == list(range(count))
-    sizes = [len(shard.positions) for shard in shards]
+    pieces = list(cut(range(count), size, workers))
+    assert [at for piece in pieces for at in piece] == list(range(count))
+    sizes = [len(piece) for piece in pieces]
     assert sizes[0] <= 4 * size
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] <= 16  # whoever takes the last one keeps nobody waiting
-    assert len(shards) >= min(workers, -(-count // 16))
+    assert len(pieces) >= min(workers, -(-count // 16))
 
 
 def test_a_model_without_a_name_is_sent_as_it_is():
     images, labels = (part[:20] for part in load_data("digits"))
     one = prepare(load_model("digits-float"), images, labels, {"fgsm": fgsm(THREAT)}, THREAT)
-    other = pickle.loads(pickle.dumps(parcel(one))).opened()
-    assert torch.equal(other.host(images), one.host(images))
+    other = pickle.loads(pickle.dumps(sent(one))).load()
+    assert torch.equal(other.model(images), one.model(images))
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Any):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(InputError, match=r"pip install 'quantattack\[ray\]'"), pool(Workers(2)):
+    with pytest.raises(InputError, match=r"pip install 'quantattack\[ray\]'"), cluster(Workers(2)):
         raise AssertionError("not reached")
     with pytest.raises(SystemExit) as end:
         main(["evaluate", "--images", "8", "--workers", "2", "--out", str(tmp_path / "run")])
@@ -142,7 +147,7 @@ class Result:
 
 
 class OneProcess:
-    """Ray's calls, as far as the pool makes them, without any other process."""
+    """Ray's calls, as far as the executor makes them, without any other process."""
 
     class exceptions:  # noqa: N801
         RayError = RayTaskError = RuntimeError
@@ -168,7 +173,7 @@ def test_a_worker_that_outlives_a_run_takes_the_next_ones_jobs(monkeypatch: pyte
     ray = OneProcess()
     monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
-    workers = Pool(ray, Workers(4))
+    workers = RayExecutor(ray, Workers(4))
     assert workers.count == 2
     for name in ("digits-mdtanhs", "digits-float"):
         (record,) = together([job(name)], None, workers)

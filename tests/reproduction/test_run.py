@@ -86,7 +86,7 @@ def test_only_what_is_missing_is_run(tmp_path, monkeypatch):
     calls = []
     true = running.run
     monkeypatch.setattr(
-        running, "run", lambda job, *rest, **more: calls.append(list(job.attacks)) or true(job, *rest, **more)
+        running, "run", lambda tasks, *rest, **more: calls.append(list(tasks[0].attacks)) or true(tasks, *rest, **more)
     )
     plan = plan_of("gupta2022", tmp_path, "table1", one_network={"table1": ("BNN-WQ", "ResNet-18")})
     assert not fill(plan, silent)

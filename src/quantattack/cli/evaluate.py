@@ -1,7 +1,6 @@
 """The command `evaluate`: what the record lacks is run."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,19 +9,17 @@ import typer
 from rich.console import Console
 from torch import nn
 
+from quantattack.attacks.threat import Threat
 from quantattack.cli import names
 from quantattack.cli.attacks import Context, attacks_named
 from quantattack.cli.run_file import RunFile, ThreatEntry, read_run_file
 from quantattack.data.streams import Stream, stream_data
 from quantattack.errors import InputError, check_count
-from quantattack.evaluation.cluster import Workers, pool
+from quantattack.evaluation.evaluate import evaluate_tasks, run_identity
 from quantattack.evaluation.fast_search import FastSearch
-from quantattack.evaluation.run import run
-from quantattack.evaluation.spread import spread
-from quantattack.evaluation.task import Task, examine, prepare
-from quantattack.progress import Advance, bar
+from quantattack.evaluation.ray import Workers
+from quantattack.evaluation.task import Task, TaskSettings, examine, prepare
 from quantattack.record.description import digest_of
-from quantattack.record.store import Store
 from quantattack.report.tables import print_table
 
 DEFAULT = "digits-mdtanhs"
@@ -56,46 +53,29 @@ def evaluate(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Attack test images of a data set and print what withstood."""
-    if config is not None:
-        if model:
-            raise InputError("a run file names its models; leave them out of the command")
-        plan = read_run_file(config)
-    else:
-        threat = ThreatEntry(norm=norm, radius=None if radius is None else radius.split(","))
-        options = [item for item in speed.split(",") if item.strip()]
-        plan = RunFile(
-            models=model or [DEFAULT],
-            data=None if data is None else [data],
-            data_root=data_root,
-            threats=[threat],
-            attacks=[attacks],
-            images=images,
-            seed=seed,
-            batch_size=batch_size,
-            device=device,
-            speed=options,
-            save_images=save_images,
-        )
-    settings = Workers(workers or plan.workers, ray_address, gpus_per_worker)
-    jobs = list(jobs_of(plan, part_named(part)))
-    store = open_store(jobs, plan.seed, out or plan.out, grow=config is not None)
-    _work(jobs, store, settings, quiet)
+    if config is not None and model:
+        raise InputError("a run file names its models; leave them out of the command")
+    about: dict[str, Any] = {"models": model or [DEFAULT], "data_root": data_root, "attacks": attacks, "images": images}
+    how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": device, "save_images": save_images}
+    plan = read_run_file(config) if config else _plan(data, norm, radius, speed, **about, **how)
+    tasks = list(tasks_of(plan, part_named(part)))
+    records = evaluate_tasks(
+        tasks,
+        out or plan.out or default_folder(tasks),
+        grow=config is not None,
+        progress=not quiet,
+        workers=Workers(workers or plan.workers, ray_address, gpus_per_worker),
+    )
+    store = records[0].store
     print_table(store.records(), Console())
     typer.echo(f"record: {store.folder}")
 
 
-def _work(jobs: Sequence[Task], store: Store, settings: Workers, quiet: bool) -> None:
-    """Run the jobs here, one after the other, or on workers."""
-    with store.writing(), ExitStack() as stack:
-        alone = settings.address is None and settings.count in (None, 1)
-        workers = None if alone else stack.enter_context(pool(settings))
-        advance = stack.enter_context(bar(not quiet))
-        advances = [told(job, len(jobs), advance) for job in jobs]
-        if workers is not None:
-            spread(jobs, store, workers, advances)
-            return
-        for job, tell in zip(jobs, advances, strict=True):
-            run(job, store, tell)
+def _plan(data: str | None, norm: str, radius: str | None, speed: str, **settings: Any) -> RunFile:
+    """Return what the command's options say, as a run file would say it."""
+    threat = ThreatEntry(norm=norm, radius=None if radius is None else radius.split(","))
+    options = [item for item in speed.split(",") if item.strip()]
+    return RunFile(threats=[threat], speed=options, data=None if data is None else [data], **settings)
 
 
 def part_named(text: str) -> tuple[int, int]:
@@ -106,7 +86,7 @@ def part_named(text: str) -> tuple[int, int]:
     return int(number), int(of)
 
 
-def jobs_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:
+def tasks_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:
     """Return what is to be done: every model on every data set under every threat.
 
     Raises:
@@ -116,13 +96,16 @@ def jobs_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:
     sets = {data: stream_data(data, plan.data_root) for data in dict.fromkeys(map(names.data_named, wanted))}
     given = [entry for data in sets for entry in _threats(plan, data)]
     speed, place = FastSearch.named(plan.speed), names.device_named(plan.device)
-    loaded = {name: names.model_named(name, place) for name in dict.fromkeys(plan.models)}
-    for name, net in loaded.items():
+    settings: TaskSettings = {"seed": plan.seed, "batch_size": plan.batch_size, "part": part, "speed": speed}
+    settings["keep_images"] = plan.save_images
+    models = {name: names.model_named(name, place) for name in dict.fromkeys(plan.models)}
+    for name, model in models.items():
+        settings["make"] = Named(name, plan.device)
         for data, threat in given:
-            yield _job((name, data), net, sets[data], threat, plan, part, speed)
+            yield _task(model, sets[data], threat, plan, {**settings, "names": (name, data)})
 
 
-def _threats(plan: RunFile, data: str) -> list[tuple[str, Any]]:
+def _threats(plan: RunFile, data: str) -> list[tuple[str, Threat]]:
     named = [
         threat
         for entry in plan.threats
@@ -131,33 +114,11 @@ def _threats(plan: RunFile, data: str) -> list[tuple[str, Any]]:
     return [(data, threat) for threat in dict.fromkeys(named)]
 
 
-def _job(
-    subject: tuple[str, str],
-    net: nn.Module,
-    stream: Stream,
-    threat: Any,
-    plan: RunFile,
-    part: tuple[int, int],
-    speed: FastSearch,
-) -> Task:
+def _task(model: nn.Module, stream: Stream, threat: Threat, plan: RunFile, settings: TaskSettings) -> Task:
     images = stream.first(_count(plan.images, len(stream)))
-    examine(net, images, None, threat)  # before anything is fitted on the model
-    context = Context(net, threat, stream, subject[1])
-    found = attacks_named(",".join(plan.attacks), context)
-    return prepare(
-        net,
-        images,
-        None,
-        found,
-        threat,
-        seed=plan.seed,
-        batch_size=plan.batch_size,
-        names=subject,
-        part=part,
-        keep_images=plan.save_images,
-        speed=speed,
-        make=Named(subject[0], plan.device),
-    )
+    examine(model, images, None, threat)  # before anything is fitted on the model
+    context = Context(model, threat, stream, settings["names"][1])
+    return prepare(model, images, None, attacks_named(",".join(plan.attacks), context), threat, **settings)
 
 
 @dataclass(frozen=True)
@@ -182,16 +143,8 @@ def _count(asked: int | None, there: int) -> int:
     return there if asked is None else min(asked, there)
 
 
-def open_store(jobs: Sequence[Task], seed: int, out: Path | None, grow: bool = False) -> Store:
-    """Open the record of a run, in a folder that its settings name where none is given; a run file's may have grown."""
-    identity = {"subjects": [job.identity for job in jobs], "seed": seed}
-    first = jobs[0].subject
-    model = first.model if len(jobs) == 1 else f"{len(jobs)}-evaluations"
-    folder = out or Path("runs") / f"{Path(model).stem}-{Path(first.data).stem}-{digest_of(identity)}"
-    return Store.open(folder, identity, grow)
-
-
-def told(job: Task, jobs: int, advance: Advance) -> Advance:
-    """Return what tells how far a job is, one of several."""
-    about = "" if jobs == 1 else f"{job.subject.model} {job.threat.radius:.4g} "
-    return lambda name, done, total: advance(about + name, done, total)
+def default_folder(tasks: Sequence[Task]) -> Path:
+    """Return the folder of a run's record where none is given: its settings name it."""
+    first = tasks[0].subject
+    model = first.model if len(tasks) == 1 else f"{len(tasks)}-evaluations"
+    return Path("runs") / f"{Path(model).stem}-{Path(first.data).stem}-{digest_of(run_identity(tasks))}"

@@ -91,8 +91,8 @@ def read_run_file(path: Path) -> RunFile:
 
 def _first(error: ValidationError) -> str:
     """Say the first thing that is wrong, and where."""
-    found = error.errors()[0]
-    where = ".".join(str(part) for part in found["loc"])
-    if found["type"] == "extra_forbidden":
+    first = error.errors()[0]
+    where = ".".join(str(key) for key in first["loc"])
+    if first["type"] == "extra_forbidden":
         return f"there is no setting {where}; there are {', '.join(RunFile.model_fields)}"
-    return f"{where}: {found['msg']}"
+    return f"{where}: {first['msg']}"

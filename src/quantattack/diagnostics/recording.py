@@ -70,7 +70,7 @@ def _new(folder: Path | str, task: Task | None, subject: Subject, seed: int) -> 
     about: Any = [subject.model, subject.data, subject.threat] if task is None else task.identity
     store = Store.open(folder, {"subjects": [about], "seed": seed})
     if task is not None:
-        run(task, store, lambda name, done, total: None)  # noqa: ARG005
+        run([task], store, [lambda name, done, total: None])  # noqa: ARG005
     store.finish()
     return store
 

@@ -1,6 +1,7 @@
 """How many images are worked on at once: found from the run's own batches, halved where memory ends."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -12,6 +13,25 @@ _BETTER = 1.03  # what a size must gain to be preferred
 _WORDS = ("not enough memory", "can't allocate memory", "out of memory")
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """The batch sizes that may be used.
+
+    Arguments:
+        size: The size to begin with.
+        most: The largest size to try.
+        fixed: Whether the size was asked for, and stays as long as memory suffices.
+    """
+
+    size: int
+    most: int
+    fixed: bool = False
+
+    def sizer(self) -> "BatchSizer":
+        """Return a sizer that begins anew."""
+        return BatchSizer(self.size, fixed=self.fixed, most=self.most)
 
 
 class BatchSizer:
@@ -64,15 +84,15 @@ class BatchSizer:
         """
         first = 0
         while first < len(positions):
-            part, found = positions[first : first + self.size * times], list[T]()
+            part, results = positions[first : first + self.size * times], list[T]()
             try:
-                found.append(work(part))
+                results.append(work(part))
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
-            if found:  # outside the handler, so that the failed batch's memory is free before the next begins
+            if results:  # outside the handler, so that the failed batch's memory is free before the next begins
                 first += len(part)
-                yield found[0]
+                yield results[0]
             else:
                 _empty_cache()
                 self.halve(len(part))

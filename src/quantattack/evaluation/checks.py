@@ -1,16 +1,26 @@
 """What may be evaluated: every wrong input is one line that says what is wrong and what to do."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import Dataset
 
-from quantattack.attacks.base import takes
-from quantattack.data.sources import as_tensor
+from quantattack.attacks.base import Attack, takes
+from quantattack.attacks.threat import Threat
+from quantattack.data.sources import Source, as_tensor
 from quantattack.errors import InputError
 from quantattack.evaluation.models import check_rows
 from quantattack.types import Images, Indices, Labels, Logits
+
+ImageData: TypeAlias = Tensor | np.ndarray | Sequence[Any] | Dataset[Any] | Source  # what `evaluate` takes as images
+LabelData: TypeAlias = Tensor | np.ndarray | Sequence[int] | None
+
+_SAME = 1e-6  # of the radius: two threats that differ by less are one
 
 
 def check_classes(labels: Labels, classes: int) -> None:
@@ -20,15 +30,15 @@ def check_classes(labels: Labels, classes: int) -> None:
         raise InputError(f"labels run from {low} to {high}, the model has classes 0 to {classes - 1}")
 
 
-def check_model(model: Any) -> None:
+def check_model(model: object) -> None:
     """Refuse what cannot be called, and a model in train mode."""
     if not callable(model):
         raise InputError(f"the model must be a callable that maps images to logits, not {type(model).__name__}")
-    if isinstance(model, nn.Module) and any(part.training for part in model.modules()):
+    if isinstance(model, nn.Module) and any(module.training for module in model.modules()):
         raise InputError("the model is in train mode, so BatchNorm and dropout depend on the batch; call model.eval()")
 
 
-def check_attacks(attacks: Any) -> None:
+def check_attacks(attacks: object) -> None:
     """Refuse anything but a mapping from names to attacks with at least one."""
     if not isinstance(attacks, Mapping) or not attacks:
         raise InputError("attacks must be a mapping from names to attacks with at least one, {'pgd': pgd(threat)}")
@@ -40,6 +50,47 @@ def check_attacks(attacks: Any) -> None:
             or not (takes(attack, 6) or takes(attack, 3))
         ):
             raise InputError(f"the attack {name!r} is no attack: it must be called as attack(model, images, labels)")
+
+
+def check_threats(attacks: Mapping[str, Attack], threat: Threat) -> None:
+    """Refuse an attack that carries another threat than the judge's, however deep it lies in its wrappers.
+
+    Raises:
+        InputError: If the norm, the radius or the pixel range differ.
+    """
+    for name, attack in attacks.items():
+        for carried in threats_in(attack):
+            if not _is_same(carried, threat):
+                raise InputError(
+                    f"the attack {name!r} is made for {_words(carried)}, the judge's threat is {_words(threat)}; "
+                    "make both from one threat"
+                )
+
+
+def threats_in(part: object) -> Iterator[Threat]:
+    """Return the threats that an attack carries, its own and those of the attacks inside it."""
+    if isinstance(part, Threat):
+        yield part
+    elif is_dataclass(part) and not isinstance(part, type):
+        for field in fields(part):
+            yield from threats_in(getattr(part, field.name))
+    elif isinstance(part, Mapping):
+        for value in part.values():
+            yield from threats_in(value)
+    elif isinstance(part, tuple | list):
+        for value in part:
+            yield from threats_in(value)
+
+
+def _is_same(carried: Threat, threat: Threat) -> bool:
+    pairs = ((carried.radius, threat.radius), (carried.low, threat.low), (carried.high, threat.high))
+    near = all(math.isclose(a, b, rel_tol=_SAME, abs_tol=_SAME * threat.radius) for a, b in pairs)
+    return near and carried.norm == threat.norm
+
+
+def _words(threat: Threat) -> str:
+    norm = type(threat.norm).__name__
+    return f"{norm} {threat.radius:g} in [{threat.low:g}, {threat.high:g}]"
 
 
 def first_logits(model: Callable[[Images], Any], images: Images) -> Logits:
@@ -77,7 +128,7 @@ def are_probabilities(logits: Logits) -> bool:
     return bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 1e-3).all())
 
 
-def positions_of(indices: Any, count: int) -> Indices:
+def positions_of(indices: LabelData, count: int) -> Indices:
     """Return each image's index in its data set: its position where none are given."""
     if indices is None:
         return torch.arange(count)

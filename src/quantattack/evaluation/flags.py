@@ -1,73 +1,16 @@
 """What to know before trusting the numbers: each flag is a code and a sentence with its evidence."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 import numpy as np
-import torch
 
-from quantattack.attacks.losses import cross_entropy, log_odds
-from quantattack.gradients import NoGradient, gradient
+from quantattack.evaluation.gradient_health import Health
 from quantattack.record.store import MASKED, Record
-from quantattack.types import Images, Labels, Mask, Model
 
 _SHARE = 0.05  # share of the probe from which a gradient's failure is worth a flag
-_COSINE = 0.99
-
-
-@dataclass(frozen=True)
-class Health:
-    """The float gradient of cross entropy on clean, correctly classified images, held against the exact direction.
-
-    Arguments:
-        images: How many images were looked at.
-        zero: Share of them whose cross-entropy gradient is exactly zero although the log-odds gradient is not.
-        wrong: Share of them whose cross-entropy gradient is not zero and points away: cosine under 0.99.
-        silent: Share of them whose log-odds gradient is zero too: the model passes no gradient.
-    """
-
-    images: int = 0
-    zero: float = 0.0
-    wrong: float = 0.0
-    silent: float = 0.0
-
-
-def look(model: Model, batches: Iterable[tuple[Images, Labels]]) -> Health:
-    """Compare the two gradients on a probe of correctly classified images.
-
-    Arguments:
-        model: Maps images to logits.
-        batches: Correctly classified images with shape (m, ...), and their classes with shape (m,).
-    """
-    found = [_compared(model, images, labels) for images, labels in batches]
-    if not found:
-        return Health()
-    zero, wrong, silent = (torch.cat(parts).double() for parts in zip(*found, strict=True))
-    return Health(len(zero), float(zero.mean()), float(wrong.mean()), float(silent.mean()))
-
-
-def _compared(model: Model, images: Images, labels: Labels) -> tuple[Mask, Mask, Mask]:
-    try:
-        common = gradient(model, images, lambda logits: cross_entropy(logits, labels))[1].double().flatten(1)
-        exact = gradient(model, images, lambda logits: log_odds(logits, labels))[1].double().flatten(1)
-    except NoGradient:
-        every = torch.ones_like(labels, dtype=torch.bool)
-        return ~every, ~every, every
-    silent = exact.abs().amax(1) == 0
-    zero = (common.abs().amax(1) == 0) & ~silent
-    cosine = torch.nn.functional.cosine_similarity(_scaled(common), _scaled(exact), dim=1)
-    wrong = (cosine < _COSINE) & ~zero & ~silent
-    return zero, wrong, silent
-
-
-def _scaled(grad: torch.Tensor) -> torch.Tensor:
-    largest = grad.abs().amax(1, keepdim=True)
-    return grad / largest.where(largest > 0, largest.new_ones(()))
 
 
 def flags(record: Record, health: Health, random: bool) -> dict[str, str]:
     """Return the flags of a finished evaluation, code to sentence."""
-    found = {
+    sentences = {
         "random_model": "two forward passes of the same images differ; average the attack over the model's noise"
         if random
         else None,
@@ -79,7 +22,7 @@ def flags(record: Record, health: Health, random: bool) -> dict[str, str]:
         "ties": _ties(record),
         "opaque": _opaque(record),
     }
-    return {code: sentence for code, sentence in found.items() if sentence}
+    return {code: sentence for code, sentence in sentences.items() if sentence}
 
 
 def _percent(share: float) -> str:

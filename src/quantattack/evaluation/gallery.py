@@ -4,12 +4,37 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from quantattack.record.store import Record
+from quantattack.attacks.base import Batch, needs_all, search
+from quantattack.evaluation.task import Task
+from quantattack.record.store import Record, Store
+from quantattack.rng import Rng
 
 COUNT = 16
+
+
+def keep_gallery(task: Task, store: Store, record: Record) -> None:
+    """Attack a few images once more, exactly as before, and keep them beside the record."""
+    separate = [name for name, attack in task.attacks.items() if not needs_all(attack)]
+    if store.folder is None or not separate:
+        return
+    name, chosen = choose(record, separate)
+    number = store.subjects().index(task.subject) + 1
+    metadata = {"model": task.subject.model, "data": task.subject.data, "threat": task.subject.threat, "attack": name}
+    save_gallery(store.folder / f"gallery-{number}.safetensors", _attacked_again(task, name, chosen), metadata)
+
+
+def _attacked_again(task: Task, name: str, chosen: list[int]) -> dict[str, Tensor]:
+    at = {int(index): position for position, index in enumerate(task.index)}
+    images, labels = task.batch([at[index] for index in chosen])
+    batch = Batch(images, labels, Rng(task.seed, torch.tensor(chosen, dtype=torch.long, device=images.device)))
+    final = search(task.attacks[name], task.model, batch).images if chosen else images
+    before, after = (task.model(shown).argmax(1) if chosen else labels for shown in (images, final))
+    names = ("clean", "adversarial", "index", "label", "clean_prediction", "prediction")
+    return dict(zip(names, (images, final, batch.rng.index, labels, before, after), strict=True))
 
 
 def choose(record: Record, names: Sequence[str]) -> tuple[str, list[int]]:

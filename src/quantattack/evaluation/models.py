@@ -1,4 +1,4 @@
-"""How the engine shows a model its images: padded to safe row counts, with every pass counted."""
+"""How an evaluation shows a model its images: padded to safe row counts, with every pass counted."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,13 +17,13 @@ _FEWEST, _MULTIPLE = 16, 8
 class Passes:
     """Counts of the rows that went forward and backward through a model; copies of the model share them.
 
-    Attributes:
-        told: Told how many went forward so far, each time that some did; None for nobody.
+    Arguments:
+        watch: Told how many rows went forward so far, each time that some did; None for nobody.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Callable[[int], None] | None = None) -> None:
         self.forwards, self.backwards = 0, 0
-        self.told: Callable[[int], None] | None = None
+        self._watch = watch
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Passes":  # a double-precision twin's passes count as well
         return self
@@ -31,8 +31,8 @@ class Passes:
     def forward(self, rows: int) -> None:
         """Count rows that went forward."""
         self.forwards += rows
-        if self.told is not None:
-            self.told(self.forwards)
+        if self._watch is not None:
+            self._watch(self.forwards)
 
     def snapshot(self) -> tuple[int, int]:
         return self.forwards, self.backwards
@@ -47,16 +47,24 @@ class CountedModel(nn.Module):
     Arguments:
         model: The model as given; it is called as it is, never cast.
         passes: Where the passes are counted; a count of its own by default.
-
-    Attributes:
-        width: How many rows it is to be shown at once; attacks cut their gradients by it.  None is any number.
+        width: How many rows the model is shown at once without a gradient; None for any number.  Never changed: see
+            `showing`.
     """
 
-    def __init__(self, model: Model, passes: Passes | None = None) -> None:
+    def __init__(self, model: Model, passes: Passes | None = None, width: int | None = None) -> None:
         super().__init__()
         self.model, self.passes = model, passes or Passes()
-        self.width: int | None = None
+        self.width = width
         self.eval()
+
+    def showing(self, at_once: int | None, passes: Passes | None = None) -> "CountedModel":
+        """Return a view of the same model that shows it so many rows at once; this one stays as it is.
+
+        Arguments:
+            at_once: How many rows the model is shown at once; None for any number.
+            passes: Where the view's passes are counted; with this one's by default.
+        """
+        return CountedModel(self.model, passes or self.passes, at_once)
 
     def forward(self, images: Images) -> Logits:
         if torch.is_grad_enabled() or self.width is None or len(images) <= self.width:
@@ -108,7 +116,7 @@ def fingerprint(model: CountedModel, images: Images) -> str:
     Coarse, so that another processor's rounding is no other model; a random model says nothing certain.
 
     Arguments:
-        model: The model as the engine shows it its images.
+        model: The model, which sees safe row counts.
         images: A few images with shape (m, ...).
     """
     device, dtype = placement(model)

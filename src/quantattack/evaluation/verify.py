@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -56,45 +55,50 @@ def verify(record: Record, model: Model, source: Source, threat: Threat) -> Veri
     """
     if record.store.folder is None:
         raise InputError("only a record in a folder can be verified")
-    host = CountedModel(model)
+    counted = CountedModel(model)
     wrong = [*_identities(record, model, source)]
-    clean, lines = _clean(record, host, source)
+    clean, lines = _clean(record, counted, source)
     wrong += lines
     attacked, unsaved, files = 0, 0, 0
     for name, cell in record.cells.items():
-        known = {one.image: one for one in record.outcomes(name)}
-        right = sum(one.clean_prediction == one.label for one in known.values())
+        known = {outcome.image: outcome for outcome in record.outcomes(name)}
+        right = sum(outcome.clean_prediction == outcome.label for outcome in known.values())
         seen = 0
         for shard in record.store.shards(cell):
-            found, lines = _shard(record.store.folder, shard, known, host, source, threat)
+            count, lines = _shard(record.store.folder, shard, known, counted, source, threat)
             wrong += [f"{name}: {line}" for line in lines]
-            seen, files = seen + found, files + 1
+            seen, files = seen + count, files + 1
         attacked, unsaved = attacked + seen, unsaved + right - seen
     return Verified(clean, attacked, unsaved, files, tuple(wrong))
 
 
 def _identities(record: Record, model: Model, source: Source) -> Iterator[str]:
     """Compare the checksums that the run was started with."""
-    for one in record.store.identity.get("subjects", []):
-        if one["model"][0] == record.subject.model and one["model"][1] != model_checksum(model):
+    for subject in record.store.identity.get("subjects", []):
+        name, known = subject["model"][:2]
+        if name == record.subject.model and known != model_checksum(model):
             yield f"the model {record.subject.model} has another checksum than when it was evaluated"
-        data = one["data"]
+        data = subject["data"]
         whole = data[1] == len(source) and data[3] == digest({"index": torch.arange(data[1])})
         if data[0] == record.subject.data and whole and data[2] != source.checksum():
             yield f"the data set {record.subject.data} has another checksum than when it was attacked"
 
 
-def _clean(record: Record, host: CountedModel, source: Source) -> tuple[int, list[str]]:
+def _clean(record: Record, counted: CountedModel, source: Source) -> tuple[int, list[str]]:
     name = max(record.attacks, key=lambda attack: len(record.column(attack, "image")))
-    index, label, before = (record.column(name, part).astype(int) for part in ("image", "label", "clean_prediction"))
+    index, label, before = (
+        record.column(name, column).astype(int) for column in ("image", "label", "clean_prediction")
+    )
+    if not len(index):
+        return 0, []
     _reach(index, source)
 
-    def work(rows: Sequence[int]) -> Any:
+    def differing(rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         images, labels = source.take(index[list(rows)].tolist())
-        return labels.numpy() != label[list(rows)], _classes(host, images) != before[list(rows)]
+        return labels.numpy() != label[list(rows)], _classes(counted, images) != before[list(rows)]
 
-    parts = list(BatchSizer(_AT_ONCE, fixed=True).parts(range(len(index)), work))
-    labels, predictions = (np.concatenate([part[at] for part in parts]) for at in (0, 1))
+    batches = list(BatchSizer(_AT_ONCE, fixed=True).parts(range(len(index)), differing))
+    labels, predictions = (np.concatenate(columns) for columns in zip(*batches, strict=True))
     lines = [f"image {at} has another label in the data set" for at in index[labels]]
     return len(index), lines + [f"image {at} clean is predicted otherwise" for at in index[predictions]]
 
@@ -104,14 +108,14 @@ def _reach(index: np.ndarray, source: Source) -> None:
         raise InputError(f"the record is of image {index.max()}, the data set has {len(source)}; name the same data")
 
 
-def _classes(host: CountedModel, images: Images) -> np.ndarray:
-    device, dtype = placement(host)
+def _classes(counted: CountedModel, images: Images) -> np.ndarray:
+    device, dtype = placement(counted)
     with torch.no_grad():
-        return np.asarray(host(images.to(device, dtype)).argmax(1).cpu())
+        return np.asarray(counted(images.to(device, dtype)).argmax(1).cpu())
 
 
 def _shard(
-    folder: Path, shard: Shard, known: dict[int, Outcome], host: CountedModel, source: Source, threat: Threat
+    folder: Path, shard: Shard, known: dict[int, Outcome], counted: CountedModel, source: Source, threat: Threat
 ) -> tuple[int, list[str]]:
     path = folder / shard.file
     if not path.is_file():
@@ -120,25 +124,24 @@ def _shard(
         return 0, [f"{shard.file} has another checksum than when it was written"]
     index, images = load_shard(path)
     lines = [f"{shard.file} holds {len(index)} images, not {shard.images}"] if len(index) != shard.images else []
-    parts = torch.split(torch.arange(len(index)), _AT_ONCE)
-    for rows in parts:
-        lines += _compared(index[rows], images[rows], known, host, source, threat)
+    for rows in torch.split(torch.arange(len(index)), _AT_ONCE):
+        lines += _compared(index[rows], images[rows], known, counted, source, threat)
     return len(index), lines
 
 
 def _compared(
-    index: Indices, images: Images, known: dict[int, Outcome], host: CountedModel, source: Source, threat: Threat
+    index: Indices, images: Images, known: dict[int, Outcome], counted: CountedModel, source: Source, threat: Threat
 ) -> Iterator[str]:
     """Compare what is seen now with what the record says: the class, and whether the image is inside the threat."""
-    _, dtype = placement(host)
+    _, dtype = placement(counted)
     clean = source.take(index.tolist())[0].to(dtype)
     shown = images.to(dtype)
     inside = threat.contains(shown, clean, SLACK)
-    for image, prediction, within in zip(index.tolist(), _classes(host, shown), inside.tolist(), strict=True):
-        one = known.get(image)
-        if one is None:
+    for image, prediction, within in zip(index.tolist(), _classes(counted, shown), inside.tolist(), strict=True):
+        outcome = known.get(image)
+        if outcome is None:
             yield f"image {image} was saved and has no outcome"
-        elif one.prediction != prediction:
-            yield f"image {image} is predicted as {prediction}, the record says {one.prediction}"
-        elif one.inside != within:
+        elif outcome.prediction != prediction:
+            yield f"image {image} is predicted as {prediction}, the record says {outcome.prediction}"
+        elif outcome.inside != within:
             yield f"image {image} is {'inside' if within else 'outside'} the threat, the record says otherwise"

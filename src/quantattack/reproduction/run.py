@@ -101,7 +101,7 @@ def _fill(plan: Plan, bench: Bench, network: Network, cells: list[Cell], advance
         wanted = [cell for cell in fitting if not is_done(store, network, cell)]
         for threat, attacks in _by_threat(wanted):
             task = _task(bench, network, threat, attacks, count)
-            run(task, store, partial(_tell, advance, task), gallery=False)
+            run([task], store, [partial(_tell, advance, task)], gallery=False)
         _note(plan, store, network)
     why = "the record holds this cell with other settings"
     others = [cell for cell in cells if cell not in fitting]

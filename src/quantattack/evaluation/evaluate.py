@@ -1,0 +1,252 @@
+"""The call that everything goes through: attacks in, a record out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeAlias, TypedDict, overload
+
+from typing_extensions import Unpack
+
+from quantattack.attacks.base import Attack, takes
+from quantattack.attacks.threat import Threat
+from quantattack.attacks.wrappers import Ensemble
+from quantattack.errors import InputError
+from quantattack.evaluation.checks import ImageData, LabelData, check_attacks
+from quantattack.evaluation.fast_search import FastSearch
+from quantattack.evaluation.ray import Workers, executor
+from quantattack.evaluation.returned_images import ReturnedImages
+from quantattack.evaluation.run import Receive, run
+from quantattack.evaluation.task import Task, TaskSettings, prepare
+from quantattack.progress import Advance, bar
+from quantattack.record.store import Record, Store
+from quantattack.types import Images, Model
+
+Attacks: TypeAlias = Attack | Mapping[str, Attack]  # an `Ensemble` stands for its members
+AttackMaker: TypeAlias = Callable[[Threat], Attacks]
+WithImages: TypeAlias = tuple[Record, dict[str, Images]]
+
+
+class Settings(TypedDict, total=False):
+    """The settings of `evaluate` that do not change what it returns."""
+
+    name: str
+    data: str
+    seed: int
+    batch_size: int | None
+    out: Path | str | None
+    progress: bool
+    indices: LabelData
+    workers: int | None
+    ray_address: str | None
+    gpus_per_worker: float
+    speed: FastSearch | Sequence[str] | None
+    part: tuple[int, int]
+    keep_images: bool
+    grow: bool
+
+
+@overload
+def evaluate(
+    model: Model,
+    images: ImageData,
+    labels: LabelData,
+    attacks: Attacks | AttackMaker,
+    threat: Threat,
+    *,
+    return_images: Literal[False] = False,
+    **settings: Unpack[Settings],
+) -> Record: ...
+
+
+@overload
+def evaluate(
+    model: Model,
+    images: ImageData,
+    labels: LabelData,
+    attacks: Attacks | AttackMaker,
+    threat: Threat,
+    *,
+    return_images: Literal[True],
+    **settings: Unpack[Settings],
+) -> WithImages: ...
+
+
+@overload
+def evaluate(
+    model: Model,
+    images: ImageData,
+    labels: LabelData,
+    attacks: Attacks | AttackMaker,
+    threat: Sequence[Threat],
+    *,
+    return_images: Literal[False] = False,
+    **settings: Unpack[Settings],
+) -> list[Record]: ...
+
+
+@overload
+def evaluate(
+    model: Model,
+    images: ImageData,
+    labels: LabelData,
+    attacks: Attacks | AttackMaker,
+    threat: Sequence[Threat],
+    *,
+    return_images: Literal[True],
+    **settings: Unpack[Settings],
+) -> list[WithImages]: ...
+
+
+def evaluate(
+    model: Model,
+    images: ImageData,
+    labels: LabelData,
+    attacks: Attacks | AttackMaker,
+    threat: Threat | Sequence[Threat],
+    *,
+    name: str = "model",
+    data: str = "images",
+    seed: int = 0,
+    batch_size: int | None = None,
+    out: Path | str | None = None,
+    progress: bool = False,
+    indices: LabelData = None,
+    workers: int | None = None,
+    ray_address: str | None = None,
+    gpus_per_worker: float = 0.0,
+    speed: FastSearch | Sequence[str] | None = None,
+    part: tuple[int, int] = (1, 1),
+    keep_images: bool = False,
+    return_images: bool = False,
+    grow: bool = False,
+) -> Record | WithImages | list[Record] | list[WithImages]:
+    """Attack every image with every attack and return what withstood.
+
+    An image that the model gets wrong from the start counts as broken.  The result does not depend on the batch size
+    or on the workers, and a run that was interrupted continues where its folder holds it.
+
+    For one threat it returns one `Record`, for several threats a list of them in their order.  With `return_images`
+    each record comes as `(record, images)`, where `images[attack]` are the attacked images with the shape of the given
+    ones, in their order; an image that was wrong from the start is returned clean.
+
+    Arguments:
+        model: Maps images in [0, 1], with shape (n, ...), to logits with shape (n, k); in eval mode.
+        images: Images with shape (n, ...), or a `Dataset` of (image, label), which is streamed.
+        labels: True classes with shape (n,); None with a `Dataset`.
+        attacks: One attack, recorded as "attack"; a suite such as `standard(threat)`, each of whose members is run by
+            itself under its name; attacks by name; or a function that makes any of these from a threat, such as
+            `standard`.
+        threat: The judge's threat: an image outside it (by more than 1e-6 of the radius) does not count as broken.  Or
+            several threats, which share one record; `attacks` is then a function of the threat.
+        name: The model's name in the record.
+        data: The data set's name in the record.
+        seed: Seed of every random number of the run.
+        batch_size: Images attacked at once; found while it runs where None.
+        out: Folder for the record; None keeps it in memory.
+        progress: Whether to show a progress bar on standard error.
+        indices: The images' indices in their data set, where they are a part of it; their positions by default.
+        workers: Processes that share the work, through Ray.
+        ray_address: A Ray cluster to join; else one is started where there are several workers.
+        gpus_per_worker: Share of a GPU that each worker asks for.
+        speed: How the search may differ from the model as given: a `FastSearch`, or the names of its options.
+        part: Which part of how many to do, such as (2, 5); `quantattack merge` joins the parts.
+        keep_images: Whether to save every attacked image beside the record.
+        return_images: Whether to return every attacked image.
+        grow: Whether to continue a record too to which these settings add models, data sets, threats or attacks.
+
+    Raises:
+        InputError: If the model, the images, the labels, the attacks or the folder cannot be used, or an attack carries
+            another threat than the judge's.
+    """
+    if keep_images and out is None:
+        raise InputError("keep_images saves the images beside the record; name its folder with out")
+    settings: TaskSettings = {"names": (name, data), "seed": seed, "batch_size": batch_size, "indices": indices}
+    settings.update({"part": part, "keep_images": keep_images, "return_images": return_images, "speed": _speed(speed)})
+    tasks = [prepare(model, images, labels, named_attacks(attacks, each), each, **settings) for each in _listed(threat)]
+    sharing = Workers(workers, ray_address, gpus_per_worker)
+    returned = ReturnedImages(tasks) if return_images else None
+    receive = None if returned is None else returned.receive
+    records = evaluate_tasks(tasks, out, grow=grow, progress=progress, workers=sharing, receive=receive)
+    if returned is None:
+        return records if isinstance(threat, Sequence) else records[0]
+    pairs = [(record, returned.of(task, record)) for task, record in zip(tasks, records, strict=True)]
+    return pairs if isinstance(threat, Sequence) else pairs[0]
+
+
+def evaluate_tasks(
+    tasks: Sequence[Task],
+    out: Path | str | None = None,
+    *,
+    grow: bool = False,
+    progress: bool = False,
+    workers: Workers | None = None,
+    receive: Receive | None = None,
+) -> list[Record]:
+    """Run several tasks into one record, as `evaluate` and the command line do, and return a view of each.
+
+    Arguments:
+        tasks: What `prepare` made of models, images, attacks and threats, all with one seed.
+        out: Folder for the record; None keeps it in memory.
+        grow: Whether to continue a record too to which the tasks add models, data sets, threats or attacks.
+        progress: Whether to show a progress bar on standard error.
+        workers: How the work is spread; this process does it alone where None.
+        receive: Handed what comes of each batch.
+
+    Raises:
+        InputError: If the folder or the workers cannot be used.
+    """
+    store = Store.open(out, run_identity(tasks), grow)
+    with store.writing(), ExitStack() as stack:
+        does = stack.enter_context(executor(workers or Workers()))
+        advance = stack.enter_context(bar(progress))
+        return run(tasks, store, [_told(task, len(tasks), advance) for task in tasks], does, receive=receive)
+
+
+def run_identity(tasks: Sequence[Task]) -> dict[str, object]:
+    """Return what makes a run of some tasks what it is; only a run of equal identity is continued."""
+    return {"subjects": [task.identity for task in tasks], "seed": tasks[0].seed}
+
+
+def named_attacks(attacks: Attacks | AttackMaker, threat: Threat) -> Mapping[str, Attack]:
+    """Return attacks by name, whether one attack, a suite, a mapping, or a function that makes these is given.
+
+    Raises:
+        InputError: If they are none of these.
+    """
+    if isinstance(attacks, Mapping):
+        return attacks
+    if isinstance(attacks, Ensemble):
+        return attacks.attacks
+    if isinstance(attacks, type) or not callable(attacks):
+        check_attacks(attacks)
+    if not takes(attacks, 3) and not takes(attacks, 6) and takes(attacks, 1):
+        maker: AttackMaker = attacks  # type: ignore[assignment]
+        return named_attacks(maker(threat), threat)
+    return {"attack": attacks}  # type: ignore[dict-item]
+
+
+def _speed(speed: FastSearch | Sequence[str] | None) -> FastSearch:
+    if isinstance(speed, FastSearch):
+        return speed
+    return FastSearch() if speed is None else FastSearch.named(list(speed))
+
+
+def _listed(threat: Threat | Sequence[Threat]) -> list[Threat]:
+    """Return the threats as a list, all of them different."""
+    threats = list(threat) if isinstance(threat, Sequence) else [threat]
+    if not threats:
+        raise InputError("there is no threat; give one, such as Threat(Linf(), 8 / 255), or several")
+    if len({repr(each) for each in threats}) < len(threats):
+        raise InputError("two of the threats are the same; give each once")
+    return threats
+
+
+def _told(task: Task, tasks: int, advance: Advance) -> Advance:
+    """Return what tells how far a task is, one of several."""
+    about = "" if tasks == 1 else f"{task.subject.model} {task.threat.radius:.4g} "
+    return partial(_tell, advance, about)
+
+
+def _tell(advance: Advance, about: str, name: str, done: int, total: int) -> None:
+    advance(about + name, done, total)
