@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from quantattack.record.cell import Cell, most_seen
-from quantattack.record.cell import broken_by as cells_broken_by
+from quantattack.record.cell import Cell, broken_matrix, most_seen
 from quantattack.record.record import MASKED, Record
 from quantattack.record.statistics import wilson
 
@@ -126,7 +125,7 @@ def _share(images: NDArray[np.bool_]) -> Share:
 
 def broken_by(record: Record) -> NDArray[np.bool_]:
     """Return which attack (row) broke which image (column), over the images that every attack has seen."""
-    return cells_broken_by(record.by_attack)
+    return broken_matrix(record.by_attack)
 
 
 def pairs(record: Record) -> NDArray[np.int64]:
