@@ -23,7 +23,7 @@ from quantattack.evaluation.task import Task, examine, prepare
 from quantattack.progress import Advance, bar
 from quantattack.record.description import digest_of
 from quantattack.record.store import Store
-from quantattack.report.tables import print_table
+from quantattack.report.terminal import print_table
 
 DEFAULT = "digits-mdtanhs"
 

@@ -17,7 +17,8 @@ from quantattack.record.merge import merge as put_together
 from quantattack.record.record import Record
 from quantattack.record.store import Store
 from quantattack.report.comparison import comparisons, print_comparison
-from quantattack.report.tables import print_table, threat_words
+from quantattack.report.tables import threat_words
+from quantattack.report.terminal import print_table
 
 WRONG = 4  # exit code
 Folder = Annotated[Path, typer.Argument(help="Folder of a record.")]

@@ -16,7 +16,7 @@ from quantattack.nn.zoo import card_of
 from quantattack.progress import bar
 from quantattack.report.reproduction import print_view
 from quantattack.report.signal_tables import print_paper_table, tables
-from quantattack.report.tables import print_table
+from quantattack.report.terminal import print_table
 from quantattack.reproduction.bench import Bench, Network, kind_of
 from quantattack.reproduction.catalog import HEADLINE, PAPERS
 from quantattack.reproduction.items import Paper
