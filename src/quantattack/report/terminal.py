@@ -1,4 +1,4 @@
-"""The table of a run's evaluations that the terminal shows, with a sentence and the flags of each."""
+"""What the terminal shows of a run: its evaluations with a sentence and the flags of each, and its comparisons."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from quantattack.record.record import Record
-from quantattack.report.tables import headline, percent, progress_words, threat_words
+from quantattack.report.comparison import Comparison, p_words, words
+from quantattack.report.tables import headline, interval, percent, progress_words, threat_words
 
 
 def print_table(records: Sequence[Record], console: Console) -> None:
@@ -87,3 +88,30 @@ def _print_words(record: Record, console: Console) -> None:
     console.print(Text(headline(record)))
     for flag in record.flags:
         console.print(Text(f"- {flag}"))
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print a table of the networks and one of each two of them."""
+    about = f"{comparison.data}, {comparison.threat}: {comparison.images} images, {', '.join(comparison.attacks)}"
+    console.print(Text(about, style="bold"))
+    console.print(_networks(comparison))
+    console.print(_pairs(comparison))
+
+
+def _networks(comparison: Comparison) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    for header in ("model", "clean", "robust", "95 % interval"):
+        table.add_column(header, justify="left" if header == "model" else "right")
+    for model, share in comparison.robust.items():
+        table.add_row(Text(model), percent(comparison.clean[model].value), percent(share.value), interval(share))
+    return table
+
+
+def _pairs(comparison: Comparison) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    for header in ("first", "second", "both", "only first", "only second", "neither", "p", "adjusted", ""):
+        table.add_column(header, justify="left" if header in ("first", "second", "") else "right")
+    for pair in comparison.pairs:
+        counts = (str(count) for count in (pair.both, pair.only_first, pair.only_second, pair.neither))
+        table.add_row(pair.first, pair.second, *counts, p_words(pair.p), p_words(pair.adjusted), words(pair))
+    return table
