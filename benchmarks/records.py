@@ -23,7 +23,7 @@ from quantattack.record.description import stable
 from quantattack.record.outcome import Outcome, Subject
 from quantattack.record.store import Store
 from quantattack.report.page import write_page
-from quantattack.report.tables import print_table
+from quantattack.report.terminal import print_table
 
 OUT = Path(__file__).parents[1] / "results" / "records" / "scale.json"
 IMAGES = (10_000, 100_000)

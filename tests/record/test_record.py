@@ -19,7 +19,8 @@ from quantattack.record.record import Record
 from quantattack.record.store import Store
 from quantattack.report.comparison import comparisons
 from quantattack.report.page import render
-from quantattack.report.tables import attack_rows, pairs, print_table
+from quantattack.report.tables import attack_rows, pairs
+from quantattack.report.terminal import print_table
 
 THREAT = stable({"norm": "Linf", "radius": 0.1})
 SUBJECT = Subject("net", "digits", THREAT)

@@ -11,7 +11,8 @@ from quantattack import InputError
 from quantattack.record.outcome import Outcome, Subject
 from quantattack.record.statistics import mcnemar
 from quantattack.record.store import Store
-from quantattack.report.comparison import comparisons, p_words, print_comparison, words
+from quantattack.report.comparison import comparisons, p_words, words
+from quantattack.report.terminal import print_comparison
 
 THREAT = '{"high":1.0,"low":0.0,"norm":"Linf","part":"Threat","radius":0.1}'
 

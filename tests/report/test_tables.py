@@ -7,6 +7,7 @@ from quantattack.record.statistics import wilson
 from quantattack.record.store import Store
 from quantattack.report import tables
 from quantattack.report.tables import Share
+from quantattack.report.terminal import print_table
 
 from .conftest import IMAGES, MASKED, WRONG, subject, write
 
@@ -129,7 +130,7 @@ def test_an_interval_holds_its_share(share):
 
 def printed(records, width):
     console = Console(file=io.StringIO(), width=width)
-    tables.print_table(records, console)
+    print_table(records, console)
     return console.file.getvalue()
 
 

@@ -20,7 +20,8 @@ from quantattack.evaluation.fast_search import FastSearch
 from quantattack.evaluation.ray import Workers
 from quantattack.evaluation.task import Task, TaskSettings, examine, prepare
 from quantattack.record.description import digest_of
-from quantattack.report.tables import print_table
+from quantattack.record.record import records_of
+from quantattack.report.terminal import print_table
 
 DEFAULT = "digits-mdtanhs"
 
@@ -67,7 +68,7 @@ def evaluate(
         workers=Workers(workers or plan.workers, ray_address, gpus_per_worker),
     )
     store = records[0].store
-    print_table(store.records(), Console())
+    print_table(records_of(store), Console())
     typer.echo(f"record: {store.folder}")
 
 

@@ -16,8 +16,9 @@ from quantattack.record.export import export as write_export
 from quantattack.record.merge import merge as put_together
 from quantattack.record.record import Record
 from quantattack.record.store import Store
-from quantattack.report.comparison import comparisons, print_comparison
-from quantattack.report.tables import print_table, threat_words
+from quantattack.report.comparison import comparisons
+from quantattack.report.tables import threat_words
+from quantattack.report.terminal import print_comparison, print_table
 
 WRONG = 4  # exit code
 Folder = Annotated[Path, typer.Argument(help="Folder of a record.")]
@@ -58,10 +59,10 @@ def verify(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")] = "cpu",
 ) -> None:
     """Compute every verdict once more, from the model, the data and the saved images; exit with 4 where one differs."""
-    found = [_verified(record, data, data_root, device) for record in Store.load(run).records()]
-    if not found:
+    agreeing = [_agrees(record, data, data_root, device) for record in Store.load(run).records()]
+    if not agreeing:
         raise InputError(f"{run} holds no evaluation to verify")
-    if not all(found):
+    if not all(agreeing):
         raise typer.Exit(WRONG)
 
 
@@ -71,26 +72,27 @@ def compare(
     attack: Annotated[str | None, typer.Option(help="Compare under one attack; else under all in common.")] = None,
 ) -> None:
     """Put networks side by side on the same images, with paired tests."""
-    found = comparisons(Store.load(run).records(), model or (), attack)
-    if not found:
+    compared = comparisons(Store.load(run).records(), model or (), attack)
+    if not compared:
         raise InputError(f"{run} holds no two networks on the same data set under the same threat")
-    for one in found:
-        print_comparison(one, Console())
+    for comparison in compared:
+        print_comparison(comparison, Console())
 
 
-def _verified(record: Record, data: str | None, data_root: str | None, device: str) -> bool:
+def _agrees(record: Record, data: str | None, data_root: str | None, device: str) -> bool:
+    """Verify one evaluation, print what disagrees, and return whether nothing does."""
     subject = record.subject
     images = stream_data(names.data_named(data or subject.data), data_root)
     model = names.model_named(subject.model, names.device_named(device))
-    found = compute_again(record, model, images, threat_of(record))
+    verified = compute_again(record, model, images, threat_of(record))
     typer.echo(f"{subject.model} on {subject.data}, {threat_words(record.threat)}:")
-    for line in found.wrong:
+    for line in verified.wrong:
         typer.echo(f"- {line}")
     typer.echo(
-        f"  {found.clean} clean predictions and {found.attacked} attacked images computed again, "
-        f"{found.files} checksums; {len(found.wrong)} disagree; {found.unsaved} attacked images were not saved"
+        f"  {verified.clean} clean predictions and {verified.attacked} attacked images computed again, "
+        f"{verified.files} checksums; {len(verified.wrong)} disagree; {verified.unsaved} attacked images were not saved"
     )
-    return not found.wrong
+    return not verified.wrong
 
 
 def threat_of(record: Record) -> Threat:

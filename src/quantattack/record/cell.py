@@ -121,7 +121,7 @@ def _common(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.i
     return first if np.array_equal(first, second) else np.intersect1d(first, second, assume_unique=True)
 
 
-def broken_by(cells: Mapping[str, Cell]) -> NDArray[np.bool_]:
+def broken_matrix(cells: Mapping[str, Cell]) -> NDArray[np.bool_]:
     """Return which attack (row) broke which image (column), over the images that every attack has seen."""
     images = common_images(cells.values())
     rows = [cell.broken[cell.places(images)] for cell in cells.values()]
@@ -130,7 +130,7 @@ def broken_by(cells: Mapping[str, Cell]) -> NDArray[np.bool_]:
 
 def survivors(cells: Mapping[str, Cell]) -> NDArray[np.bool_]:
     """Return whether each image that every attack has seen withstood all of them."""
-    return np.asarray(~broken_by(cells).any(axis=0), dtype=np.bool_)
+    return np.asarray(~broken_matrix(cells).any(axis=0), dtype=np.bool_)
 
 
 def most_seen(cells: Mapping[str, Cell]) -> Cell | None:

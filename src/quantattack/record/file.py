@@ -49,6 +49,24 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Do several things to a file, all or none of them."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # on a full disk SQLite has undone it already
+            connection.execute("ROLLBACK")
+        raise
+
+
+def has_table(connection: sqlite3.Connection, name: str) -> bool:
+    """Return whether a file has a table: some are made only when there is something to put into them."""
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
+
+
+@contextmanager
 def plain_errors(folder: Path | None) -> Iterator[None]:
     """Say in one line what SQLite cannot do with the record in a folder."""
     try:

@@ -4,7 +4,10 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, TypeAlias
+
+from quantattack.record.file import has_table, transaction
+from quantattack.record.outcome import Subject
 
 Word: TypeAlias = Literal["pass", "fail", "cannot tell"]
 
@@ -15,18 +18,6 @@ CREATE TABLE IF NOT EXISTS diagnosis (
   forwards REAL NOT NULL, backwards REAL NOT NULL, PRIMARY KEY (model, data, threat, check_name));
 """
 _SUBJECT = "model = ? AND data = ? AND threat = ?"
-
-
-@runtime_checkable
-class About(Protocol):
-    """What a diagnosis is of; `quantattack.record.store.Subject` is one."""
-
-    @property
-    def model(self) -> str: ...
-    @property
-    def data(self) -> str: ...
-    @property
-    def threat(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -40,8 +31,8 @@ class Finding:
         evidence: What was seen, a sentence with its numbers.
         advice: What to do about it, a sentence; empty where the check passes.
         data: The numbers behind the evidence, such as a histogram; plain JSON.
-        forwards: Forward passes spent, an image.
-        backwards: Backward passes spent, an image.
+        forwards: Forward passes spent per image.
+        backwards: Backward passes spent per image.
     """
 
     check: str
@@ -55,23 +46,18 @@ class Finding:
 
     @property
     def passes(self) -> float:
-        """Forward and backward passes spent, an image."""
+        """Forward and backward passes spent per image."""
         return self.forwards + self.backwards
 
 
-def write_findings(connection: sqlite3.Connection, subject: About, findings: Iterable[Finding]) -> None:
+def write_findings(connection: sqlite3.Connection, subject: Subject, findings: Iterable[Finding]) -> None:
     """Put a subject's findings in place of the ones it had, in one transaction."""
     key = (subject.model, subject.data, subject.threat)
     rows = [(*key, *_row(finding)) for finding in findings]
     connection.execute(TABLE)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         connection.execute(f"DELETE FROM diagnosis WHERE {_SUBJECT}", key)
         connection.executemany(f"INSERT INTO diagnosis VALUES ({', '.join('?' * 11)})", rows)
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _row(finding: Finding) -> tuple[Any, ...]:
@@ -79,9 +65,9 @@ def _row(finding: Finding) -> tuple[Any, ...]:
     return (*words, json.dumps(dict(finding.data), allow_nan=False), finding.forwards, finding.backwards)
 
 
-def read_findings(connection: sqlite3.Connection, subject: About) -> tuple[Finding, ...]:
+def read_findings(connection: sqlite3.Connection, subject: Subject) -> tuple[Finding, ...]:
     """Return a subject's findings in the order in which the checks ran; none where there was no diagnosis."""
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'diagnosis'").fetchone():
+    if not has_table(connection, "diagnosis"):
         return ()
     columns = "check_name, verdict, code, evidence, advice, data_json, forwards, backwards"
     query = f"SELECT {columns} FROM diagnosis WHERE {_SUBJECT} ORDER BY rowid"

@@ -188,3 +188,8 @@ class Record:
 def _known(number: float | None) -> float | None:
     """Return None for a share of no images: JSON has no NaN."""
     return None if number is None or np.isnan(number) else number
+
+
+def records_of(store: RunFile) -> list[Record]:
+    """Return a view of each model, data set and threat that a run holds, in the order in which they were run."""
+    return [Record(store, subject) for subject in store.subjects()]

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from quantattack.errors import InputError
 from quantattack.record.description import stable
-from quantattack.record.file import FILE, SCHEMA, connect, plain_errors, take_lock, write_ahead
+from quantattack.record.file import FILE, SCHEMA, connect, has_table, plain_errors, take_lock, transaction, write_ahead
 from quantattack.record.identity import Identity
 from quantattack.record.outcome import COLUMNS, Outcome, Shard, Subject
 
@@ -179,7 +179,7 @@ class RunFile:
 
     def shards(self, cell: int) -> list[Shard]:
         """Return the files of a cell's attacked images; none where they were not kept."""
-        if "shard" not in self._tables():
+        if not has_table(self.connection, "shard"):
             return []
         rows = self.connection.execute("SELECT file, images, sha256 FROM shard WHERE cell = ? ORDER BY file", (cell,))
         return [Shard(*row) for row in rows]
@@ -187,14 +187,8 @@ class RunFile:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Do several things to the file, all or none of them."""
-        self.connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self.connection):
             yield
-            self.connection.execute("COMMIT")
-        except BaseException:
-            if self.connection.in_transaction:  # on a full disk SQLite has undone it already
-                self.connection.execute("ROLLBACK")
-            raise
 
     def flag(self, subject: Subject, flags: Mapping[str, str]) -> None:
         """Put a subject's flags (code to sentence) in place of the ones it had."""

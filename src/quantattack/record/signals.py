@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from quantattack.record.file import has_table, transaction
+
 TABLE = """
 CREATE TABLE IF NOT EXISTS signal (
   model TEXT NOT NULL, data TEXT NOT NULL, quantity TEXT NOT NULL, temperature TEXT NOT NULL, unit TEXT NOT NULL,
@@ -39,13 +41,8 @@ def write_signals(connection: sqlite3.Connection, signals: Iterable[Signal]) -> 
     """Add signals to a record in one transaction; one that is there already is replaced."""
     rows = [(*astuple(signal)[:5], json.dumps(_short(signal.numbers), allow_nan=False)) for signal in signals]
     connection.execute(TABLE)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         connection.executemany("INSERT OR REPLACE INTO signal VALUES (?, ?, ?, ?, ?, ?)", rows)
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _short(value: Any) -> Any:
@@ -53,13 +50,13 @@ def _short(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}")
     if isinstance(value, Mapping):
-        return {str(key): _short(part) for key, part in value.items()}
-    return [_short(part) for part in value] if isinstance(value, list | tuple) else value
+        return {str(key): _short(inner) for key, inner in value.items()}
+    return [_short(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def read_signals(connection: sqlite3.Connection) -> tuple[Signal, ...]:
     """Return a record's signals in the order in which they were measured; none where nothing was."""
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'signal'").fetchone():
+    if not has_table(connection, "signal"):
         return ()
     rows = connection.execute("SELECT model, data, quantity, temperature, unit, numbers FROM signal ORDER BY rowid")
     names = ("model", "data", "quantity", "temperature", "unit")

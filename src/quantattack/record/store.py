@@ -1,6 +1,6 @@
 """The record of an evaluation: a run's file, and a view of each model, data set and threat in it."""
 
-from quantattack.record.record import MASKED, Record
+from quantattack.record.record import MASKED, Record, records_of
 from quantattack.record.run_file import RunFile
 
 __all__ = ["MASKED", "Record", "Store"]
@@ -11,4 +11,4 @@ class Store(RunFile):
 
     def records(self) -> list[Record]:
         """Return a view of each model, data set and threat."""
-        return [Record(self, subject) for subject in self.subjects()]
+        return records_of(self)

@@ -8,16 +8,12 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from quantattack.errors import InputError, unknown
-from quantattack.record.cell import common_images, survivors
+from quantattack.record.cell import Cell, common_images, survivors
 from quantattack.record.record import Record
 from quantattack.record.statistics import holm, mcnemar
-from quantattack.report.tables import Share, interval, percent, threat_words
+from quantattack.report.tables import Share, threat_words
 
 
 @dataclass(frozen=True)
@@ -79,66 +75,73 @@ def comparisons(records: Sequence[Record], models: Sequence[str] = (), attack: s
     Raises:
         InputError: If a network or the attack is not there.
     """
-    there = list(dict.fromkeys(record.subject.model for record in records))
+    present = list(dict.fromkeys(record.subject.model for record in records))
     for model in models:
-        if model not in there:
-            raise unknown("network of this record", model, there)
-    chosen = [record for record in records if not models or record.subject.model in models]
+        if model not in present:
+            raise unknown("network of this record", model, present)
     groups: dict[tuple[str, str], list[Record]] = {}
-    for record in chosen:
-        groups.setdefault((record.subject.data, record.subject.threat), []).append(record)
-    return [found for group in groups.values() if len(group) > 1 and (found := _compared(group, attack))]
+    for record in records:
+        if not models or record.subject.model in models:
+            groups.setdefault((record.subject.data, record.subject.threat), []).append(record)
+    compared = [_compared(group, attack) for group in groups.values() if len(group) > 1]
+    return [comparison for comparison in compared if comparison is not None]
 
 
 def _compared(group: Sequence[Record], attack: str | None) -> Comparison | None:
-    names = [name for name in group[0].attacks if all(name in record.attacks for record in group)]
-    if attack is not None and attack not in names:
-        raise unknown("attack that these networks have in common", attack, names)
-    names = names if attack is None else [attack]
+    cells = {record.subject.model: record.by_attack for record in group}
+    names = _common_attacks(list(cells.values()), attack)
     if not names:
         return None
-    held = {record.subject.model: _held(record, names) for record in group}
-    common = reduce(np.intersect1d, [one.images for one in held.values()])
-    if not len(common):
+    correct = {model: _correct({name: by_attack[name] for name in names}) for model, by_attack in cells.items()}
+    images = reduce(np.intersect1d, [network.images for network in correct.values()])
+    if not len(images):
         return None
-    _check_labels(group, names[0], common)
-    held = {model: one.at(common) for model, one in held.items()}
-    clean = {model: Share(int(one.right.sum()), len(common)) for model, one in held.items()}
-    robust = {model: Share(int(one.robust.sum()), len(common)) for model, one in held.items()}
-    pairs = [_pair(one, two, held[one].robust, held[two].robust) for one, two in combinations(held, 2)]
-    threat = threat_words(group[0].threat)
-    return Comparison(group[0].subject.data, threat, len(common), tuple(names), clean, robust, _adjusted(pairs))
+    _check_labels([by_attack[names[0]] for by_attack in cells.values()], images)
+    correct = {model: network.on(images) for model, network in correct.items()}
+    clean = {model: Share(int(network.clean.sum()), len(images)) for model, network in correct.items()}
+    robust = {model: Share(int(network.robust.sum()), len(images)) for model, network in correct.items()}
+    pairs = [_pair(*models, *(correct[model].robust for model in models)) for models in combinations(correct, 2)]
+    subject, threat = group[0].subject, threat_words(group[0].threat)
+    return Comparison(subject.data, threat, len(images), tuple(names), clean, robust, _adjusted(pairs))
+
+
+def _common_attacks(cells: Sequence[Mapping[str, Cell]], attack: str | None) -> list[str]:
+    """Return the attacks that all networks met, or the one of them that is asked for."""
+    names = [name for name in cells[0] if all(name in by_attack for by_attack in cells)]
+    if attack is not None and attack not in names:
+        raise unknown("attack that these networks have in common", attack, names)
+    return names if attack is None else [attack]
 
 
 @dataclass(frozen=True)
-class _Held:
-    """The images that all attacks have seen: their indices, and which were right before and after the attacks."""
+class _Correct:
+    """The images that every attack on a network has seen: which are right before the attacks, and after all of them."""
 
     images: NDArray[np.int64]
-    right: NDArray[np.bool_]
+    clean: NDArray[np.bool_]
     robust: NDArray[np.bool_]
 
-    def at(self, images: NDArray[np.int64]) -> "_Held":
+    def on(self, images: NDArray[np.int64]) -> "_Correct":
+        """Return the same of some of the images."""
         places = np.searchsorted(self.images, images)
-        return _Held(images, self.right[places], self.robust[places])
+        return _Correct(images, self.clean[places], self.robust[places])
 
 
-def _held(record: Record, names: Sequence[str]) -> _Held:
-    cells = {name: record.by_attack[name] for name in names}
-    images, last = common_images(cells.values()), cells[names[-1]]
-    return _Held(images, last.right[last.places(images)], survivors(cells))
+def _correct(cells: Mapping[str, Cell]) -> _Correct:
+    images, last = common_images(cells.values()), list(cells.values())[-1]
+    return _Correct(images, last.right[last.places(images)], survivors(cells))
 
 
-def _check_labels(group: Sequence[Record], name: str, common: NDArray[np.int64]) -> None:
-    cells = [record.by_attack[name] for record in group]
-    labels = [cell.outcomes["label"][cell.places(common)] for cell in cells]
-    if any(not np.array_equal(those, labels[0]) for those in labels):
+def _check_labels(cells: Sequence[Cell], images: NDArray[np.int64]) -> None:
+    first, *others = [cell.outcomes["label"][cell.places(images)] for cell in cells]
+    if not all(np.array_equal(labels, first) for labels in others):
         raise InputError("the networks were attacked on different images under one name; they cannot be compared")
 
 
-def _pair(first: str, second: str, one: NDArray[np.bool_], two: NDArray[np.bool_]) -> Pair:
-    split = int((one & ~two).sum()), int((~one & two).sum())
-    return Pair(first, second, int((one & two).sum()), *split, int((~one & ~two).sum()), mcnemar(*split))
+def _pair(first: str, second: str, one: NDArray[np.bool_], other: NDArray[np.bool_]) -> Pair:
+    only_first, only_second = int((one & ~other).sum()), int((~one & other).sum())
+    both, neither = int((one & other).sum()), int((~one & ~other).sum())
+    return Pair(first, second, both, only_first, only_second, neither, mcnemar(only_first, only_second))
 
 
 def _adjusted(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
@@ -157,24 +160,3 @@ def words(pair: Pair) -> str:
 def p_words(p: float) -> str:
     """Return a p-value in a few digits."""
     return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}" if p > 0 and math.isfinite(math.log10(p)) else "< 1e-300"
-
-
-def print_comparison(found: Comparison, console: Console) -> None:
-    """Print a table of the networks and one of each two of them."""
-    console.print(
-        Text(f"{found.data}, {found.threat}: {found.images} images, {', '.join(found.attacks)}", style="bold")
-    )
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-    for header in ("model", "clean", "robust", "95 % interval"):
-        table.add_column(header, justify="left" if header == "model" else "right")
-    for model, share in found.robust.items():
-        clean, rate = found.clean[model].value, share.value
-        table.add_row(Text(model), percent(clean), percent(rate), interval(share))
-    console.print(table)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-    for header in ("first", "second", "both", "only first", "only second", "neither", "p", "adjusted", ""):
-        table.add_column(header, justify="left" if header in ("first", "second", "") else "right")
-    for pair in found.pairs:
-        counts = (str(n) for n in (pair.both, pair.only_first, pair.only_second, pair.neither))
-        table.add_row(pair.first, pair.second, *counts, p_words(pair.p), p_words(pair.adjusted), words(pair))
-    console.print(table)

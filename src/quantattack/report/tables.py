@@ -1,20 +1,14 @@
-"""A record's numbers as plain tables and sentences, and the table that the terminal shows."""
+"""A record's numbers as plain tables and sentences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from quantattack.record.cell import Cell, most_seen
-from quantattack.record.cell import broken_by as cells_broken_by
+from quantattack.record.cell import Cell, broken_matrix, most_seen
 from quantattack.record.record import MASKED, Record
 from quantattack.record.statistics import wilson
 
@@ -126,7 +120,7 @@ def _share(images: NDArray[np.bool_]) -> Share:
 
 def broken_by(record: Record) -> NDArray[np.bool_]:
     """Return which attack (row) broke which image (column), over the images that every attack has seen."""
-    return cells_broken_by(record.by_attack)
+    return broken_matrix(record.by_attack)
 
 
 def pairs(record: Record) -> NDArray[np.int64]:
@@ -249,80 +243,3 @@ def leading(records: Sequence[Record]) -> Record | None:
 def progress_words(record: Record) -> str:
     """Return how much of an unfinished evaluation there is; empty for a finished one."""
     return "" if record.finished else f"unfinished: {len(record.indices)} of {record.images} images"
-
-
-def print_table(records: Sequence[Record], console: Console) -> None:
-    """Print one line an evaluation, then each evaluation's sentence and flags.
-
-    Where the line is wider than the console, the table is turned: one column an evaluation.
-
-    Arguments:
-        records: The evaluations, as `Store.records` returns them.
-        console: Where to print.
-
-    """
-    names = list(dict.fromkeys(name for record in records for name in record.attacks))
-    table = _one_line_each(records, names)
-    unbounded = console.options.update(width=10_000)
-    fits = console.measure(table, options=unbounded).maximum <= console.width
-    console.print(table if fits else _one_column_each(records, names))
-    for record in records:
-        _print_words(record, console)
-
-
-def _one_line_each(records: Sequence[Record], names: Sequence[str]) -> Table:
-    table = _table()
-    for header in ("model", "data", "threat"):
-        table.add_column(Text(header))
-    for header in ("clean", *names, "worst case"):
-        table.add_column(Text(_broken_lines(header)), justify="right", no_wrap=True)
-    for record in records:
-        table.add_row(*(Text(cell) for cell in _subject(record)), *_numbers(record, names))
-    return table
-
-
-def _one_column_each(records: Sequence[Record], names: Sequence[str]) -> Table:
-    table = _table()
-    table.add_column(Text("attack"), no_wrap=True)
-    for record in records:
-        model, *rest = _subject(record)
-        table.add_column(Text("\n".join((_file_name(model), *rest))), justify="right", overflow="fold")
-    columns = [_numbers(record, names) for record in records]
-    for place, header in enumerate(("clean", *names, "worst case")):
-        table.add_row(Text(header), *(column[place] for column in columns))
-    return table
-
-
-def _table() -> Table:
-    return Table(title="Robust accuracy, %", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-
-
-def _broken_lines(header: str) -> str:
-    """Let a long name take several lines, so that a column is as wide as its number."""
-    return header.replace("_", "_\n").replace(" ", "\n").replace("[", "\n[").replace(",", ",\n")
-
-
-def _subject(record: Record) -> tuple[str, str, str]:
-    return record.subject.model, record.subject.data, threat_words(record.threat)
-
-
-def _file_name(model: str) -> str:
-    """Return a checkpoint's name without its folder, whose path is said below the table; any other name as it is."""
-    return Path(model).stem if model.endswith(".safetensors") else model
-
-
-def _numbers(record: Record, names: Sequence[str]) -> list[Text]:
-    cells = record.by_attack
-    robust = [cells[name].robust if name in cells else None for name in names]
-    shares = ["" if share is None else percent(share).rstrip("%") for share in (record.clean, *robust)]
-    return [*map(Text, shares), Text(percent(record.worst_case).rstrip("%"), style="bold")]
-
-
-def _print_words(record: Record, console: Console) -> None:
-    model, data, threat = _subject(record)
-    state = f" ({progress_words(record)})" if progress_words(record) else ""
-    console.print()
-    console.print(Text(f"{model} on {data}, {threat}{state}", style="bold"))
-    console.print(Text(headline(record)))
-    for flag in record.flags:
-        console.print(Text(f"- {flag}"))

@@ -1,0 +1,117 @@
+"""What the terminal shows of a run: its evaluations with a sentence and the flags of each, and its comparisons."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from quantattack.record.record import Record
+from quantattack.report.comparison import Comparison, p_words, words
+from quantattack.report.tables import headline, interval, percent, progress_words, threat_words
+
+
+def print_table(records: Sequence[Record], console: Console) -> None:
+    """Print one line an evaluation, then each evaluation's sentence and flags.
+
+    Where the line is wider than the console, the table is turned: one column an evaluation.
+
+    Arguments:
+        records: The evaluations, as `Store.records` returns them.
+        console: Where to print.
+
+    """
+    names = list(dict.fromkeys(name for record in records for name in record.attacks))
+    table = _one_line_each(records, names)
+    unbounded = console.options.update(width=10_000)
+    fits = console.measure(table, options=unbounded).maximum <= console.width
+    console.print(table if fits else _one_column_each(records, names))
+    for record in records:
+        _print_words(record, console)
+
+
+def _one_line_each(records: Sequence[Record], names: Sequence[str]) -> Table:
+    table = _table()
+    for header in ("model", "data", "threat"):
+        table.add_column(Text(header))
+    for header in ("clean", *names, "worst case"):
+        table.add_column(Text(_broken_lines(header)), justify="right", no_wrap=True)
+    for record in records:
+        table.add_row(*(Text(cell) for cell in _subject(record)), *_numbers(record, names))
+    return table
+
+
+def _one_column_each(records: Sequence[Record], names: Sequence[str]) -> Table:
+    table = _table()
+    table.add_column(Text("attack"), no_wrap=True)
+    for record in records:
+        model, *rest = _subject(record)
+        table.add_column(Text("\n".join((_file_name(model), *rest))), justify="right", overflow="fold")
+    columns = [_numbers(record, names) for record in records]
+    for place, header in enumerate(("clean", *names, "worst case")):
+        table.add_row(Text(header), *(column[place] for column in columns))
+    return table
+
+
+def _table() -> Table:
+    return Table(title="Robust accuracy, %", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+
+
+def _broken_lines(header: str) -> str:
+    """Let a long name take several lines, so that a column is as wide as its number."""
+    return header.replace("_", "_\n").replace(" ", "\n").replace("[", "\n[").replace(",", ",\n")
+
+
+def _subject(record: Record) -> tuple[str, str, str]:
+    return record.subject.model, record.subject.data, threat_words(record.threat)
+
+
+def _file_name(model: str) -> str:
+    """Return a checkpoint's name without its folder, whose path is said below the table; any other name as it is."""
+    return Path(model).stem if model.endswith(".safetensors") else model
+
+
+def _numbers(record: Record, names: Sequence[str]) -> list[Text]:
+    cells = record.by_attack
+    robust = [cells[name].robust if name in cells else None for name in names]
+    shares = ["" if share is None else percent(share).rstrip("%") for share in (record.clean, *robust)]
+    return [*map(Text, shares), Text(percent(record.worst_case).rstrip("%"), style="bold")]
+
+
+def _print_words(record: Record, console: Console) -> None:
+    model, data, threat = _subject(record)
+    state = f" ({progress_words(record)})" if progress_words(record) else ""
+    console.print()
+    console.print(Text(f"{model} on {data}, {threat}{state}", style="bold"))
+    console.print(Text(headline(record)))
+    for flag in record.flags:
+        console.print(Text(f"- {flag}"))
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print a table of the networks and one of each two of them."""
+    about = f"{comparison.data}, {comparison.threat}: {comparison.images} images, {', '.join(comparison.attacks)}"
+    console.print(Text(about, style="bold"))
+    console.print(_networks(comparison))
+    console.print(_pairs(comparison))
+
+
+def _networks(comparison: Comparison) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    for header in ("model", "clean", "robust", "95 % interval"):
+        table.add_column(header, justify="left" if header == "model" else "right")
+    for model, share in comparison.robust.items():
+        table.add_row(Text(model), percent(comparison.clean[model].value), percent(share.value), interval(share))
+    return table
+
+
+def _pairs(comparison: Comparison) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    for header in ("first", "second", "both", "only first", "only second", "neither", "p", "adjusted", ""):
+        table.add_column(header, justify="left" if header in ("first", "second", "") else "right")
+    for pair in comparison.pairs:
+        counts = (str(count) for count in (pair.both, pair.only_first, pair.only_second, pair.neither))
+        table.add_row(pair.first, pair.second, *counts, p_words(pair.p), p_words(pair.adjusted), words(pair))
+    return table
