@@ -5,7 +5,7 @@
 set -eu
 out=${1:-zoo}
 mkdir -p "$out"
-for name in $(python -c "from quantattack.training.full import FULL; print(*(recipe.name for recipe in FULL))")
+for name in $(python -c "from quantattack.training.full_width import FULL; print(*(recipe.name for recipe in FULL))")
 do
   [ -f "$out/$name.safetensors" ] || quantattack train "$name" --out "$out/$name.safetensors"
 done

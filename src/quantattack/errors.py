@@ -1,4 +1,4 @@
-"""What a user is told when the input is wrong: one line, what is wrong and what to do."""
+"""Errors and warnings for the user: one line that says what is wrong and what to do."""
 
 import warnings
 from collections.abc import Iterable
@@ -21,9 +21,11 @@ def check_count(name: str, value: object, least: int = 1) -> None:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """The error for a name that nothing has, with the nearest known one."""
+    """Return the error for an unknown name, with the nearest known name."""
     names = sorted(known)
-    near = [one for one in names if one.lower() == name.lower()] or get_close_matches(name, names, n=1, cutoff=0.4)
+    near = [other for other in names if other.lower() == name.lower()] or get_close_matches(
+        name, names, n=1, cutoff=0.4
+    )
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
     return InputError(f"unknown {kind} {name!r}; {hint}")
 

@@ -1,4 +1,4 @@
-"""How far a run is, on standard error."""
+"""Progress bars on standard error."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ Advance: TypeAlias = Callable[[str, int, int], None]  # what is done, how much o
 
 @contextmanager
 def bar(shown: bool) -> Iterator[Advance]:
-    """Show how far each attack is, its images a second and the time left, where asked to."""
+    """Show each attack's progress, images per second and the time left, if asked to and on a terminal."""
     if not shown:
         yield lambda name, done, total: None  # noqa: ARG005
         return

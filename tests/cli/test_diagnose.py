@@ -5,14 +5,14 @@ from quantattack.record.findings import read_findings
 from quantattack.record.store import Store
 
 
-def test_an_honest_network_leaves_with_0_and_says_what_it_cost(capsys):
+def test_an_honest_network_exits_with_0_and_its_cost(capsys):
     assert _run(["diagnose", "digits-float", "--images", "40"]) == 0
     out = capsys.readouterr().out
     assert "no check speaks against PGD's number" in out
     assert "backward passes" in out
 
 
-def test_a_saturated_one_leaves_with_3_and_its_reason(capsys, tmp_path):
+def test_a_saturated_network_exits_with_3_and_its_reason(capsys, tmp_path):
     given = ["diagnose", "digits-mdtanhs", "--images", "40", "--twin", "digits-float", "--out", str(tmp_path / "run")]
     assert _run(given) == 3
     out = " ".join(capsys.readouterr().out.split())

@@ -19,9 +19,9 @@ from quantattack.errors import InputError
 from quantattack.nn.quantizers import MdTanhS, UniformActivation
 from quantattack.training.files import read_recipe
 from quantattack.training.fit import fit
-from quantattack.training.runs import network
 from quantattack.training.schedules import Growth, OneCycle
 from quantattack.training.settings import Settings
+from quantattack.training.train import network
 
 FILE = """
 name: mine

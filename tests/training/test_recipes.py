@@ -15,9 +15,9 @@ from quantattack.nn.quantizers import GdTanh
 from quantattack.nn.zoo import card_of, models
 from quantattack.reproduction.catalog import PAPERS
 from quantattack.training.fit import accuracy, fit
-from quantattack.training.full import FULL
+from quantattack.training.full_width import FULL
 from quantattack.training.recipes import RECIPES, recipe, train
-from quantattack.training.runs import Adversarial, madry, network
+from quantattack.training.train import Adversarial, madry, network
 
 
 def test_a_recipe_trains_saves_and_describes_its_network(tmp_path):
@@ -95,7 +95,7 @@ def test_adversarial_training_makes_a_network_more_robust():
 
 def test_the_scripts_train_every_recipe():
     scripts = Path(__file__).parents[2] / "scripts"
-    assert "from quantattack.training.full import FULL" in (scripts / "train-full-width.sh").read_text()
+    assert "from quantattack.training.full_width import FULL" in (scripts / "train-full-width.sh").read_text()
     assert "'-full-' not in n" in (scripts / "train-zoo.sh").read_text()
     assert {one.name for one in FULL} == {name for name in RECIPES if "-full-" in name}
 

@@ -67,7 +67,7 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a record.")]) -> 
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe, which is the network's in the zoo, or a YAML file.")],
-    out: Annotated[Path, typer.Option(help="File of the checkpoint; the state of the training lies beside it.")],
+    out: Annotated[Path, typer.Option(help="File of the checkpoint; the state of the training is kept next to it.")],
     data_root: DataRoot = None,
 ) -> None:
     """Train a network; the same command continues a training that was interrupted."""

@@ -122,7 +122,7 @@ def show(diagnosis: Diagnosis, console: Console, budget: int | float) -> None:
 
 
 def summary(diagnosis: Diagnosis, budget: int | float) -> list[str]:
-    """Return the numbers, the cost, the verdict and the advice, a line each."""
+    """Return the numbers, the cost, the verdict and the advice, one line each."""
     spent = diagnosis.forwards + diagnosis.backwards
     lines = [
         f"of {diagnosis.images} images: {percent(diagnosis.clean)} right, {percent(diagnosis.pgd)} left by PGD, "

@@ -52,7 +52,7 @@ def number_of(text: str) -> float:
 
 
 def data_named(name: str) -> str:
-    """Return a data set's name or the path of one's own images, in its shortest form, or refuse it."""
+    """Return a data set's name or the path of your own images, in its shortest form, after checking it."""
     check_data(name, "test")
     short = os.path.normpath(name)
     return short if is_path(short) else name

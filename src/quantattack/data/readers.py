@@ -134,7 +134,7 @@ def read_image(path: Path | str) -> Bytes:
     """Return one image file as bytes (channels, height, width): one channel if it is grey, else three.
 
     Raises:
-        InputError: If the file is not an image, or has more than 8 bits a channel.
+        InputError: If the file is not an image, or has more than 8 bits per channel.
 
     """
     from PIL import Image, UnidentifiedImageError
@@ -142,7 +142,7 @@ def read_image(path: Path | str) -> Bytes:
     try:
         with Image.open(path) as image:
             if image.mode.startswith(DEEP):
-                raise InputError(f"{path} has more than 8 bits a channel; save it with 8")
+                raise InputError(f"{path} has more than 8 bits per channel; save it with 8")
             array = np.asarray(image.convert("L" if image.mode in GREY else "RGB"))
     except InputError:
         raise

@@ -72,7 +72,7 @@ def load_data(name: str, root: Path | str | None = None, split: str = "test") ->
 
     Arguments:
         name: A name of ``SETS``; or the path of an ``.npz`` file with the arrays ``images`` (bytes; n, channels,
-            height, width) and ``labels``, or of a folder as in `read_folder`. Images of one's own are test images.
+            height, width) and ``labels``, or of a folder as in `read_folder`. Your own images are test images.
         root: The folder with a folder for each data set; None takes it from the variable QUANTATTACK_DATA. ``digits``
             comes with scikit-learn and needs none.
         split: ``test`` or ``train``.
@@ -88,7 +88,7 @@ def load_data(name: str, root: Path | str | None = None, split: str = "test") ->
 
 
 def is_path(name: str) -> bool:
-    """Return whether a data set's name is the path of a file or a folder of one's own."""
+    """Return whether a data set's name is the path of your own file or folder."""
     if not name or name in SETS:
         return False
     # Path.exists raises where a name is too long
@@ -139,7 +139,7 @@ def data_folder(name: str, root: Path | str | None) -> Path:
         raise InputError(f"{name} needs its files; give the folder above {name}/ as root or in QUANTATTACK_DATA")
     folder = Path(given) / name
     if not folder.is_dir():
-        raise InputError(f"no folder {folder}; {name} is looked for there, as published in its standard binary format")
+        raise InputError(f"no folder {folder}; {name} is expected there in its published binary format")
     return folder
 
 

@@ -29,7 +29,7 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class HeldRows:
-    """Images that are in memory, a byte a pixel: those of compressed files, which cannot be read from the middle.
+    """Images that are in memory, one byte per pixel: those of compressed files, which cannot be read from the middle.
 
     Arguments:
         images: The bytes with shape (n, channels, height, width).
@@ -127,7 +127,7 @@ class Stream:
 
 
 def stream_data(name: str, root: Path | str | None = None, split: str = "test") -> Stream:
-    """Return a data set whose images stay in their files; those that are packed or one's own are held, a byte a pixel.
+    """Return a data set whose images stay in their files; those of compressed files, and your own, are in memory.
 
     Arguments:
         name: A name of ``SETS``, or a path, as in `load_data`.

@@ -1,1 +1,1 @@
-"""Why a robust accuracy can or cannot be trusted."""
+"""Diagnostics: checks that say whether a robust accuracy can be trusted, and why not; and the signals behind it."""

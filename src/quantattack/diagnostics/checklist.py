@@ -83,7 +83,7 @@ class Checklist:
 
     def _too_costly(self, name: str, passes: int | float) -> Finding:
         left = self.budget.limit - sum(self.budget.spent)
-        says = f"it takes up to {passes:.0f} passes an image, and {left:.0f} of {self.budget.limit:g} are left"
+        says = f"it takes up to {passes:.0f} passes per image, and {left:.0f} of {self.budget.limit:g} are left"
         return Finding(name, "cannot tell", "", says, "give a larger --budget")
 
     def before(self) -> None:

@@ -52,13 +52,13 @@ def randomness_check(case: Case) -> Finding:
     size, changed = relative_difference(logits, again), int((logits.argmax(1) != again.argmax(1)).sum())
     data = {"relative_difference": size, "changed": changed}
     if size <= NOISY:
-        words = "bit for bit" if torch.equal(logits, again) else f"to {size:.1e} of the logits' spread"
+        words = "bit for bit" if torch.equal(logits, again) else f"to {size:.1e} of the logits' range"
         return Finding("randomness", "pass", "", f"two forward passes agree {words}", data=data)
     return Finding(
         "randomness",
         "fail",
         "random",
-        f"two forward passes of the same images differ by {percent(size)} of the logits' spread, "
+        f"two forward passes of the same images differ by {percent(size)} of the logits' range, "
         f"and {changed} of {len(logits)} predictions change",
         "attack the expectation, Eot(attack, draws=10), and judge over several passes; or switch the noise off",
         data,
@@ -66,7 +66,7 @@ def randomness_check(case: Case) -> Finding:
 
 
 def batch_check(case: Case) -> Finding:
-    """Whether an image's logits depend on the images beside it."""
+    """Whether an image's logits depend on the other images of its batch."""
     few = min(_COMPARED, len(case))
     if len(case) < 2 * few or few < 2:
         return _too_few("batch")
@@ -74,16 +74,16 @@ def batch_check(case: Case) -> Finding:
     together = case.first(size)
     first, strangers = case.images[:few], case.images[size - few : size].flip(0)
     others = torch.cat([first, *[strangers] * (size // few)])[:size]  # the same count, so that no kernel changes
-    logits, again, beside_others = (case.logits(x)[:few] for x in (together.images, together.images, others))
-    noise, difference = relative_difference(logits, again), relative_difference(logits, beside_others)
+    logits, again, in_others = (case.logits(x)[:few] for x in (together.images, together.images, others))
+    noise, difference = relative_difference(logits, again), relative_difference(logits, in_others)
     data = {"relative_difference": difference, "noise": noise}
     if noise > NOISY:
-        says = "the model is random, so a difference beside other images proves nothing"
+        says = "the model is random, so a difference in another batch proves nothing"
         return Finding("batch", "cannot tell", "", says, "switch the noise off and diagnose again", data)
     if difference <= NOISY:
-        return Finding("batch", "pass", "", "an image's logits are the same beside other images", data=data)
-    says = f"the logits of {few} images change by {percent(difference)} of their spread beside other images"
-    advice = "use fixed statistics (model.eval(), BatchNorm with running averages): a verdict must be the image's own"
+        return Finding("batch", "pass", "", "an image's logits are the same in another batch", data=data)
+    says = f"the logits of {few} images change by {percent(difference)} of their range in another batch"
+    advice = "use fixed statistics (model.eval(), BatchNorm with running averages): no verdict may depend on the batch"
     return Finding("batch", "fail", "batch_dependent", says, advice, data)
 
 

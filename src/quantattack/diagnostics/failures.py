@@ -1,6 +1,6 @@
 """The six indicators of attack failure, on plain PGD's trajectory.
 
-Source: Pintor et al., 2022, https://arxiv.org/abs/2106.09947; an implementation of its own.
+Source: Pintor et al., 2022, https://arxiv.org/abs/2106.09947; implemented independently.
 """
 
 from dataclasses import replace
@@ -15,8 +15,8 @@ from quantattack.record.findings import Finding
 from quantattack.rng import FRESH
 from quantattack.types import PerImage
 
-UNSTABLE = 0.10  # relative change of the loss beside the point found
-_BESIDE = 1e-3  # pixels: how far beside
+UNSTABLE = 0.10  # relative change of the loss near the final point
+_NEAR = 1e-3  # largest distance per pixel, in [0, 1]
 _DRAWS = 5
 _WINDOW = 10  # last steps
 _RISING = 0.05  # of the loss's range
@@ -38,13 +38,13 @@ def unavailable_gradients(case: Case, trajectory: Trajectory) -> Finding:
 
 
 def unstable_loss(case: Case, trajectory: Trajectory) -> Finding:
-    """Indicator 2: how much the loss changes within a thousandth of a pixel of the point found."""
+    """Indicator 2: how much the loss changes within 0.001 of the final point."""
     change = torch.cat(
-        [_change(part, final) for part, final in zip(case.batches(), _split(case, trajectory), strict=True)]
+        [_change(batch, final) for batch, final in zip(case.batches(), _split(case, trajectory), strict=True)]
     )
     unstable, total = int((change > UNSTABLE).sum()), len(case)
     data = {"unstable": unstable, "images": total, "mean": float(change.mean())}
-    says = f"beside {unstable} of {total} points found the loss changes by more than {percent(UNSTABLE)}"
+    says = f"near {unstable} of {total} final points the loss changes by more than {percent(UNSTABLE)}"
     if not many(unstable, total, 0.25):
         return Finding("unstable loss", "pass", "", says, data=data)
     advice = "smooth the model for the attack: Eot(attack, draws=10) where it is random, a surrogate where it jumps"
@@ -56,13 +56,13 @@ def _split(case: Case, trajectory: Trajectory) -> tuple[torch.Tensor, ...]:
 
 
 def _change(case: Case, final: torch.Tensor) -> PerImage:
-    """Mean change of the log-odds over random points beside, relative to the spread of the image's logits."""
+    """Mean change of the log-odds over random points nearby, relative to the range of the image's logits."""
     logits = case.logits(final)
     here, size = log_odds(logits, case.labels), (logits.amax(1) - logits.amin(1)).clamp_min(1e-30)
     total = torch.zeros_like(here)
     for draw in range(_DRAWS):
-        beside = case.rng.uniform(draw, FRESH, final.shape[1:], final.dtype) * 2 - 1
-        moved = (final + min(_BESIDE, case.threat.radius) * beside).clamp(case.threat.low, case.threat.high)
+        offset = case.rng.uniform(draw, FRESH, final.shape[1:], final.dtype) * 2 - 1
+        moved = (final + min(_NEAR, case.threat.radius) * offset).clamp(case.threat.low, case.threat.high)
         total += (log_odds(case.logits(moved), case.labels) - here).abs() / size
     return total / _DRAWS
 
@@ -94,7 +94,7 @@ def incomplete(trajectory: Trajectory) -> Finding:
 
 
 def transfer_failure(case: Case, gradient: bool) -> Finding:
-    """Indicator 5: what fools the model that was differentiated does not fool the one that counts."""
+    """Indicator 5: images that fool the differentiated model do not fool the model under test."""
     if gradient:
         return Finding("transfer failure", "pass", "", "PGD differentiates the model itself, nothing has to transfer")
     if case.twin is None:
@@ -107,12 +107,12 @@ def _transferred(case: Case) -> Finding:
     twin = case.twin
     assert twin is not None
     lost = fooled = 0
-    for part in case.batches():
+    for batch in case.batches():
         attack = replace(plain_pgd(case.threat, loss=log_odds), last_iterate=True)
-        final = attack(twin, part.images, part.labels, rng=part.rng)
+        final = attack(twin, batch.images, batch.labels, rng=batch.rng)
         with torch.no_grad():
-            there = misclassified(twin(final), part.labels)
-        here = misclassified(part.logits(final), part.labels)
+            there = misclassified(twin(final), batch.labels)
+        here = misclassified(batch.logits(final), batch.labels)
         fooled, lost = fooled + int(there.sum()), lost + int((there & ~here).sum())
     says = f"{lost} of {fooled} images that fool the twin do not fool the model"
     data = {"lost": lost, "fooled": fooled}

@@ -1,4 +1,4 @@
-"""What is inside a model: what is quantized, and which layers' backward pass is their derivative."""
+"""The layers of a model: what is quantized, and whose backward pass is the derivative of the forward pass."""
 
 import copy
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from quantattack.record.findings import Finding
 
 _FEW = 256  # distinct values: more than 8 bits hold is no quantization
 _LEAST = 32  # numbers of a tensor: fewer say nothing
-_LOOKED = 4  # images
+_IMAGES = 4
 _WRONG = 0.1  # relative error of a derivative
 
 
@@ -30,20 +30,20 @@ class Call:
 
 def calls(case: Case) -> list[Call]:
     """Return the first call of every layer without layers inside, over a few images."""
-    found: dict[str, Call] = {}
-    with _watched(case.host.model, found), torch.no_grad():
-        case.host(case.images[:_LOOKED])
-    return list(found.values())
+    first: dict[str, Call] = {}
+    with _watched(case.host.model, first), torch.no_grad():
+        case.host(case.images[:_IMAGES])
+    return list(first.values())
 
 
 @contextmanager
-def _watched(model: Any, found: dict[str, Call]) -> Iterator[None]:
+def _watched(model: Any, first: dict[str, Call]) -> Iterator[None]:
     def watch(name: str) -> Any:
         def keep(layer: nn.Module, given: Any, returned: Any) -> None:
             plain = len(given) == 1 and isinstance(given[0], Tensor) and isinstance(returned, Tensor)
             if plain and returned.is_floating_point() and given[0].is_floating_point():
-                part = slice(_LOOKED)  # the rest is copies that fill the batch
-                found.setdefault(name, Call(name, layer, given[0].detach()[part], returned.detach()[part]))
+                rows = slice(_IMAGES)  # the rest is copies that pad the batch
+                first.setdefault(name, Call(name, layer, given[0].detach()[rows], returned.detach()[rows]))
 
         return keep
 
@@ -67,7 +67,7 @@ def _leaves(model: Any) -> Iterator[tuple[str, nn.Module]]:
 def inventory_check(case: Case) -> Finding:
     """What is really quantized: weights and activations that take few values."""
     if not isinstance(case.host.model, nn.Module):
-        return Finding("quantized", "cannot tell", "", "the model is a plain callable, nothing of it can be looked at")
+        return Finding("quantized", "cannot tell", "", "the model is a plain callable, its layers cannot be seen")
     weights = {name: values_of(tensor) for name, tensor in _weights(case.host.model)}
     outputs = {call.name: narrowed(call) for call in calls(case)}
     low = {name: count for name, count in weights.items() if count is not None}
@@ -121,21 +121,21 @@ def _values(counts: dict[str, int]) -> str:
 def derivative_check(case: Case) -> Finding:
     """Which layers' backward pass is not the derivative of their forward pass."""
     if not isinstance(case.host.model, nn.Module):
-        return Finding("derivatives", "cannot tell", "", "the model is a plain callable, its layers are not to be seen")
-    looked = calls(case)
-    kinds = {call.name: derivative_of(call) for call in looked}
+        return Finding("derivatives", "cannot tell", "", "the model is a plain callable, its layers cannot be seen")
+    layer_calls = calls(case)
+    kinds = {call.name: derivative_of(call) for call in layer_calls}
     surrogate = [name for name, kind in kinds.items() if kind == "surrogate"]
     blocked = [name for name, kind in kinds.items() if kind == "zero"]
-    data = {"layers": len(looked), "surrogate": surrogate, "zero": blocked}
+    data = {"layers": len(layer_calls), "surrogate": surrogate, "zero": blocked}
     if blocked:
         says = f"the derivative of {_names(blocked)} is zero everywhere although the output moves"
         advice = "give these layers a surrogate derivative, straight-through or tanh, and diagnose again"
         return Finding("derivatives", "fail", "no_gradient", says, advice, data)
     if surrogate:
-        says = f"{_names(surrogate)} of {len(looked)} layers pass a surrogate derivative, not their own"
+        says = f"{_names(surrogate)} of {len(layer_calls)} layers pass a surrogate derivative, not their own"
         return Finding("derivatives", "pass", "", says, "see the check `ascent` for whether it leads upward", data)
     return Finding(
-        "derivatives", "pass", "", f"all {len(looked)} layers pass the derivative of what they compute", data=data
+        "derivatives", "pass", "", f"all {len(layer_calls)} layers pass the derivative of what they compute", data=data
     )
 
 
@@ -149,7 +149,7 @@ def derivative_of(call: Call) -> str:
     generator = torch.Generator().manual_seed(0)
     deviation = point.std(correction=0)
     size = deviation if bool(deviation > 0) else torch.ones_like(deviation)
-    # a generic point beside the seen one: quantized inputs tie in a pooling window, where nothing is differentiable
+    # a generic point near the seen one: quantized inputs tie in a pooling window, where nothing is differentiable
     point = point + 1e-3 * size * torch.randn(point.shape, generator=generator, dtype=torch.float64).to(point)
     direction = torch.randn(point.shape, generator=generator, dtype=torch.float64).to(point)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The masking checks: what another search breaks that plain PGD leaves, and what larger radii leave.
+"""The masking checks: images that survive plain PGD and not another search, and those that survive larger radii.
 
 Source: Athalye, Carlini and Wagner, 2018, https://arxiv.org/abs/1802.00420; Gupta and Ajanthan, 2022,
 https://arxiv.org/abs/2003.13511 (section 3).
@@ -71,15 +71,15 @@ class RandomSearch:
 
 @dataclass(frozen=True)
 class Challenge:
-    """A search that runs on what plain PGD leaves: each image that it breaks is one that PGD's number got wrong.
+    """A search on the images that survive plain PGD: each that it breaks is one that PGD's number counts wrongly.
 
     Arguments:
         check: The check's name.
         attack: Builds the search.
-        passes: Forward and backward passes, an image attacked.
-        share: Share of the images from which the number cannot be trusted.
+        passes: Forward and backward passes per attacked image.
+        share: Share of the images from which on the number cannot be trusted.
         code: Reason, where it fails.
-        search: What searches, for the evidence.
+        search: Name of the search, for the evidence.
         advice: What to do, where it fails.
     """
 
@@ -248,7 +248,7 @@ CHALLENGES: tuple[Challenge, ...] = (
 class LargerRadius:
     """Larger radii must break every image in the end: at the last one an all-gray image is in reach.
 
-    PGD starts at the clean image: from a random start the start itself would be what fools the model.
+    PGD starts at the clean image: a random start could fool the model by itself.
 
     Arguments:
         steps: Steps at each radius.

@@ -1,4 +1,4 @@
-"""The attack whose number is in doubt: PGD on cross entropy, watched step by step."""
+"""The attack whose robust accuracy is in doubt: plain PGD on cross entropy, followed step by step."""
 
 from dataclasses import dataclass
 
@@ -19,13 +19,13 @@ STEPS = 20
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """What was seen on the way of every image.
+    """The steps of plain PGD for n images.
 
     Arguments:
         values: Log-odds at each point, with shape (steps + 1, n).
-        fooled: Whether the point fooled the model, with shape (steps + 1, n).
+        fooled: Whether the point fools the model, with shape (steps + 1, n).
         silent: Whether the gradient of cross entropy was zero at each step, with shape (steps, n).
-        final: The last point.
+        final: The last points, with shape (n, ...).
     """
 
     values: Tensor
@@ -35,24 +35,24 @@ class Trajectory:
 
     @property
     def survivors(self) -> Mask:
-        """The images that no point of the walk fooled."""
+        """The images that fool the model at no point."""
         return ~self.fooled.any(0)
 
 
 def plain_pgd(threat: Threat, steps: int = STEPS, loss: Loss = cross_entropy) -> Ascent:
-    """PGD as every library has it: steps of radius / 4 under Linf, else 2.5 radius / steps, from a random start."""
+    """Return PGD as in every library: steps of radius / 4 under Linf, else 2.5 radius / steps, from a random start."""
     return Ascent(threat=threat, step_size=usual_step(threat, steps), steps=steps, loss=loss)
 
 
 def follow_pgd(case: Case, steps: int = STEPS) -> Trajectory:
-    """Trajectory all steps with every image; a model without a gradient path stands still at the clean images."""
-    parts = [_watched(part, steps) for part in case.batches()]
-    columns = zip(*(vars(part).values() for part in parts), strict=True)
+    """Run all steps of plain PGD on every image; without a gradient the images stay clean."""
+    batches = [_followed(batch, steps) for batch in case.batches()]
+    columns = zip(*(vars(trajectory).values() for trajectory in batches), strict=True)
     values, fooled, silent, final = columns
     return Trajectory(torch.cat(values, 1), torch.cat(fooled, 1), torch.cat(silent, 1), torch.cat(final))
 
 
-def _watched(case: Case, steps: int) -> Trajectory:
+def _followed(case: Case, steps: int) -> Trajectory:
     walk = plain_pgd(case.threat, steps).walk(case.host, case.images, case.labels, rng=case.rng)
     values, fooled, silent = list[Tensor](), list[Tensor](), list[Tensor]()
     while True:

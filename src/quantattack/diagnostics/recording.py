@@ -33,8 +33,8 @@ def record_diagnosis(
     """Write a diagnosis into a folder's record, which is made where there is none, with plain PGD's outcomes.
 
     Arguments:
-        diagnosis: What `diagnose` found.
-        folder: Where the record lies.
+        diagnosis: The result of `diagnose`.
+        folder: The folder of the record.
         model: The model that was diagnosed.
         images: Its images.
         labels: Their classes.
@@ -84,7 +84,7 @@ def _opened(folder: Path | str, subject: Subject, checksum: str) -> Store:
         raise InputError(
             f"{folder} holds no evaluation of {subject.model} on {subject.data} under this threat; choose another --out"
         )
-    known = [one["model"][:2] for one in identity.get("subjects", []) if isinstance(one, dict)]
+    known = [about["model"][:2] for about in identity.get("subjects", []) if isinstance(about, dict)]
     if known and [subject.model, checksum] not in known:
         raise InputError(f"{folder} holds an evaluation of another {subject.model}; choose another --out")
     return Store.open(folder, identity)

@@ -1,4 +1,4 @@
-"""Whether a model rounds its input: found from its outputs alone, whatever its code is."""
+"""Whether a model rounds its input: inferred from its outputs alone."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from quantattack.types import Images, Mask
 SAMPLES = 256  # levels of gray from black to white
 SWEEPS = 8  # a binarized network does not answer every threshold on one image
 MOST = 64  # levels: more are as fine as the pixels of a file
-_SAME = 1e-5  # of the logits' spread
+_SAME = 1e-5  # of the logits' range
 _IMAGES = 16
 
 
@@ -35,20 +35,20 @@ def input_levels(case: Case) -> int | None:
 
 def _jumps(case: Case) -> Tensor:
     """Return the indices of the grays behind which an output jumps, in any of the sweeps."""
-    found = torch.zeros(SAMPLES - 1, dtype=torch.bool, device=case.images.device)
+    jumps = torch.zeros(SAMPLES - 1, dtype=torch.bool, device=case.images.device)
     for sweep in range(SWEEPS):
         logits = case.logits(_swept(case, sweep))
         size = float((logits.amax(0) - logits.amin(0)).max())
-        found |= (logits[1:] - logits[:-1]).abs().amax(1) > _SAME * size
-    return found.nonzero()[:, 0]
+        jumps |= (logits[1:] - logits[:-1]).abs().amax(1) > _SAME * size
+    return jumps.nonzero()[:, 0]
 
 
 def _swept(case: Case, sweep: int) -> Images:
     """Turn half the pixels of one image through all grays; in the first sweep all of them."""
-    one = case.first(1) if sweep == 0 else case.where(_only(case, sweep % len(case)))
-    turned = one.rng.uniform(sweep, NOISE, one.images.shape[1:]) < (0.5 if sweep else 2.0)
+    image = case.first(1) if sweep == 0 else case.where(_only(case, sweep % len(case)))
+    turned = image.rng.uniform(sweep, NOISE, image.images.shape[1:]) < (0.5 if sweep else 2.0)
     gray = _grays(case).reshape(-1, *[1] * (case.images.ndim - 1))
-    return torch.where(turned, gray, one.images)
+    return torch.where(turned, gray, image.images)
 
 
 def _only(case: Case, at: int) -> Mask:
@@ -62,7 +62,7 @@ def _grays(case: Case) -> Tensor:
 
 
 def _between(case: Case, jumps: Tensor) -> Images:
-    """Move each pixel at random between the two jumps around it; one beside a jump stays."""
+    """Move each pixel at random between the two jumps around it; a pixel next to a jump stays."""
     grays, bound = _grays(case).double(), case.threat
     ends = grays.new_tensor([bound.low]), grays.new_tensor([bound.high])
     low = torch.cat([ends[0], grays[jumps + 1]])  # of each plateau, where it has surely begun

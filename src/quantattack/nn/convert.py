@@ -29,10 +29,10 @@ def quantize(
     """Return a copy of a model whose weights and activations pass through quantizers.
 
     Arguments:
-        model: Any network; its convolutions and linear layers are quantized, biases where the quantizer says so.
+        model: Any network; its convolutions and linear layers are quantized, biases where the quantizer states it.
         weights: Quantizer of the weights; None leaves them.
-        activations: Quantizer of the activations, in the place of every activation module or behind it as it says; an
-            architecture with ``Slot`` layers has it there and nowhere else.
+        activations: Quantizer of the activations, in the place of every activation module or after it, as the
+            quantizer states; in an architecture with ``Slot`` layers in their place only.
         skip: Names of modules to leave (a name covers what is inside), or a predicate of name and module.
 
     Raises:
@@ -125,10 +125,10 @@ def with_surrogate(model: nn.Module, surrogate: Callable[[Values], Values]) -> n
 
     """
     result = deepcopy(model)
-    found = [module for _, module in _activations(result)]
-    if not found:
+    quantized = [module for _, module in _activations(result)]
+    if not quantized:
         raise InputError("the model has no quantized activations; there is no surrogate to swap")
-    for module in found:
+    for module in quantized:
         module.quantizer, module.tempered = Swapped(module.current(), surrogate), False
     return result
 

@@ -1,4 +1,4 @@
-"""What is really quantized in a network: found in its tensors, not in its name."""
+"""What is really quantized in a network, judged by its tensors and not by its name."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -48,7 +48,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found in a network.
+    """The layers and sizes of a network.
 
     Arguments:
         layers: Its convolutions and linear layers in the order in which they run.

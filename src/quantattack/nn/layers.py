@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from quantattack.nn.quantizers import Quantizer, Values, project
 
-# Mean and deviation of CIFAR-10's channels, which the networks of paper A use for CIFAR-100 too.
+# Mean and deviation of CIFAR-10's channels, which the papers' networks use for CIFAR-100 too.
 CIFAR = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2023, 0.1994, 0.2010)}
 
 
@@ -68,4 +68,4 @@ class Normalize(nn.Module):
 
 
 class Slot(nn.Identity):
-    """The place of an activation quantizer in an architecture that says itself where it goes; nothing in float."""
+    """Where an architecture itself places the activation quantizer; the identity in float."""

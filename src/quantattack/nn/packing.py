@@ -15,16 +15,16 @@ def pack(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a state dict in which every float tensor of few levels is an index and a table of levels.
 
     Arguments:
-        state: Tensors by name; what has more levels than pay off stays as it is.
+        state: Tensors by name; a tensor with more levels than save space stays as it is.
 
     """
     packed: dict[str, Tensor] = {}
     for name, tensor in state.items():
-        found = _levels(tensor) if tensor.is_floating_point() and tensor.numel() > 8 else None
-        if found is None:
+        table = _levels(tensor) if tensor.is_floating_point() and tensor.numel() > 8 else None
+        if table is None:
             packed[name] = _halved(tensor).contiguous()
         else:
-            packed[name + LEVELS], indices = found
+            packed[name + LEVELS], indices = table
             packed[name + INDEX] = to_bits(indices, _bits(packed[name + LEVELS].shape[-1]))
     return packed
 
@@ -60,8 +60,8 @@ def levels_of(tensor: Tensor) -> Tensor | None:
     if _on_grid(tensor):
         return tensor.unique()  # type: ignore[no-untyped-call, no-any-return]
     tables = ((_shared(tensor), tensor.numel()), (_by_filter(tensor), tensor[0].numel()))
-    found = [table[0] for table, entries in tables if table and 2 * table[0].shape[-1] <= entries]
-    return min(found, key=lambda levels: levels.shape[-1], default=None)
+    worthwhile = [table[0] for table, entries in tables if table and 2 * table[0].shape[-1] <= entries]
+    return min(worthwhile, key=lambda levels: levels.shape[-1], default=None)
 
 
 def _on_grid(tensor: Tensor, slack: float = 1e-3) -> bool:
@@ -97,8 +97,8 @@ def _halved(tensor: Tensor) -> Tensor:
 
 def _levels(tensor: Tensor) -> tuple[Tensor, Tensor] | None:
     """The cheapest table of levels with each entry's index; None where the tensor itself is cheaper."""
-    found = [table for table in (_shared(tensor), _by_filter(tensor)) if table is not None]
-    best = min(found, key=_cost, default=None)
+    tables = [table for table in (_shared(tensor), _by_filter(tensor)) if table is not None]
+    best = min(tables, key=_cost, default=None)
     return best if best and _cost(best) < tensor.numel() * tensor.element_size() else None
 
 

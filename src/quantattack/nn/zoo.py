@@ -24,7 +24,7 @@ class Description:
         architecture: Its architecture with the settings.
         quantizer: Its quantization method, ``float`` for none.
         adversarial: Whether it was trained adversarially.
-        clean: Share of the test set that it has right, 0 to 1.
+        clean: Accuracy on the test set, 0 to 1.
         bytes: Size of its file.
 
     """

@@ -8,7 +8,7 @@ from quantattack.record.outcome import Subject
 from quantattack.record.store import Record, Store
 
 ORDER = {"fail": 0, "cannot tell": 1, "pass": 2}
-SIGNS = {"fail": "✗", "cannot tell": "?", "pass": "✓"}  # beside the word, so that neither color nor shape stands alone
+SIGNS = {"fail": "✗", "cannot tell": "?", "pass": "✓"}  # together with the word: neither color nor shape alone says it
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Diagnosis:
         headline: Whether the robust accuracy can be trusted, and how many checks say so.
         trusted: Whether no check failed.
         findings: The findings, those that failed first.
-        passes: Forward and backward passes spent, an image.
+        passes: Forward and backward passes spent per image.
     """
 
     headline: str
@@ -39,8 +39,8 @@ def elsewhere(store: Store) -> list[tuple[Subject, Diagnosis]]:
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'diagnosis'").fetchone():
         return []
     rows = connection.execute("SELECT model, data, threat FROM diagnosis GROUP BY 1, 2, 3 ORDER BY min(rowid)")
-    found = [(subject, summed(read_findings(connection, subject))) for subject in (Subject(*row) for row in rows)]
-    return [(subject, part) for subject, part in found if part is not None and subject not in evaluated]
+    diagnoses = [(subject, summed(read_findings(connection, subject))) for subject in (Subject(*row) for row in rows)]
+    return [(subject, known) for subject, known in diagnoses if known is not None and subject not in evaluated]
 
 
 def summed(findings: Sequence[Finding]) -> Diagnosis | None:

@@ -32,8 +32,8 @@ class Curve:
 def step_curve(record: Record, name: str) -> Curve | None:
     """Return robust accuracy against steps, those of earlier restarts included, from the first step that fooled.
 
-    An image that an attack broke without telling when is counted at the attack's last step.  An attack that told of no
-    image when it broke it has no curve: None.
+    An image that an attack broke without a known step is counted at the attack's last step.  An attack without
+    any known step has no curve: None.
 
     Arguments:
         record: The evaluation.
@@ -66,7 +66,7 @@ def _length(settings: Any) -> int:
 
 
 def steps_figure(record: Record) -> Figure:
-    """Draw robust accuracy against the number of steps, one series an attack, beside clean and worst case."""
+    """Draw robust accuracy against the number of steps, one series per attack, with clean accuracy and worst case."""
     curves = {name: curve for name in record.attacks if (curve := step_curve(record, name)) is not None}
     with styled([*curves, "clean", "worst case"]) as figure:
         axes = figure.subplots()

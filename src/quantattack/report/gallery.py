@@ -1,4 +1,4 @@
-"""Sixteen images of an evaluation beside what an attack made of them, as pictures that a page carries in itself."""
+"""Sixteen clean images of an evaluation with their adversarial images, as pictures inside the page."""
 
 import base64
 import io
@@ -61,7 +61,7 @@ class Gallery:
 
 
 def read_gallery(folder: Path, place: int, subject: Subject) -> Gallery:
-    """Read the images that an evaluation left beside its record.
+    """Read the images that an evaluation saved next to its record.
 
     Arguments:
         folder: The run's folder.

@@ -16,8 +16,8 @@ from quantattack.attacks.scaling.fixed import Fixed
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
 from quantattack.nn.checkpoints import quantizer_of
-from quantattack.training.runs import Adversarial, Recipe, madry
 from quantattack.training.settings import Settings
+from quantattack.training.train import Adversarial, Recipe, madry
 
 
 def _fraction(value: Any) -> Any:
@@ -95,11 +95,16 @@ def read_recipe(path: Path | str, named: Finder | None = None) -> Recipe:
     return _recipe(file, named)
 
 
+_KEPT = ("name", "data", "architecture", "options", "skip", "training", "half")  # as they are
+
+
 def _recipe(file: File, named: Finder | None) -> Recipe:
-    parts = {key: getattr(file, key) for key in ("name", "data", "architecture", "options", "skip", "training", "half")}
+    settings = {
+        key: getattr(file, key) for key in ("name", "data", "architecture", "options", "skip", "training", "half")
+    }
     adversarial = _adversary(file.adversarial, file.training.logit_scale, named) if file.adversarial else None
     weights, activations = _quantizer(file.weights), _quantizer(file.activations)
-    return Recipe(**parts, weights=weights, activations=activations, adversarial=adversarial)
+    return Recipe(**settings, weights=weights, activations=activations, adversarial=adversarial)
 
 
 def _adversary(inner: Inner, scale: float, named: Finder | None) -> Adversarial:
@@ -116,16 +121,16 @@ def _adversary(inner: Inner, scale: float, named: Finder | None) -> Adversarial:
 def _inside(attack: Any, climbed: Temperature) -> Any:
     """Return an attack whose walks go to their last iterate, where the loss is highest, on the training's logits."""
     if isinstance(attack, Mapping):
-        return {name: _inside(part, climbed) for name, part in attack.items()}
+        return {name: _inside(member, climbed) for name, member in attack.items()}
     if not is_dataclass(attack) or isinstance(attack, type):
         return attack
-    own = {part.name: getattr(attack, part.name) for part in fields(attack)}
-    found: dict[str, Any] = {name: _inside(own[name], climbed) for name in ("attack", "attacks") if name in own}
+    own = {setting.name: getattr(attack, setting.name) for setting in fields(attack)}
+    changed: dict[str, Any] = {name: _inside(own[name], climbed) for name in ("attack", "attacks") if name in own}
     if own.get("temperature") is unit:
-        found["temperature"] = climbed
+        changed["temperature"] = climbed
     if "last_iterate" in own:
-        found["last_iterate"] = True
-    return replace(attack, **found)
+        changed["last_iterate"] = True
+    return replace(attack, **changed)
 
 
 def _quantizer(entry: dict[str, Any] | str | None) -> Any:
@@ -134,5 +139,5 @@ def _quantizer(entry: dict[str, Any] | str | None) -> Any:
 
 def _first(error: ValidationError) -> str:
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    where = ".".join(map(str, first["loc"])) or "the file"
     return f"{where}: {first['msg']}"

@@ -1,4 +1,4 @@
-"""Latent weights: their temperature, their bounds, their gradients, and the network that they stand for."""
+"""Latent weights: their temperature, bounds and gradients, and the quantized network that they define."""
 
 import warnings
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def latents(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, Projection]]:
 
 @torch.no_grad()
 def clamp_latents(model: nn.Module) -> None:
-    """Bring every latent weight back into its quantizer's bound, and the float bias beside it too."""
+    """Clamp every latent weight to its quantizer's bound, and the layer's float bias too."""
     for module in model.modules():
         if not parametrize.is_parametrized(module, "weight"):
             continue
@@ -43,7 +43,7 @@ def clamp_latents(model: nn.Module) -> None:
 
 @contextmanager
 def projected(model: nn.Module) -> Iterator[nn.Module]:
-    """The network as its adversary sees it in training: eval mode, but with the projected weights of this update."""
+    """Put the network into the adversary's mode: eval mode, but with the projected weights of this update."""
     training = model.training
     model.eval()
     for _, projection in projections(model):

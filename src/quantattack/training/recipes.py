@@ -27,10 +27,10 @@ from quantattack.nn.quantizers import (
     Xnor,
 )
 from quantattack.training.files import Finder, read_recipe
-from quantattack.training.full import FULL
-from quantattack.training.runs import Adversarial, Recipe, madry, train
+from quantattack.training.full_width import FULL
 from quantattack.training.schedules import OneCycle, Ramp
 from quantattack.training.settings import Settings
+from quantattack.training.train import Adversarial, Recipe, madry, train
 
 __all__ = ["RECIPES", "Recipe", "recipe", "train"]
 

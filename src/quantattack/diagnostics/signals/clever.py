@@ -60,7 +60,7 @@ class Clever:
             raise InputError("CLEVER needs batches, batch_size and pool from 1 on and a positive radius")
 
     def __call__(self, model: Model, images: Images, labels: Labels, rng: Rng | None = None) -> PerImage:
-        """Return one score an image, for the class that the model predicts."""
+        """Return each image's score, for the class that the model predicts."""
         rng = rng or Rng(0, torch.arange(len(images)))
         scores = [
             self._score(model, images[i : i + 1], labels[i : i + 1], rng.keep(_only(i, rng)))

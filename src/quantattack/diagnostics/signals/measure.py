@@ -1,4 +1,4 @@
-"""A network's signals as a record keeps them: spectra, propagation, curves against beta, CLEVER."""
+"""A network's signals as a record holds them: spectra, propagation, curves against beta, CLEVER."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,13 +52,13 @@ class Case:
         return "pixel" if self.std is None else "normalized"
 
     def temperatures(self) -> dict[str, Temperature]:
-        """Return none, NJS, HNS as published, HNS and Gap, by name."""
+        """Return no scaling, NJS, HNS as published, HNS and Gap, by name."""
         njs = Njs.fit(self.model, self.probe, self.std)
         return {"unit": unit, "njs": njs, "hns_paper": Hns.paper(), "hns": Hns(), "gap": Gap()}
 
 
 def case_of(model: Model, images: Images, labels: Labels, count: int, std: Sequence[float] | None = None) -> Case:
-    """Return a model with the first so many images of a data set that it classifies correctly.
+    """Return a model with the first images of a data set that it classifies correctly.
 
     Raises:
         InputError: If it classifies none correctly.
@@ -83,14 +83,14 @@ def propagation_signals(name: str, data: str, case: Case) -> list[Signal]:
     """Measure singular values, error signal and input gradient at each temperature, and the curves of one image."""
     temperatures = case.temperatures()
     measured = propagate(case.model, case.images, case.labels, temperatures, case.std)
-    found = []
+    signals = []
     for temperature, at in measured.at.items():
-        columns = {field: getattr(at, field).tolist() for field in vars(at)}
+        columns = {field: values.tolist() for field, values in vars(at).items()}
         numbers = {"image": case.index.tolist(), **columns}
-        found.append(Signal(name, data, "propagation", temperature, case.unit, numbers))
+        signals.append(Signal(name, data, "propagation", temperature, case.unit, numbers))
         values = _plain(spectrum(measured.singular, at.beta))
-        found.append(Signal(name, data, "singular_values", temperature, case.unit, values))
-    return [*found, Signal(name, data, "curves", "", case.unit, curves(case, measured, temperatures))]
+        signals.append(Signal(name, data, "singular_values", temperature, case.unit, values))
+    return [*signals, Signal(name, data, "curves", "", case.unit, curves(case, measured, temperatures))]
 
 
 def _plain(values: Spectrum) -> dict[str, Any]:
@@ -124,10 +124,10 @@ def curves(case: Case, measured: Measured, temperatures: Mapping[str, Temperatur
         "gradient_float": seen,
         "sign_float": seen_sign,
     }
-    found = {key: values[0].tolist() for key, values in against.items()}
+    columns = {key: values[0].tolist() for key, values in against.items()}
     marks = {key: float(at.beta[place]) for key, at in measured.at.items() if key in temperatures}
     where = {"image": int(case.index[place]), "label": int(label), "margin": gap}
-    return {**where, "beta": beta[0].tolist(), **found, "marks": marks}
+    return {**where, "beta": beta[0].tolist(), **columns, "marks": marks}
 
 
 def _betas(gap: float) -> Tensor:
@@ -138,13 +138,13 @@ def _betas(gap: float) -> Tensor:
 
 
 def clever_signals(name: str, data: str, case: Case, count: int, fixed: float = 0.01) -> list[Signal]:
-    """Measure CLEVER under L1 on the first so many images: unscaled, at a fixed beta, with NJS and with HNS."""
+    """Measure CLEVER under L1 on the first images: unscaled, at a fixed beta, with NJS and with HNS."""
     chosen: dict[str, Temperature] = {**case.temperatures(), "fixed": Fixed(fixed)}
     wanted = {key: chosen[key] for key in ("unit", "fixed", "njs", "hns_paper", "hns")}
     images, labels, rng = case.images[:count], case.labels[:count], Rng(0, case.index[:count].cpu())
-    found = []
+    signals = []
     for key, temperature in wanted.items():
         scores = Clever(temperature=temperature, std=case.std)(case.model, images, labels, rng)
         numbers = {"image": case.index[:count].tolist(), "score": scores.tolist()}
-        found.append(Signal(name, data, "clever", key, case.unit, numbers))
-    return found
+        signals.append(Signal(name, data, "clever", key, case.unit, numbers))
+    return signals

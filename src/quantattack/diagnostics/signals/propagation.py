@@ -15,7 +15,7 @@ from quantattack.types import Images, Jacobian, Labels, Logits, Model, PerImage
 
 @dataclass(frozen=True, eq=False)
 class Propagation:
-    """What of the cross entropy's error arrives at the input of each image, at one temperature.
+    """The cross entropy's error signal and input gradient of n images, at one temperature.
 
     Arguments:
         beta: What the logits are multiplied by, with shape (n,).
@@ -36,7 +36,7 @@ class Propagation:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """The signals of a network over a probe.
+    """The signals of a network over n images.
 
     Arguments:
         logits: Logits with shape (n, k).
@@ -139,9 +139,11 @@ def propagate(
         std: The channels' standard deviations, for the paper's normalized pixels; pixels of [0, 1] where None.
     """
     batches = zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True)
-    parts = [_batch(model, some, known, temperatures, std) for some, known in batches]
-    at = {name: _joined([part.at[name] for part in parts]) for name in temperatures}
-    return Measured(torch.cat([part.logits for part in parts]), torch.cat([part.singular for part in parts]), at)
+    measured = [_batch(model, some, known, temperatures, std) for some, known in batches]
+    at = {name: _joined([batch.at[name] for batch in measured]) for name in temperatures}
+    return Measured(
+        torch.cat([batch.logits for batch in measured]), torch.cat([batch.singular for batch in measured]), at
+    )
 
 
 def _batch(
@@ -171,8 +173,8 @@ def _at(rows: Jacobian, logits: Logits, labels: Labels, beta: PerImage, seen: Te
     )
 
 
-def _joined(parts: Sequence[Propagation]) -> Propagation:
-    return Propagation(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Propagation)))
+def _joined(batches: Sequence[Propagation]) -> Propagation:
+    return Propagation(*(torch.cat([vars(batch)[field.name] for batch in batches]) for field in fields(Propagation)))
 
 
 def float_gradient(model: Model, images: Images, labels: Labels, rescale: Rescale) -> Images:

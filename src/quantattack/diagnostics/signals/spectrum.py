@@ -41,8 +41,8 @@ def linearize(model: Model, images: Images, std: Sequence[float] | None = None) 
         images: Images with shape (n, ...).
         std: The channels' standard deviations, for :math:`\partial a / \partial (x / \mathrm{std})`.
     """
-    parts = [jacobian(model, part) for part in torch.split(images, BATCH)]
-    logits, rows = (torch.cat(column) for column in zip(*parts, strict=True))
+    batches = [jacobian(model, batch) for batch in torch.split(images, BATCH)]
+    logits, rows = (torch.cat(column) for column in zip(*batches, strict=True))
     return logits, rows if std is None else rows * per_pixel(images, std).to(rows)
 
 
@@ -56,7 +56,7 @@ def scale_of(rescale: Rescale, logits: Logits, labels: Labels) -> PerImage:
     """Return what a temperature multiplies each image's logits by, in float64; 1 where all logits are zero."""
     exact = logits.double()
     place = exact.abs().argmax(1, keepdim=True)
-    before, after = (part.gather(1, place)[:, 0] for part in (exact, rescale(exact, labels)))
+    before, after = (values.gather(1, place)[:, 0] for values in (exact, rescale(exact, labels)))
     return (after / before.where(before != 0, 1.0)).where(before != 0, 1.0)
 
 

@@ -7,7 +7,7 @@ from quantattack.nn.layers import CIFAR, Normalize
 
 
 class Dense(nn.Module):
-    """Two normalized convolutions whose result is joined to what came in.
+    """Two normalized convolutions whose output is concatenated with the input.
 
     Arguments:
         before: Channels that come in.

@@ -129,7 +129,7 @@ class MadryMnist(nn.Module):
 class Affine(nn.Module):
     """A factor and a shift for each feature: ``gamma x / sqrt(1 + 1e-3) + beta``.
 
-    It is what a BatchNorm comes to when its statistics never leave their start.
+    It is a BatchNorm whose running statistics keep their initial values.
 
     Arguments:
         features: Number of features.

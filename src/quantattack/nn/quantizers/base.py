@@ -18,7 +18,7 @@ class Quantizer(Protocol):
 
     Arguments:
         name: The method's short name, as lists and checkpoints have it.
-        biases: Whether it quantizes the biases beside the weights.
+        biases: Whether it quantizes the biases too.
         bound: Latent weights are clamped to [-bound, bound] after every update; None leaves them free.
         instead: Whether it takes the place of an activation function; otherwise it follows it.
 

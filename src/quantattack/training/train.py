@@ -1,4 +1,4 @@
-"""One training from its description to its checkpoint: network, quantizers, data and settings in a frozen dataclass."""
+"""A training from its recipe to its checkpoint; a recipe states network, quantizers, data, settings and adversary."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -34,7 +34,7 @@ class Adversarial:
     Source: Madry, Makelov, Schmidt, Tsipras & Vladu 2018, https://arxiv.org/abs/1706.06083
 
     Arguments:
-        attack: What finds the images; its random start is another one at every update.
+        attack: Finds the adversarial images; every update has another random start.
 
     """
 
@@ -48,14 +48,14 @@ class Adversarial:
 def madry(
     radius: float = 8 / 255, step_size: float = 2 / 255, steps: int = 7, temperature: Temperature = unit
 ) -> Adversarial:
-    """Adversarial training with PGD under Linf from a random start, the last iterate counting.
+    """Return adversarial training with PGD under Linf from a random start, on the last iterate.
 
     Arguments:
-        radius: Of the ball, in pixels of [0, 1].
-        step_size: Of one step, in pixels of [0, 1].
+        radius: Radius of the ball, in pixels of [0, 1].
+        step_size: Size of a step, in pixels of [0, 1].
         steps: Number of steps.
-        temperature: Of the logits that the adversary climbs. Where the training scales them, so should it: the cross
-            entropy of a binarized head's raw logits would saturate, and train on images that nothing attacked.
+        temperature: Temperature of the adversary's logits. It should be that of the training's loss: the cross entropy
+            of a binarized head's raw logits saturates, and its images would hardly be attacked.
 
     """
     threat = Threat(Linf(), radius)
@@ -78,7 +78,7 @@ class Recipe:
         skip: Modules that stay float.
         training: How it is trained.
         adversarial: The adversary of the training; None for plain training.
-        half: Whether the trained network is rounded to half precision, and so stored in half the size.
+        half: Whether the trained network is rounded to half precision, which halves the size of its file.
 
     """
 
@@ -111,10 +111,11 @@ def train(
         recipe: What to train and how.
         out: Where the checkpoint goes.
         root: The folder of the data sets; None takes it from QUANTATTACK_DATA.
-        keep: A file for the state of the training, which a second call continues.
+        keep: A file for the state of the training, from which a second call continues.
         progress: Called after each epoch.
         advance: Told after each update how many images of how many are done.
-        watched: Test images that each epoch is judged on; the checkpoint states the accuracy on all of them.
+        watched: Number of test images on which the accuracy of each epoch is measured; the checkpoint states the
+            accuracy on all of them.
         processes: The processes that train together, of which the first writes; None takes those of torchrun.
 
     Raises:
