@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from quantattack import InputError, Linf, Threat, evaluate, load_data, load_model, margin, pgd
-from quantattack.evaluation.fast_search import ChannelsLast, FastSearch, InBfloat16, fold, last_layer, searched
+from quantattack.evaluation.fast_search import ChannelsLast, FastSearch, InBfloat16, faster_models, fold, last_layer
 from quantattack.evaluation.run import run
 from quantattack.evaluation.task import Task, prepare
 from quantattack.nn.architectures import build
@@ -58,15 +58,15 @@ class Shared(nn.Module):
 
 def test_a_rearranged_network_that_is_another_one_is_refused():
     with pytest.raises(InputError, match="says something else than the one given"):
-        searched(Shared().eval(), FastSearch(fold=True), sample())
+        faster_models(Shared().eval(), FastSearch(fold=True), sample())
     with pytest.raises(InputError, match=r"must be a torch\.nn\.Module"):
-        searched(lambda images: images.flatten(1), FastSearch(fold=True), sample())
+        faster_models(lambda images: images.flatten(1), FastSearch(fold=True), sample())
 
 
 def test_quantized_weights_are_made_once():
     model = quantize(load_model("digits-float"), weights=Ternary()).eval()
     images = load_data("digits")[0][:16]
-    (fast,) = searched(model, FastSearch(fold=True), images)
+    (fast,) = faster_models(model, FastSearch(fold=True), images)
     assert any(hasattr(part, "parametrizations") for part in model.modules())
     assert not any(hasattr(part, "parametrizations") for part in fast.modules())
     with torch.no_grad():
@@ -129,7 +129,7 @@ def test_a_success_that_the_model_does_not_confirm_is_searched_again(plain: Reco
     assert broken(record) == broken(plain)
 
 
-def test_compiled_code_is_searched(plain: Record, monkeypatch: pytest.MonkeyPatch):
+def test_compiled_code_is_faster_models(plain: Record, monkeypatch: pytest.MonkeyPatch):
     compiled: list[nn.Module] = []
 
     def stand_in(model: nn.Module, **settings: Any) -> nn.Module:
@@ -161,7 +161,7 @@ def test_options_are_part_of_the_run(tmp_path: Any):
 def test_a_model_is_left_as_it_is():
     model, images = resnet(), sample()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    searched(model, FastSearch(fold=True, channels_last=True, bfloat16=True), images)
+    faster_models(model, FastSearch(fold=True, channels_last=True, bfloat16=True), images)
     after = model.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert all(part.is_contiguous() for part in after.values())

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from networks import relu_network
-from quantattack.evaluation.models import CountedModel, padded
+from quantattack.evaluation.models import CountedModel, Passes, padded
 from quantattack.gradients import placement
 
 
@@ -64,6 +64,29 @@ def test_the_padding_takes_no_part_in_a_gradient():
     (hosted,) = torch.autograd.grad(CountedModel(model)(x).sum(), x)
     (bare,) = torch.autograd.grad(model(x).sum(), x)
     assert torch.allclose(hosted, bare)
+
+
+def test_a_view_shows_fewer_rows_at_once_and_changes_nothing():
+    model, images = Seen().eval(), torch.rand(70, 4)
+    host = CountedModel(model)
+    view = host.showing(32)
+    with torch.no_grad():
+        assert torch.allclose(view(images), host(images))
+    assert max(model.rows[:-1]) <= 32
+    assert model.rows[-1] == 72
+    assert host.width is None
+    assert host.passes.snapshot() == (140, 0)
+
+
+def test_a_view_may_count_for_itself_and_tell_who_watches():
+    told: list[int] = []
+    host = CountedModel(relu_network(0, (4,)))
+    view = host.showing(16, Passes(told.append))
+    with torch.no_grad():
+        view(torch.rand(40, 4))
+    assert told == sorted(told)
+    assert told[-1] == 40
+    assert host.passes.snapshot() == (0, 0)
 
 
 def test_a_copy_counts_for_the_original():

@@ -1,7 +1,7 @@
 """The public call takes whatever a user has at hand, says a threat once, and does all that the command line does."""
 
 from collections.abc import Callable
-from dataclasses import astuple, replace
+from dataclasses import FrozenInstanceError, astuple, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ from quantattack.attacks.scaling.fixed import Fixed
 from quantattack.attacks.scaling.logits import OnScaled
 from quantattack.cli import main
 from quantattack.evaluation.fast_search import FastSearch
+from quantattack.evaluation.run import run
+from quantattack.evaluation.task import prepare
 from quantattack.record.store import Store
 
 THREAT = Threat(Linf(), 0.1)
@@ -283,3 +285,16 @@ def test_the_command_line_makes_the_record_that_python_makes(tmp_path: Path, cap
     assert verdicts(record) == verdicts(written)
     assert record.subject == written.subject
     assert record.codes == written.codes
+
+
+def test_a_run_changes_no_field_of_its_task():
+    """Batch sizes and widths are arguments on the way: a task may be run again, or by several at once."""
+    task = prepare(load_model("digits-mdtanhs"), *data(), {"pgd": pgd(THREAT, steps=3)}, THREAT)
+    before = {field.name: getattr(task, field.name) for field in fields(task)}
+    records = [run([task], Store.open(None, {}), [lambda *given: None])[0] for _ in range(2)]
+    assert all(getattr(task, name) is value for name, value in before.items())
+    assert task.model.width is None
+    assert task.limits == before["limits"]
+    assert verdicts(records[0]) == verdicts(records[1])
+    with pytest.raises(FrozenInstanceError):
+        task.seed = 1  # type: ignore[misc]

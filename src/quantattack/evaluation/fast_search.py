@@ -1,6 +1,8 @@
 """Faster relatives of a model for the search alone: what they find counts only if the model as given confirms it."""
 
 import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -53,7 +55,7 @@ class FastSearch:
         return [field.name for field in fields(self) if getattr(self, field.name)]
 
 
-def searched(model: Model, speed: FastSearch, sample: Images) -> list[nn.Module]:
+def faster_models(model: Model, speed: FastSearch, sample: Images) -> list[nn.Module]:
     """Return the models that are searched one after the other before the model as given, fastest first.
 
     Arguments:
@@ -75,14 +77,14 @@ def searched(model: Model, speed: FastSearch, sample: Images) -> list[nn.Module]
     if speed.channels_last:
         fast = ChannelsLast(fast)
     _check_same(model, fast, sample)
-    found = [_compiled(fast, speed)] if speed.fold or speed.channels_last or speed.compile else []
-    return [_compiled(InBfloat16(copy.deepcopy(fast), sample), speed), *found] if speed.bfloat16 else found
+    exact = [_compiled(fast, speed)] if speed.fold or speed.channels_last or speed.compile else []
+    return [_compiled(InBfloat16(copy.deepcopy(fast), sample), speed), *exact] if speed.bfloat16 else exact
 
 
 def _check_same(model: nn.Module, fast: nn.Module, sample: Images) -> None:
     with torch.no_grad():
-        given, found = model(sample).double(), fast(sample).double()
-    if not bool(((given - found).abs().amax() <= _NEAR * given.abs().amax().clamp_min(1e-12)).all()):
+        given, faster = model(sample).double(), fast(sample).double()
+    if not bool(((given - faster).abs().amax() <= _NEAR * given.abs().amax().clamp_min(1e-12)).all()):
         raise InputError("the rearranged network says something else than the one given; leave the speed options out")
 
 
@@ -100,33 +102,42 @@ def fold(model: nn.Module, sample: Images) -> int:
         model: A network in eval mode.
         sample: A few images.
     """
-    made: dict[int, str] = {}
-    held, pairs = list[Any](), dict[str, str]()
-    calls: dict[str, int] = {}
-
-    def look(name: str, module: nn.Module, given: Any, out: Any) -> None:
-        calls[name] = calls.get(name, 0) + 1
-        if type(module) is nn.BatchNorm2d and id(given[0]) in made:
-            pairs[name] = made[id(given[0])]
-        if type(module) is nn.Conv2d:
-            made[id(out)] = name
-        held.append((given, out))  # a tensor that is kept keeps its id
-
-    hooks = [
-        module.register_forward_hook(partial(look, name))
-        for name, module in model.named_modules()
-        if not list(module.children())
-    ]
-    with torch.no_grad():
-        model(sample)
-    for hook in hooks:
-        hook.remove()
-    once = {norm: conv for norm, conv in pairs.items() if calls[norm] == calls[conv] == 1}
-    for norm, conv in once.items():
+    pairs = _norms_after_convolutions(model, sample)
+    for norm, conv in pairs.items():
         layers: Any = model.get_submodule(conv), model.get_submodule(norm)
         _put(model, conv, fuse_conv_bn_eval(*layers))
         _put(model, norm, nn.Identity())
-    return len(once)
+    return len(pairs)
+
+
+def _norms_after_convolutions(model: nn.Module, sample: Images) -> dict[str, str]:
+    """Return the names of BatchNorms that are called once, each with that of the convolution whose output it takes."""
+    made, pairs, calls = dict[int, str](), dict[str, str](), dict[str, int]()
+    held = list[tuple[tuple[Tensor, ...], Tensor]]()
+
+    def look(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        calls[name] = calls.get(name, 0) + 1
+        if type(module) is nn.BatchNorm2d and id(inputs[0]) in made:
+            pairs[name] = made[id(inputs[0])]
+        if type(module) is nn.Conv2d:
+            made[id(output)] = name
+        held.append((inputs, output))  # a tensor that is kept keeps its id
+
+    leaves = {name: module for name, module in model.named_modules() if not list(module.children())}
+    with _watching(leaves, look), torch.no_grad():
+        model(sample)
+    return {norm: conv for norm, conv in pairs.items() if calls[norm] == calls[conv] == 1}
+
+
+@contextmanager
+def _watching(modules: Mapping[str, nn.Module], look: Callable[..., None]) -> Iterator[None]:
+    """Call a function with each module's name, itself, its inputs and its output, whenever it is called."""
+    hooks = [module.register_forward_hook(partial(look, name)) for name, module in modules.items()]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _put(model: nn.Module, name: str, module: nn.Module) -> None:
@@ -199,18 +210,16 @@ def last_layer(model: nn.Module, sample: Images) -> str:
     """
     called: list[str] = []
 
-    def look(name: str, *_: Any) -> None:
+    def look(name: str, *_: object) -> None:
         called.append(name)
 
-    hooks = [
-        module.register_forward_hook(partial(look, name))
+    weighty = {
+        name: module
         for name, module in model.named_modules()
         if getattr(getattr(module, "weight", None), "ndim", 0) > 1
-    ]
-    with torch.no_grad():
+    }
+    with _watching(weighty, look), torch.no_grad():
         model(sample)
-    for hook in hooks:
-        hook.remove()
     if not called:
         raise InputError("bfloat16 keeps the last layer in float32, and no layer of this network has weights")
     return called[-1]

@@ -25,7 +25,7 @@ from quantattack.evaluation.checks import (
     first_logits,
     positions_of,
 )
-from quantattack.evaluation.fast_search import FastSearch, searched
+from quantattack.evaluation.fast_search import FastSearch, faster_models
 from quantattack.evaluation.models import CountedModel, fingerprint, model_checksum
 from quantattack.gradients import placement
 from quantattack.record.description import describe, stable
@@ -158,7 +158,7 @@ def with_faster_models(task: Task) -> Task:
     if task.speed == FastSearch():
         return task
     sample = task.batch(range(min(_FIRST, len(task))))[0]
-    return replace(task, faster=tuple(searched(task.model.model, task.speed, sample)))
+    return replace(task, faster=tuple(faster_models(task.model.model, task.speed, sample)))
 
 
 def identity_of(
