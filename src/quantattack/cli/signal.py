@@ -53,7 +53,7 @@ def signal(
     checks = [[name, *about, model_checksum(net)] for name, net in nets.items()]
     store = _store({"measured": checks, "images": images, "clever": clever, "unit": unit}, out)
     with store.writing(), bar(not quiet) as advance:
-        done = {one.model for one in read_signals(store.connection)}
+        done = {signal.model for signal in read_signals(store.connection)}
         for number, (name, net) in enumerate(nets.items(), 1):
             if name not in done:
                 write_signals(store.connection, _measure(name, net, data, given, images, clever, std))
@@ -71,5 +71,5 @@ def _measure(
     name: str, net: Any, data: str, given: tuple[Any, Any], images: int, clever: int, std: tuple[float, ...] | None
 ) -> list[Signal]:
     case = case_of(net, *given, images, std)
-    found = propagation_signals(name, data, case)
-    return [*found, *clever_signals(name, data, case, clever)] if clever else found
+    signals = propagation_signals(name, data, case)
+    return [*signals, *clever_signals(name, data, case, clever)] if clever else signals
