@@ -18,14 +18,14 @@ WORDS = {
 
 def table(records: list[Record]) -> str:
     """Robust accuracy of each network under each attack, in percent."""
-    head = ["robust accuracy, %", *(f"{WORDS[one.subject.model]}<br>`{one.subject.model}`" for one in records)]
-    lines = [head, ["---", *["---:"] * len(records)], ["clean", *(_percent(one.clean) for one in records)]]
-    lines += [[f"`{name}`", *(_percent(one.robust(name)) for one in records)] for name in ROWS]
-    lines += [["**worst case**", *(f"**{_percent(one.worst_case)}**" for one in records)]]
+    head = ["robust accuracy, %", *(f"{WORDS[record.subject.model]}<br>`{record.subject.model}`" for record in records)]
+    lines = [head, ["---", *["---:"] * len(records)], ["clean", *(_percent(record.clean) for record in records)]]
+    lines += [[f"`{name}`", *(_percent(record.robust(name)) for record in records)] for name in ROWS]
+    lines += [["**worst case**", *(f"**{_percent(record.worst_case)}**" for record in records)]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-# The paper's networks and what stands for them, with the numbers that it prints for PGD, NJS and HNS
+# The paper's networks and what stands for them, with the numbers published for PGD, NJS and HNS
 CIFAR10 = {
     "cifar10-vgg5-float": ("VGG-16, float", 0.04, 0.0, 0.0),
     "cifar10-vgg5-mdtanhs": ("VGG-16, binary weights", 47.32, 0.0, 0.0),
@@ -49,13 +49,13 @@ def cifar10(folder: Path, networks: Mapping[str, tuple[str, float, float, float]
 
 def _measured(folder: Path, paper: list[float]) -> list[str]:
     store = Store.load(folder)
-    (record,) = [one for one in store.records() if set(COLUMNS) <= set(one.attacks)]
-    printed = [f" ({value:g})" for value in paper] + [""]
-    cells = [_percent(record.robust(name)) + words for name, words in zip(COLUMNS, printed, strict=True)]
+    (record,) = [record for record in store.records() if set(COLUMNS) <= set(record.attacks)]
+    published = [f" ({value:g})" for value in paper] + [""]
+    cells = [_percent(record.robust(name)) + words for name, words in zip(COLUMNS, published, strict=True)]
     return [_percent(record.clean), *cells]
 
 
-def printed(record: Record) -> str:
+def output(record: Record) -> str:
     """What the README's example prints."""
     numbers = f"clean {record.clean:.3f}  pgd {record.robust('pgd'):.3f}  worst case {record.worst_case:.3f}"
     return "```text\n" + "\n".join([numbers, f"masked: {_first_masked(record)}"]) + "\n```"
@@ -79,7 +79,7 @@ def built(text: str) -> str:
     named = {record.subject.model: record for record in records}
     text = _between(text, "table", table(records))
     text = _between(text, "cifar10", cifar10(ROOT / "results" / "gupta2022", CIFAR10))
-    return _between(text, "output", printed(named["digits-mdtanhs"]))
+    return _between(text, "output", output(named["digits-mdtanhs"]))
 
 
 def _between(text: str, mark: str, content: str) -> str:

@@ -1,10 +1,13 @@
 """The command `signal`: how far an error's signals come in a network, with and without scaling."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from torch import nn
 
 from quantattack.attacks.norms import Linf
 from quantattack.attacks.threat import Threat
@@ -20,6 +23,7 @@ from quantattack.record.description import digest_of
 from quantattack.record.signals import Signal, read_signals, write_signals
 from quantattack.record.store import Store
 from quantattack.report.signal_tables import print_signal_table, tables
+from quantattack.types import Images, Labels
 
 UNITS = ("normalized", "pixel")
 GRAY = 1 / 255  # any radius: nothing is attacked
@@ -44,32 +48,70 @@ def signal(
     if unit not in UNITS:
         raise InputError(f"--unit must be pixel or normalized, not {unit!r}")
     data = names.data_for(data, model)
-    place, given = names.device_named(device), load_data(data, data_root)
-    nets = {name: names.model_named(name, place) for name in dict.fromkeys(model)}
     std = names.deviation(data) if unit == "normalized" else None
-    for net in nets.values():
-        examine(net, *given, Threat(Linf(), GRAY))
-    about = [data] if data in SETS else [data, digest({"images": given[0], "labels": given[1]})]
-    checks = [[name, *about, model_checksum(net)] for name, net in nets.items()]
-    store = _store({"measured": checks, "images": images, "clever": clever, "unit": unit}, out)
-    with store.writing(), bar(not quiet) as advance:
-        done = {one.model for one in read_signals(store.connection)}
-        for number, (name, net) in enumerate(nets.items(), 1):
-            if name not in done:
-                write_signals(store.connection, _measure(name, net, data, given, images, clever, std))
-            advance("networks", number, len(nets))
+    request = Request(data, *load_data(data, data_root), images, clever, std)
+    place = names.device_named(device)
+    nets = {name: names.model_named(name, place) for name in dict.fromkeys(model)}
+    store = measured_on(nets, request, out, quiet)
     for table in tables(store):
         print_signal_table(table, Console())
     typer.echo(f"record: {store.folder}")
 
 
-def _store(identity: dict[str, Any], out: Path | None) -> Store:
-    return Store.open(out or Path("runs") / f"signal-{digest_of(identity)}", identity)
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is to be measured of each network.
+
+    Arguments:
+        data: Name of the data set.
+        images: Its test images with shape (n, channels, height, width) and pixels in [0, 1].
+        labels: Their classes with shape (n,).
+        count: How many correctly classified images are measured.
+        clever: On how many of them CLEVER is estimated.
+        std: The channels' standard deviations, for normalized pixels; None for pixels of [0, 1].
+    """
+
+    data: str
+    images: Images
+    labels: Labels
+    count: int
+    clever: int
+    std: tuple[float, ...] | None
+
+    def signals(self, name: str, net: nn.Module) -> list[Signal]:
+        """Return the signals of a network."""
+        case = case_of(net, self.images, self.labels, self.count, self.std)
+        signals = propagation_signals(name, self.data, case)
+        return signals + (clever_signals(name, self.data, case, self.clever) if self.clever else [])
+
+    def identity(self, nets: Mapping[str, nn.Module]) -> dict[str, Any]:
+        """Return what tells the record of some networks from others."""
+        about = [] if self.data in SETS else [digest({"images": self.images, "labels": self.labels})]
+        checks = [[name, self.data, *about, model_checksum(net)] for name, net in nets.items()]
+        unit = "pixel" if self.std is None else "normalized"
+        return {"measured": checks, "images": self.count, "clever": self.clever, "unit": unit}
 
 
-def _measure(
-    name: str, net: Any, data: str, given: tuple[Any, Any], images: int, clever: int, std: tuple[float, ...] | None
-) -> list[Signal]:
-    case = case_of(net, *given, images, std)
-    found = propagation_signals(name, data, case)
-    return [*found, *clever_signals(name, data, case, clever)] if clever else found
+def measured_on(nets: Mapping[str, nn.Module], request: Request, out: Path | None, quiet: bool) -> Store:
+    """Return a record of networks' signals; those that it has already are not measured again.
+
+    Arguments:
+        nets: The networks by name.
+        request: What is measured of each.
+        out: Folder of the record; one named by what is measured where None.
+        quiet: Whether to show no progress bar.
+
+    Raises:
+        InputError: If a network cannot be used, or the folder holds another record.
+    """
+    for net in nets.values():
+        examine(net, request.images, request.labels, Threat(Linf(), GRAY))
+    identity = request.identity(nets)
+    store = Store.open(out or Path("runs") / f"signal-{digest_of(identity)}", identity)
+    with store.writing(), bar(not quiet) as advance:
+        done = {signal.model for signal in read_signals(store.connection)}
+        for number, (name, net) in enumerate(nets.items(), 1):
+            if name not in done:
+                write_signals(store.connection, request.signals(name, net))
+            advance("networks", number, len(nets))
+    return store

@@ -99,7 +99,7 @@ class Section:
     settings: dict[str, Any]
 
 
-def section(record: Record, place: int, folder: Path) -> Section:
+def section_of(record: Record, place: int, folder: Path) -> Section:
     """Gather what the page says of one evaluation.
 
     Arguments:
@@ -108,15 +108,15 @@ def section(record: Record, place: int, folder: Path) -> Section:
         folder: Where the run lies, with its images.
 
     """
-    gap, attacks, found = record.masking_gap, record.attacks, diagnosis(record)
+    gap, attacks, checks = record.masking_gap, record.attacks, diagnosis(record)
     return Section(
         anchor=f"evaluation-{place}",
         model=record.subject.model,
         data=record.subject.data,
         threat=threat_words(record.threat),
         progress=progress_words(record),
-        verdict=judged(verdict(record), found),
-        headline=_words(record, found),
+        verdict=judged(verdict(record), checks),
+        headline=_words(record, checks),
         flags=record.codes,
         images=record.images,
         clean=clean_share(record),
@@ -126,22 +126,22 @@ def section(record: Record, place: int, folder: Path) -> Section:
         strongest=strongest(record),
         rows=attack_rows(record),
         pairs=pairs(record).tolist(),
-        diagnosis=found,
+        diagnosis=checks,
         drawings=drawings(record, place) if len(record.indices) else [],
         gallery=read_gallery(folder, place, record.subject),
         settings={"threat": record.threat, **{name: record.settings(name) for name in attacks}},
     )
 
 
-def judged(number: Verdict, found: Diagnosis | None) -> Verdict:
+def judged(number: Verdict, checks: Diagnosis | None) -> Verdict:
     """Return the verdict on PGD's number, which a check that failed outweighs."""
-    if found is None or found.trusted or number.kind == "masked":
+    if checks is None or checks.trusted or number.kind == "masked":
         return number
     return Verdict("masked", "The robust accuracy cannot be trusted: a check failed")
 
 
-def _words(record: Record, found: Diagnosis | None) -> str:
-    return headline(record) if found is None or found.trusted else f"{found.headline} {headline(record)}"
+def _words(record: Record, checks: Diagnosis | None) -> str:
+    return headline(record) if checks is None or checks.trusted else f"{checks.headline} {headline(record)}"
 
 
 def drawings(record: Record, place: int) -> list[Drawing]:
@@ -202,13 +202,15 @@ def render(store: Store, folder: Path) -> str:
 
     """
     records = store.records()
-    first, sections = leading(records), [section(record, place, folder) for place, record in enumerate(records, 1)]
+    first, sections = leading(records), [section_of(record, place, folder) for place, record in enumerate(records, 1)]
     strangers, drawn, shown = elsewhere(store), signal_drawings(store), tables(store)
     return fill_in(
         "page.html.j2",
-        title=_title(records, [*(part.diagnosis for part in sections), *(part for _, part in strangers)], bool(drawn)),
+        title=_title(
+            records, [*(section.diagnosis for section in sections), *(checks for _, checks in strangers)], bool(drawn)
+        ),
         sections=sections,
-        strangers=[(subject, threat_words(json.loads(subject.threat)), part) for subject, part in strangers],
+        strangers=[(subject, threat_words(json.loads(subject.threat)), checks) for subject, checks in strangers],
         signals={"title": "Signal propagation", "drawings": drawn, "tables": shown} if drawn or shown else None,
         signs=SIGNS,
         lead=records.index(first) if first is not None else None,
@@ -226,9 +228,9 @@ def _side_by_side(records: list[Record]) -> list[Comparison]:
         return []
 
 
-def _title(records: list[Record], found: list[Diagnosis | None], signals: bool) -> str:
+def _title(records: list[Record], diagnoses: list[Diagnosis | None], signals: bool) -> str:
     """Return the page's first words: a check that failed outweighs a number that looks sound."""
-    failed = [part for part in found if part is not None and not part.trusted]
+    failed = [checks for checks in diagnoses if checks is not None and not checks.trusted]
     if failed and "masked" not in [verdict(record).kind for record in records]:
         return judged(Verdict("unknown", ""), failed[0]).words
     return "How far the signals of an error come" if signals and not records else run_headline(records)

@@ -32,16 +32,16 @@ class Drawing:
 
 def spectrum_figure(signals: Sequence[Signal]) -> Figure:
     """Draw the histogram of the Jacobian's singular values, unscaled and scaled, one panel a network."""
-    found = measured(signals, "singular_values")
-    models = _models(found)
-    shown = [name for name in ("unit", "njs", "hns", "gap") if any(signal.temperature == name for signal in found)]
+    spectra = measured(signals, "singular_values")
+    models = _models(spectra)
+    shown = [name for name in ("unit", "njs", "hns", "gap") if any(signal.temperature == name for signal in spectra)]
     with styled([NAMES[name] for name in shown], _height(len(models))) as figure:
         for axes, model in zip(_panels(figure, len(models)), models, strict=True):
             for place, name in enumerate(shown):
-                _bars_line(axes, _one(found, model, name), NAMES[name], place)
+                _bars_line(axes, _numbers(spectra, model, name), NAMES[name], place)
             _logarithmic(axes)
             _title(axes, model)
-        figure.axes[-1].set_xlabel(f"singular value of the input-output Jacobian ({unit_words(found)})")
+        figure.axes[-1].set_xlabel(f"singular value of the input-output Jacobian ({unit_words(spectra)})")
         figure.supylabel("singular values", fontsize=9)
         legend(figure, figure.axes[0])
     return figure
@@ -52,8 +52,10 @@ def _bars_line(axes: Axes, numbers: Any, label: str, place: int) -> None:
     edges, counts = np.asarray(numbers["edges"]), np.asarray(numbers["counts"])
     middle = np.sqrt(edges[1:] * edges[:-1])
     filled = np.flatnonzero(counts)
-    part = slice(filled[0], filled[-1] + 1) if len(filled) else slice(0)
-    axes.plot(middle[part], counts[part], drawstyle="steps-mid", markevery=6, label=label, gid="series", **look(place))
+    shown = slice(filled[0], filled[-1] + 1) if len(filled) else slice(0)
+    axes.plot(
+        middle[shown], counts[shown], drawstyle="steps-mid", markevery=6, label=label, gid="series", **look(place)
+    )
 
 
 def softmax_figure(signals: Sequence[Signal]) -> Figure:
@@ -85,12 +87,12 @@ Series = tuple[tuple[str, str, float], ...]
 
 
 def _curves(signals: Sequence[Signal], series: Series, reach: float, label: str, marks: bool = False) -> Figure:
-    found = measured(signals, "curves")
-    if not found:
+    curves = measured(signals, "curves")
+    if not curves:
         raise InputError("the record holds no curves; run `quantattack signal` first")
     names = [name for _, name, _ in series] + (["NJS", "HNS paper", "HNS", "Gap"] if marks else [])
-    with styled(names, _height(len(found))) as figure:
-        for axes, signal in zip(_panels(figure, len(found), shared=False), found, strict=True):
+    with styled(names, _height(len(curves))) as figure:
+        for axes, signal in zip(_panels(figure, len(curves), shared=False), curves, strict=True):
             _curve(axes, signal, series, reach)
             if marks:
                 _marks(axes, signal, series[0][0], reach)
@@ -125,8 +127,8 @@ def _models(signals: Sequence[Signal]) -> list[str]:
     return list(dict.fromkeys(signal.model for signal in signals))
 
 
-def _one(signals: Sequence[Signal], model: str, temperature: str) -> Any:
-    return next(part.numbers for part in signals if (part.model, part.temperature) == (model, temperature))
+def _numbers(signals: Sequence[Signal], model: str, temperature: str) -> Any:
+    return next(signal.numbers for signal in signals if (signal.model, signal.temperature) == (model, temperature))
 
 
 def _panels(figure: Figure, count: int, shared: bool = True) -> list[Axes]:

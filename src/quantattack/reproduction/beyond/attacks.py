@@ -44,7 +44,7 @@ def quantized(bench: Bench, network: Network) -> Attacks:
         "hns": (cross_entropy, Hns()),
         "gap": (log_odds, Gap()),
     }
-    found: dict[str, Attack] = {}
+    walks: dict[str, Attack] = {}
     for name, (loss, temperature) in climbed.items():
         for levels in (1, 10, 100):
             # a smaller step than the sign's: of 100 levels the largest gradient crosses the ball at once
@@ -57,5 +57,5 @@ def quantized(bench: Bench, network: Network) -> Attacks:
                 temperature=temperature,
                 direction=Quantized(levels),
             )
-            found[f"{name} b={levels}"] = walk
-    return [(threat, found)]
+            walks[f"{name} b={levels}"] = walk
+    return [(threat, walks)]

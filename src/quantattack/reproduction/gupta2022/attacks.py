@@ -42,22 +42,25 @@ def temperatures(bench: Bench, network: Network) -> dict[str, Temperature]:
 def one_step(bench: Bench, network: Network) -> dict[str, Attack]:
     """FGSM, and FGSM++ with NJS and HNS."""
     threat = bench.threat(network)
-    plus = {f"fgsm_{name}": fgsm_plus(threat, part) for name, part in temperatures(bench, network).items()}
+    plus = {
+        f"fgsm_{name}": fgsm_plus(threat, temperature) for name, temperature in temperatures(bench, network).items()
+    }
     return {"fgsm": fgsm(threat), **plus}
 
 
 def many_steps(bench: Bench, network: Network) -> dict[str, Attack]:
     """PGD, and PGD++ with NJS and HNS."""
     threat, count = bench.threat(network), steps(bench, network)
-    plus = {f"pgd_{name}": pgd_plus(threat, part, steps=count) for name, part in temperatures(bench, network).items()}
+    chosen = temperatures(bench, network).items()
+    plus = {f"pgd_{name}": pgd_plus(threat, temperature, steps=count) for name, temperature in chosen}
     return {"pgd": pgd(threat, steps=count), **plus}
 
 
 def in_l2(bench: Bench, network: Network) -> Attacks:
     """PGD and PGD++ under L2, and the attack as released, judged in the ball that holds its channels' balls."""
     threat, count = bench.threat_l2(network), steps(bench, network)
-    found = temperatures(bench, network).items()
-    plus = {f"pgd_l2_{name}": pgd_plus(threat, part, steps=count) for name, part in found}
+    chosen = temperatures(bench, network).items()
+    plus = {f"pgd_l2_{name}": pgd_plus(threat, temperature, steps=count) for name, temperature in chosen}
     size, std = usual_step(threat, count), SETS[network.data].std
     released = ReleasedL2(radius=threat.radius, step_size=size, steps=count, std=std)
     plain: dict[str, Attack] = {"pgd_l2": pgd(threat, steps=count), **plus}
@@ -133,7 +136,7 @@ RADII = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 10)
 def radii(bench: Bench, network: Network) -> Attacks:
     """Figure 1b: PGD at radii up to ten times the usual one, as far as the pixel range goes."""
     usual, count = bench.threat(network).radius, steps(bench, network)
-    sizes = sorted({min(1.0, usual * part) for part in RADII})
+    sizes = sorted({min(1.0, usual * factor) for factor in RADII})
     return [(Threat(Linf(), size), {"pgd": pgd(Threat(Linf(), size), steps=count)}) for size in sizes]
 
 
@@ -149,9 +152,9 @@ def transfer(bench: Bench, network: Network) -> Attacks:
 
 def figure1(bench: Bench, network: Network) -> Attacks:
     """Figure 1: iterations, radii, and transfer where there is a float twin."""
-    parts = [*iterations(bench, network), *radii(bench, network)]
+    own = [*iterations(bench, network), *radii(bench, network)]
     twins = [other for other in bench.networks if other.kind == "REF" and other.data == network.data]
-    return [*parts, *transfer(bench, network)] if twins and network.kind != "REF" else parts
+    return [*own, *transfer(bench, network)] if twins and network.kind != "REF" else own
 
 
 SIZES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 3.5, 5)
@@ -163,7 +166,7 @@ def step_sizes(bench: Bench, network: Network) -> Attacks:
     return [
         (
             threat,
-            {f"pgd step {part:g} radius": pgd(threat, steps=count, step_size=threat.radius * part) for part in SIZES},
+            {f"pgd step {size:g} radius": pgd(threat, steps=count, step_size=threat.radius * size) for size in SIZES},
         )
     ]
 
@@ -179,7 +182,7 @@ def njs_rhos(bench: Bench, network: Network) -> Attacks:
     return [
         (
             threat,
-            {f"pgd_plus_njs[rho={rho:g}]": pgd_plus(threat, part, steps=count) for rho, part in chosen.items()},
+            {f"pgd_plus_njs[rho={rho:g}]": pgd_plus(threat, njs, steps=count) for rho, njs in chosen.items()},
         )
     ]
 

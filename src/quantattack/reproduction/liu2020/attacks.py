@@ -56,8 +56,8 @@ ATTACKED: Mapping[str, tuple[int, ...]] = {"mnist": (100, 200), "fashion-mnist":
 
 def setting(bench: Bench, network: Network) -> Setting:
     """Return the data set's settings, with no more steps than the scale has."""
-    found = SETTINGS.get(network.data, Setting(SETS[network.data].linf / 4, 100))
-    return Setting(found.step_size, min(found.steps, bench.scale.steps), found.radii)
+    usual = SETTINGS.get(network.data, Setting(SETS[network.data].linf / 4, 100))
+    return Setting(usual.step_size, min(usual.steps, bench.scale.steps), usual.radii)
 
 
 def published(data: str, restarts: int = 1) -> list[str]:
@@ -88,8 +88,8 @@ def _words(size: float) -> str:
 def walks(bench: Bench, network: Network, threat: Threat, *levels: int) -> dict[str, Attack]:
     """PGD, and PQGD with so many levels."""
     at = setting(bench, network)
-    found: dict[str, Attack] = {"pgd": pgd(threat, steps=at.steps, step_size=at.step_size)}
-    return found | {f"pqgd {b}": pqgd(threat, b, steps=at.steps, step_size=at.step_size) for b in levels}
+    attacks: dict[str, Attack] = {"pgd": pgd(threat, steps=at.steps, step_size=at.step_size)}
+    return attacks | {f"pqgd {b}": pqgd(threat, b, steps=at.steps, step_size=at.step_size) for b in levels}
 
 
 def sets(
@@ -98,13 +98,15 @@ def sets(
     """DAA-BLOB, and BLOB_QG with so many levels; the data set's own steps where none are given."""
     threat, at = bench.threat(network), setting(bench, network)
     count, size = steps or at.steps, at.step_size
-    found: dict[str, Attack] = {"daa_blob": daa_blob(threat, steps=count, step_size=size, restarts=restarts)}
-    return found | {f"blob_qg {b}": blob_qg(threat, b, steps=count, step_size=size, restarts=restarts) for b in levels}
+    attacks: dict[str, Attack] = {"daa_blob": daa_blob(threat, steps=count, step_size=size, restarts=restarts)}
+    return attacks | {
+        f"blob_qg {b}": blob_qg(threat, b, steps=count, step_size=size, restarts=restarts) for b in levels
+    }
 
 
 def several(bench: Bench, attacks: Mapping[str, Attack]) -> dict[str, Attack]:
     """Return the scale's independent runs of each attack."""
-    return {key: run for name, one in attacks.items() for key, run in runs(name, one, bench.scale.runs).items()}
+    return {key: run for name, attack in attacks.items() for key, run in runs(name, attack, bench.scale.runs).items()}
 
 
 def independent(bench: Bench, network: Network) -> Attacks:
@@ -118,23 +120,23 @@ def merged(bench: Bench, network: Network) -> Attacks:
     """Table 3: restarts, of which every image keeps one that fooled."""
     threat, at, count = bench.threat(network), setting(bench, network), bench.scale.restarts
     both = {"steps": at.steps, "step_size": at.step_size, "restarts": count}
-    found: dict[str, Attack] = {
+    attacks: dict[str, Attack] = {
         "pgd merged": pgd(threat, steps=at.steps, step_size=at.step_size, restarts=count),
-        **{f"{name} merged": one for name, one in sets(bench, network, 100, 200, restarts=count).items()},
+        **{f"{name} merged": attack for name, attack in sets(bench, network, 100, 200, restarts=count).items()},
         "blob_qg 200 merged twice": blob_qg(threat, 200, **{**both, "restarts": 2 * count}),  # type: ignore[arg-type]
         # as many walks as PGD has restarts: one at each of the nearest rivals
         "multi_targeted merged": multi_targeted(
             threat, rivals=min(9, count), steps=at.steps, step_size=at.step_size, restarts=max(1, count // 9)
         ),
     }
-    return [(threat, found)]
+    return [(threat, attacks)]
 
 
 def merged_levels(bench: Bench, network: Network) -> Attacks:
     """Table 5: restarts of BLOB and of BLOB_QG at each number of levels."""
     count, steps = min(10, bench.scale.restarts), min(LONGER, bench.scale.steps)
-    found = sets(bench, network, *LEVELS, restarts=count, steps=steps)
-    return [(bench.threat(network), {f"{name} merged": one for name, one in found.items()})]
+    attacks = sets(bench, network, *LEVELS, restarts=count, steps=steps)
+    return [(bench.threat(network), {f"{name} merged": attack for name, attack in attacks.items()})]
 
 
 def two_radii(bench: Bench, network: Network) -> Attacks:
@@ -170,7 +172,7 @@ def digits(bench: Bench, network: Network) -> Attacks:
 
 def first(attacks: Mapping[str, Attack]) -> dict[str, Attack]:
     """Return the first run of each attack, the same cell as that of the tables."""
-    return {key: run for name, one in attacks.items() for key, run in runs(name, one, 1).items()}
+    return {key: run for name, attack in attacks.items() for key, run in runs(name, attack, 1).items()}
 
 
 def directions(bench: Bench, network: Network) -> list[Signal]:
@@ -203,12 +205,12 @@ def kept(grad: Images, step: Tensor, size: float) -> dict[str, object]:
         size: What one level moves a pixel, in pixels of [0, 1].
     """
     flat, moved = grad.flatten(1).double(), step.flatten(1).double()
-    there = flat != 0
+    nonzero = flat != 0
     edges = torch.linspace(-30.5, 30.5, 62, dtype=torch.float64)
-    counts = torch.histogram(moved[there].clamp(-30, 30).cpu(), edges).hist
+    counts = torch.histogram(moved[nonzero].clamp(-30, 30).cpu(), edges).hist
     return {
-        "applicable": float((size * moved[there].abs() >= 1 / 255).double().mean()),
-        "sign": float((moved.sign() == flat.sign())[there].double().mean()),
+        "applicable": float((size * moved[nonzero].abs() >= 1 / 255).double().mean()),
+        "sign": float((moved.sign() == flat.sign())[nonzero].double().mean()),
         "magnitude": float(_correlation(flat.abs(), moved.abs())),
         "edges": edges.tolist(),
         "counts": counts.tolist(),
