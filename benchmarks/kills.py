@@ -1,4 +1,4 @@
-"""A run that is killed with SIGKILL fifty times at random moments, held against one that nobody stops.
+"""A run that is killed with SIGKILL fifty times at random moments, compared with one that is not interrupted.
 
     python benchmarks/kills.py                 # 40 processes, 5 Ray workers, 5 Ray drivers; results/speed/kills.json
     python benchmarks/kills.py --processes 10 --workers 0 --drivers 0

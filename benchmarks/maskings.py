@@ -1,4 +1,4 @@
-"""Mask gradients on purpose, at random, and count how often the diagnosis says so, and how often it cries wolf.
+"""Mask gradients on purpose, at random; count how often the diagnosis flags them, and how often honest networks.
 
 Usage: python benchmarks/maskings.py --out results/maskings [--draws 4] [--honest 6] [--seed 0]
 """
@@ -96,7 +96,7 @@ class Batched(nn.Module):
 
 
 class Detached(nn.Module):
-    """The way back is cut, at the pixels or at the logits."""
+    """The backward pass is cut, at the pixels or at the logits."""
 
     def __init__(self, model: nn.Module, place: str) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class Detached(nn.Module):
 
 
 class HardSign(nn.Module):
-    """The sign as it is, with its own derivative: zero."""
+    """The sign with its own derivative, zero."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.where(x >= 0, 1.0, -1.0) + 0 * x.sign()
@@ -129,7 +129,7 @@ def signs(model: nn.Module) -> list[str]:
 
 @dataclass(frozen=True)
 class Case:
-    """One model, masked or honest, and what the diagnosis must say of it."""
+    """One model, masked or honest, and what the diagnosis must say about it."""
 
     kind: str
     network: str

@@ -1,4 +1,4 @@
-"""What the machinery costs over bare passes of the same model: ratios, measured side by side in one run.
+"""The cost of attacks and evaluations over bare passes of the same model: ratios, measured side by side in one run.
 
     python benchmarks/overhead.py [--quick]
 

@@ -113,7 +113,7 @@ def measure(pair: str, images: int, wanted: Callable[[str], bool]) -> None:
 
 
 def row(record: qa.Record, attack: str) -> tuple[str, str, str, str]:
-    """Robust accuracy in percent, forward and backward passes an image, seconds in all."""
+    """Robust accuracy in percent, forward and backward passes per image, total seconds."""
     columns = {name: record.column(attack, name).astype(float) for name in ("forwards", "backwards", "seconds")}
     return (
         f"{100 * record.robust(attack):.1f}",

@@ -1,4 +1,4 @@
-"""Check every carried network against its card, and write the table of the zoo.
+"""Check every network of the package against its card, and write the table of the zoo.
 
 Usage: python benchmarks/zoo.py --out results/zoo [--images 1000] [--names a b]
 
@@ -31,13 +31,13 @@ BATCH = 256  # as the training judges
 
 @torch.no_grad()
 def wrong_of(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return which images the model has wrong."""
+    """Return which images the model misclassifies."""
     pairs = zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True)
     return torch.cat([misclassified(model(x), y) for x, y in pairs])
 
 
 def row_of(network: Description, images: int) -> dict[str, Any]:
-    """Return what a network really is, beside what its card says."""
+    """Return the measured properties of a network, and what its card states."""
     begun = time.perf_counter()
     model = load_model(network.name)
     seconds = time.perf_counter() - begun

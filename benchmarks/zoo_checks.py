@@ -1,4 +1,4 @@
-"""Diagnose every network of the zoo whose data set is here, and write the table of networks by checks.
+"""Diagnose every network of the zoo whose data set is available, and write the table of networks by checks.
 
 With --names the other networks' rows stay as they are.
 

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from quantattack.types import Indices, Mask
 
-START, SIGNS, PLACES, FRESH, ROUNDING, NOISE, SETS = range(
-    7
-)  # streams: one for each use, so that no two uses share a number
+# Streams: one for each use, so that no two uses share a number.
+START, SIGNS, PLACES, FRESH, ROUNDING, NOISE, SETS = range(7)
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
@@ -23,7 +22,7 @@ _MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 
 @dataclass(frozen=True, eq=False)
 class Rng:
-    """Noise for a batch of images, addressed by seed, image, restart, step and stream.
+    """Random numbers of a batch of images, as a function of seed, image, restart, step and stream.
 
     The generator is SplitMix64's finalizer (Steele, Lea and Flood, 2014, https://doi.org/10.1145/2660193.2660195)
     applied to a counter.
@@ -39,9 +38,11 @@ class Rng:
     restart: int = 0
 
     def keep(self, mask: Mask) -> "Rng":
+        """Return the random numbers of some of the images."""
         return replace(self, index=self.index[mask])
 
     def restarted(self, restart: int) -> "Rng":
+        """Return the random numbers of another restart."""
         return replace(self, restart=restart)
 
     def uniform(self, step: int, stream: int, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
@@ -56,7 +57,7 @@ class Rng:
         return (radius * torch.cos(2 * math.pi * 2.0**-24 * bits[:, count:])).to(dtype).reshape(-1, *shape)
 
     def signs(self, step: int, stream: int, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
-        """Return -1 or 1, evenly, with shape (n, *shape)."""
+        """Return -1 or 1 with equal probability, with shape (n, *shape)."""
         return (self.uniform(step, stream, shape, dtype) < 0.5).to(dtype) * 2 - 1
 
     def integers(self, step: int, stream: int, high: int) -> Tensor:

@@ -1,1 +1,1 @@
-"""Data: readers of standard formats, and data sets by name."""
+"""Data: data sets by name, readers of standard formats, downloads, and the sources of images of an evaluation."""

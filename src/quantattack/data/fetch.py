@@ -1,4 +1,4 @@
-"""Download data sets from where they are published: with a checksum, resumable, and never unpickled."""
+"""Downloads of published data sets: resumable, checked by checksum, and never unpickled."""
 
 import hashlib
 import http.client
@@ -19,10 +19,10 @@ _WAIT = 30.0  # seconds without a byte
 
 @dataclass(frozen=True)
 class Published:
-    """A published file and what it is checked against.
+    """A published file with its checksum.
 
     Arguments:
-        address: Where it lies.
+        address: Its URL.
         md5: Its MD5 sum, in hexadecimal.
         members: Files of the archive to unpack; none for a file that is kept as it is.
     """
@@ -78,11 +78,11 @@ def fetch(
     Arguments:
         name: Name of the data set.
         root: Folder of the data sets.
-        advance: Called with a file's name, the bytes that are there and the bytes in all.
-        sources: Where the data sets lie.
+        advance: Called with a file's name, the number of bytes so far and the total.
+        sources: The files of each data set.
 
     Raises:
-        InputError: If the name is unknown, the place cannot be reached, or a checksum does not fit.
+        InputError: If the name is unknown, the server cannot be reached, or a checksum does not match.
     """
     if name not in sources:
         raise unknown("data set to fetch", name, sources)
@@ -92,7 +92,7 @@ def fetch(
 
 
 def _silent(name: str, done: int, total: int) -> None:
-    """Say nothing."""
+    """Report nothing."""
 
 
 def _fetched(file: Published, folder: Path, advance: Advance) -> list[Path]:

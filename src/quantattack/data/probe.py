@@ -20,7 +20,7 @@ def draw_probe(images: Images | Stream, count: int = PROBE) -> Probe:
     Source: Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511 (100 images of the test set).
 
     Arguments:
-        images: Images with shape (n, ...), or a data set that is read as it is needed.
+        images: Images with shape (n, ...), or a data set that is read on demand.
         count: How many to draw; all where there are fewer.
     """
     keys = Rng(0, torch.arange(len(images))).uniform(0, 0, (), torch.float64)

@@ -28,7 +28,7 @@ def read_idx(path: Path | str) -> Bytes:
     Source: LeCun, Cortes & Burges, the MNIST database, http://yann.lecun.com/exdb/mnist/
 
     Raises:
-        InputError: If the file cannot be read or is not such a file.
+        InputError: If the file cannot be read or has another format.
 
     """
     data = _read(path)
@@ -54,7 +54,7 @@ def read_cifar(path: Path | str, label_bytes: int = 1) -> Arrays:
         label_bytes: Label bytes before each image: 1 in CIFAR-10, 2 in CIFAR-100.
 
     Raises:
-        InputError: If the file cannot be read or is not such a file.
+        InputError: If the file cannot be read or has another format.
 
     """
     data = _read(path)

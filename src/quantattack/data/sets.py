@@ -15,7 +15,7 @@ from quantattack.types import Images, Labels
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set and the radii that robustness on it is asked for by default.
+    """A data set and its default radii.
 
     Arguments:
         name: Its name.
@@ -25,7 +25,7 @@ class DataSet:
         l2: Default radius under L2, in pixels of [0, 1].
         l1: Default radius under L1, in pixels of [0, 1].
         mean: Mean of each channel over the training images.
-        std: Deviation of each channel over the training images.
+        std: Standard deviation of each channel over the training images.
 
     """
 
@@ -101,7 +101,7 @@ def is_npz(name: str) -> bool:
 
 
 def check_data(name: str, split: str) -> None:
-    """Refuse a data set or a split that nothing has.
+    """Refuse an unknown data set or split.
 
     Raises:
         InputError: If either is unknown.
@@ -154,7 +154,7 @@ def _read(name: str, folder: Path, split: str) -> Arrays:
 
 
 def data_file(folder: Path, name: str) -> Path:
-    """Return the file as it is named, or gzipped."""
+    """Return the path of a file, or of its gzipped form."""
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             return path

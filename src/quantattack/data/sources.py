@@ -1,4 +1,4 @@
-"""Where an evaluation takes its images from: tensors, or a data set that is read as it is needed."""
+"""The sources of images of an evaluation: tensors, or a data set that is read on demand."""
 
 import hashlib
 import operator
@@ -45,7 +45,7 @@ class TensorSource:
 
 @dataclass(frozen=True, eq=False)
 class DatasetSource:
-    """A data set that is read as it is needed; each item is an image tensor and a label."""
+    """A data set that is read on demand; each item is an image tensor and a label."""
 
     dataset: Dataset[Any]
     low: float = 0.0
@@ -77,8 +77,8 @@ class PartSource:
 
     Arguments:
         whole: The source.
-        first: The first of them.
-        count: How many.
+        first: Position of the first image.
+        count: Number of images.
     """
 
     whole: Source
@@ -99,7 +99,7 @@ def source_of(images: Any, labels: Any, low: float = 0.0, high: float = 1.0) -> 
     """Return tensors or a `Dataset` as a source.
 
     Raises:
-        InputError: If they are not images in the range with a label each.
+        InputError: If they are not images in the range, each with a label.
     """
     if isinstance(images, Source):
         return images

@@ -1,4 +1,4 @@
-"""Data sets whose images stay in their files and are read as they are asked for."""
+"""Data sets whose images stay in their files and are read on demand."""
 
 import hashlib
 from collections.abc import Sequence
@@ -89,9 +89,9 @@ class Stream:
     """A data set's images, float32 with pixels in [0, 1], and labels, by position.
 
     Arguments:
-        rows: Where the bytes are.
-        labels: Labels with shape (n,); the images are as many, the first ones.
-        scale: The byte that stands for 1.
+        rows: The images as bytes.
+        labels: Labels with shape (n,); the stream is of the first n images.
+        scale: The byte that is pixel value 1.
     """
 
     rows: Rows

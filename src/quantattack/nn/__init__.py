@@ -1,1 +1,1 @@
-"""Networks: layers, conversion to quantized form, architectures, checkpoints and the zoo."""
+"""Networks: quantizers, layers, conversion to quantized form, architectures, checkpoints and inspection."""

@@ -36,10 +36,11 @@ def quantize(
         skip: Names of modules to leave (a name covers what is inside), or a predicate of name and module.
 
     Raises:
-        InputError: If a name to skip is not in the model, the model is quantized already, or a part is no quantizer.
+        InputError: If a name to skip is not in the model, the model is quantized already, or a quantizer is of
+            another kind.
 
     """
-    _check_parts(model, weights, activations)
+    _check_quantizers(model, weights, activations)
     left = _skips(model, skip)
     result = deepcopy(model)
     if activations is not None:
@@ -51,18 +52,18 @@ def quantize(
     return result
 
 
-def _check_parts(model: object, *quantizers: object) -> None:
-    """Refuse what is no network, and names and classes in the place of quantizers."""
+def _check_quantizers(model: object, *quantizers: object) -> None:
+    """Refuse what is no network, and names or classes where quantizers are expected."""
     if not isinstance(model, nn.Module):
         raise InputError(f"quantize takes a torch.nn.Module, not {type(model).__name__}")
     for quantizer in quantizers:
         members = all(hasattr(quantizer, name) for name in ("forward", "surrogate", "hard"))
         if quantizer is not None and (isinstance(quantizer, type) or not members):
-            raise InputError(f"a quantizer is a part like MdTanhS() or Sign(), not {quantizer!r}")
+            raise InputError(f"a quantizer is an object like MdTanhS() or Sign(), not {quantizer!r}")
 
 
 def freeze(model: nn.Module) -> nn.Module:
-    """Return a copy in eval mode with every quantized weight baked as its final value; no eval logit changes."""
+    """Return a copy in eval mode whose quantized weights are their final values; no logit of eval mode changes."""
     result = deepcopy(model).eval()
     for module in result.modules():
         if isinstance(module, Projection):
@@ -153,7 +154,7 @@ def _quantized(model: nn.Module) -> Iterator[nn.Module]:
 
 @torch.no_grad()
 def _bake(module: nn.Module) -> None:
-    """Make the values of parametrized parameters plain parameters.
+    """Replace parametrized parameters by plain parameters of the same values.
 
     ``remove_parametrizations`` edits the class, which a copy shares with its original; so the copy leaves the class.
     """

@@ -1,12 +1,12 @@
 """Layers: the projection that carries a quantizer, and the normalization of pixels."""
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from quantattack.nn.quantizers import Quantizer, Values, project
+from quantattack.nn.quantizers import Quantizer, Tempered, Values, project
 
 # Mean and deviation of CIFAR-10's channels, which the papers' networks use for CIFAR-100 too.
 CIFAR = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2023, 0.1994, 0.2010)}
@@ -29,8 +29,8 @@ class Projection(nn.Module):
     def __init__(self, quantizer: Quantizer, frozen: bool = False) -> None:
         super().__init__()
         self.quantizer, self.frozen = quantizer, frozen
-        self.tempered = "beta" in {field.name for field in fields(quantizer)}  # type: ignore[arg-type]
-        beta = float(getattr(quantizer, "beta", 1.0))
+        self.tempered = isinstance(quantizer, Tempered)
+        beta = float(quantizer.beta) if isinstance(quantizer, Tempered) else 1.0
         self.register_buffer("beta", torch.tensor(beta), persistent=self.tempered)
 
     def current(self) -> Quantizer:

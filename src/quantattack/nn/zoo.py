@@ -16,13 +16,13 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of a network without loading it.
+    """The description of a network of the zoo.
 
     Arguments:
         name: Its name in the zoo.
-        data: The data set it was trained on.
+        data: The data set that it was trained on.
         architecture: Its architecture with the settings.
-        quantizer: Its quantization method, ``float`` for none.
+        quantizer: Name of its quantization method; ``float`` for none.
         adversarial: Whether it was trained adversarially.
         clean: Accuracy on the test set, 0 to 1.
         bytes: Size of its file.
@@ -61,13 +61,13 @@ def path_of(name: str) -> Path:
 
 
 def card_of(name: str) -> Card:
-    """Return everything that a network's checkpoint says of it."""
+    """Return the card of a network's checkpoint."""
     return read_card(path_of(name))
 
 
 @cache
 def models() -> tuple[Description, ...]:
-    """Return what is known of every network that the package carries."""
+    """Return the description of every network that comes with the package."""
     return tuple(_describe(name, path) for name, path in _files().items())
 
 

@@ -1,4 +1,4 @@
-"""A diagnosis as a report shows it: each check's verdict in words, with its evidence and what to do about it."""
+"""A diagnosis for the report: the verdict of each check in words, with its evidence and advice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ SIGNS = {"fail": "✗", "cannot tell": "?", "pass": "✓"}  # together with the 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the checks of one evaluation found.
+    """The diagnosis of one evaluation.
 
     Arguments:
         headline: Whether the robust accuracy can be trusted, and how many checks say so.
@@ -34,7 +34,7 @@ def diagnosis(record: Record) -> Diagnosis | None:
 
 
 def elsewhere(store: Store) -> list[tuple[Subject, Diagnosis]]:
-    """Return the diagnoses of what a run holds no evaluation of: a model that no attack could be run on."""
+    """Return the diagnoses without an evaluation: of models that no attack could be run on."""
     connection, evaluated = store.connection, set(store.subjects())
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'diagnosis'").fetchone():
         return []
@@ -44,7 +44,7 @@ def elsewhere(store: Store) -> list[tuple[Subject, Diagnosis]]:
 
 
 def summed(findings: Sequence[Finding]) -> Diagnosis | None:
-    """Return findings in the order of their weight, and what they add up to."""
+    """Return the diagnosis of some findings, those that failed first; None without any."""
     if not findings:
         return None
     ordered = sorted(findings, key=lambda finding: ORDER[finding.verdict])

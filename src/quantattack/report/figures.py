@@ -21,7 +21,7 @@ class Curve:
 
     Arguments:
         steps: Ascending, from 0 (the start point) to the attack's last.
-        robust: Share of the images that are still right, from 0 to 1.
+        robust: Share of the images that are still classified correctly, 0 to 1.
 
     """
 
@@ -56,7 +56,7 @@ def step_curve(record: Record, name: str) -> Curve | None:
 
 
 def _length(settings: Any) -> int:
-    """Return the largest number of steps that an attack's settings speak of, 0 if of none."""
+    """Return the largest number of steps in an attack's settings, 0 without any."""
     if isinstance(settings, Mapping):
         own = [int(settings[key]) for key in ("steps", "queries") if isinstance(settings.get(key), int)]
         return max([*own, *map(_length, settings.values())], default=0)
@@ -112,7 +112,7 @@ def radius_groups(records: Sequence[Record]) -> list[list[Record]]:
 
 
 def radius_figure(group: Sequence[Record]) -> Figure:
-    """Draw robust accuracy against the radius, one series an attack and one for the worst case.
+    """Draw robust accuracy against the radius, one series per attack and one for the worst case.
 
     Arguments:
         group: Evaluations that differ by their radius only, as `radius_groups` returns them.
@@ -147,7 +147,7 @@ def _radius(record: Record) -> float:
 
 
 def matrix_figure(record: Record) -> Figure:
-    """Draw which attack (row) broke which image (column); images that fell to the same attacks lie together."""
+    """Draw which attack (row) broke which image (column); images broken by the same attacks are next to each other."""
     broken, names = broken_by(record), record.attacks
     wrong = _wrong(record)
     order = np.lexsort((*broken[::-1], -broken.sum(axis=0), ~wrong))
@@ -167,7 +167,7 @@ def matrix_figure(record: Record) -> Figure:
 
 
 def _wrong(record: Record) -> NDArray[np.bool_]:
-    """Return which of the images that every attack has seen were wrong before any attack."""
+    """Return which of the images that every attack has seen are misclassified without any attack."""
     if not record.attacks:
         return np.zeros(0, dtype=np.bool_)
     name = record.attacks[0]

@@ -49,7 +49,7 @@ class Gallery:
     Arguments:
         pictures: At most 16.
         attack: The attack that made the adversarial images.
-        factor: How often the perturbation was magnified; 0 where nothing changed.
+        factor: Factor by which the perturbation was magnified; 0 where nothing changed.
         missing: Why there are no pictures; empty where there are.
 
     """

@@ -58,7 +58,7 @@ class Inner(BaseModel):
 
 
 class File(BaseModel):
-    """What a recipe's file may hold; a quantizer is its class name, or that and its settings."""
+    """The schema of a recipe's file; a quantizer is given by its class name, alone or with its settings."""
 
     model_config = ConfigDict(extra="forbid")
     name: str
@@ -78,7 +78,7 @@ def read_recipe(path: Path | str, named: Finder | None = None) -> Recipe:
 
     Arguments:
         path: The file.
-        named: Returns the attack of a name within a threat; None where attacks have no names.
+        named: Returns the attack of a name under a threat; None where attacks cannot be named.
 
     Raises:
         InputError: If the file cannot be read, is not YAML, or holds what a recipe does not have.

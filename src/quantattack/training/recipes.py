@@ -1,4 +1,4 @@
-"""Recipes by name: every network of the zoo, and paper A's full-width networks with its schedules."""
+"""Recipes by name: every network of the zoo, and the papers' full-width networks with the published schedules."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -60,14 +60,14 @@ def _cifar(name: str, epochs: int, peak: float, architecture: str, options: Mapp
 
 
 def _adversarial(name: str, weights: Quantizer | None, scale: float) -> Recipe:
-    """A residual network trained on PGD's images as the training's loss sees their logits."""
+    """Return a recipe of a residual network, trained adversarially with PGD on the logits as scaled for the loss."""
     adversary = madry(temperature=unit if weights is None else Fixed(scale))
     options = {"width": 1.0}
     return _cifar(name, 4, 5e-3, "resnet-8", options, weights=weights, scale=scale, adversarial=adversary)
 
 
 def _robust(name: str, attack: Attack, architecture: str = "madry-mnist", epochs: int = 5, **parts: Any) -> Recipe:
-    """A network of the Madry challenge or of DAA at half its width, trained on what an attack finds."""
+    """Return a recipe of a network of the Madry challenge or of DAA at half its width, trained adversarially."""
     training = Settings(epochs=epochs, rate=OneCycle(1e-3, 0.3), bf16=True)
     options = {"width": 0.5}
     chosen: dict[str, Any] = {"data": "mnist"} | parts
@@ -78,7 +78,7 @@ def _robust(name: str, attack: Attack, architecture: str = "madry-mnist", epochs
 
 
 def _inner(steps: int, **parts: Any) -> Attack:
-    """The attack inside an adversarial training on MNIST: radius 0.3, the last of a few steps counting."""
+    """Return the attack of an adversarial training on MNIST: radius 0.3, a few steps, the last iterate."""
     threat = Threat(Linf(), 0.3)
     return Ascent(
         threat=threat, step_size=2.5 * 0.3 / steps if steps > 3 else 0.15, steps=steps, last_iterate=True, **parts
@@ -213,7 +213,7 @@ def recipe(name: str, named: Finder | None = None) -> Recipe:
 
     Arguments:
         name: The name, or the file's path.
-        named: What attacks a file may name, as in `read_recipe`.
+        named: Returns the attack of a name, as in `read_recipe`.
 
     Raises:
         InputError: If nothing has the name, or the file is not a recipe.

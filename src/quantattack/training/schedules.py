@@ -1,4 +1,4 @@
-"""Learning rates and temperatures as closed forms of the update's number: nothing to step, nothing to port wrongly."""
+"""Learning rates and temperatures as closed forms of the number of the update: no state to step or to restore."""
 
 import math
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class Growth:
 
 @dataclass(frozen=True)
 class Ramp:
-    """The same growth fitted to any length: ``end ** (step / (share * steps))``, then ``end``."""
+    """Exponential growth over a share of all updates: ``end ** (step / (share * steps))``, then ``end``."""
 
     end: float = 1e4
     share: float = 0.8

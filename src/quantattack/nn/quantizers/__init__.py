@@ -1,6 +1,6 @@
 """Quantizers of weights and activations; each is a frozen dataclass with its source and equations."""
 
-from quantattack.nn.quantizers.base import Quantizer, Values, project, sign
+from quantattack.nn.quantizers.base import Quantizer, Tempered, Values, project, sign
 from quantattack.nn.quantizers.binary import BinaryConnect, BnnWaq, GdTanh, MdTanhS, Sign, Xnor
 from quantattack.nn.quantizers.multilevel import Ternary, Uniform, UniformActivation
 
@@ -16,6 +16,7 @@ __all__ = [
     "MdTanhS",
     "Quantizer",
     "Sign",
+    "Tempered",
     "Ternary",
     "Uniform",
     "UniformActivation",

@@ -38,6 +38,19 @@ class Quantizer(Protocol):
     def hard(self, x: Values) -> Values: ...
 
 
+@runtime_checkable
+class Tempered(Protocol):
+    """What a quantizer with a temperature states besides.
+
+    Arguments:
+        beta: The temperature: the slope of its function in training.
+
+    """
+
+    @property
+    def beta(self) -> float | Tensor: ...
+
+
 def project(quantizer: Quantizer, x: Values, hard: bool) -> Values:
     """Return the quantizer's value with the derivative of its surrogate.
 
