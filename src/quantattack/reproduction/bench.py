@@ -87,7 +87,7 @@ class Bench:
 
 
 class Source:
-    """A network that images are searched on for another; its name is all that the record keeps of it."""
+    """The network that a transferred attack searches on; a record keeps its name and its checksum."""
 
     def __init__(self, network: Network) -> None:
         self.network, self.model = network, CountedModel(network.model)

@@ -50,7 +50,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """One of the paper's networks with the numbers published for it, None where there is none.
+    """One of the paper's networks with the numbers published for it, None where a number was not published.
 
     Arguments:
         role: The network.
@@ -99,7 +99,7 @@ class Paper:
         items: Its tables and figures by name.
         parts: Parts of its figures by name, which run alone on networks of one's own.
         headline: What `--only headline` runs: items, and the kind and architecture of the network of each.
-        scales: What is other about a scale for this paper, by the scale's name.
+        scales: Numbers of a scale that differ for this paper, by the scale's name.
     """
 
     key: str

@@ -27,7 +27,7 @@ class Role:
         data: Name of the data set.
         small: Networks that stand for it at a reduced scale, the first one that is there.
         full: The same at the paper's own scale.
-        difference: What is other about the small one.
+        difference: How the small one differs from the paper's.
     """
 
     kind: str
@@ -56,7 +56,7 @@ class StandIn:
     Arguments:
         small: The one at a reduced scale.
         full: The one at the paper's own scale.
-        difference: What is other about the small one.
+        difference: How the small one differs from the paper's.
     """
 
     small: str
