@@ -74,28 +74,28 @@ class BatchSizer:
         self.size = self.most = max(LEAST, min(self.size, rows) // 16 * 8)
         self._rates = {size: rate for size, rate in self._rates.items() if size <= self.most}
 
-    def parts(self, positions: Sequence[int], work: Callable[[Sequence[int]], T], times: int = 1) -> Iterator[T]:
-        """Do the work on one part of the positions after the other, on less at once where memory does not suffice.
+    def parts(self, positions: Sequence[int], work: Callable[[Sequence[int]], T], batches: int = 1) -> Iterator[T]:
+        """Do the work on some of the positions after the other, on fewer at once where memory does not suffice.
 
         Arguments:
             positions: What is to be worked on.
-            work: Does it for a part.
-            times: How many batches make a part.
+            work: Does it for those that it is called with.
+            batches: How many batches it is called with at once.
         """
         first = 0
         while first < len(positions):
-            part, results = positions[first : first + self.size * times], list[T]()
+            called, results = positions[first : first + self.size * batches], list[T]()
             try:
-                results.append(work(part))
+                results.append(work(called))
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
             if results:  # outside the handler, so that the failed batch's memory is free before the next begins
-                first += len(part)
+                first += len(called)
                 yield results[0]
             else:
                 _empty_cache()
-                self.halve(len(part))
+                self.halve(len(called))
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -1,7 +1,7 @@
 """What may be evaluated: every wrong input is one line that says what is wrong and what to do."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeAlias
 
@@ -67,19 +67,20 @@ def check_threats(attacks: Mapping[str, Attack], threat: Threat) -> None:
                 )
 
 
-def threats_in(part: object) -> Iterator[Threat]:
-    """Return the threats that an attack carries, its own and those of the attacks inside it."""
-    if isinstance(part, Threat):
-        yield part
-    elif is_dataclass(part) and not isinstance(part, type):
-        for field in fields(part):
-            yield from threats_in(getattr(part, field.name))
-    elif isinstance(part, Mapping):
-        for value in part.values():
-            yield from threats_in(value)
-    elif isinstance(part, tuple | list):
-        for value in part:
-            yield from threats_in(value)
+def threats_in(setting: object) -> Iterator[Threat]:
+    """Return the threats that an attack carries among its settings, its own and those of the attacks inside it."""
+    if isinstance(setting, Threat):
+        yield setting
+        return
+    inside: Iterable[object] = ()
+    if is_dataclass(setting) and not isinstance(setting, type):
+        inside = [getattr(setting, field.name) for field in fields(setting)]
+    elif isinstance(setting, Mapping):
+        inside = setting.values()
+    elif isinstance(setting, tuple | list):
+        inside = setting
+    for value in inside:
+        yield from threats_in(value)
 
 
 def _is_same(carried: Threat, threat: Threat) -> bool:

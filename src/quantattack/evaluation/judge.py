@@ -94,7 +94,7 @@ def predict(
         sizer: Decides how many are shown at once.
         watch: Not told anything.
     """
-    return sizer.parts(positions, lambda part: _predicted(task, part))
+    return sizer.parts(positions, lambda at: _predicted(task, at))
 
 
 def _predicted(task: Task, positions: Sequence[int]) -> Clean:
@@ -159,8 +159,8 @@ def attack(
         sizer: Decides how many rows the model is shown at once, and learns from what each call took.
         watch: Told how many rows went forward so far in a call.
     """
-    times = batches_per_call(task.attacks[name], len(task))
-    for result in sizer.parts(positions, lambda part: _attacked(task, name, part, sizer.size, watch), times):
+    batches = batches_per_call(task.attacks[name], len(task))
+    for result in sizer.parts(positions, lambda at: _attacked(task, name, at, sizer.size, watch), batches):
         if len(result.outcomes) >= sizer.size:
             sizer.note(sizer.size, result.cost.forwards + result.cost.backwards, result.cost.seconds)
         yield result

@@ -117,12 +117,12 @@ def _opened(filled: Iterable[FilledTask]) -> Iterator[Cell]:
 
 def _predictions(tasks: Sequence[Task], advances: Sequence[Advance], executor: Executor) -> dict[Task, Clean]:
     """Return what each task's model says of its clean images."""
-    parts: dict[Task, list[Clean]] = {task: [] for task in tasks}
+    batches: dict[Task, list[Clean]] = {task: [] for task in tasks}
     tell = dict(zip(tasks, advances, strict=True))
-    for cell, part in executor.map(predict, map(clean_cell, tasks)):
-        parts[cell.task].append(part)
-        tell[cell.task](CLEAN, sum(len(done.label) for done in parts[cell.task]), len(cell.task))
-    return {task: joined(each) for task, each in parts.items()}
+    for cell, batch in executor.map(predict, map(clean_cell, tasks)):
+        batches[cell.task].append(batch)
+        tell[cell.task](CLEAN, sum(len(done.label) for done in batches[cell.task]), len(cell.task))
+    return {task: joined(each) for task, each in batches.items()}
 
 
 def check_same(task: Task, store: Store, clean: Clean) -> None:
