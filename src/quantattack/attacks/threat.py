@@ -9,6 +9,7 @@ from torch import Tensor
 
 from quantattack.attacks.norms import Linf, Norm
 from quantattack.errors import InputError
+from quantattack.record.description import tagged
 from quantattack.rng import Rng
 from quantattack.types import Images, Mask, PerImage
 
@@ -20,6 +21,7 @@ def is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
+@tagged("Threat")
 @dataclass(frozen=True)
 class Threat:
     r"""The images within a radius of the clean one and inside the pixel range.

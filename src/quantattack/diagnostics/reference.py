@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from quantattack.attacks.ascent import Ascent
+from quantattack.attacks.base import Batch
 from quantattack.attacks.losses import Loss, cross_entropy, log_odds
 from quantattack.attacks.recipes import usual_step
 from quantattack.attacks.success import misclassified
@@ -53,7 +54,7 @@ def watch(case: Case, steps: int = STEPS) -> Walk:
 
 
 def _watched(case: Case, steps: int) -> Walk:
-    walk = plain(case.threat, steps).walk(case.host, case.images, case.labels, rng=case.rng)
+    walk = plain(case.threat, steps).walk(case.host, Batch(case.images, case.labels, case.rng))
     values, fooled, silent = list[Tensor](), list[Tensor](), list[Tensor]()
     while True:
         try:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from quantattack.attacks.base import Attack, Trace, needs_all, refills, trace
+from quantattack.attacks.base import Attack, Batch, Trace, needs_all, refills, search
 from quantattack.attacks.losses import margin
 from quantattack.errors import InputError
 from quantattack.evaluation.checks import check_classes, check_logits
@@ -110,7 +110,8 @@ def attack(job: Task, name: str, positions: Sequence[int]) -> Attacked:
         host.width = pace.size
     passes, begun = job.host.passes.snapshot(), time.perf_counter()
     at = job.index[list(positions)].to(images.device)
-    found = _searched(job, job.attacks[name], images, labels, Rng(job.seed, at))
+    batch = Batch(images, labels, Rng(job.seed, at), at_once=pace.size)
+    found = _searched(job, job.attacks[name], batch)
     seconds = time.perf_counter() - begun
     spent = [now - was for now, was in zip(job.host.passes.snapshot(), passes, strict=True)]
     if len(positions) >= pace.size:
@@ -121,20 +122,20 @@ def attack(job: Task, name: str, positions: Sequence[int]) -> Attacked:
     return Attacked(outcomes, final.cpu() if job.keep_images else None)
 
 
-def _searched(job: Task, attack: Attack, images: Images, labels: Labels, rng: Rng) -> Trace:
+def _searched(job: Task, attack: Attack, batch: Batch) -> Trace:
     """Search the faster relatives first, where there are any, and then what they leave with the model as given.
 
     After bfloat16 everything that the model does not confirm is searched again.  After a float32 relative only what
     that one takes for fooled and the model does not: of the rest a float32 search has been made.
     """
     hosts = [*job.searched, job.host] if not needs_all(attack) else [job.host]
-    found = trace(attack, hosts[0], images, labels, rng=rng)
+    found = search(attack, hosts[0], batch)
     for last, host in pairwise(hosts):
-        again = ~_fooled(job.host, found.images, labels)
+        again = ~_fooled(job.host, found.images, batch.labels)
         if not _low(last):
-            again &= _fooled(last, found.images, labels)
+            again &= _fooled(last, found.images, batch.labels)
         if bool(again.any()):
-            found = _patched(found, again, trace(attack, host, images[again], labels[again], rng=rng.keep(again)))
+            found = _patched(found, again, search(attack, host, batch.keep(again)))
     return found
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from quantattack.attacks.base import Attack, needs_all, trace
-from quantattack.attacks.passes import passes
+from quantattack.attacks.base import Attack, Batch, needs_all, passes, search
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
 from quantattack.evaluation.flags import flags, look
@@ -109,7 +108,7 @@ def _keep_gallery(job: Task, store: Store, record: Record) -> None:
     at = {int(index): position for position, index in enumerate(job.index)}
     images, labels = job.batch([at[index] for index in chosen])
     rng = Rng(job.seed, torch.tensor(chosen, dtype=torch.long, device=images.device))
-    final = trace(job.attacks[name], job.host, images, labels, rng=rng).images if chosen else images
+    final = search(job.attacks[name], job.host, Batch(images, labels, rng)).images if chosen else images
     before, after = (job.host(part).argmax(1) if chosen else labels for part in (images, final))
     names = ("clean", "adversarial", "index", "label", "clean_prediction", "prediction")
     tensors = dict(zip(names, (images, final, rng.index, labels, before, after), strict=True))

@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from quantattack.attacks.base import Attack
-from quantattack.attacks.passes import passes
+from quantattack.attacks.base import Attack, passes
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Ensemble, Restarts
 from quantattack.data.sets import SETS

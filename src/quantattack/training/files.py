@@ -121,7 +121,7 @@ def _inside(attack: Any, climbed: Temperature) -> Any:
         return attack
     own = {part.name: getattr(attack, part.name) for part in fields(attack)}
     found: dict[str, Any] = {name: _inside(own[name], climbed) for name in ("attack", "attacks") if name in own}
-    if own.get("temperature") is unit:
+    if own.get("temperature") is unit and own.get("pair") is None:
         found["temperature"] = climbed
     if "last_iterate" in own:
         found["last_iterate"] = True

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from quantattack.errors import InputError
+from quantattack.record.description import tagged
 from quantattack.rng import Rng
 from quantattack.types import Images, Labels, Logits, Model, PerImage
 
@@ -51,6 +52,7 @@ class Called:
         return name + (f"({', '.join(f'{key}={value!r}' for key, value in plain.items())})" if plain else "")
 
 
+@tagged("Bound")
 @dataclass(frozen=True)
 class Bound:
     """An attack of two arguments, images and labels, that holds the model it attacks; the engine judges on its own.

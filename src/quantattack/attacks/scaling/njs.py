@@ -11,11 +11,13 @@ from quantattack.attacks.scaling.base import Rescale, confidence
 from quantattack.attacks.threat import is_number
 from quantattack.errors import InputError
 from quantattack.gradients import jacobian, singular_values
+from quantattack.record.description import tagged
 from quantattack.types import Images, Labels, Logits, Model, PerImage
 
 _PROBE_BATCH = 16
 
 
+@tagged("Njs")
 @dataclass(frozen=True)
 class Njs:
     r"""Network Jacobian Scaling: bring the mean singular value to one, then the error signal to at least rho.
