@@ -1,12 +1,14 @@
 """Norms: the size of a perturbation, its steepest step, and the exact projection onto ball and pixel range."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from quantattack.errors import unknown
 from quantattack.record.description import tagged
 from quantattack.rng import NOISE, START, Rng
 from quantattack.types import Images, PerImage
@@ -177,3 +179,17 @@ def at_most_one(grad: Images) -> Images:
     """Divide each image's gradient by its largest entry, so that squaring or summing it cannot underflow."""
     largest = grad.flatten(1).abs().amax(1)
     return grad / per_image(torch.where(largest > 0, largest, 1), grad)
+
+
+NORMS: Mapping[str, Norm] = {"linf": Linf(), "l2": L2(), "l1": L1()}
+
+
+def norm_named(name: str) -> Norm:
+    """Return the norm of a name: linf, l2 or l1, in large or small letters.
+
+    Raises:
+        InputError: If there is no such norm, with the nearest known name.
+    """
+    if name.lower() not in NORMS:
+        raise unknown("norm", name, NORMS)
+    return NORMS[name.lower()]

@@ -13,7 +13,7 @@ from quantattack.types import Images, Labels, Logits, Model, PerImage
 
 
 class Slot(nn.Module):
-    """A model to build a peer's attack on: it is the given one, and while the engine runs the attack, the engine's.
+    """A model to build another library's attack on: the given one, but the evaluated one while the attack runs.
 
     So every pass of an attack that holds its own model is counted, forward and backward.
 
@@ -31,7 +31,7 @@ class Slot(nn.Module):
 
 
 class Called:
-    """A callable from elsewhere; its text is its qualified name, with its plain settings where it shows any."""
+    """Another library's callable; its text is its qualified name, with its plain settings where it shows any."""
 
     __slots__ = ("function",)
 
@@ -81,11 +81,11 @@ class Bound:
         for slot in self.slots:
             slot.guests.append(model)
         try:
-            found = self.attack.function(clean.clone(), labels.clone())
+            output = self.attack.function(clean.clone(), labels.clone())
         finally:
             for slot in self.slots:
                 slot.guests.pop()
-        images: Tensor = found[0] if isinstance(found, tuple) else found
+        images: Tensor = output[0] if isinstance(output, tuple) else output
         return images.detach()
 
 
