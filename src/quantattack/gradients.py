@@ -162,8 +162,8 @@ def hessian_norm(products: Gram, logits: Logits, beta: Tensor) -> Tensor:
         beta: Inverse temperatures with shape (n, b).
     """
     rows = max(1, _ELEMENTS // max(1, products.numel()))
-    parts = [_norms(products.double(), logits.double(), part) for part in torch.split(beta.double(), rows, dim=1)]
-    return torch.cat(parts, 1)
+    norms = [_norms(products.double(), logits.double(), some) for some in torch.split(beta.double(), rows, dim=1)]
+    return torch.cat(norms, 1)
 
 
 def _norms(products: Tensor, logits: Tensor, beta: Tensor) -> Tensor:

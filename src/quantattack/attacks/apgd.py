@@ -237,12 +237,12 @@ def checkpoints(steps: int, sparse: bool = False) -> dict[int, int]:
     """Return the steps after which the step control looks, with the number of steps since it looked last."""
     span = max(int(0.04 * steps), 1) if sparse else max(int(0.22 * steps), 1)
     least, shrink = (span, 0) if sparse else (max(int(0.06 * steps), 1), max(int(0.03 * steps), 1))
-    found, at = {}, span
+    spans, at = {}, span
     while at <= steps:
-        found[at] = span
+        spans[at] = span
         span = max(span - shrink, least)
         at += span
-    return found
+    return spans
 
 
 @tagged("farthest")

@@ -246,12 +246,12 @@ def passes(attack: Attack, classes: int) -> int:
 
 
 def to_the_end(attack: Attack) -> Attack:
-    """Return an attack whose walks, found through its wrappers, go on after the model is fooled."""
+    """Return an attack whose walks, inside its wrappers too, go on after the model is fooled."""
     return adopt(attack).to_the_end()
 
 
 def success_of(attack: Attack, default: Criterion = misclassified) -> Criterion:
-    """Return what counts as success for an attack, found through its wrappers."""
+    """Return what counts as success for an attack, of the one inside for a wrapper."""
     return adopt(attack).traits.solved or default
 
 

@@ -1,4 +1,4 @@
-"""Attacks on a model that is random: the expectation over its randomness in place of one draw of it."""
+"""Attacks on a random model: the expectation of its logits in place of one draw."""
 
 from dataclasses import dataclass, replace
 

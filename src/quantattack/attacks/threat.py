@@ -75,8 +75,10 @@ class Threat:
         if clean.is_cuda or len(clean) <= rows:
             return self._projected(images, clean, self.radii(clean, radius))
         # in parts, so that double precision stays within a CPU's caches
-        each = zip(*(torch.split(part, rows) for part in (images, clean, self.radii(clean, radius))), strict=True)
-        return torch.cat([self._projected(*part) for part in each])
+        batches = zip(
+            *(torch.split(column, rows) for column in (images, clean, self.radii(clean, radius))), strict=True
+        )
+        return torch.cat([self._projected(*batch) for batch in batches])
 
     def _projected(self, images: Images, clean: Images, radii: PerImage) -> Images:
         x = clean.double()

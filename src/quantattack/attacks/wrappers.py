@@ -150,7 +150,7 @@ class AgainstRival:
 @tagged("Transfer")
 @dataclass(frozen=True)
 class Transfer:
-    """Search on another model and hand over what was found: the black-box attack from a twin.
+    """Search on another model and hand over the attacked images: the black-box attack from a twin.
 
     Where the attack can, it walks all its steps: an image that only just fools the source seldom fools another model.
 

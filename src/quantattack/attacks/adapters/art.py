@@ -58,8 +58,8 @@ class Art:
         norm = norm_name(self.threat, (np.inf, 2, 1))
         known = {"eps": radius, "norm": norm, "batch_size": len(images), "verbose": False}
         attack = made(kind, (self._classifier(model, images),), filled(kind, known, self.settings))
-        found = torch.from_numpy(attack.generate(x=images.cpu().numpy(), y=labels.cpu().numpy())).to(images)
-        return found if "eps" in settings_of(kind) else inside(self.threat, found, images, radius)
+        attacked = torch.from_numpy(attack.generate(x=images.cpu().numpy(), y=labels.cpu().numpy())).to(images)
+        return attacked if "eps" in settings_of(kind) else inside(self.threat, attacked, images, radius)
 
     def _classifier(self, model: Shown, images: Images) -> Any:
         classifiers = library("art.estimators.classification", "art")

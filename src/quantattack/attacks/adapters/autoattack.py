@@ -68,20 +68,20 @@ class AutoAttack:
             known["attacks_to_run" if original else "attacks"] = members
         adversary = made(kind, (model,), filled(kind, known, {}))
         rivals = min(9, classes_of(model, images) - 1)
-        for part in (adversary.apgd_targeted, adversary.fab):
-            part.n_target_classes = min(part.n_target_classes, rivals)
+        for member in (adversary.apgd_targeted, adversary.fab):
+            member.n_target_classes = min(member.n_target_classes, rivals)
         self._shorten(adversary)
         size = {"bs" if original else "batch_size": len(images)}
-        found = adversary.run_standard_evaluation(images, labels, **size)
-        adv: Images = found[0] if isinstance(found, tuple) else found
+        output = adversary.run_standard_evaluation(images, labels, **size)
+        adv: Images = output[0] if isinstance(output, tuple) else output
         return adv
 
     def _shorten(self, adversary: Any) -> None:
         """Set the steps, with all that a constructor derives from them, and no restart in a version of one's own."""
-        for part in (adversary.apgd, adversary.apgd_targeted):
-            part.n_iter = part.n_iter_orig = self.steps
+        for member in (adversary.apgd, adversary.apgd_targeted):
+            member.n_iter = member.n_iter_orig = self.steps
             for name, share in (("n_iter_2", 0.22), ("n_iter_min", 0.06), ("size_decr", 0.03)):
-                setattr(part, name, max(int(share * self.steps), 1))
+                setattr(member, name, max(int(share * self.steps), 1))
         adversary.fab.n_iter = self.steps
         if self.version == "custom":
             adversary.apgd.n_restarts = adversary.fab.n_restarts = 1

@@ -46,7 +46,7 @@ def member(module: Any, name: Any, kind: str) -> Any:
     if not isinstance(name, str):
         return name
     if not isinstance(getattr(module, name, None), type):
-        raise unknown(kind, name, [one for one in vars(module) if isinstance(getattr(module, one), type)])
+        raise unknown(kind, name, [known for known in vars(module) if isinstance(getattr(module, known), type)])
     return getattr(module, name)
 
 
@@ -60,7 +60,7 @@ def settings_of(maker: Any) -> dict[str, Any]:
     """Return the names that a constructor takes, with their defaults."""
     function = maker.__new__ if maker.__init__ is object.__init__ else maker.__init__
     parameters = [*inspect.signature(function).parameters.values()][1:]
-    return {part.name: part.default for part in parameters if part.kind not in (part.VAR_POSITIONAL, part.VAR_KEYWORD)}
+    return {each.name: each.default for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)}
 
 
 class Shown(nn.Module):
@@ -176,16 +176,16 @@ def seed_of(rng: Rng | None) -> int:
 def frozen(model: Model) -> Iterator[None]:
     """Keep the parameters' gradients as they are: a library that calls `backward` or `zero_grad` would change them."""
     parameters = [*model.parameters()] if isinstance(model, nn.Module) else []
-    kept = [(part.requires_grad, part.grad) for part in parameters]
-    for part in parameters:
-        part.requires_grad_(False)
-        part.grad = None
+    kept = [(parameter.requires_grad, parameter.grad) for parameter in parameters]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+        parameter.grad = None
     try:
         yield
     finally:
-        for part, (wanted, grad) in zip(parameters, kept, strict=True):
-            part.requires_grad_(wanted)
-            part.grad = grad
+        for parameter, (wanted, grad) in zip(parameters, kept, strict=True):
+            parameter.requires_grad_(wanted)
+            parameter.grad = grad
 
 
 def norm_name(threat: Threat, names: tuple[Any, Any, Any]) -> Any:

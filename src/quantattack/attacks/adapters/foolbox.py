@@ -56,27 +56,27 @@ class Foolbox:
         foolbox, attack = library("foolbox", "foolbox"), self._made()
         host = foolbox.PyTorchModel(model, bounds=(self.threat.low, self.threat.high), device=images.device)
         if not isinstance(attack, _from_a_start(library("foolbox.attacks", "foolbox"))):
-            found: Images = attack(host, images, labels, epsilons=radius)[1]
-            return found
+            attacked: Images = attack(host, images, labels, epsilons=radius)[1]
+            return attacked
         return self._from_starts(attack, host, images, labels, radius)
 
     def _from_starts(self, attack: Any, host: Any, images: Images, labels: Labels, radius: float) -> Images:
-        attacks, found = library("foolbox.attacks", "foolbox"), images.clone()
-        first = attack.init_attack or attacks.LinearSearchBlendedUniformNoiseAttack()
+        attacks, attacked = library("foolbox.attacks", "foolbox"), images.clone()
+        initial = attack.init_attack or attacks.LinearSearchBlendedUniformNoiseAttack()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it says how many starts failed, which is what is looked at here
-            starts = first.run(host, images, library("foolbox", "foolbox").criteria.Misclassification(labels))
+            starts = initial.run(host, images, library("foolbox", "foolbox").criteria.Misclassification(labels))
         with torch.no_grad():
-            begun = (host(starts).argmax(1) != labels).nonzero()[:, 0]
-        todo = [begun] if len(begun) else []
+            fooled = (host(starts).argmax(1) != labels).nonzero()[:, 0]
+        todo = [fooled] if len(fooled) else []
         while todo:
-            part = todo.pop()
-            given = {"epsilons": radius, "starting_points": starts[part]}
+            rows = todo.pop()
+            settings = {"epsilons": radius, "starting_points": starts[rows]}
             try:
-                found[part] = attack(host, images[part], labels[part], **given)[1]
+                attacked[rows] = attack(host, images[rows], labels[rows], **settings)[1]
             except (AssertionError, ArithmeticError, np.linalg.LinAlgError):
-                todo += part.chunk(2) if len(part) > 1 else []
-        return found
+                todo += rows.chunk(2) if len(rows) > 1 else []
+        return attacked
 
 
 def _from_a_start(attacks: Any) -> tuple[type, ...]:

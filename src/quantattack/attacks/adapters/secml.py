@@ -62,5 +62,5 @@ class Secml:
         attack = made(kind, (), filled(kind, known, self.settings))
         loader = DataLoader(TensorDataset(images, labels), batch_size=len(images))
         host = library("secmlt.models.pytorch.base_pytorch_nn", "secml").BasePyTorchClassifier(model)
-        found = torch.cat([part for part, _ in attack(host, loader)])
-        return found if "epsilon" in settings_of(kind) else inside(self.threat, found, images, radius)
+        attacked = torch.cat([batch for batch, _ in attack(host, loader)])
+        return attacked if "epsilon" in settings_of(kind) else inside(self.threat, attacked, images, radius)

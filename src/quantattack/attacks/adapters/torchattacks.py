@@ -54,5 +54,5 @@ class TorchAttacks:
         kind = self._kind()
         norm, classes = norm_name(self.threat, ("Linf", "L2", "L1")), classes_of(model, images)
         known = {"eps": radius, "norm": norm, "n_classes": classes, "seed": seed, "verbose": False}
-        found: Images = made(kind, (model,), filled(kind, known, self.settings))(images, labels)
-        return found if "eps" in settings_of(kind) else inside(self.threat, found, images, radius)
+        attacked: Images = made(kind, (model,), filled(kind, known, self.settings))(images, labels)
+        return attacked if "eps" in settings_of(kind) else inside(self.threat, attacked, images, radius)

@@ -63,8 +63,8 @@ class Njs:
         if std is not None and (not isinstance(std, Sequence) or len(std) not in (1, probe.shape[1])):
             raise InputError(f"std must hold a number for each of the {probe.shape[1]} channels, not {std!r}")
         weight = None if std is None else probe.new_tensor(list(std)).reshape(1, -1, *[1] * (probe.ndim - 2))
-        parts = [_spectrum(model, part, weight) for part in torch.split(probe, _PROBE_BATCH)]
-        mean = float(torch.cat(parts).mean())
+        values = [_spectrum(model, batch, weight) for batch in torch.split(probe, _PROBE_BATCH)]
+        mean = float(torch.cat(values).mean())
         if mean == 0:
             raise InputError("the Jacobian is zero on the whole probe, NJS has nothing to scale; use square")
         return cls(1 / mean, rho, "pixel" if std is None else "normalized")
