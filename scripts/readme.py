@@ -5,7 +5,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from quantattack.record.store import Record, Store
+from quantattack.record.record import Record
+from quantattack.record.store import Store
 
 ROOT = Path(__file__).parents[1]
 ROWS = ("pgd[steps=40]", "pgd_plus_hns[steps=40]", "pgd", "gap", "log_odds", "rivals", "square")

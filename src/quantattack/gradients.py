@@ -43,34 +43,42 @@ def gradient(model: Model, images: Images, objective: Callable[[Logits], PerImag
 
 
 def gradient_in_parts(
-    model: Model, images: Images, objective: Callable[[Logits, slice], PerImage]
+    model: Model, images: Images, objective: Callable[[Logits, slice], PerImage], at_once: int | None = None
 ) -> tuple[Logits, Images]:
-    """Return what `gradient` does, showing the model no more rows at once than it asks for by its `width`.
+    """Return what `gradient` does, showing the model no more rows at once than `at_once`.
 
-    Images that were solved are gone from the count before it is cut, so every part is as full as it can be.
+    Images that were solved are gone from the count before it is cut, so every batch is as full as it can be.
 
     Arguments:
         model: Maps images in [0, 1] to logits.
         images: Images with shape (n, ...).
         objective: Maps logits of some rows, and which rows they are, to one number an image.
+        at_once: Rows that the model is shown at once, at most; None for any number.
 
     Raises:
         NoGradient: If the objective does not depend on the images through autograd.
     """
-    found = [
+    batches = [
         gradient(model, images[rows], lambda logits, at=rows: objective(logits, at))  # type: ignore[misc]
-        for rows in parts_of(model, len(images))
+        for rows in parts_of(len(images), at_once)
     ]
-    if len(found) == 1:
-        return found[0]
-    logits, grads = zip(*found, strict=True)
+    if len(batches) == 1:
+        return batches[0]
+    logits, grads = zip(*batches, strict=True)
     return torch.cat(logits), torch.cat(grads)
 
 
-def parts_of(model: Model, count: int) -> list[slice]:
-    """Cut a count of images into even parts, each within the model's `width` and a multiple of 8 but the last."""
-    width = getattr(model, "width", None) or count
-    parts = max(1, -(-count // width))
+def logits_in_parts(model: Model, images: Images, at_once: int | None = None) -> Logits:
+    """Return the logits without a gradient, showing the model no more rows at once than `at_once`."""
+    with torch.no_grad():
+        batches = [model(images[rows]) for rows in parts_of(len(images), at_once)]
+    return batches[0] if len(batches) == 1 else torch.cat(batches)
+
+
+def parts_of(count: int, at_once: int | None = None) -> list[slice]:
+    """Cut a count of images into even batches, each within `at_once` and a multiple of 8 but the last."""
+    width = at_once or count
+    parts = max(1, -(-count // width)) if width else 1
     size = max(1, min(width, -(-count // parts // 8) * 8))
     return [slice(first, min(first + size, count)) for first in range(0, max(count, 1), size)]
 
@@ -154,8 +162,8 @@ def hessian_norm(products: Gram, logits: Logits, beta: Tensor) -> Tensor:
         beta: Inverse temperatures with shape (n, b).
     """
     rows = max(1, _ELEMENTS // max(1, products.numel()))
-    parts = [_norms(products.double(), logits.double(), part) for part in torch.split(beta.double(), rows, dim=1)]
-    return torch.cat(parts, 1)
+    norms = [_norms(products.double(), logits.double(), some) for some in torch.split(beta.double(), rows, dim=1)]
+    return torch.cat(norms, 1)
 
 
 def _norms(products: Tensor, logits: Tensor, beta: Tensor) -> Tensor:

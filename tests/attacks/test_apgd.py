@@ -8,9 +8,9 @@ import torch
 
 import quantattack as qa
 from quantattack.attacks.apgd import Apgd, Blocks, checkpoints, farthest, sparse_step
+from quantattack.attacks.class_pair import ClassPair
 from quantattack.attacks.losses import cross_entropy, log_odds, margin, targeted_dlr
 from quantattack.attacks.recipes import LinearDecay, apgd_plus, apgd_targeted, multi_targeted
-from quantattack.attacks.rivals import Rival
 from quantattack.attacks.success import misclassified
 from quantattack.errors import InputError
 from quantattack.gradients import gradient
@@ -129,7 +129,7 @@ def test_the_margin_to_a_rival_by_ratio_is_targeted_dlr_with_its_derivative(netw
     """Where the image is still right; on the way the denominator has a derivative too."""
     x = images[2:].double()
     model = copy.deepcopy(network).double()
-    pair = Rival(2, ratio=True)(model, x, labels[2:])
+    pair = ClassPair(2, ratio=True)(model, x, labels[2:])
     ours = gradient(model, x, lambda a: margin(pair(a, labels[2:]), labels[2:]))[1]
     published = gradient(model, x, lambda a: targeted_dlr(a, pair.rival))[1]
     assert torch.allclose(ours, published, rtol=1e-9, atol=1e-12)
@@ -138,9 +138,9 @@ def test_the_margin_to_a_rival_by_ratio_is_targeted_dlr_with_its_derivative(netw
 
 def test_the_ratio_serves_few_classes():
     logits, labels = torch.tensor([[1.0, 3.0]]), torch.tensor([1])
-    assert margin(Rival(1, ratio=True)(lambda x: logits, logits, labels)(logits, labels), labels).tolist() == [-2.0]
+    assert margin(ClassPair(1, ratio=True)(lambda x: logits, logits, labels)(logits, labels), labels).tolist() == [-2.0]
     logits = torch.tensor([[1.0, 3.0, 0.0]])
-    found = margin(Rival(1, ratio=True)(lambda x: logits, logits, labels)(logits, labels), labels)
+    found = margin(ClassPair(1, ratio=True)(lambda x: logits, logits, labels)(logits, labels), labels)
     assert found.tolist() == pytest.approx([-2 / 3])
 
 

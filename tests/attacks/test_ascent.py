@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from networks import named, relu_network
 from quantattack.attacks.ascent import Ascent
-from quantattack.attacks.base import trace
+from quantattack.attacks.base import batch_of, search
 from quantattack.attacks.directions import Quantized
 from quantattack.attacks.losses import cross_entropy, log_odds, margin, targeted
 from quantattack.attacks.norms import L1, L2, Linf
@@ -63,7 +63,7 @@ def test_last_iterate_is_a_plain_pgd_loop_bit_for_bit(network, images, labels):
 
 @NORMS
 def test_walk_drops_nobody_under_a_plain_loop(threat, network, images, labels):
-    steps = list(ascent(threat).walk(network, images, labels))
+    steps = list(ascent(threat).walk(network, batch_of(images, labels)))
     assert [step.index for step in steps] == list(range(8))
     for step in steps:
         assert step.x.shape == step.grad.shape == images.shape
@@ -79,8 +79,8 @@ def test_walk_drops_nobody_under_a_plain_loop(threat, network, images, labels):
 def test_the_trace_tells_the_first_iterate_that_fooled(threat, settings, images, labels):
     network = relu_network(0, (1, 4, 4), dtype=torch.float64)
     attack, clean, rng = ascent(threat, **settings), images.double(), Rng(9, torch.arange(len(images)))
-    found = attack.trace(network, clean, labels, rng=rng)
-    steps = list(attack.walk(network, clean, labels, rng=rng))  # nobody leaves here
+    found = attack.trace(network, batch_of(clean, labels, rng=rng))
+    steps = list(attack.walk(network, batch_of(clean, labels, rng=rng)))  # nobody leaves here
     wrong = torch.stack([misclassified(step.logits, labels) for step in steps])
     first = torch.where(wrong.any(0), wrong.int().argmax(0), 8)
     assert torch.equal(found.step, first)
@@ -95,9 +95,9 @@ def test_the_trace_tells_the_first_iterate_that_fooled(threat, settings, images,
 
 def test_the_last_point_is_returned_though_nobody_looked_at_it(network, images, labels):
     attack = ascent(Threat(Linf(), 1e-6), random_start=False)  # fools nobody
-    found = attack.trace(network, images[2:], labels[2:])
+    found = attack.trace(network, batch_of(images[2:], labels[2:]))
     assert (found.step == 8).all()
-    walk = attack.walk(network, images[2:], labels[2:])
+    walk = attack.walk(network, batch_of(images[2:], labels[2:]))
     for _ in range(8):
         next(walk)
     with pytest.raises(StopIteration) as end:
@@ -107,7 +107,7 @@ def test_the_last_point_is_returned_though_nobody_looked_at_it(network, images, 
 
 def test_an_image_that_was_fooled_costs_nothing_more(network, images, labels):
     counted = Counted(network)
-    found = ascent(Threat(Linf(), 0.05)).trace(counted, images, labels)
+    found = ascent(Threat(Linf(), 0.05)).trace(counted, batch_of(images, labels))
     assert sum(counted.rows) == int((found.step + 1).clamp_max(8).sum())
     together = Counted(network)
     ascent(Threat(Linf(), 0.05), last_iterate=True)(together, images, labels)
@@ -123,7 +123,7 @@ def test_a_coupled_transform_keeps_everybody_in_the_walk(network, images, labels
 
     counted = Counted(network)
     attack = ascent(Threat(Linf(), 0.05), transforms=(Centered(),))
-    found = attack.trace(counted, images, labels)
+    found = attack.trace(counted, batch_of(images, labels))
     assert counted.rows == [24] * 8
     wrong = misclassified(network(found.images), labels)
     assert torch.equal(found.step < 8, wrong & (found.step < 8))
@@ -131,9 +131,9 @@ def test_a_coupled_transform_keeps_everybody_in_the_walk(network, images, labels
 
 
 def test_without_a_random_start_the_walk_begins_at_the_clean_image(network, images, labels):
-    first = next(ascent(Threat(Linf(), 0.05), random_start=False).walk(network, images, labels))
+    first = next(ascent(Threat(Linf(), 0.05), random_start=False).walk(network, batch_of(images, labels)))
     assert torch.equal(first.x, images)
-    given = next(ascent(Threat(Linf(), 0.05)).walk(network, images, labels, start=images + 1))
+    given = next(ascent(Threat(Linf(), 0.05)).walk(network, batch_of(images, labels, start=images + 1)))
     assert torch.equal(given.x, Threat(Linf(), 0.05).project(images + 1, images))
 
 
@@ -145,7 +145,7 @@ def test_the_temperature_looks_at_the_start_point(network, images, labels):
         return lambda logits, labels: logits
 
     attack = ascent(Threat(L2(), 0.2), temperature=watching)
-    first = next(attack.walk(network, images, labels))
+    first = next(attack.walk(network, batch_of(images, labels)))
     assert len(seen) == 1
     assert torch.equal(seen[0], first.x)
     assert not torch.equal(seen[0], images)
@@ -159,7 +159,7 @@ def test_transforms_work_in_order_and_remember(network, images, labels):
 
     calls = []
     attack = ascent(Threat(L2(), 0.2), steps=2, transforms=(Doubled(), Doubled()), last_iterate=True)
-    first, _ = list(attack.walk(network, images, labels))
+    first, _ = list(attack.walk(network, batch_of(images, labels)))
     assert torch.equal(calls[0][0], first.grad)
     assert torch.equal(calls[1][0], 2 * first.grad)
     assert not calls[0][1].any()
@@ -172,7 +172,7 @@ def test_a_step_size_may_fall(network, images, labels):
     assert [falling(i) for i in range(4)] == pytest.approx([0.02, 0.015, 0.01, 0.005])
     attack = ascent(Threat(Linf(), 0.5), step_size=falling, steps=4, random_start=False)
     clean = 0.25 + images / 2
-    points = [step.x for step in attack.walk(network, clean, labels)]
+    points = [step.x for step in attack.walk(network, batch_of(clean, labels))]
     moves = [(later - earlier).abs().amax().item() for earlier, later in pairwise(points)]
     assert moves == pytest.approx([0.02, 0.015, 0.01], abs=1e-6)
 
@@ -203,7 +203,7 @@ def test_each_image_may_have_a_radius_of_its_own(threat, network, images, labels
 def test_targeted_attacks_are_given_their_targets(network, images, labels):
     targets = network(images).topk(2, dim=1).indices[:, 1]
     attack = ascent(Threat(Linf(), 0.2), loss=targeted(log_odds), solved=hits, steps=30)
-    found = attack.trace(network, images, targets)
+    found = attack.trace(network, batch_of(images, targets))
     reached = network(found.images).argmax(1) == targets
     assert reached.float().mean() > 0.5
     assert reached[found.step < 30].all()
@@ -212,7 +212,9 @@ def test_targeted_attacks_are_given_their_targets(network, images, labels):
 
 def test_the_restart_moves_the_start(network, images, labels):
     attack, index = ascent(Threat(Linf(), 0.05), last_iterate=True), torch.arange(24)
-    starts = [next(attack.walk(network, images, labels, rng=Rng(0, index, restart))).x for restart in range(3)]
+    starts = [
+        next(attack.walk(network, batch_of(images, labels, rng=Rng(0, index, restart)))).x for restart in range(3)
+    ]
     assert not torch.equal(starts[0], starts[1])
     assert not torch.equal(starts[1], starts[2])
 
@@ -228,7 +230,7 @@ def test_a_model_may_live_on_images_of_any_scale(network, images, labels):
 
 def test_any_callable_is_traced(network, images, labels):
     attack = lambda model, clean, labels, start=None, rng=None, radius=None: clean + 0.01  # noqa: E731
-    found = trace(attack, network, images, labels)
+    found = search(attack, network, batch_of(images, labels))
     assert torch.equal(found.images, images + 0.01)
     assert (found.step == -1).all()
 

@@ -112,7 +112,12 @@ def settings_of(part: Any) -> list[tuple[str, Any]]:
         return [found for value in (part.values() if isinstance(part, dict) else part) for found in settings_of(value)]
     if not is_dataclass(part) or isinstance(part, type):
         return []
-    own = [(field.name, getattr(part, field.name)) for field in fields(part)]
+    every = [(field, getattr(part, field.name)) for field in fields(part)]
+    own = [  # a field may be recorded under the name of the one whose place it takes, where it is set
+        (field.metadata.get("recorded_as", field.name), value)
+        for field, value in every
+        if value is not None or "recorded_as" not in field.metadata
+    ]
     return own + [found for _, value in own for found in settings_of(value)]
 
 

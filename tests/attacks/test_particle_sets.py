@@ -8,6 +8,7 @@ import torch
 
 import quantattack as qa
 from quantattack.attacks.ascent import Ascent
+from quantattack.attacks.base import batch_of
 from quantattack.attacks.particle_sets import ParticleSets
 from quantattack.attacks.particles import Blob
 from quantattack.attacks.recipes import blob_qg, daa_blob, daa_dgf
@@ -52,7 +53,7 @@ def test_sets_are_mixed_between_the_walks(images):
 @pytest.mark.parametrize("broken", ["update", "freeze"])
 def test_the_first_fooling_iterate_is_kept(network, images, labels, broken):
     attack = ParticleSets(replace(WALK, loss=qa.log_odds, steps=20), particles=8, steps=5, broken=broken)
-    found = attack.trace(network, images, labels, rng=rng(len(images)))
+    found = attack.trace(network, batch_of(images, labels, rng=rng(len(images))))
     seen = found.step < 20
     assert seen.any()
     fooled = network(found.images).argmax(1) != labels
@@ -64,7 +65,9 @@ def test_frozen_images_stand_still(network, images, labels):
     """Everyone is wrong from the start: nobody moves, however many rounds there are."""
     wrong = (network(images).argmax(1) + 1) % 10
     walk = replace(WALK, random_start=False)
-    ours = ParticleSets(walk, particles=8, steps=2, broken="freeze").trace(network, images, wrong, rng=rng(len(images)))
+    ours = ParticleSets(walk, particles=8, steps=2, broken="freeze").trace(
+        network, batch_of(images, wrong, rng=rng(len(images)))
+    )
     assert torch.equal(ours.images, images)
     assert bool((ours.step == 0).all())
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from networks import relu_network
+from quantattack.attacks.base import batch_of
 from quantattack.attacks.losses import margin
 from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.attacks.recipes import square
@@ -59,7 +60,7 @@ def test_an_easy_model_falls(threat):
 
     labels = torch.zeros(8, dtype=torch.long)
     assert (model(clean).argmax(1) == 0).all()
-    found = square(threat, 300).trace(model, clean, labels)
+    found = square(threat, 300).trace(model, batch_of(clean, labels))
     fooled = model(found.images).argmax(1) == 1
     assert fooled.float().mean() > 0.9
     assert threat.contains(found.images, clean, 1e-6).all()
@@ -102,7 +103,7 @@ def test_fooled_images_cost_nothing_more(network):
         rows.append(len(x))
         return network(x)
 
-    found = square(Threat(Linf(), 0.1), 40).trace(counted, clean, labels)
+    found = square(Threat(Linf(), 0.1), 40).trace(counted, batch_of(clean, labels))
     assert sum(rows) == int((found.step + 1).clamp_max(40).sum())
     assert rows[0] == 12 > rows[-1]
 
@@ -116,7 +117,7 @@ def test_an_image_that_gains_nothing_is_given_up(threat):
         asked.append(len(x))
         return torch.tensor([[1.0, 0.0]]).expand(len(x), 2)
 
-    found = square(threat, 50, patience=7).trace(model, images(3, 1, 6, 6), torch.zeros(3, dtype=torch.int64))
+    found = square(threat, 50, patience=7).trace(model, batch_of(images(3, 1, 6, 6), torch.zeros(3, dtype=torch.int64)))
     assert asked == [3] * 8
     assert found.step.tolist() == [50] * 3
 
@@ -140,7 +141,7 @@ def test_a_tie_is_no_success():
     """Two identical rows tie everywhere: the first of them is predicted, so nothing is fooled."""
     tied = lambda x: torch.stack([x.flatten(1).sum(1), x.flatten(1).sum(1), -x.flatten(1).sum(1)], 1)  # noqa: E731
     clean = images(4, 1, 4, 4)
-    found = square(Threat(Linf(), 0.1), 10).trace(tied, clean, torch.zeros(4, dtype=torch.long))
+    found = square(Threat(Linf(), 0.1), 10).trace(tied, batch_of(clean, torch.zeros(4, dtype=torch.long)))
     assert (found.step == 10).all()
 
 

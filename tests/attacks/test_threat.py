@@ -8,6 +8,8 @@ from hypothesis.extra import numpy as npst
 
 from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.attacks.threat import Threat, toward
+from quantattack.errors import InputError
+from quantattack.record.description import describe, stable
 
 NORMS = pytest.mark.parametrize("norm", [Linf(), L2(), L1()], ids=lambda norm: type(norm).__name__)
 
@@ -71,3 +73,17 @@ def test_toward_rounds_to_the_clean_side():
     assert found.dtype == torch.float32
     assert ((found.double() - clean).abs() <= (exact - clean).abs()).all()
     assert (found - exact).abs().max() < 1e-7
+
+
+@pytest.mark.parametrize("name", ["linf", "l2", "l1", "Linf", "L2", "L1"])
+def test_a_norm_may_be_given_by_its_name(name):
+    norm = {"linf": Linf(), "l2": L2(), "l1": L1()}[name.lower()]
+    named = Threat(name, 8 / 255)
+    assert named == Threat(norm, 8 / 255)
+    assert stable(describe(named)) == stable(describe(Threat(norm, 8 / 255)))
+    assert repr(named) == repr(Threat(norm, 8 / 255))
+
+
+def test_an_unknown_norm_is_refused_with_the_nearest_known_name():
+    with pytest.raises(InputError, match="did you mean 'linf'"):
+        Threat("lin", 0.1)

@@ -7,13 +7,14 @@ import torch
 
 from networks import Times, relu_network
 from quantattack.attacks.ascent import Ascent
-from quantattack.attacks.base import Trace
+from quantattack.attacks.base import Trace, Traits, attacked_images, batch_of
 from quantattack.attacks.losses import cross_entropy, log_odds, margin, targeted
+from quantattack.attacks.merging import Closest
 from quantattack.attacks.norms import Linf
 from quantattack.attacks.recipes import fgsm, pgd, square
 from quantattack.attacks.success import hits
 from quantattack.attacks.threat import Threat
-from quantattack.attacks.wrappers import AgainstRival, Ensemble, InFloat64, Restarts, Transfer, _Closest
+from quantattack.attacks.wrappers import AgainstRival, Ensemble, InFloat64, Restarts, Transfer
 from quantattack.errors import InputError
 from quantattack.rng import Rng
 
@@ -26,16 +27,23 @@ class Spy:
     def __init__(self, breaks, step=5):
         self.breaks, self.step, self.seen = set(breaks), step, []
 
-    def trace(self, model, clean, labels, start=None, rng=None, radius=None):
-        self.seen.append((rng.index.tolist(), rng.restart, start, radius))
+    __call__ = attacked_images
+    traits = Traits()
+
+    def passes(self, classes):
+        return 0
+
+    def to_the_end(self):
+        return self
+
+    def trace(self, model, batch):
+        rng, clean = batch.rng, batch.images
+        self.seen.append((rng.index.tolist(), rng.restart, batch.start, batch.radius))
         images = clean.clone()
         hit = torch.tensor([i in self.breaks for i in rng.index.tolist()])
         images[hit, 0] = 1.0
         images[~hit, 1] = 0.01 * (rng.restart + 1)
         return Trace(images, torch.full((len(clean),), self.step), torch.zeros(len(clean), dtype=torch.long))
-
-    def __call__(self, *args, **kwargs):
-        return self.trace(*args, **kwargs).images
 
 
 def painted(images):
@@ -50,7 +58,7 @@ def test_each_member_attacks_only_what_the_earlier_ones_left():
     a, b, c = Spy([0, 3], 1), Spy([3, 4], 2), Spy([1], 3)
     attack = Ensemble({"a": a, "b": b, "c": c})
     rng = Rng(0, torch.tensor([5, 4, 3, 2, 1, 0]))
-    found = attack.trace(painted, ZEROS, TRUE, rng=rng)
+    found = attack.trace(painted, batch_of(ZEROS, TRUE, rng=rng))
     assert [spy.seen[0][0] for spy in (a, b, c)] == [[5, 4, 3, 2, 1, 0], [5, 4, 2, 1], [5, 2, 1]]
     assert found.step.tolist() == [3, 2, 1, 3, 3, 1]
     assert (painted(found.images).argmax(1) == 1).tolist() == [False, True, True, False, True, True]
@@ -74,7 +82,7 @@ def test_start_and_radius_go_along_with_their_images():
 
 def test_restarts_number_their_runs_and_attack_what_is_left():
     spy = Spy([])
-    found = Restarts(spy, 3).trace(painted, ZEROS, TRUE)
+    found = Restarts(spy, 3).trace(painted, batch_of(ZEROS, TRUE))
     assert [seen[1] for seen in spy.seen] == [0, 1, 2]
     assert (found.restart == 2).all()
     assert torch.allclose(found.images[:, 1], torch.tensor(0.03))
@@ -91,7 +99,7 @@ def test_restarts_tell_which_run_fooled(network, images, labels):
         return network(x)
 
     attack = Restarts(pgd(THREAT, steps=3, loss=log_odds), 4)
-    found = attack.trace(model, images, labels)
+    found = attack.trace(model, batch_of(images, labels))
     rng = Rng(0, torch.arange(24))
     wrong = torch.stack(
         [
@@ -172,9 +180,9 @@ def test_a_member_that_goes_on_starts_where_the_others_came_closest():
             super().__init__([])
             self.values = torch.tensor(values)
 
-        def trace(self, model, clean, labels, start=None, rng=None, radius=None):
-            found = super().trace(model, clean, labels, start, rng, radius)
-            found.images[:, 0] = self.values[rng.index]
+        def trace(self, model, batch):
+            found = super().trace(model, batch)
+            found.images[:, 0] = self.values[batch.rng.index]
             return found
 
     a, b, c = Dim([0.1, 0.4, 0.9, 0.2]), Dim([0.3, 0.2, 0.0, 0.2]), Spy([])
@@ -184,7 +192,7 @@ def test_a_member_that_goes_on_starts_where_the_others_came_closest():
 
 
 def test_toward_a_target_the_closest_is_the_one_with_the_smallest_margin():
-    found = _Closest.begin(ZEROS[:2], hits)
+    found = Closest.begin(ZEROS[:2], hits)
     everyone, targets = torch.arange(2), torch.ones(2, dtype=torch.long)
     for shade in (0.1, 0.4, 0.2):
         images = torch.full((2, 3), shade)

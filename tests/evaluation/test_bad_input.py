@@ -379,7 +379,7 @@ CALLS: dict[str, tuple[Call, tuple[str, ...]]] = {
     "radius text": (lambda folder: Threat(Linf(), "8/255"), ("positive number", "8/255")),  # type: ignore[arg-type]
     "radius over the range": (lambda folder: Threat(Linf(), 1.01), ("over the pixel range",)),
     "radius over the range, l1": (calling(threat=Threat(L1(), 65.0)), ("over the range", "64")),
-    "norm by name": (lambda folder: Threat("linf", 0.1), ("Linf()",)),  # type: ignore[arg-type]
+    "no such norm": (lambda folder: Threat("lin", 0.1), ("unknown norm", "'linf'")),
     "range upside down": (lambda folder: Threat(Linf(), 0.1, 1.0, 0.0), ("low < high",)),
     "no threat": (calling(threat=0.2), ("Threat(Linf(), 8 / 255)",)),
     "no step": (lambda folder: pgd(THREAT, steps=0), ("steps",)),

@@ -15,7 +15,8 @@ from quantattack.evaluation.task import Task, prepare
 from quantattack.nn.architectures import build
 from quantattack.nn.convert import quantize
 from quantattack.nn.quantizers import Ternary
-from quantattack.record.store import Record, Store
+from quantattack.record.record import Record
+from quantattack.record.store import Store
 
 THREAT = Threat(Linf(), 0.1)
 ATTACKS = {"pgd": pgd(THREAT, steps=8), "margin": pgd(THREAT, steps=8, loss=margin)}

@@ -32,6 +32,7 @@ from quantattack import (
     pgd_plus,
     square,
 )
+from quantattack.attacks.base import Batch, Trace, Traits, attacked_images, batch_of
 from quantattack.evaluation.task import usual_batch
 from quantattack.record.outcome import COLUMNS
 
@@ -130,13 +131,17 @@ def test_the_model_judges_whatever_the_attack_says(network: nn.Module):
     class Boasting:
         """Claims a success at step 0 with the clean images."""
 
-        def trace(self, model: Any, images: Tensor, labels: Tensor, *rest: Any) -> Any:
-            from quantattack.attacks.base import Trace
+        __call__ = attacked_images
+        traits = Traits()
 
-            return Trace(images, torch.zeros(len(images)).long(), torch.zeros(len(images)).long())
+        def trace(self, model: Any, batch: Batch) -> Trace:
+            return Trace(batch.images, torch.zeros(len(batch)).long(), torch.zeros(len(batch)).long())
 
-        def __call__(self, model: Any, images: Tensor, labels: Tensor, start: Any, rng: Any, radius: Any) -> Tensor:
-            return images
+        def passes(self, classes: int) -> int:
+            return 0
+
+        def to_the_end(self) -> Any:
+            return self
 
     record = evaluated(network, boasting=Boasting())
     assert record.robust("boasting") == record.clean
@@ -255,7 +260,7 @@ def test_sizes_margins_and_steps_are_those_of_the_images():
     threat = Threat(L2(), 0.8)
     attack = pgd(threat, steps=6)
     record = evaluate(model, images, labels, {"pgd": attack}, threat)
-    found = attack.trace(model, images, labels)  # type: ignore[attr-defined]
+    found = attack.trace(model, batch_of(images, labels))  # type: ignore[attr-defined]
     size = (found.images - images).double().flatten(1).norm(dim=1).numpy()
     with torch.no_grad():
         logits = model(found.images)

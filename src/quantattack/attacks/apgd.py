@@ -1,24 +1,33 @@
 """APGD: ascent that controls its own step, goes back to its best point, and keeps its momentum."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
 
-from quantattack.attacks.base import Trace, first_images
+from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images, check_threat
+from quantattack.attacks.class_pair import ClassPair, check_pair
 from quantattack.attacks.losses import Loss, cross_entropy
-from quantattack.attacks.norms import L1, L2, spread
-from quantattack.attacks.scaling.base import Rescale, Temperature, fit_in_batches, select_rows, unit
+from quantattack.attacks.norms import L1, L2, per_image
+from quantattack.attacks.scaling.base import (
+    Rescale,
+    Temperature,
+    fit_in_batches,
+    fitting_passes,
+    select_rows,
+    unit,
+)
 from quantattack.attacks.success import Criterion, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.errors import check_count
-from quantattack.gradients import gradient_in_parts
+from quantattack.gradients import gradient_in_parts, logits_in_parts
+from quantattack.record.description import tagged
 from quantattack.rng import START, Rng
-from quantattack.types import Images, Labels, Logits, Mask, Model, PerImage
+from quantattack.types import Images, Logits, Mask, Model, PerImage
 
 
+@tagged("Apgd")
 @dataclass(frozen=True, kw_only=True)
 class Apgd:
     r"""Projected gradient ascent with momentum, whose step is halved where the loss stops rising.
@@ -45,9 +54,10 @@ class Apgd:
         momentum: Weight α of the new step against the last move.
         solved: What counts as success.
         start: Makes the start point from the threat, the clean images and their random numbers.
+        pair: The two classes that are left to climb on, in the temperature's place; looks at the start point.
 
     Raises:
-        InputError: If there is less than one step.
+        InputError: If there is less than one step, or both temperature and pair are given.
     """
 
     threat: Threat
@@ -59,35 +69,30 @@ class Apgd:
     momentum: int | float = 0.75
     solved: Criterion = misclassified
     start: Callable[[Threat, Images, Rng, PerImage], Images] | None = None
-    refills: ClassVar[bool] = True
+    pair: ClassPair | None = field(default=None, metadata={"recorded_as": "temperature"})
+    __call__ = attacked_images
 
     def __post_init__(self) -> None:
+        check_threat(self.threat)
         check_count("steps", self.steps)
+        check_pair(self.pair, self.temperature)
 
-    def __call__(
-        self,
-        model: Model,
-        clean: Images,
-        labels: Labels,
-        start: Images | None = None,
-        rng: Rng | None = None,
-        radius: PerImage | None = None,
-    ) -> Images:
-        return self.trace(model, clean, labels, start, rng, radius).images
+    @property
+    def traits(self) -> Traits:
+        return Traits(refills=True, solved=self.solved)
 
-    def trace(
-        self,
-        model: Model,
-        clean: Images,
-        labels: Labels,
-        start: Images | None = None,
-        rng: Rng | None = None,
-        radius: PerImage | None = None,
-    ) -> Trace:
+    def passes(self, classes: int) -> int:
+        return 2 * self.steps + 1 + fitting_passes(self.pair or self.temperature, classes)
+
+    def to_the_end(self) -> Attack:
+        """It has no such walk: its best point is what it returns."""
+        return self
+
+    def trace(self, model: Model, batch: Batch) -> Trace:
         """Run the ascent; images that are solved leave it, and the others return the point with the highest loss."""
-        images, left = clean.clone(), torch.arange(len(clean), device=clean.device)
+        images, left = batch.images.clone(), torch.arange(len(batch), device=batch.images.device)
         fooled = torch.full_like(left, self.steps)
-        walk = self._begin(model, clean, labels, start, rng or first_images(clean), radius) if len(clean) else None
+        walk = self._begin(model, batch) if len(batch) else None
         checks = checkpoints(self.steps, isinstance(self.threat.norm, L1)) if self.step_size is None else {}
         for index in range(self.steps + 1):
             if walk is None or not len(left):
@@ -101,59 +106,34 @@ class Apgd:
                 walk = self._move(walk, index)
         return Trace(images, fooled, torch.zeros_like(fooled))
 
-    def _begin(
-        self, model: Model, clean: Images, labels: Labels, start: Images | None, rng: Rng, radius: PerImage | None
-    ) -> "_Walk":
-        radii = self.threat.radii(clean, radius)
-        if start is not None:
-            x = self.threat.project(start.to(clean), clean, radii)
+    def _begin(self, model: Model, batch: Batch) -> "_Walk":
+        clean, radius = batch.images, self.threat.radii(batch.images, batch.radius)
+        if batch.start is not None:
+            x = self.threat.project(batch.start.to(clean), clean, radius)
         else:
-            x = (self.start or farthest)(self.threat, clean, rng, radii)
-        rescale = fit_in_batches(self.temperature, model, x, labels)
-        low = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
-        first = (1.0 if isinstance(self.threat.norm, L1) else 2.0) * radii
-        share = torch.full_like(low, 0.2)
-        never = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-        blank = torch.zeros_like(x)
-        return _Walk(
-            x,
-            x,
-            clean,
-            labels,
-            radii,
-            rescale,
-            blank,
-            x,
-            blank,
-            low,
-            low,
-            low,
-            torch.zeros_like(low),
-            first,
-            never,
-            share,
-        )
+            x = (self.start or farthest)(self.threat, clean, batch.rng, radius)
+        rescale = fit_in_batches(self.pair or self.temperature, model, x, batch.labels, batch.at_once)
+        first = (1.0 if isinstance(self.threat.norm, L1) else 2.0) * radius
+        return _Walk.begin(x, batch, radius, rescale, first)
 
     def _look(self, model: Model, walk: "_Walk", index: int) -> tuple[Mask, "_Walk"]:
         """Evaluate the point, and keep it where it is the best so far or fools the model."""
         values: list[Tensor] = []
 
         def objective(logits: Logits, rows: slice) -> PerImage:
-            labels = walk.labels[rows]
+            labels = walk.batch.labels[rows]
             value = self.loss(select_rows(walk.rescale, rows)(logits, labels), labels)
             values.append(value.detach() if self.progress is None else self.progress(logits.detach(), labels))
             return value
 
         if index == self.steps:  # nobody goes on from the last point: no gradient is needed
-            with torch.no_grad():
-                logits = model(walk.x)
-                objective(logits, slice(None))
-            grad = walk.grad
+            logits, grad = logits_in_parts(model, walk.x, walk.batch.at_once), walk.grad
+            objective(logits, slice(None))
         else:
-            logits, grad = gradient_in_parts(model, walk.x, objective)
-        solved, value = self.solved(logits, walk.labels), torch.cat(values).double()
+            logits, grad = gradient_in_parts(model, walk.x, objective, walk.batch.at_once)
+        solved, value = self.solved(logits, walk.batch.labels), torch.cat(values).double()
         better = solved | (value > walk.best_loss)
-        wide = spread(better, walk.x)
+        wide = per_image(better, walk.x)
         return solved, replace(
             walk,
             grad=grad,
@@ -174,14 +154,14 @@ class Apgd:
         return self._returned(replace(walk, size=size, halved=halve, checked_loss=walk.best_loss), halve)
 
     def _check_sparse(self, walk: "_Walk") -> "_Walk":
-        changed = (walk.best != walk.clean).flatten(1).double().mean(1)
+        changed = (walk.best != walk.batch.images).flatten(1).double().mean(1)
         settled = changed >= 0.95 * 1.5 * walk.share  # no sparser than at the last checkpoint, by 5 % of it
         size = torch.where(settled, walk.size / 1.5, walk.radius).clamp_min(0)
         size = torch.maximum(size, walk.radius / 10)
         return self._returned(replace(walk, size=size, share=changed / 1.5), ~settled)
 
     def _returned(self, walk: "_Walk", back: Mask) -> "_Walk":
-        wide = spread(back, walk.x)
+        wide = per_image(back, walk.x)
         return replace(
             walk,
             x=torch.where(wide, walk.best, walk.x),
@@ -191,18 +171,18 @@ class Apgd:
 
     def _move(self, walk: "_Walk", index: int) -> "_Walk":
         size = walk.size if self.step_size is None else walk.radius * (self.step_size(index) / self.threat.radius)
-        size = spread(size.to(walk.x), walk.x)
+        size = per_image(size.to(walk.x), walk.x)
         if isinstance(self.threat.norm, L1) and self.step_size is None:
             step = sparse_step(walk.grad, walk.share)
             return replace(walk, x=self._inside(walk.x + size * step, walk), last=walk.x)
-        room = self.threat.room(walk.x, walk.grad) / size if self.threat.norm.crowded else None
+        room = self.threat.room(walk.x, walk.grad) / size if self.threat.norm.needs_room else None
         toward = self._inside(walk.x + size * self.threat.norm.steepest(walk.grad, room), walk)
         weight = self.momentum if index else 1.0
         moved = walk.x + weight * (toward - walk.x) + (1 - weight) * (walk.x - walk.last)
         return replace(walk, x=self._inside(moved, walk), last=walk.x)
 
     def _inside(self, images: Images, walk: "_Walk") -> Images:
-        return self.threat.project(images, walk.clean, walk.radius)
+        return self.threat.project(images, walk.batch.images, walk.radius)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,8 +191,7 @@ class _Walk:
 
     x: Images
     last: Images
-    clean: Images
-    labels: Labels
+    batch: Batch
     radius: PerImage
     rescale: Rescale
     grad: Images
@@ -226,26 +205,47 @@ class _Walk:
     halved: Mask
     share: PerImage
 
+    @classmethod
+    def begin(cls, x: Images, batch: Batch, radius: PerImage, rescale: Rescale, size: PerImage) -> "_Walk":
+        """Return the walk at its start point, before anything was evaluated."""
+        blank, least = torch.zeros_like(x), torch.full_like(radius, -torch.inf)
+        return cls(
+            x=x,
+            last=x,
+            batch=batch,
+            radius=radius,
+            rescale=rescale,
+            grad=blank,
+            best=x,
+            best_grad=blank,
+            best_loss=least,
+            checked_loss=least,
+            loss=least,
+            rises=torch.zeros_like(radius),
+            size=size,
+            halved=torch.zeros_like(radius, dtype=torch.bool),
+            share=torch.full_like(radius, 0.2),
+        )
+
     def keep(self, mask: Mask) -> "_Walk":
-        kept: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        kept = {name: part[mask] if isinstance(part, Tensor) else part for name, part in kept.items()}
-        if hasattr(self.rescale, "keep"):
-            kept["rescale"] = self.rescale.keep(mask)
-        return _Walk(**kept)
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept = {name: column[mask] for name, column in columns.items() if isinstance(column, Tensor)}
+        return replace(self, batch=self.batch.keep(mask), rescale=select_rows(self.rescale, mask), **kept)
 
 
 def checkpoints(steps: int, sparse: bool = False) -> dict[int, int]:
     """Return the steps after which the step control looks, with the number of steps since it looked last."""
     span = max(int(0.04 * steps), 1) if sparse else max(int(0.22 * steps), 1)
     least, shrink = (span, 0) if sparse else (max(int(0.06 * steps), 1), max(int(0.03 * steps), 1))
-    found, at = {}, span
+    spans, at = {}, span
     while at <= steps:
-        found[at] = span
+        spans[at] = span
         span = max(span - shrink, least)
         at += span
-    return found
+    return spans
 
 
+@tagged("farthest")
 def farthest(threat: Threat, clean: Images, rng: Rng, radius: PerImage) -> Images:
     """Start at a random point whose distance is the whole radius, before the pixel range takes its part."""
     if isinstance(threat.norm, L2):
@@ -253,14 +253,16 @@ def farthest(threat: Threat, clean: Images, rng: Rng, radius: PerImage) -> Image
     else:
         noise = 2 * rng.uniform(0, START, clean.shape[1:], clean.dtype) - 1
     size = threat.norm.size(noise).clamp_min(torch.finfo(noise.dtype).tiny)
-    return threat.project(clean + noise * spread((radius / size).to(noise), noise), clean, radius)
+    return threat.project(clean + noise * per_image((radius / size).to(noise), noise), clean, radius)
 
 
+@tagged("anywhere")
 def anywhere(threat: Threat, clean: Images, rng: Rng, radius: PerImage) -> Images:
     """Start at a random point of the threat, as PGD does."""
     return threat.sample(clean, rng, radius)
 
 
+@tagged("Blocks")
 @dataclass(frozen=True)
 class Blocks:
     """Start at blocks of pixels at an end of the ball each, of random sign, the same in all channels' rows.
@@ -278,7 +280,7 @@ class Blocks:
         signs = signs.repeat_interleave(self.side, 2).repeat_interleave(self.side, 3)[:, :, :height, :width]
         noise = signs.reshape(clean.shape)
         size = threat.norm.size(noise)
-        return threat.project(clean + noise * spread((radius / size).to(noise), noise), clean, radius)
+        return threat.project(clean + noise * per_image((radius / size).to(noise), noise), clean, radius)
 
 
 def sparse_step(grad: Images, share: PerImage) -> Images:

@@ -2,25 +2,38 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from quantattack.attacks.norms import Norm, at_most_one
 from quantattack.errors import InputError
+from quantattack.record.description import tagged
 from quantattack.types import Images
 
-Direction: TypeAlias = Callable[..., Images]  # (grad, norm, room) -> the step before step_size
+Direction: TypeAlias = Callable[[Images, Norm, Images | None], Images]  # (grad, norm, room) -> step of unit size
 
 
+@runtime_checkable
+class NoisyDirection(Protocol):
+    """A direction that draws: it states `noisy` and is handed uniform numbers in [0, 1) of the gradient's shape."""
+
+    noisy: ClassVar[Literal[True]]
+
+    def __call__(self, grad: Images, norm: Norm, room: Images | None, noise: Images) -> Images: ...
+
+
+@tagged("steepest")
 def steepest(grad: Images, norm: Norm, room: Images | None = None) -> Images:
     """The norm's steepest unit step: the sign under Linf, the unit gradient under L2."""
     return norm.steepest(grad, room)
 
 
+@tagged("raw")
 def raw(grad: Images, norm: Norm, room: Images | None = None) -> Images:  # noqa: ARG001
     """The gradient as it is."""
     return grad
 
 
+@tagged("Quantized")
 @dataclass(frozen=True)
 class Quantized:
     r"""The gradient rounded to whole levels: relative magnitude is kept, and no nonzero entry is lost.
@@ -50,6 +63,7 @@ class Quantized:
         return scaled.round().where(scaled.abs() >= 1, grad.sign())  # a tiny entry may underflow in scaled
 
 
+@tagged("Stochastic")
 @dataclass(frozen=True)
 class Stochastic:
     r"""The gradient rounded to whole levels at random, up or down, so that its mean is the gradient itself.
@@ -67,7 +81,7 @@ class Stochastic:
     """
 
     levels: int | float = 100
-    noisy: ClassVar[bool] = True
+    noisy: ClassVar[Literal[True]] = True
 
     def __post_init__(self) -> None:
         if not self.levels >= 1:

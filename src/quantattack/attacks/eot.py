@@ -1,15 +1,24 @@
-"""Attacks on a model that is random: the expectation over its randomness in place of one draw of it."""
+"""Attacks on a random model: the expectation of its logits in place of one draw."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from quantattack.attacks.base import Attack, Trace, first_images, trace
+from quantattack.attacks.base import (
+    Attack,
+    Batch,
+    Trace,
+    Traits,
+    attacked_images,
+    passes,
+    search,
+    to_the_end,
+    traits_around,
+)
 from quantattack.errors import check_count
 from quantattack.record.description import tagged
-from quantattack.rng import Rng
-from quantattack.types import Images, Labels, Logits, Model, PerImage
+from quantattack.types import Images, Logits, Model
 
 
 class Mean(nn.Module):
@@ -23,7 +32,6 @@ class Mean(nn.Module):
     def __init__(self, model: Model, draws: int) -> None:
         super().__init__()
         self.model, self.draws = model, draws
-        self.width = getattr(model, "width", None)
         self.eval()
 
     def forward(self, images: Images) -> Logits:
@@ -52,28 +60,20 @@ class Eot:
 
     attack: Attack
     draws: int = 10
+    __call__ = attacked_images
 
     def __post_init__(self) -> None:
         check_count("draws", self.draws)
 
-    def __call__(
-        self,
-        model: Model,
-        clean: Images,
-        labels: Labels,
-        start: Images | None = None,
-        rng: Rng | None = None,
-        radius: PerImage | None = None,
-    ) -> Images:
-        return self.trace(model, clean, labels, start, rng, radius).images
+    @property
+    def traits(self) -> Traits:
+        return traits_around(self.attack)
 
-    def trace(
-        self,
-        model: Model,
-        clean: Images,
-        labels: Labels,
-        start: Images | None = None,
-        rng: Rng | None = None,
-        radius: PerImage | None = None,
-    ) -> Trace:
-        return trace(self.attack, Mean(model, self.draws), clean, labels, start, rng or first_images(clean), radius)
+    def passes(self, classes: int) -> int:
+        return self.draws * passes(self.attack, classes)
+
+    def to_the_end(self) -> Attack:
+        return replace(self, attack=to_the_end(self.attack))
+
+    def trace(self, model: Model, batch: Batch) -> Trace:
+        return search(self.attack, Mean(model, self.draws), batch)

@@ -8,11 +8,13 @@ import torch
 from torch.nn import functional
 
 from quantattack.errors import InputError
+from quantattack.record.description import tagged
 from quantattack.types import Labels, Logits, PerImage
 
 Loss: TypeAlias = Callable[[Logits, Labels], PerImage]
 
 
+@tagged("cross_entropy")
 def cross_entropy(logits: Logits, labels: Labels) -> PerImage:
     r"""Cross entropy, :math:`\log \sum_j e^{a_j} - a_y`, as every library computes it.
 
@@ -26,6 +28,7 @@ def cross_entropy(logits: Logits, labels: Labels) -> PerImage:
     return functional.cross_entropy(logits, labels.long(), reduction="none")
 
 
+@tagged("log_odds")
 def log_odds(logits: Logits, labels: Labels) -> PerImage:
     r"""Log of the odds against the true class, :math:`m = \log \sum_{j \neq y} e^{a_j} - a_y`.
 
@@ -39,6 +42,7 @@ def log_odds(logits: Logits, labels: Labels) -> PerImage:
     return _rivals(logits, labels).logsumexp(1) - _true(logits, labels)
 
 
+@tagged("margin")
 def margin(logits: Logits, labels: Labels) -> PerImage:
     r"""The largest rival's logit minus the true one, :math:`\max_{j \neq y} a_j - a_y`.
 
@@ -51,6 +55,7 @@ def margin(logits: Logits, labels: Labels) -> PerImage:
     return _rivals(logits, labels).amax(1) - _true(logits, labels)
 
 
+@tagged("dlr")
 def dlr(logits: Logits, labels: Labels) -> PerImage:
     r"""Difference of logits ratio, :math:`(\max_{j \neq y} a_j - a_y) / (a_{(1)} - a_{(3)})`.
 
@@ -69,6 +74,7 @@ def dlr(logits: Logits, labels: Labels) -> PerImage:
     return margin(logits, labels) / (largest[:, 0] - largest[:, 2] + 1e-12)
 
 
+@tagged("targeted_dlr")
 def targeted_dlr(logits: Logits, targets: Labels) -> PerImage:
     r"""Targeted difference of logits ratio, :math:`(a_t - \max_{j \neq t} a_j) / (a_{(1)} - (a_{(3)} + a_{(4)}) / 2)`.
 
@@ -88,10 +94,10 @@ def targeted_dlr(logits: Logits, targets: Labels) -> PerImage:
         raise InputError(
             f"targeted_dlr needs at least 4 classes, the model has {logits.shape[1]}; use targeted(margin)"
         )
-    return -margin(logits, targets) / spread_of(logits)
+    return -margin(logits, targets) / logit_spread(logits)
 
 
-def spread_of(logits: Logits) -> PerImage:
+def logit_spread(logits: Logits) -> PerImage:
     r"""Return what targeted DLR divides by, :math:`a_{(1)} - (a_{(3)} + a_{(4)}) / 2`, as far as there are classes."""
     largest = logits.topk(min(4, logits.shape[1]), dim=1).values
     if largest.shape[1] < 3:
@@ -99,6 +105,7 @@ def spread_of(logits: Logits) -> PerImage:
     return (largest[:, 0] - largest[:, 2:].mean(1)).clamp_min(torch.finfo(logits.dtype).tiny)
 
 
+@tagged("Targeted")
 @dataclass(frozen=True)
 class Targeted:
     """A loss turned round: the labels that the attack is given are the classes that it wants predicted.

@@ -4,13 +4,24 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from quantattack.attacks.base import Attack, Trace, first_images, trace
+from quantattack.attacks.base import (
+    Attack,
+    Batch,
+    Trace,
+    Traits,
+    attacked_images,
+    passes,
+    search,
+    to_the_end,
+    traits_around,
+    untold,
+)
 from quantattack.attacks.success import Criterion, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.errors import check_count
+from quantattack.gradients import logits_in_parts
 from quantattack.record.description import tagged
-from quantattack.rng import Rng
-from quantattack.types import Images, Labels, Model, PerImage
+from quantattack.types import Images, Mask, Model
 
 
 @tagged("Nearest")
@@ -36,49 +47,39 @@ class MinimumNorm:
     searches: int = 5
     solved: Criterion = misclassified
 
+    __call__ = attacked_images
+
     def __post_init__(self) -> None:
         check_count("searches", self.searches)
 
-    def __call__(
-        self,
-        model: Model,
-        clean: Images,
-        labels: Labels,
-        start: Images | None = None,
-        rng: Rng | None = None,
-        radius: PerImage | None = None,
-    ) -> Images:
-        return self.trace(model, clean, labels, start, rng, radius).images
+    @property
+    def traits(self) -> Traits:
+        return replace(traits_around(self.attack), solved=self.solved)
 
-    def trace(
-        self,
-        model: Model,
-        clean: Images,
-        labels: Labels,
-        start: Images | None = None,
-        rng: Rng | None = None,
-        radius: PerImage | None = None,
-    ) -> Trace:
-        rng, far = rng or first_images(clean), self.threat.radii(clean, radius).clone()
-        images, near, tried = clean.clone(), torch.zeros_like(far), far
-        left = torch.arange(len(clean), device=clean.device)
-        for search in range(self.searches):
-            seeds = replace(rng, index=rng.index.to(left.device)[left])
-            begin = None if start is None or search else start[left]
-            found = trace(self.attack, model, clean[left], labels[left], begin, seeds, tried[left]).images
-            fooled = self._fooled(model, found, labels[left])
+    def passes(self, classes: int) -> int:
+        return self.searches * (passes(self.attack, classes) + 1)
+
+    def to_the_end(self) -> Attack:
+        return replace(self, attack=to_the_end(self.attack))
+
+    def trace(self, model: Model, batch: Batch) -> Trace:
+        far = self.threat.radii(batch.images, batch.radius).clone()
+        images, near, tried = batch.images.clone(), torch.zeros_like(far), far
+        left = torch.arange(len(batch), device=images.device)
+        for number in range(self.searches):
+            some = replace(batch.keep(left), radius=tried[left])
+            attacked = search(self.attack, model, some if number == 0 else replace(some, start=None)).images
+            fooled = self._fooled(model, attacked, some)
             hit = left[fooled]
-            images[hit] = found[fooled]
-            far[hit] = self.threat.norm.size(found[fooled].double() - clean[hit].double())
+            images[hit] = attacked[fooled]
+            far[hit] = self.threat.norm.size(attacked[fooled].double() - batch.images[hit].double())
             near[left[~fooled]] = tried[left[~fooled]]
-            if search == 0:  # what the whole radius does not break, no smaller one will
-                images[left[~fooled]], left = found[~fooled], hit
+            if number == 0:  # what the whole radius does not break, no smaller one will
+                images[left[~fooled]], left = attacked[~fooled], hit
             tried = (near + far) / 2
-        unknown = torch.full((len(clean),), -1, device=clean.device)
-        return Trace(images, unknown, torch.zeros_like(unknown))
+        return untold(images)
 
-    def _fooled(self, model: Model, images: Images, labels: Labels) -> torch.Tensor:
-        if not len(images):
+    def _fooled(self, model: Model, images: Images, batch: Batch) -> Mask:
+        if not len(batch):
             return torch.zeros(0, dtype=torch.bool, device=images.device)
-        with torch.no_grad():
-            return self.solved(model(images), labels)
+        return self.solved(logits_in_parts(model, images, batch.at_once), batch.labels)

@@ -1,12 +1,15 @@
 """Norms: the size of a perturbation, its steepest step, and the exact projection onto ball and pixel range."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from quantattack.errors import unknown
+from quantattack.record.description import tagged
 from quantattack.rng import NOISE, START, Rng
 from quantattack.types import Images, PerImage
 
@@ -15,9 +18,9 @@ _BISECTIONS = 40
 
 @runtime_checkable
 class Norm(Protocol):
-    """A way to measure perturbations; `crowded` says that its steepest step depends on the room that pixels have."""
+    """A way to measure perturbations; its steepest step may depend on the room that the range leaves each pixel."""
 
-    crowded: ClassVar[bool]
+    needs_room: ClassVar[bool]
 
     def size(self, delta: Images) -> PerImage: ...
 
@@ -28,11 +31,12 @@ class Norm(Protocol):
     def sample(self, like: Images, radius: PerImage, rng: Rng) -> Images: ...
 
 
+@tagged("Linf")
 @dataclass(frozen=True)
 class Linf:
     r"""The largest change of a pixel: :math:`\max_i |\delta_i|`; its steepest step is the sign of the gradient."""
 
-    crowded: ClassVar[bool] = False
+    needs_room: ClassVar[bool] = False
 
     def size(self, delta: Images) -> PerImage:
         return delta.flatten(1).abs().amax(1)
@@ -41,18 +45,19 @@ class Linf:
         return grad.sign()
 
     def project(self, delta: Images, radius: PerImage, low: Images, high: Images) -> Images:
-        radius = spread(radius, delta)
+        radius = per_image(radius, delta)
         return torch.clamp(delta, torch.maximum(low, -radius), torch.minimum(high, radius))
 
     def sample(self, like: Images, radius: PerImage, rng: Rng) -> Images:
-        return (2 * rng.uniform(0, START, like.shape[1:], like.dtype) - 1) * spread(radius, like)
+        return (2 * rng.uniform(0, START, like.shape[1:], like.dtype) - 1) * per_image(radius, like)
 
 
+@tagged("L2")
 @dataclass(frozen=True)
 class L2:
     r"""Euclidean length: :math:`\sqrt{\sum_i \delta_i^2}`; its steepest step is the gradient at unit length."""
 
-    crowded: ClassVar[bool] = False
+    needs_room: ClassVar[bool] = False
 
     def size(self, delta: Images) -> PerImage:
         size: Tensor = torch.linalg.vector_norm(delta.flatten(1), dim=1)
@@ -60,7 +65,7 @@ class L2:
 
     def steepest(self, grad: Images, room: Images | None = None) -> Images:  # noqa: ARG002
         grad = at_most_one(grad)
-        return grad / spread(self.size(grad).clamp_min(torch.finfo(grad.dtype).tiny), grad)
+        return grad / per_image(self.size(grad).clamp_min(torch.finfo(grad.dtype).tiny), grad)
 
     def project(self, delta: Images, radius: PerImage, low: Images, high: Images) -> Images:
         """Project by bisection on the scale s of clip(s δ, low, high): the length grows with s."""
@@ -72,7 +77,7 @@ class L2:
 
     def _shrunk(self, delta: Images, radius: PerImage, low: Images, high: Images) -> Images:
         scale = radius / self.size(delta) * (1 - 4 * torch.finfo(delta.dtype).eps)
-        inside = (delta * spread(scale, delta)).clamp(low, high)
+        inside = (delta * per_image(scale, delta)).clamp(low, high)
         short = self.size(inside) < radius * (1 - 1e-9)  # the range took some of the length: the scale may be larger
         if bool(short.any()):
             inside[short] = self._bisected(delta[short], scale[short], radius[short], low[short], high[short])
@@ -91,9 +96,10 @@ class L2:
     def sample(self, like: Images, radius: PerImage, rng: Rng) -> Images:
         noise = self.steepest(rng.normal(0, START, like.shape[1:], like.dtype))
         length = _root(rng.uniform(0, NOISE, (), torch.float64), math.prod(like.shape[1:])) * radius
-        return noise * spread(length, like)
+        return noise * per_image(length, like)
 
 
+@tagged("L1")
 @dataclass(frozen=True)
 class L1:
     r"""Sum of absolute changes: :math:`\sum_i |\delta_i|`; its steepest step fills the largest gradients with room.
@@ -103,7 +109,7 @@ class L1:
     the next: the range takes that back, but in the projection the pixel with the smallest gradient gives way first.
     """
 
-    crowded: ClassVar[bool] = True
+    needs_room: ClassVar[bool] = True
 
     def size(self, delta: Images) -> PerImage:
         return delta.flatten(1).abs().sum(1)
@@ -142,10 +148,10 @@ class L1:
     def sample(self, like: Images, radius: PerImage, rng: Rng) -> Images:
         uniform = rng.uniform(0, START, like.shape[1:], torch.float64)
         weight = -torch.log1p(-uniform)  # normalized exponentials are uniform on the simplex
-        weight = weight / spread(weight.flatten(1).sum(1).clamp_min(1e-300), weight)
+        weight = weight / per_image(weight.flatten(1).sum(1).clamp_min(1e-300), weight)
         length = _root(rng.uniform(0, NOISE, (), torch.float64), math.prod(like.shape[1:])) * radius.double()
         signs = rng.signs(1, START, like.shape[1:], torch.float64)
-        return (weight * signs * spread(length, weight)).to(like.dtype)
+        return (weight * signs * per_image(length, weight)).to(like.dtype)
 
 
 def _root(values: PerImage, degree: int) -> PerImage:
@@ -164,7 +170,7 @@ def _threshold(size: Tensor, cap: Tensor, radius: Tensor) -> Tensor:
     return ((weight.gather(1, last) - radius[:, None]) / count.gather(1, last).clamp_min(1))[:, 0].clamp_min(0)
 
 
-def spread(values: Tensor, like: Tensor) -> Tensor:
+def per_image(values: Tensor, like: Tensor) -> Tensor:
     """Give one number an image the rank of the images, so that it multiplies pixels."""
     return values.reshape(-1, *[1] * (like.ndim - 1))
 
@@ -172,4 +178,18 @@ def spread(values: Tensor, like: Tensor) -> Tensor:
 def at_most_one(grad: Images) -> Images:
     """Divide each image's gradient by its largest entry, so that squaring or summing it cannot underflow."""
     largest = grad.flatten(1).abs().amax(1)
-    return grad / spread(torch.where(largest > 0, largest, 1), grad)
+    return grad / per_image(torch.where(largest > 0, largest, 1), grad)
+
+
+NORMS: Mapping[str, Norm] = {"linf": Linf(), "l2": L2(), "l1": L1()}
+
+
+def norm_named(name: str) -> Norm:
+    """Return the norm of a name: linf, l2 or l1, in large or small letters.
+
+    Raises:
+        InputError: If there is no such norm, with the nearest known name.
+    """
+    if name.lower() not in NORMS:
+        raise unknown("norm", name, NORMS)
+    return NORMS[name.lower()]

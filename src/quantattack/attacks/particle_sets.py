@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 
 from quantattack.attacks.ascent import Ascent
-from quantattack.attacks.base import Trace, first_images
+from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images, traits_around
 from quantattack.errors import InputError
 from quantattack.record.description import tagged
 from quantattack.rng import SETS, Rng
-from quantattack.types import Images, Indices, Labels, Mask, Model, PerImage
+from quantattack.types import Images, Indices, Mask, Model
 
 
 @tagged("Rounds")
@@ -38,7 +38,7 @@ class ParticleSets:
     particles: int = 200
     steps: int = 10
     broken: Literal["update", "freeze"] = "update"
-    whole: ClassVar[bool] = True  # the engine hands over the data set, not a batch
+    __call__ = attacked_images
 
     def __post_init__(self) -> None:
         if min(self.particles, self.steps) < 1:
@@ -46,81 +46,67 @@ class ParticleSets:
         if self.broken not in ("update", "freeze"):
             raise InputError(f"broken must be 'update' or 'freeze', not {self.broken!r}")
 
-    def __call__(
-        self,
-        model: Model,
-        clean: Images,
-        labels: Labels,
-        start: Images | None = None,
-        rng: Rng | None = None,
-        radius: PerImage | None = None,
-    ) -> Images:
-        return self.trace(model, clean, labels, start, rng, radius).images
+    @property
+    def traits(self) -> Traits:
+        """It is handed the data set, not a batch of it."""
+        return replace(traits_around(self.attack), needs_all=True)
 
-    def trace(
-        self,
-        model: Model,
-        clean: Images,
-        labels: Labels,
-        start: Images | None = None,
-        rng: Rng | None = None,
-        radius: PerImage | None = None,
-    ) -> Trace:
-        rng = rng or first_images(clean)
-        x = self._begin(clean, start, rng, radius)
-        images, fooled = x.clone(), torch.full((len(clean),), self.attack.steps, device=clean.device)
-        for round_ in range(0, self.attack.steps, self.steps):
-            walk = self._walk(round_)
-            for members in self._sets(rng, round_):
-                radii = None if radius is None else radius[members]
-                seen = fooled[members]
-                given = clean[members], labels[members], x[members], _picked(rng, members), radii
-                last, first, found = self._short(walk, model, given, seen < self.attack.steps)
-                x[members] = last
-                new = found >= 0
-                images[members[new]], fooled[members[new]] = first[new], found[new] + round_
+    def passes(self, classes: int) -> int:
+        walks = -(-self.attack.steps // self.steps)
+        return sum(self._walk(walk * self.steps).passes(classes) for walk in range(walks))
+
+    def to_the_end(self) -> Attack:
+        return replace(self, attack=replace(self.attack, last_iterate=True))
+
+    def trace(self, model: Model, batch: Batch) -> Trace:
+        """Run the short walks one after the other; the batch is the whole data set."""
+        x = self._begin(batch)
+        images, fooled = x.clone(), torch.full((len(batch),), self.attack.steps, device=x.device)
+        for first_step in range(0, self.attack.steps, self.steps):
+            walk = self._walk(first_step)
+            for members in self._sets(batch.rng, first_step):
+                broken = fooled[members] < self.attack.steps
+                particles = replace(batch.keep(members), start=x[members])
+                x[members], iterates, steps = self._short(walk, model, particles, broken)
+                new = steps >= 0
+                images[members[new]], fooled[members[new]] = iterates[new], steps[new] + first_step
         settled = torch.full_like(fooled, self.attack.last_iterate) | (fooled == self.attack.steps)
         images[settled.bool()] = x[settled.bool()]
         return Trace(images, fooled, torch.zeros_like(fooled))
 
-    def _begin(self, clean: Images, start: Images | None, rng: Rng, radius: PerImage | None) -> Images:
-        threat = self.attack.threat
-        if start is not None:
-            return threat.project(start.to(clean), clean, radius)
-        return threat.sample(clean, rng, radius) if self.attack.random_start else clean.clone()
+    def _begin(self, batch: Batch) -> Images:
+        threat, clean = self.attack.threat, batch.images
+        if batch.start is not None:
+            return threat.project(batch.start.to(clean), clean, batch.radius)
+        return threat.sample(clean, batch.rng, batch.radius) if self.attack.random_start else clean.clone()
 
-    def _walk(self, round_: int) -> Ascent:
-        steps = min(self.steps, self.attack.steps - round_)
+    def _walk(self, first_step: int) -> Ascent:
+        steps = min(self.steps, self.attack.steps - first_step)
         size = self.attack.step_size
-        return replace(self.attack, steps=steps, step_size=Later(size, round_) if callable(size) else size)
+        return replace(self.attack, steps=steps, step_size=Later(size, first_step) if callable(size) else size)
 
-    def _sets(self, rng: Rng, round_: int) -> Iterator[Indices]:
+    def _sets(self, rng: Rng, first_step: int) -> Iterator[Indices]:
         """Split the images, in an order that their indices and the seed draw for this round."""
-        keys = rng.uniform(round_, SETS, (), torch.float64)
+        keys = rng.uniform(first_step, SETS, (), torch.float64)
         order = rng.index.argsort(stable=True)  # equal draws keep the order of the data set, not of the call
         yield from torch.split(order[keys[order].argsort(stable=True)], self.particles)
 
-    def _short(
-        self,
-        walk: Ascent,
-        model: Model,
-        given: tuple[Images, Labels, Images, Rng, PerImage | None],
-        broken: Mask,
-    ) -> tuple[Images, Images, Indices]:
+    def _short(self, walk: Ascent, model: Model, particles: Batch, broken: Mask) -> tuple[Images, Images, Indices]:
         """Return where a short walk ends, and for each image newly fooled the iterate and its number, else -1."""
-        clean, labels, x, rng, radii = given
-        first, found = x.clone(), torch.full((len(x),), -1, device=x.device)
-        points, stay = walk.walk(model, clean, labels, x, rng, radii), None
+        assert particles.start is not None
+        iterates, steps = particles.start.clone(), torch.full_like(particles.labels, -1, dtype=torch.int64)
+        points, stay = walk.walk(model, particles), None
         while True:
             try:
                 step = points.send(stay)
             except StopIteration as end:
-                return end.value, first, found
-            new = self.attack.solved(step.logits, labels) & ~broken
-            first[new], found[new], broken = step.x[new], step.index, broken | new
+                return end.value, iterates, steps
+            new = self.attack.solved(step.logits, particles.labels) & ~broken
+            iterates[new], steps[new], broken = step.x[new], step.index, broken | new
             stay = ~broken if self.broken == "freeze" else None
 
 
+@tagged("Later")
 @dataclass(frozen=True)
 class Later:
     """A step size seen from a later step on.
@@ -135,7 +121,3 @@ class Later:
 
     def __call__(self, index: int) -> float:
         return self.step_size(index + self.first)
-
-
-def _picked(rng: Rng, members: Indices) -> Rng:
-    return replace(rng, index=rng.index[members])

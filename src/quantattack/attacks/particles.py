@@ -7,11 +7,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from quantattack.attacks.norms import spread
+from quantattack.attacks.norms import per_image
 from quantattack.errors import InputError
+from quantattack.record.description import tagged
 from quantattack.types import Images
 
 
+@tagged("Blob")
 @dataclass(frozen=True)
 class Blob:
     r"""DAA-BLOB: smooth the gradients over the batch and add the force of a Gaussian kernel between the images.
@@ -56,6 +58,7 @@ class Blob:
         return _added(grad, smooth + self.kernel_sign * pull, self.c, 1 / count, self.normalized)
 
 
+@tagged("Dgf")
 @dataclass(frozen=True)
 class Dgf:
     r"""DAA-DGF: add a force that pushes near images apart and draws far ones together.
@@ -117,4 +120,4 @@ def _added(grad: Images, part: Tensor, c: int | float, share: float, normalized:
 
 def _unit(part: Tensor) -> Tensor:
     size = torch.linalg.vector_norm(part.flatten(1), dim=1)
-    return part / spread(size.where(size > 0, size.new_ones(())), part)
+    return part / per_image(size.where(size > 0, size.new_ones(())), part)

@@ -2,23 +2,25 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from quantattack.attacks.base import Trace, check_threat, first_images
-from quantattack.attacks.norms import L1, L2, spread
+from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images, check_threat
+from quantattack.attacks.norms import L1, L2, per_image
 from quantattack.attacks.success import Criterion, misclassified, nearness
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError, check_count
+from quantattack.gradients import logits_in_parts
+from quantattack.record.description import tagged
 from quantattack.rng import FRESH, PLACES, SIGNS, Rng
-from quantattack.types import Images, Indices, Labels, Mask, Model, PerImage
+from quantattack.types import Images, Indices, Mask, Model, PerImage
 
 # After these queries of 10,000 the share of pixels that a proposal changes is halved.
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 
 
+@tagged("Square")
 @dataclass(frozen=True, kw_only=True)
 class Square:
     """Random search over squares: propose a change of one window, keep it where the margin falls.
@@ -44,7 +46,7 @@ class Square:
     share: int | float = 0.8
     solved: Criterion = misclassified
     patience: int | None = None
-    refills: ClassVar[bool] = True  # it asks for no gradient: the engine cuts its questions
+    __call__ = attacked_images
 
     def __post_init__(self) -> None:
         check_threat(self.threat)
@@ -54,30 +56,22 @@ class Square:
         if self.patience is not None:
             check_count("patience", self.patience)
 
-    def __call__(
-        self,
-        model: Model,
-        clean: Images,
-        labels: Labels,
-        start: Images | None = None,
-        rng: Rng | None = None,
-        radius: PerImage | None = None,
-    ) -> Images:
-        return self.trace(model, clean, labels, start, rng, radius).images
+    @property
+    def traits(self) -> Traits:
+        return Traits(refills=True, solved=self.solved)
 
-    def trace(
-        self,
-        model: Model,
-        clean: Images,
-        labels: Labels,
-        start: Images | None = None,
-        rng: Rng | None = None,
-        radius: PerImage | None = None,
-    ) -> Trace:
+    def passes(self, classes: int) -> int:  # noqa: ARG002
+        return self.queries
+
+    def to_the_end(self) -> Attack:
+        """It walks nowhere."""
+        return self
+
+    def trace(self, model: Model, batch: Batch) -> Trace:
         """Search until every image is fooled or given up, or the queries are spent."""
-        images, fooled = clean.clone(), torch.full((len(clean),), self.queries, device=clean.device)
-        left = torch.arange(len(clean), device=clean.device)
-        search = _Search.begin(self.threat, clean, labels, rng or first_images(clean), radius, start)
+        images, left = batch.images.clone(), torch.arange(len(batch), device=batch.images.device)
+        fooled = torch.full_like(left, self.queries)
+        search = _Search.begin(self.threat, batch)
         for query in range(self.queries):
             if not len(left):
                 break
@@ -94,9 +88,7 @@ class _Search:
     """The images that are still being searched, as (n, channels, height, width)."""
 
     threat: Threat
-    clean: Images
-    labels: Labels
-    rng: Rng
+    batch: Batch
     radius: PerImage
     best: Images
     loss: PerImage
@@ -104,41 +96,37 @@ class _Search:
     proposal: Images
 
     @classmethod
-    def begin(
-        cls, threat: Threat, clean: Images, labels: Labels, rng: Rng, radius: PerImage | None, start: Images | None
-    ) -> "_Search":
-        radii = threat.radii(clean, radius)
-        square = as_planes(clean)
-        delta = _tiles(square, rng) if isinstance(threat.norm, L2) else _stripes(square, rng)
-        first = clean + (delta.reshape(clean.shape) * spread(radii / _length(threat, delta), clean))
-        first = threat.project(first if start is None else start.to(clean), clean, radii)
+    def begin(cls, threat: Threat, batch: Batch) -> "_Search":
+        clean, radius = batch.images, threat.radii(batch.images, batch.radius)
+        planes = as_planes(clean)
+        delta = _tiles(planes, batch.rng) if isinstance(threat.norm, L2) else _stripes(planes, batch.rng)
+        first = clean + (delta.reshape(clean.shape) * per_image(radius / _length(threat, delta), clean))
+        first = threat.project(first if batch.start is None else batch.start.to(clean), clean, radius)
         worst = torch.full((len(clean),), -torch.inf, dtype=clean.dtype, device=clean.device)
         never = torch.zeros(len(clean), dtype=torch.int64, device=clean.device)
-        return cls(threat, clean, labels, rng, radii, first, worst, never, first)
+        return cls(threat, batch, radius, first, worst, never, first)
 
     def keep(self, mask: Mask) -> "_Search":
-        parts = (self.clean, self.labels, self.radius, self.best, self.loss, self.gained, self.proposal)
-        clean, labels, *rest = (part[mask] for part in parts)
-        return _Search(self.threat, clean, labels, self.rng.keep(mask), *rest)
+        columns = (self.radius, self.best, self.loss, self.gained, self.proposal)
+        return _Search(self.threat, self.batch.keep(mask), *(column[mask] for column in columns))
 
     def ask(self, model: Model, query: int, queries: int, share: int | float, solved: Criterion) -> Mask:
         """Put one query an image; keep what made the margin smaller or fooled the model."""
         if query > 0:
             self.proposal = self._propose(query, changed_share(query, queries, share))
-        with torch.no_grad():
-            logits = model(self.proposal)
-        fooled, loss = solved(logits, self.labels), nearness(solved, logits, self.labels).to(self.loss)
+        logits, labels = logits_in_parts(model, self.proposal, self.batch.at_once), self.batch.labels
+        fooled, loss = solved(logits, labels), nearness(solved, logits, labels).to(self.loss)
         better = fooled | (loss > self.loss)
-        self.best = torch.where(spread(better, self.best), self.proposal, self.best)
+        self.best = torch.where(per_image(better, self.best), self.proposal, self.best)
         self.loss = torch.where(better, loss, self.loss)
         self.gained = torch.where(better, query, self.gained)
         return fooled
 
     def _propose(self, query: int, share: int | float) -> Images:
-        clean, best = as_planes(self.clean), as_planes(self.best)
+        clean, best = as_planes(self.batch.images), as_planes(self.best)
         move = _swapped if isinstance(self.threat.norm, L2) else _painted
-        moved = move(clean, best, self.radius, share, self.rng, query)
-        return self.threat.project(moved.reshape(self.clean.shape), self.clean, self.radius)
+        moved = move(clean, best, self.radius, share, self.batch.rng, query)
+        return self.threat.project(moved.reshape(self.batch.images.shape), self.batch.images, self.radius)
 
 
 def changed_share(query: int, queries: int, share: int | float) -> float:
@@ -169,7 +157,7 @@ def _painted(clean: Images, best: Images, radius: PerImage, share: int | float, 
     side = min(max(round(math.sqrt(share * height * width)), 1), max(height, width))
     inside = window(clean, side, rng, 2 * query)
     signs = rng.signs(query, SIGNS, (channels, 1, 1), clean.dtype)
-    return torch.where(inside, clean + spread(radius, clean) * signs, best)
+    return torch.where(inside, clean + per_image(radius, clean) * signs, best)
 
 
 def window(clean: Images, side: int, rng: Rng, step: int) -> Tensor:
@@ -223,17 +211,17 @@ def _swapped(clean: Images, best: Images, radius: PerImage, share: int | float, 
     old = delta * to
     grown = fresh + old / _norms(old, (2, 3))
     total = delta.square().sum((1, 2, 3), keepdim=True)
-    spare = (spread(radius, clean).square() - total).clamp_min(0) / channels
+    spare = (per_image(radius, clean).square() - total).clamp_min(0) / channels
     there = (delta.square() * torch.maximum(to, source)).sum((2, 3), keepdim=True)
     grown = grown / _norms(grown, (2, 3)) * (spare + there).sqrt()
     moved = torch.where(to > 0, grown, delta * (1 - source))
-    return clean + moved / _norms(moved, (1, 2, 3)) * spread(radius, clean)
+    return clean + moved / _norms(moved, (1, 2, 3)) * per_image(radius, clean)
 
 
 def _placed(clean: Images, inside: Tensor, side: int, rng: Rng, query: int) -> Images:
     """Put the pattern, along one axis or the other, with a random sign for each channel, into a window."""
     pattern = bump(side, side, clean)
-    turned = spread(rng.uniform(query, FRESH, (), clean.dtype) < 0.5, clean)
+    turned = per_image(rng.uniform(query, FRESH, (), clean.dtype) < 0.5, clean)
     signs = rng.signs(query, SIGNS, (clean.shape[1], 1, 1), clean.dtype)
     flat = torch.zeros_like(inside).expand(len(clean), 1, *clean.shape[2:]).clone()
     where = inside.expand_as(flat) > 0

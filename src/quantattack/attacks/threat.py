@@ -7,8 +7,9 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from quantattack.attacks.norms import Linf, Norm
+from quantattack.attacks.norms import Linf, Norm, norm_named
 from quantattack.errors import InputError
+from quantattack.record.description import tagged
 from quantattack.rng import Rng
 from quantattack.types import Images, Mask, PerImage
 
@@ -20,30 +21,41 @@ def is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-@dataclass(frozen=True)
+@tagged("Threat")
+@dataclass(frozen=True, init=False)
 class Threat:
     r"""The images within a radius of the clean one and inside the pixel range.
 
     .. math:: \{x' : \|x' - x\| \le \epsilon,\ \mathrm{low} \le x' \le \mathrm{high}\}
 
     Arguments:
-        norm: `Linf()`, `L2()` or `L1()`.
+        norm: `Linf()`, `L2()` or `L1()`, or its name: "linf", "l2" or "l1".
         radius: Largest size of the perturbation, in pixels of the range (8/255 for 8 gray levels of 255).
         low: Smallest pixel.
         high: Largest pixel.
 
     Raises:
-        InputError: If the radius is not a positive number, or larger than the range under Linf.
+        InputError: If there is no such norm, the radius is not a positive number, or larger than the range under Linf.
     """
 
     norm: Norm
     radius: int | float
-    low: int | float = 0.0
-    high: int | float = 1.0
+    low: int | float
+    high: int | float
 
-    def __post_init__(self) -> None:
-        parts = ("size", "steepest", "project", "sample")
-        if isinstance(self.norm, type) or not all(hasattr(self.norm, name) for name in parts):
+    def __init__(self, norm: Norm | str, radius: int | float, low: int | float = 0.0, high: int | float = 1.0) -> None:
+        given = {
+            "norm": norm_named(norm) if isinstance(norm, str) else norm,
+            "radius": radius,
+            "low": low,
+            "high": high,
+        }
+        for name, value in given.items():
+            object.__setattr__(self, name, value)  # the one way to set a field of a frozen dataclass
+        self._check()
+
+    def _check(self) -> None:
+        if isinstance(self.norm, type) or not isinstance(self.norm, Norm):
             raise InputError(f"the norm must be Linf(), L2() or L1(), not {self.norm!r}")
         if not is_number(self.radius) or self.radius <= 0:
             raise InputError(f"the radius must be a positive number, not {self.radius!r}; 8/255 is usual for images")
@@ -63,8 +75,10 @@ class Threat:
         if clean.is_cuda or len(clean) <= rows:
             return self._projected(images, clean, self.radii(clean, radius))
         # in parts, so that double precision stays within a CPU's caches
-        each = zip(*(torch.split(part, rows) for part in (images, clean, self.radii(clean, radius))), strict=True)
-        return torch.cat([self._projected(*part) for part in each])
+        batches = zip(
+            *(torch.split(column, rows) for column in (images, clean, self.radii(clean, radius))), strict=True
+        )
+        return torch.cat([self._projected(*batch) for batch in batches])
 
     def _projected(self, images: Images, clean: Images, radii: PerImage) -> Images:
         x = clean.double()

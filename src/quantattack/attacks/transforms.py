@@ -2,14 +2,31 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
-from quantattack.attacks.norms import spread
+from quantattack.attacks.norms import per_image
+from quantattack.record.description import tagged
 from quantattack.types import Images
 
+# (gradient, point, what the transform returned one step before) -> gradient, each with shape (n, ...)
 Transform: TypeAlias = Callable[[Images, Images, Images], Images]
 
 
+@runtime_checkable
+class StatesCoupling(Protocol):
+    """A transform that states whether the images of a batch move each other; one that states nothing moves none."""
+
+    coupled: ClassVar[bool]
+
+    def __call__(self, grad: Images, x: Images, previous: Images) -> Images: ...
+
+
+def is_coupled(transform: Transform) -> bool:
+    """Return whether the images of a batch move each other, so that none may leave it before the end."""
+    return isinstance(transform, StatesCoupling) and transform.coupled
+
+
+@tagged("Momentum")
 @dataclass(frozen=True)
 class Momentum:
     r"""Accumulate gradients of unit size: :math:`m \leftarrow \mu m + g / \|g\|_1`.
@@ -24,4 +41,4 @@ class Momentum:
 
     def __call__(self, grad: Images, x: Images, previous: Images) -> Images:  # noqa: ARG002
         size = grad.flatten(1).abs().sum(1)
-        return self.decay * previous + grad / spread(size.where(size > 0, size.new_ones(())), grad)
+        return self.decay * previous + grad / per_image(size.where(size > 0, size.new_ones(())), grad)

@@ -124,7 +124,7 @@ class Spec:
 
 def _settings(function: Callable[..., Any]) -> dict[str, Any]:
     parameters = list(inspect.signature(function).parameters.values())[1:]
-    return {part.name: part.default for part in parameters if part.default is not part.empty}
+    return {each.name: each.default for each in parameters if each.default is not each.empty}
 
 
 _TEMPERATURES = {
@@ -166,9 +166,9 @@ ATTACKS: Mapping[str, Spec] = {
         for loss, function in _LOSSES.items()
     },
     **{
-        f"{name}_plus_{part}": Spec(plus, f"{about} at a temperature: {words}", {}, temperature)
+        f"{name}_plus_{scale}": Spec(plus, f"{about} at a temperature: {words}", {}, temperature)
         for name, (plus, about) in _PLUS.items()
-        for part, (temperature, words) in _TEMPERATURES.items()
+        for scale, (temperature, words) in _TEMPERATURES.items()
     },
 }
 STANDARD, PAPER = "standard", "liu2020"
@@ -181,14 +181,14 @@ def attacks_named(text: str, context: Context) -> dict[str, Attack]:
     Raises:
         InputError: If a name or a setting is unknown, or a setting's value cannot be used.
     """
-    found: dict[str, Attack] = {}
+    attacks: dict[str, Attack] = {}
     members = standard(context.threat).attacks
-    for item in (one for given in _split(text) for one in _published(given, context)):
-        one = members.get(item)
-        found.update(members if item == STANDARD else {item: one or attack_named(item, context)})
-    if not found:
+    for name in (name for item in _split(text) for name in _published(item, context)):
+        member = members.get(name)
+        attacks.update(members if name == STANDARD else {name: member or attack_named(name, context)})
+    if not attacks:
         raise InputError("no attack is named; try --attacks standard, or `quantattack list attacks`")
-    return found
+    return attacks
 
 
 def _published(item: str, context: Context) -> list[str]:
@@ -241,7 +241,7 @@ def _taken(wanted: str, inside: str) -> tuple[str, str]:
 
 
 def _scaled(attack: Attack, scale: str, context: Context) -> Attack:
-    """Let an attack from elsewhere climb the model's logits at a temperature, where one is named."""
+    """Let another library's attack climb the model's logits at a temperature, where one is named."""
     if not scale:
         return attack
     if scale not in _TEMPERATURES:
@@ -255,7 +255,7 @@ def _split(text: str) -> list[str]:
 
 
 def _setting(attack: str, spec: Spec, pair: str) -> tuple[str, Any]:
-    name, equals, value = (part.strip() for part in pair.partition("="))
+    name, equals, value = (text.strip() for text in pair.partition("="))
     if not equals:
         raise InputError(f"cannot read the setting {pair!r} of {attack}; write it like steps=40")
     if name not in spec.settings:

@@ -1,4 +1,4 @@
-"""Attacks from elsewhere by name: `foolbox:LinfDeepFoolAttack[steps=50]`, or `package.module:function`."""
+"""Other libraries' attacks by name: `foolbox:LinfDeepFoolAttack[steps=50]`, or `package.module:function`."""
 
 import ast
 import importlib
@@ -22,7 +22,7 @@ PEERS: Mapping[str, Callable[[Threat, str, dict[str, Any]], Attack]] = {
 
 
 def is_peer(name: str) -> bool:
-    """Return whether an attack's name is one from elsewhere."""
+    """Return whether an attack's name is one of another library, or of a function of the user's."""
     return ":" in name
 
 
@@ -54,7 +54,7 @@ def _autoattack(threat: Threat, version: str, settings: dict[str, Any]) -> Attac
 
 
 def _setting(attack: str, pair: str) -> tuple[str, Any]:
-    name, equals, value = (part.strip() for part in pair.partition("="))
+    name, equals, value = (text.strip() for text in pair.partition("="))
     if not equals:
         raise InputError(f"cannot read the setting {pair!r} of {attack}; write it like steps=40")
     return name, literal(value)

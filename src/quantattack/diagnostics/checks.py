@@ -8,7 +8,7 @@ from torch import Tensor
 
 from quantattack.attacks.directions import steepest
 from quantattack.attacks.losses import log_odds
-from quantattack.attacks.norms import spread
+from quantattack.attacks.norms import per_image
 from quantattack.diagnostics.case import Case, many, percent
 from quantattack.diagnostics.clean_gradients import CleanGradients, in_float64, limits
 from quantattack.evaluation.checks import are_probabilities
@@ -192,9 +192,9 @@ def _better(case: Case, exact: Images, length: float) -> float:
 
 def _moved(case: Case, grad: Images, length: float) -> Images:
     norm = case.threat.norm
-    room = case.threat.room(case.images, grad) / length if norm.crowded else None
+    room = case.threat.room(case.images, grad) / length if norm.needs_room else None
     step = steepest(grad, norm, room)
-    size = spread(torch.full_like(case.labels, 1).to(grad) * length, grad)
+    size = per_image(torch.full_like(case.labels, 1).to(grad) * length, grad)
     return case.threat.project(case.images + size * step, case.images)
 
 

@@ -12,7 +12,7 @@ import torch
 from quantattack.attacks.ascent import Ascent
 from quantattack.attacks.base import Attack
 from quantattack.attacks.losses import log_odds
-from quantattack.attacks.norms import L1, Linf, spread
+from quantattack.attacks.norms import L1, Linf, per_image
 from quantattack.attacks.recipes import LinearDecay, fgsm
 from quantattack.attacks.scaling.gap import Gap
 from quantattack.attacks.square import Square
@@ -62,10 +62,10 @@ class RandomSearch:
         return found
 
     def _drawn(self, clean: Images, rng: Rng, draw: int, radius: PerImage | None) -> Images:
-        if self.threat.norm.crowded:
+        if self.threat.norm.needs_room:
             return self.threat.sample(clean, rng.restarted(draw), radius)
         noise = self.threat.norm.steepest(rng.normal(draw, NOISE, clean.shape[1:], clean.dtype))
-        length = spread(self.threat.radii(clean, radius).to(clean), clean)
+        length = per_image(self.threat.radii(clean, radius).to(clean), clean)
         return self.threat.project(clean + length * noise, clean, radius)
 
 

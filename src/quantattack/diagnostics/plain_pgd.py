@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from quantattack.attacks.ascent import Ascent
+from quantattack.attacks.base import Batch
 from quantattack.attacks.losses import Loss, cross_entropy, log_odds
 from quantattack.attacks.recipes import usual_step
 from quantattack.attacks.success import misclassified
@@ -53,7 +54,7 @@ def follow_pgd(case: Case, steps: int = STEPS) -> Trajectory:
 
 
 def _followed(case: Case, steps: int) -> Trajectory:
-    walk = plain_pgd(case.threat, steps).walk(case.host, case.images, case.labels, rng=case.rng)
+    walk = plain_pgd(case.threat, steps).walk(case.host, Batch(case.images, case.labels, case.rng))
     values, fooled, silent = list[Tensor](), list[Tensor](), list[Tensor]()
     while True:
         try:

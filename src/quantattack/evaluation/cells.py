@@ -7,8 +7,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from quantattack.attacks.base import needs_all
-from quantattack.attacks.passes import passes
+from quantattack.attacks.base import needs_all, passes
 from quantattack.evaluation.batching import BatchSizer
 from quantattack.evaluation.judge import Attacked, Clean, Watch, already_wrong
 from quantattack.evaluation.saved_images import save_shard

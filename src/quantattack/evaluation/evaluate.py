@@ -19,7 +19,8 @@ from quantattack.evaluation.returned_images import ReturnedImages
 from quantattack.evaluation.run import Receive, run
 from quantattack.evaluation.task import Task, TaskSettings, prepare
 from quantattack.progress import Advance, bar
-from quantattack.record.store import Record, Store
+from quantattack.record.record import Record
+from quantattack.record.store import Store
 from quantattack.types import Images, Model
 
 Attacks: TypeAlias = Attack | Mapping[str, Attack]  # an `Ensemble` stands for its members

@@ -3,7 +3,7 @@
 import numpy as np
 
 from quantattack.evaluation.gradient_health import Health
-from quantattack.record.store import MASKED, Record
+from quantattack.record.record import MASKED, Record
 
 _SHARE = 0.05  # share of the probe from which a gradient's failure is worth a flag
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from quantattack.attacks.base import Batch, needs_all, search
 from quantattack.evaluation.task import Task
-from quantattack.record.store import Record, Store
+from quantattack.record.record import Record
+from quantattack.record.store import Store
 from quantattack.rng import Rng
 
 COUNT = 16

@@ -69,7 +69,7 @@ class CountedModel(nn.Module):
     def forward(self, images: Images) -> Logits:
         if torch.is_grad_enabled() or self.width is None or len(images) <= self.width:
             return self._shown(images)
-        return torch.cat([self._shown(images[rows]) for rows in parts_of(self, len(images))])
+        return torch.cat([self._shown(images[rows]) for rows in parts_of(len(images), self.width)])
 
     def _shown(self, images: Images) -> Logits:
         rows, shown = len(images), padded(images)

@@ -10,7 +10,7 @@ from quantattack.evaluation.cells import Cell
 from quantattack.evaluation.judge import Attacked, attack
 from quantattack.evaluation.task import Task
 from quantattack.gradients import placement
-from quantattack.record.store import Record
+from quantattack.record.record import Record
 from quantattack.types import Images
 
 

@@ -15,7 +15,8 @@ from quantattack.evaluation.gradient_health import compare_gradients, health_of
 from quantattack.evaluation.judge import Attacked, Clean, attack, joined, predict
 from quantattack.evaluation.task import Task, versions
 from quantattack.progress import Advance
-from quantattack.record.store import Record, Store
+from quantattack.record.record import Record
+from quantattack.record.store import Store
 
 _PROBE = 128
 

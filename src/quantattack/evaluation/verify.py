@@ -16,7 +16,7 @@ from quantattack.evaluation.models import CountedModel, model_checksum
 from quantattack.evaluation.saved_images import checksum, load_shard
 from quantattack.gradients import placement
 from quantattack.record.outcome import Outcome, Shard
-from quantattack.record.store import Record
+from quantattack.record.record import Record
 from quantattack.types import Images, Indices, Model
 
 _AT_ONCE = 64

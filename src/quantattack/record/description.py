@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
-_TAG = "__tag__"
+_TAG, _AS = "__tag__", "recorded_as"
 
 
 def tagged(name: str) -> Callable[[_T], _T]:
@@ -32,11 +32,18 @@ def tag_of(part: type | Callable[..., Any]) -> str:
 
 
 def describe(part: Any) -> Any:
-    """Return the JSON form of a part: every field of a dataclass, the qualified name of a function."""
+    """Return the JSON form of a part: every field of a dataclass, the qualified name of a function.
+
+    A field whose metadata say ``recorded_as`` is left out where it is None; else it is recorded under that name, in the
+    place of the field that has it.
+    """
     if part is None or isinstance(part, bool | int | float | str):
         return part
     if is_dataclass(part) and not isinstance(part, type):
-        named = {field.name: describe(getattr(part, field.name)) for field in fields(part)}
+        named = {field.name: describe(getattr(part, field.name)) for field in fields(part) if _AS not in field.metadata}
+        for field in fields(part):
+            if _AS in field.metadata and getattr(part, field.name) is not None:
+                named[field.metadata[_AS]] = describe(getattr(part, field.name))
         return {"part": tag_of(type(part)), **named} if named else tag_of(type(part))
     if isinstance(part, Mapping):
         return {str(key): describe(value) for key, value in part.items()}

@@ -1,9 +1,7 @@
 """The record of an evaluation: a run's file, and a view of each model, data set and threat in it."""
 
-from quantattack.record.record import MASKED, Record, records_of
+from quantattack.record.record import Record, records_of
 from quantattack.record.run_file import RunFile
-
-__all__ = ["MASKED", "Record", "Store"]
 
 
 class Store(RunFile):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from quantattack.record.findings import Finding, read_findings
 from quantattack.record.outcome import Subject
-from quantattack.record.store import Record, Store
+from quantattack.record.record import Record
+from quantattack.record.store import Store
 
 ORDER = {"fail": 0, "cannot tell": 1, "pass": 2}
 SIGNS = {"fail": "✗", "cannot tell": "?", "pass": "✓"}  # together with the word: neither color nor shape alone says it

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from quantattack.record.store import Record
+from quantattack.record.record import Record
 from quantattack.report.style import COLORS, FAINT, INK, legend, look, percent_axis, styled
 from quantattack.report.tables import broken_by, norm_name
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from quantattack.record.outcome import Outcome
+from quantattack.record.record import Record
 from quantattack.record.signals import Signal, read_signals
-from quantattack.record.store import Record, Store
+from quantattack.record.store import Store
 from quantattack.report.render import render
 from quantattack.report.tables import interval, percent, robust_share, threat_words
 

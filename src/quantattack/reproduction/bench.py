@@ -1,13 +1,22 @@
 """What a paper's tables are run on: networks, their data, and how large the run is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
 from torch import nn
 
-from quantattack.attacks.base import Attack, Trace, trace
+from quantattack.attacks.base import (
+    Attack,
+    Batch,
+    Trace,
+    Traits,
+    attacked_images,
+    passes,
+    search,
+    to_the_end,
+    traits_around,
+)
 from quantattack.attacks.norms import L2, Linf
 from quantattack.attacks.scaling.njs import Njs
 from quantattack.attacks.threat import Threat
@@ -16,8 +25,7 @@ from quantattack.data.sets import SETS, load_data
 from quantattack.evaluation.models import CountedModel, model_checksum
 from quantattack.gradients import placement
 from quantattack.reproduction.scales import QUICK, Scale
-from quantattack.rng import Rng
-from quantattack.types import Images, Labels, Logits, Model, PerImage
+from quantattack.types import Images, Labels, Logits, Model
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,29 +119,20 @@ class Run:
 
     attack: Attack
     number: int
+    __call__ = attacked_images
 
-    def __call__(
-        self,
-        model: Model,
-        clean: Images,
-        labels: Labels,
-        start: Images | None = None,
-        rng: Rng | None = None,
-        radius: PerImage | None = None,
-    ) -> Images:
-        return self.trace(model, clean, labels, start, rng, radius).images
+    @property
+    def traits(self) -> Traits:
+        return traits_around(self.attack)
 
-    def trace(
-        self,
-        model: Model,
-        clean: Images,
-        labels: Labels,
-        start: Images | None = None,
-        rng: Rng | None = None,
-        radius: PerImage | None = None,
-    ) -> Trace:
-        drawn_from = rng or Rng(0, torch.arange(len(clean), device=clean.device))
-        return trace(self.attack, model, clean, labels, start, drawn_from.restarted(self.number), radius)
+    def passes(self, classes: int) -> int:
+        return passes(self.attack, classes)
+
+    def to_the_end(self) -> Attack:
+        return replace(self, attack=to_the_end(self.attack))
+
+    def trace(self, model: Model, batch: Batch) -> Trace:
+        return search(self.attack, model, replace(batch, rng=batch.rng.restarted(self.number)))
 
 
 def runs(name: str, attack: Attack, count: int) -> dict[str, Attack]:

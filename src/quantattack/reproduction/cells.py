@@ -4,8 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from quantattack.attacks.base import Attack
-from quantattack.attacks.passes import passes
+from quantattack.attacks.base import Attack, passes
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Ensemble, Restarts
 from quantattack.data.sets import SETS

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from quantattack.record.record import Record
 from quantattack.record.signals import Signal
 from quantattack.record.statistics import mcnemar, wilson
-from quantattack.record.store import Record
 
 Broken = NDArray[np.bool_]
 Cell = tuple[Record, str]  # an attack's name with the record that has it

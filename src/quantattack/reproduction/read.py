@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from quantattack.data.sets import SETS
 from quantattack.record.file import FILE
+from quantattack.record.record import Record
 from quantattack.record.signals import Signal, read_signals
 from quantattack.record.statistics import wilson
-from quantattack.record.store import Record, Store
+from quantattack.record.store import Store
 from quantattack.report.tables import norm_name
 from quantattack.reproduction.numbers import Cell, Number, Pair, broken_after, cost, entry_of, marks_of, paired, robust
 from quantattack.reproduction.paper import Column, Row, signals_of

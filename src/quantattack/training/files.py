@@ -126,7 +126,7 @@ def _inside(attack: Any, climbed: Temperature) -> Any:
         return attack
     own = {setting.name: getattr(attack, setting.name) for setting in fields(attack)}
     changed: dict[str, Any] = {name: _inside(own[name], climbed) for name in ("attack", "attacks") if name in own}
-    if own.get("temperature") is unit:
+    if own.get("temperature") is unit and own.get("pair") is None:
         changed["temperature"] = climbed
     if "last_iterate" in own:
         changed["last_iterate"] = True

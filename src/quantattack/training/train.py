@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from quantattack.attacks.ascent import Ascent
-from quantattack.attacks.base import Attack, trace
+from quantattack.attacks.base import Attack, Batch, search
 from quantattack.attacks.norms import Linf
 from quantattack.attacks.scaling.base import Temperature, unit
 from quantattack.attacks.threat import Threat
@@ -42,7 +42,7 @@ class Adversarial:
 
     def __call__(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         index = torch.randint(2**40, (len(images),))  # from torch's random state, which the loop sets for each epoch
-        return trace(self.attack, model, images, labels, rng=Rng(0, index.to(images.device))).images
+        return search(self.attack, model, Batch(images, labels, Rng(0, index.to(images.device)))).images
 
 
 def madry(

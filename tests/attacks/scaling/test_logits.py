@@ -11,8 +11,13 @@ from quantattack.attacks.scaling.logits import ScaledLogits
 from quantattack.errors import InputError
 
 
-@pytest.mark.parametrize("temperature", [qa.Fixed(0.01), qa.Gap(), Mifpe(), qa.Njs(0.1)], ids=repr)
-def test_no_prediction_changes_and_the_gradient_comes_back(network, images, temperature):
+@pytest.mark.parametrize(
+    ("temperature", "silent"),
+    [(qa.Fixed(0.01), True), (qa.Fixed(1e-5), False), (qa.Gap(), False), (Mifpe(), False), (qa.Njs(0.1), False)],
+    ids=repr,
+)
+def test_no_prediction_changes_and_the_gradient_comes_back(network, images, temperature, silent):
+    """Every temperature that follows the logits brings all gradients back; a fixed one must be small enough."""
     large = Times(network, 1e5)
     scaled = ScaledLogits(large, temperature)
     y = large(images).argmax(1)
@@ -22,7 +27,7 @@ def test_no_prediction_changes_and_the_gradient_comes_back(network, images, temp
     (ours,) = torch.autograd.grad(cross_entropy(scaled(x), y, reduction="sum"), x)
     zero = [(part.flatten(1).abs().amax(1) == 0).float().mean() for part in (plain, ours)]
     assert zero[0] > 0.5
-    assert zero[1] == 0 or isinstance(temperature, qa.Fixed)
+    assert bool(zero[1] > 0) == silent
 
 
 def test_hns_is_frozen_for_a_batch(network, images):

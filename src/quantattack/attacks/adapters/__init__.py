@@ -1,8 +1,12 @@
-"""Attacks and models from elsewhere, where their libraries are installed; each is judged by the engine like ours."""
+"""Attacks and models of other libraries, where these are installed; each is evaluated as ours are."""
 
+from quantattack.attacks.adapters.art import Art
+from quantattack.attacks.adapters.autoattack import AutoAttack
 from quantattack.attacks.adapters.bound import Bound, Slot, bound
-from quantattack.attacks.adapters.libraries import Art, AutoAttack, Foolbox, Secml, TorchAttacks
+from quantattack.attacks.adapters.foolbox import Foolbox
 from quantattack.attacks.adapters.models import from_art, from_foolbox, from_huggingface, from_quantized, from_timm
+from quantattack.attacks.adapters.secml import Secml
+from quantattack.attacks.adapters.torchattacks import TorchAttacks
 
 __all__ = [
     "Art",

@@ -7,12 +7,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from quantattack.errors import InputError
+from quantattack.record.description import tagged
 from quantattack.rng import Rng
 from quantattack.types import Images, Labels, Logits, Model, PerImage
 
 
 class Slot(nn.Module):
-    """A model to build a peer's attack on: it is the given one, and while the engine runs the attack, the engine's.
+    """A model to build another library's attack on: the given one, but the evaluated one while the attack runs.
 
     So every pass of an attack that holds its own model is counted, forward and backward.
 
@@ -30,7 +31,7 @@ class Slot(nn.Module):
 
 
 class Called:
-    """A callable from elsewhere; its text is its qualified name, with its plain settings where it shows any."""
+    """Another library's callable; its text is its qualified name, with its plain settings where it shows any."""
 
     __slots__ = ("function",)
 
@@ -51,6 +52,7 @@ class Called:
         return name + (f"({', '.join(f'{key}={value!r}' for key, value in plain.items())})" if plain else "")
 
 
+@tagged("Bound")
 @dataclass(frozen=True)
 class Bound:
     """An attack of two arguments, images and labels, that holds the model it attacks; the engine judges on its own.
@@ -79,11 +81,11 @@ class Bound:
         for slot in self.slots:
             slot.guests.append(model)
         try:
-            found = self.attack.function(clean.clone(), labels.clone())
+            output = self.attack.function(clean.clone(), labels.clone())
         finally:
             for slot in self.slots:
                 slot.guests.pop()
-        images: Tensor = found[0] if isinstance(found, tuple) else found
+        images: Tensor = output[0] if isinstance(output, tuple) else output
         return images.detach()
 
 

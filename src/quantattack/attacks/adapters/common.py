@@ -1,11 +1,15 @@
-"""What every adapter shares: the library or one line, a model that peers can hold, seeds, and one radius at a time."""
+"""What the adapters of other libraries share.
+
+An adapter imports its library, or says in one line which extra to install; wraps the model so that the library can
+hold it; seeds the library's random numbers; and runs its attack for one radius after the other.
+"""
 
 import importlib
 import inspect
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,7 +22,7 @@ from quantattack.gradients import placement
 from quantattack.rng import Rng
 from quantattack.types import Images, Labels, Logits, Mask, Model, PerImage
 
-Search = Callable[["Shown", Images, Labels, float], Images]
+Settings = Mapping[str, Any]
 
 
 def library(module: str, extra: str) -> Any:
@@ -42,7 +46,7 @@ def member(module: Any, name: Any, kind: str) -> Any:
     if not isinstance(name, str):
         return name
     if not isinstance(getattr(module, name, None), type):
-        raise unknown(kind, name, [one for one in vars(module) if isinstance(getattr(module, one), type)])
+        raise unknown(kind, name, [known for known in vars(module) if isinstance(getattr(module, known), type)])
     return getattr(module, name)
 
 
@@ -56,11 +60,11 @@ def settings_of(maker: Any) -> dict[str, Any]:
     """Return the names that a constructor takes, with their defaults."""
     function = maker.__new__ if maker.__init__ is object.__init__ else maker.__init__
     parameters = [*inspect.signature(function).parameters.values()][1:]
-    return {part.name: part.default for part in parameters if part.kind not in (part.VAR_POSITIONAL, part.VAR_KEYWORD)}
+    return {each.name: each.default for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)}
 
 
 class Shown(nn.Module):
-    """A model as peers want it: a module in eval mode with a parameter, given images of its own dtype.
+    """A model as other libraries want it: a module in eval mode with a parameter, given images of its own dtype.
 
     Arguments:
         model: Maps images to logits.
@@ -82,42 +86,53 @@ class Shown(nn.Module):
         return self
 
 
+@runtime_checkable
+class Adapter(Protocol):
+    """Another library's attack: it searches for one radius at a time."""
+
+    @property
+    def threat(self) -> Threat: ...
+
+    def search(self, model: Shown, images: Images, labels: Labels, radius: float, seed: int) -> Images:
+        """Return what the library's attack returns at a radius; the seed is for a library that wants one."""
+
+
 def searched(
-    search: Search,
-    threat: Threat,
+    self: Adapter,
     model: Model,
     clean: Images,
     labels: Labels,
-    rng: Rng | None,
-    radius: PerImage | None,
+    start: Images | None = None,  # noqa: ARG001
+    rng: Rng | None = None,
+    radius: PerImage | None = None,
 ) -> Images:
-    """Run a peer's search, one radius after the other, and leave the model and all random numbers as they were.
+    """Run a library's attack, one radius after the other: the call of every adapter, ``__call__ = searched``.
 
-    Where a search returns NaN the image stays clean.
+    Where an attack returns NaN the image stays clean.  The model and all random numbers are left as they were.
 
     Arguments:
-        search: Takes the model, images, labels and one radius.
-        threat: Gives the radius where none is given.
-        model: Maps images to logits.
+        self: The adapter.
+        model: Maps images in [0, 1] to logits.
         clean: Images with shape (n, ...).
         labels: True classes with shape (n,).
-        rng: Seeds the peer's own random numbers.
-        radius: One radius an image.
+        start: Not used: the libraries' attacks begin where they will.
+        rng: Seeds the library's own random numbers.
+        radius: A radius for each image; None for the threat's.
     """
-    found, radii = clean.clone(), threat.radii(clean, radius)
+    attacked, radii = clean.clone(), self.threat.radii(clean, radius)
     for value in sorted(set(radii.tolist())):
         if value <= 0:
             continue
-        part = radii == value
+        some = radii == value
         with seeded(rng), frozen(model), torch.enable_grad(), _in_one_line():
-            images = search(Shown(model), clean[part].clone(), labels[part].clone(), value)
-        found[part] = _finite(images.detach().to(clean), clean[part])
-    return found
+            images = self.search(Shown(model), clean[some].clone(), labels[some].clone(), value, seed_of(rng))
+        attacked[some] = _finite(images.detach().to(clean), clean[some])
+    return attacked
 
 
 @contextmanager
 def _in_one_line() -> Iterator[None]:
-    """Say in one line that a peer broke down; running out of memory is the engine's to handle."""
+    """Say in one line that a library's attack failed; running out of memory is handled where batches are cut."""
     try:
         yield
     except InputError:
@@ -151,7 +166,7 @@ def seeded(rng: Rng | None) -> Iterator[None]:
 
 
 def seed_of(rng: Rng | None) -> int:
-    """Return one seed for a batch: a peer draws for the whole batch, not for an image."""
+    """Return one seed for a batch: a library draws for the whole batch, not for an image."""
     if rng is None or not len(rng.index):
         return 0
     return int(rng.integers(0, 0, 1 << 30)[0])
@@ -159,18 +174,18 @@ def seed_of(rng: Rng | None) -> int:
 
 @contextmanager
 def frozen(model: Model) -> Iterator[None]:
-    """Let no parameter gather a gradient, nor lose one: a peer that calls `backward` or `zero_grad` would see to it."""
+    """Keep the parameters' gradients as they are: a library that calls `backward` or `zero_grad` would change them."""
     parameters = [*model.parameters()] if isinstance(model, nn.Module) else []
-    kept = [(part.requires_grad, part.grad) for part in parameters]
-    for part in parameters:
-        part.requires_grad_(False)
-        part.grad = None
+    kept = [(parameter.requires_grad, parameter.grad) for parameter in parameters]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+        parameter.grad = None
     try:
         yield
     finally:
-        for part, (wanted, grad) in zip(parameters, kept, strict=True):
-            part.requires_grad_(wanted)
-            part.grad = grad
+        for parameter, (wanted, grad) in zip(parameters, kept, strict=True):
+            parameter.requires_grad_(wanted)
+            parameter.grad = grad
 
 
 def norm_name(threat: Threat, names: tuple[Any, Any, Any]) -> Any:
@@ -183,3 +198,27 @@ def classes_of(model: Model, images: Images) -> int:
     """Return how many classes a model knows."""
     with torch.no_grad():
         return int(model(images[:1]).shape[1])
+
+
+def made(kind: Any, given: tuple[Any, ...], settings: Settings) -> Any:
+    """Call a constructor; a setting that it does not take, or refuses, is the user's to fix."""
+    check(kind, settings)
+    try:
+        return kind(*given, **settings)
+    except (TypeError, ValueError, NotImplementedError, ImportError) as error:
+        said = " ".join(str(error).split())[:160]
+        raise InputError(f"{kind.__name__} cannot be made: {type(error).__name__}: {said}") from None
+
+
+def check(kind: Any, settings: Settings) -> None:
+    """Refuse settings that a constructor does not take."""
+    taken = settings_of(kind)
+    for name in settings:
+        if name not in taken:
+            raise InputError(f"{kind.__name__} takes no setting {name!r}; it takes {', '.join(taken)}")
+
+
+def inside(threat: Threat, images: Images, clean: Images, radius: float) -> Images:
+    """Bring images into the threat, those without a number left clean."""
+    images = torch.where(torch.isfinite(images), images, clean)
+    return threat.project(images, clean, torch.full((len(clean),), radius, dtype=torch.float64, device=clean.device))

@@ -63,9 +63,9 @@ class Ranged(nn.Module):
 def logits_of(output: Any) -> Logits:
     """Return the logits of what a model returned: a tensor, an output with `logits`, or a quantized tensor."""
     for name in ("logits", "value"):
-        found = getattr(output, name, None)
-        if isinstance(found, Tensor):
-            return found
+        logits = getattr(output, name, None)
+        if isinstance(logits, Tensor):
+            return logits
     if isinstance(output, Tensor):
         return output
     raise InputError(f"the model must return logits or an output that has them, not {type(output).__name__}")

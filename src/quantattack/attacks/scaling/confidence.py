@@ -6,9 +6,11 @@ import torch
 
 from quantattack.attacks.scaling.base import Rescale, confidence
 from quantattack.errors import InputError
+from quantattack.record.description import tagged
 from quantattack.types import Images, Labels, Logits, Model
 
 
+@tagged("MaxConfidence")
 @dataclass(frozen=True)
 class MaxConfidence:
     r"""Proposition 1 alone: spread the logits so that the error signal is at least rho, at every step.

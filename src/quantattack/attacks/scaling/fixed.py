@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from quantattack.attacks.scaling.base import Rescale
 from quantattack.attacks.threat import is_number
 from quantattack.errors import InputError
+from quantattack.record.description import tagged
 from quantattack.types import Images, Labels, Logits, Model
 
 
+@tagged("Fixed")
 @dataclass(frozen=True)
 class Fixed:
     """The same inverse temperature for every image.

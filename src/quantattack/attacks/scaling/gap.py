@@ -7,11 +7,13 @@ import torch
 from quantattack.attacks.scaling.base import Rescale, logit_range, safe_margin
 from quantattack.attacks.threat import is_number
 from quantattack.errors import InputError
+from quantattack.record.description import tagged
 from quantattack.types import Images, Labels, Logits, Model
 
 GAP = 2.3993572805  # the root of z tanh(z / 2) = 2
 
 
+@tagged("Gap")
 @dataclass(frozen=True)
 class Gap:
     r"""The closed form of Hessian Norm Scaling when one rival dominates, taken anew at every step.
@@ -42,6 +44,7 @@ class Gap:
         return logits * beta[:, None]
 
 
+@tagged("Mifpe")
 @dataclass(frozen=True)
 class Mifpe:
     r"""Divide the logits by their margin at every step: :math:`\beta = T / (a_{(1)} - a_{(2)})`, on cross entropy.

@@ -8,9 +8,11 @@ from torch import Tensor
 from quantattack.attacks.scaling.base import Scaled, confidence, logit_range, safe_margin
 from quantattack.errors import check_count
 from quantattack.gradients import differences, hessian_norm, jacobian
+from quantattack.record.description import tagged
 from quantattack.types import Images, Labels, Model
 
 
+@tagged("Hns")
 @dataclass(frozen=True)
 class Hns:
     r"""Hessian Norm Scaling: the temperature at which the loss's input Hessian is largest, found once for each image.
@@ -45,6 +47,10 @@ class Hns:
         products, exact = differences(rows, logits), logits.double()
         beta = self._linear(products, exact, labels) if self.published else self._logarithmic(products, exact)
         return Scaled(beta.to(logits))
+
+    def passes(self, classes: int) -> int:
+        """Return one forward pass, and a backward pass for each row of the Jacobian."""
+        return 1 + classes
 
     def _logarithmic(self, products: Tensor, logits: Tensor) -> Tensor:
         gap, span = safe_margin(logits), logit_range(logits)

@@ -1,16 +1,26 @@
 """Temperature for everyone: a model with the same decisions whose logits any other toolkit can climb."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from torch import nn
 
-from quantattack.attacks.base import Attack, trace
-from quantattack.attacks.scaling.base import Rescale, Temperature
+from quantattack.attacks.base import (
+    Attack,
+    Batch,
+    Trace,
+    Traits,
+    attacked_images,
+    passes,
+    search,
+    to_the_end,
+    traits_around,
+    untold,
+)
+from quantattack.attacks.scaling.base import Rescale, Temperature, fitting_passes
 from quantattack.attacks.scaling.hns import Hns
 from quantattack.errors import InputError
-from quantattack.rng import Rng
-from quantattack.types import Images, Labels, Logits, Model, PerImage
+from quantattack.record.description import tagged
+from quantattack.types import Images, Labels, Logits, Model
 
 
 class ScaledLogits(nn.Module):
@@ -45,7 +55,7 @@ class ScaledLogits(nn.Module):
         fixed.frozen = self.temperature(self.model, images, self.model(images).detach().argmax(1))
         return fixed
 
-    def _live(self, images: Images, labels: Any) -> Rescale:
+    def _live(self, images: Images, labels: Labels) -> Rescale:
         if isinstance(self.temperature, Hns):
             raise InputError(
                 "Hns looks once at a start point; freeze it for the batch with ScaledLogits(...).at(images)"
@@ -53,6 +63,7 @@ class ScaledLogits(nn.Module):
         return self.temperature(self.model, images, labels)
 
 
+@tagged("OnScaled")
 @dataclass(frozen=True)
 class OnScaled:
     """An attack on a model whose logits are scaled; the judge is the model as given, whose decisions are the same.
@@ -66,18 +77,26 @@ class OnScaled:
 
     attack: Attack
     temperature: Temperature
+    __call__ = attacked_images
 
-    def __call__(
-        self,
-        model: Model,
-        clean: Images,
-        labels: Labels,
-        start: Images | None = None,
-        rng: Rng | None = None,
-        radius: PerImage | None = None,
-    ) -> Images:
+    @property
+    def traits(self) -> Traits:
+        return traits_around(self.attack)
+
+    def passes(self, classes: int) -> int:
+        fitting = fitting_passes(self.temperature, classes)
+        inside = passes(self.attack, classes)
+        return inside + 1 + fitting if self._looks else inside * (1 + fitting)
+
+    def to_the_end(self) -> Attack:
+        return replace(self, attack=to_the_end(self.attack))
+
+    def trace(self, model: Model, batch: Batch) -> Trace:
         scaled = ScaledLogits(model, self.temperature)
-        return trace(self.attack, scaled.at(clean) if self._looks else scaled, clean, labels, start, rng, radius).images
+        if not self._looks:
+            return untold(search(self.attack, scaled, batch).images)
+        # one number for each image of the batch: the model is shown the batch as it is
+        return untold(search(self.attack, scaled.at(batch.images), replace(batch, at_once=None)).images)
 
     @property
     def _looks(self) -> bool:

@@ -11,11 +11,13 @@ from quantattack.attacks.scaling.base import Rescale, confidence
 from quantattack.attacks.threat import is_number
 from quantattack.errors import InputError
 from quantattack.gradients import jacobian, singular_values
+from quantattack.record.description import tagged
 from quantattack.types import Images, Labels, Logits, Model, PerImage
 
 _PROBE_BATCH = 16
 
 
+@tagged("Njs")
 @dataclass(frozen=True)
 class Njs:
     r"""Network Jacobian Scaling: bring the mean singular value to one, then the error signal to at least rho.
@@ -61,8 +63,8 @@ class Njs:
         if std is not None and (not isinstance(std, Sequence) or len(std) not in (1, probe.shape[1])):
             raise InputError(f"std must hold a number for each of the {probe.shape[1]} channels, not {std!r}")
         weight = None if std is None else probe.new_tensor(list(std)).reshape(1, -1, *[1] * (probe.ndim - 2))
-        parts = [_spectrum(model, part, weight) for part in torch.split(probe, _PROBE_BATCH)]
-        mean = float(torch.cat(parts).mean())
+        values = [_spectrum(model, batch, weight) for batch in torch.split(probe, _PROBE_BATCH)]
+        mean = float(torch.cat(values).mean())
         if mean == 0:
             raise InputError("the Jacobian is zero on the whole probe, NJS has nothing to scale; use square")
         return cls(1 / mean, rho, "pixel" if std is None else "normalized")

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from quantattack.attacks.base import first_images
+from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images, untold
 from quantattack.attacks.losses import cross_entropy
-from quantattack.attacks.norms import L2, spread
-from quantattack.attacks.scaling.base import Temperature, unit
+from quantattack.attacks.norms import L2, per_image
+from quantattack.attacks.scaling.base import Temperature, fitting_passes, unit
 from quantattack.attacks.threat import Threat
 from quantattack.errors import check_count
 from quantattack.gradients import gradient
-from quantattack.rng import START, Rng
-from quantattack.types import Images, Labels, Model, PerImage
+from quantattack.rng import START
+from quantattack.types import Images, Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,7 @@ class ReleasedL2:
     floor: float = 1e-6
     batch: int = 128
     temperature: Temperature = unit
+    __call__ = attacked_images
 
     def __post_init__(self) -> None:
         check_count("steps", self.steps)
@@ -60,30 +61,34 @@ class ReleasedL2:
         """Return the ball that holds the channels' balls."""
         return Threat(L2(), self.radius * channels**0.5)
 
-    def __call__(
-        self,
-        model: Model,
-        clean: Images,
-        labels: Labels,
-        start: Images | None = None,
-        rng: Rng | None = None,
-        radius: PerImage | None = None,  # noqa: ARG002
-    ) -> Images:
+    @property
+    def traits(self) -> Traits:
+        return Traits()
+
+    def passes(self, classes: int) -> int:
+        return 2 * self.steps + fitting_passes(self.temperature, classes)
+
+    def to_the_end(self) -> Attack:
+        """It walks all its steps as it is."""
+        return self
+
+    def trace(self, model: Model, batch: Batch) -> Trace:
+        clean, labels = batch.images, batch.labels
         if not len(clean):
-            return clean
-        first = (rng or first_images(clean)).uniform(0, START, clean.shape[1:], clean.dtype)
-        x, delta = clean, self._clipped((first if start is None else start) - clean)
+            return untold(clean)
+        first = batch.rng.uniform(0, START, clean.shape[1:], clean.dtype)
+        x, delta = clean, self._clipped((first if batch.start is None else batch.start) - clean)
         rescale = self.temperature(model, clean, labels)
         for _ in range(self.steps):
             _, raw = gradient(model, x + delta, lambda a: cross_entropy(rescale(a, labels), labels) / self.batch)
             x = (x + self.step_size * self._unit(raw)).clamp(0, 1)
             delta = x - clean
-        return (clean + self._clipped(delta)).clamp(0, 1)
+        return untold((clean + self._clipped(delta)).clamp(0, 1))
 
     def _unit(self, raw: Images) -> Tensor:
         """Return the gradient in normalized pixels, divided by its length or by the floor."""
         grad = raw * raw.new_tensor(self.std).reshape(1, -1, *[1] * (raw.ndim - 2))
-        unit_length: Tensor = grad / spread(grad.flatten(1).norm(dim=1).clamp_min(self.floor), grad)
+        unit_length: Tensor = grad / per_image(grad.flatten(1).norm(dim=1).clamp_min(self.floor), grad)
         return unit_length
 
     def _clipped(self, delta: Images) -> Tensor:

@@ -4,13 +4,16 @@ from dataclasses import dataclass
 
 import torch
 
-from quantattack.attacks.losses import spread_of
-from quantattack.errors import check_count
+from quantattack.attacks.losses import logit_spread
+from quantattack.attacks.scaling.base import Temperature, unit
+from quantattack.errors import InputError, check_count
+from quantattack.record.description import tagged
 from quantattack.types import Images, Labels, Logits, Mask, Model
 
 
+@tagged("Rival")
 @dataclass(frozen=True)
-class Rival:
+class ClassPair:
     """Leave each image its true class and one rival: the class that is rank-th behind at the start point.
 
     The margin of what is left is that rival's logit minus the true one, the loss of a multi-targeted attack (Gowal et
@@ -31,10 +34,20 @@ class Rival:
     def __post_init__(self) -> None:
         check_count("rank", self.rank)
 
-    def __call__(self, model: Model, images: Images, labels: Labels) -> "Pair":
+    def __call__(self, model: Model, images: Images, labels: Labels) -> "PairedLogits":
         with torch.no_grad():
             logits = model(images)
-        return Pair(nth_rival(logits, labels, self.rank), self.ratio)
+        return PairedLogits(nth_rival(logits, labels, self.rank), self.ratio)
+
+    def passes(self, classes: int) -> int:  # noqa: ARG002
+        """Return one forward pass: the look at the start point."""
+        return 1
+
+
+def check_pair(pair: ClassPair | None, temperature: Temperature) -> None:
+    """Refuse a pair beside a temperature: the pair takes its place."""
+    if pair is not None and temperature is not unit:
+        raise InputError(f"pair takes the temperature's place: leave out temperature={temperature!r}, or the pair")
 
 
 def nth_rival(logits: Logits, labels: Labels, rank: int) -> Labels:
@@ -44,7 +57,7 @@ def nth_rival(logits: Logits, labels: Labels, rank: int) -> Labels:
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class PairedLogits:
     """Logits with every class but the true one and the rival out of reach.
 
     Arguments:
@@ -58,7 +71,7 @@ class Pair:
     def __call__(self, logits: Logits, labels: Labels) -> Logits:
         pair = torch.stack([labels.long(), self.rival], 1)
         out, kept = torch.full_like(logits, -torch.inf), logits.gather(1, pair)
-        return out.scatter(1, pair, kept / spread_of(logits)[:, None] if self.ratio else kept)
+        return out.scatter(1, pair, kept / logit_spread(logits)[:, None] if self.ratio else kept)
 
-    def keep(self, mask: Mask | slice) -> "Pair":
-        return Pair(self.rival[mask], self.ratio)
+    def keep(self, rows: Mask | slice) -> "PairedLogits":
+        return PairedLogits(self.rival[rows], self.ratio)

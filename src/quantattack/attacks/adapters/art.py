@@ -1,0 +1,73 @@
+"""Attacks of the Adversarial Robustness Toolbox, on the model as evaluation counts its passes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from quantattack.attacks.adapters.common import (
+    Settings,
+    Shown,
+    check,
+    classes_of,
+    filled,
+    inside,
+    library,
+    made,
+    member,
+    norm_name,
+    searched,
+    settings_of,
+)
+from quantattack.attacks.threat import Threat
+from quantattack.record.description import tagged
+from quantattack.types import Images, Labels
+
+
+@tagged("Art")
+@dataclass(frozen=True)
+class Art:
+    """An attack of the Adversarial Robustness Toolbox (Nicolae et al., 2018, https://arxiv.org/abs/1807.01069).
+
+    Given the threat's radius, norm and range where its constructor takes them; a search for the smallest perturbation
+    is brought into the threat afterwards.
+
+    Arguments:
+        threat: Where it may search.
+        attack: Its class's name in `art.attacks.evasion`, like "ProjectedGradientDescent", or the class.
+        settings: What its constructor is given beside.
+
+    Raises:
+        InputError: If ART is not installed, or has no such attack or setting.
+    """
+
+    threat: Threat
+    attack: Any
+    settings: Settings = field(default_factory=dict)
+    __call__ = searched
+
+    def __post_init__(self) -> None:
+        check(self._kind(), self.settings)
+
+    def _kind(self) -> Any:
+        return member(library("art.attacks.evasion", "art"), self.attack, "attack of ART")
+
+    def search(self, model: Shown, images: Images, labels: Labels, radius: float, seed: int) -> Images:  # noqa: ARG002
+        kind = self._kind()
+        norm = norm_name(self.threat, (np.inf, 2, 1))
+        known = {"eps": radius, "norm": norm, "batch_size": len(images), "verbose": False}
+        attack = made(kind, (self._classifier(model, images),), filled(kind, known, self.settings))
+        attacked = torch.from_numpy(attack.generate(x=images.cpu().numpy(), y=labels.cpu().numpy())).to(images)
+        return attacked if "eps" in settings_of(kind) else inside(self.threat, attacked, images, radius)
+
+    def _classifier(self, model: Shown, images: Images) -> Any:
+        classifiers = library("art.estimators.classification", "art")
+        return classifiers.PyTorchClassifier(
+            model=model,
+            loss=torch.nn.CrossEntropyLoss(),
+            input_shape=tuple(images.shape[1:]),
+            nb_classes=classes_of(model, images),
+            clip_values=(self.threat.low, self.threat.high),
+            device_type="gpu" if images.is_cuda else "cpu",
+        )

@@ -1,0 +1,58 @@
+"""Attacks of torchattacks, on the model as evaluation counts its passes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from quantattack.attacks.adapters.common import (
+    Settings,
+    Shown,
+    check,
+    classes_of,
+    filled,
+    inside,
+    library,
+    made,
+    member,
+    norm_name,
+    searched,
+    settings_of,
+)
+from quantattack.attacks.threat import Threat
+from quantattack.record.description import tagged
+from quantattack.types import Images, Labels
+
+
+@tagged("TorchAttacks")
+@dataclass(frozen=True)
+class TorchAttacks:
+    """An attack of torchattacks (Kim, 2020, https://arxiv.org/abs/2010.01950).
+
+    Given the threat's radius and norm where its constructor takes them; a search for the smallest perturbation is
+    brought into the threat afterwards.
+
+    Arguments:
+        threat: Where it may search.
+        attack: Its class's name, like "PGD", or the class.
+        settings: What its constructor is given beside.
+
+    Raises:
+        InputError: If torchattacks is not installed, or has no such attack or setting.
+    """
+
+    threat: Threat
+    attack: Any
+    settings: Settings = field(default_factory=dict)
+    __call__ = searched
+
+    def __post_init__(self) -> None:
+        check(self._kind(), self.settings)
+
+    def _kind(self) -> Any:
+        return member(library("torchattacks", "torchattacks"), self.attack, "attack of torchattacks")
+
+    def search(self, model: Shown, images: Images, labels: Labels, radius: float, seed: int) -> Images:
+        kind = self._kind()
+        norm, classes = norm_name(self.threat, ("Linf", "L2", "L1")), classes_of(model, images)
+        known = {"eps": radius, "norm": norm, "n_classes": classes, "seed": seed, "verbose": False}
+        attacked: Images = made(kind, (model,), filled(kind, known, self.settings))(images, labels)
+        return attacked if "eps" in settings_of(kind) else inside(self.threat, attacked, images, radius)

@@ -1,0 +1,52 @@
+"""Attacks of every kind by name, whose descriptions in records must never change."""
+
+import re
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+import quantattack as qa
+from contracts import ATTACKS as MEMBERS
+from contracts import STEPS, THREATS
+from networks import relu_network
+from quantattack.cli.attacks import ATTACKS, Context, attacks_named
+from quantattack.record.description import describe, stable
+
+SCALED = "pgd[steps=7,restarts=2],fgsm_plus_hns[paper=true,points=9],pgd_plus_fixed[beta=0.5],pgd_plus_mifpe[t=2]"
+ODD = "pqgd[rounding=stochastic],blob_qg[normalized=true,broken=freeze],apgd_targeted[start=blocks],square[queries=9]"
+
+
+def of_the_contracts(network: nn.Module, probe: Tensor) -> Iterator[tuple[str, object]]:
+    """Every member of the contract list under every norm."""
+    for member in MEMBERS:
+        for threat in THREATS:
+            if type(threat.norm) in member.norms:
+                yield f"contract {member.name} {type(threat.norm).__name__}", member.make(threat, network, probe, STEPS)
+
+
+def of_the_command_line(network: nn.Module, probe: Tensor) -> Iterator[tuple[str, object]]:
+    """Every attack that the command line names, with its own settings and with others, and the papers' ones."""
+    for threat in (qa.Threat(qa.Linf(), 8 / 255), qa.Threat(qa.L2(), 0.5)):
+        for text in (*ATTACKS, "standard", SCALED, ODD):
+            if isinstance(threat.norm, qa.L2) and ("qgd" in text or "_qg" in text):
+                continue
+            for name, attack in attacks_named(text, Context(network, threat, probe, "digits")).items():
+                yield f"{text.partition('[')[0]} {name} {type(threat.norm).__name__}", attack
+    threat = qa.Threat(qa.Linf(), 0.3)
+    for data in ("mnist", "fashion-mnist", "cifar10"):
+        for name, attack in attacks_named("liu2020[restarts=50]", Context(network, threat, probe, data)).items():
+            yield f"liu2020 {data} {name}", attack
+
+
+def descriptions() -> dict[str, object]:
+    """Return the description of each attack by name; what a processor's rounding may change is left out."""
+    network, probe = relu_network(0, (1, 4, 4)), torch.rand(24, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+    pairs = [*of_the_contracts(network, probe), *of_the_command_line(network, probe)]
+    assert len(dict(pairs)) == len(pairs)
+    return {name: _portable(stable(describe(attack))) for name, attack in pairs}
+
+
+def _portable(text: str) -> str:
+    text = re.sub(r'"beta1":[0-9.e-]+', '"beta1":"fitted"', text)
+    return re.sub(r"Sequential:[0-9a-f]{16}", "Sequential:digest", text)
