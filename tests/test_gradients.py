@@ -13,9 +13,12 @@ from quantattack.gradients import (
     NoGradient,
     differences,
     gradient,
+    gradient_in_parts,
     gram,
     hessian_norm,
     jacobian,
+    logits_in_parts,
+    parts_of,
     singular_values,
 )
 
@@ -153,3 +156,28 @@ def test_no_images_have_no_derivatives():
     assert rows.shape == (0, 10, 4)
     assert hessian_norm(differences(rows, logits), logits, torch.zeros(0, 7)).shape == (0, 7)
     assert Hns()(network, torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)).beta.shape == (0,)
+
+
+@pytest.mark.parametrize(("count", "at_once"), [(0, 8), (1, 8), (12, 8), (100, 16), (100, None), (100, 33), (7, 100)])
+def test_a_count_is_cut_into_even_parts_within_what_is_shown_at_once(count, at_once):
+    parts = parts_of(count, at_once)
+    assert [at for part in parts for at in range(count)[part]] == list(range(count))
+    assert all(part.stop - part.start <= (at_once or count) for part in parts)
+    assert all((part.stop - part.start) % 8 == 0 for part in parts[:-1])
+
+
+def test_what_is_shown_at_once_changes_no_logit_and_no_gradient():
+    network, images, labels = case(3)
+    shown = []
+
+    def model(x):
+        shown.append(len(x))
+        return network(x)
+
+    logits, grads = gradient_in_parts(model, images, lambda a, rows: cross_entropy(a, labels[rows]), 8)
+    assert shown == [8, 4]
+    assert torch.allclose(logits_in_parts(model, images, 8), logits)
+    assert shown == [8, 4, 8, 4]
+    whole = gradient(network, images, lambda a: cross_entropy(a, labels))
+    assert torch.allclose(logits, whole[0])
+    assert torch.allclose(grads, whole[1])

@@ -8,8 +8,10 @@ import torch
 from torch.nn import functional
 
 from networks import named, relu_network
+from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.ascent import Ascent
 from quantattack.attacks.base import batch_of, search
+from quantattack.attacks.class_pair import ClassPair
 from quantattack.attacks.directions import Quantized
 from quantattack.attacks.losses import cross_entropy, log_odds, margin, targeted
 from quantattack.attacks.norms import L1, L2, Linf
@@ -20,6 +22,7 @@ from quantattack.attacks.success import hits, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.transforms import Momentum
 from quantattack.errors import InputError
+from quantattack.record.description import describe
 from quantattack.rng import Rng
 
 NORMS = pytest.mark.parametrize(
@@ -259,3 +262,13 @@ def test_attacks_are_varied_by_replacing_a_field():
     assert replace(attack, temperature=Gap()) != attack
     with pytest.raises(AttributeError):
         attack.steps = 3
+
+
+@pytest.mark.parametrize("kind", [Ascent, Apgd])
+def test_a_pair_beside_a_temperature_is_refused(kind):
+    size = {"step_size": 0.1} if kind is Ascent else {}
+    with pytest.raises(InputError, match="takes the temperature's place"):
+        kind(threat=Threat(Linf(), 0.1), steps=3, temperature=Gap(), pair=ClassPair(1), **size)
+    assert "pair" not in describe(kind(threat=Threat(Linf(), 0.1), steps=3, **size))
+    described = describe(kind(threat=Threat(Linf(), 0.1), steps=3, pair=ClassPair(2), **size))
+    assert described["temperature"] == {"part": "Rival", "rank": 2, "ratio": False}
