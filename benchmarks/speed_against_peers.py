@@ -82,7 +82,7 @@ class Case:
     def ours(self, attack: Attack, speed: FastSearch | None = None, batch: int | None = None) -> float:
         """Evaluate and return the robust accuracy."""
         job = prepare(self.model, self.images, self.labels, {"pgd": attack}, self.threat, speed=speed, batch_size=batch)
-        store = Store.open(None, {"subjects": [job.identity], "seed": 0})
+        store = Store.open(None, {"subjects": [job.identity.to_json()], "seed": 0})
         return run([job], store, [lambda *_: None])[0].robust("pgd")
 
 

@@ -1,4 +1,4 @@
-"""Functions stay under 25 code lines, 8 in the median, and files under 300 lines, but for those named here."""
+"""Functions stay under 25 code lines, 8 in the median, but for those named here; no file is over 300 lines."""
 
 import ast
 from pathlib import Path
@@ -8,28 +8,15 @@ import quantattack
 
 ROOT = Path(quantattack.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-MOST_CODE, MEDIAN, MOST_LINES = 25, 8, 300
+MOST_CODE, MEDIAN, MOST_LINES, MOST_EXCEPTIONS = 25, 8, 300, 8
 
 # What may be longer, each with its reason; what is not longer any more may not stay here.
 LONG_FUNCTIONS: dict[str, str] = {
-    "attacks/apgd.py:Apgd._begin": "every tensor of the first iterate in one place",
-    "attacks/apgd.py:Apgd._look": "the published rule of the step size",
-    "attacks/ascent.py:Ascent.trace": "the loop's bookkeeping beside its steps",
-    "attacks/minimum_norm.py:MinimumNorm.trace": "the bisection's bookkeeping",
-    "attacks/particle_sets.py:ParticleSets.trace": "the rounds' bookkeeping",
     "cli/evaluate.py:evaluate": "one line for each option of the command",
-    "cli/evaluate.py:_job": "one line for each setting of a task",
     "cli/reproduce.py:reproduce": "one line for each option of the command",
     "cli/signal.py:signal": "one line for each option of the command",
-    "evaluation/fast_search.py:fold": "one case for each layer that BatchNorm folds into",
-    "evaluation/judge.py:_outcomes": "one line for each column of an outcome",
-    "evaluation/spread.py:spread": "the workers' loop",
+    "evaluation/evaluate.py:evaluate": "one line for each argument of the public call",
     "evaluation/task.py:prepare": "one line for each argument of an evaluation",
-}
-LONG_FILES: dict[str, str] = {
-    "attacks/adapters/libraries.py": "five libraries, one class each",
-    "attacks/recipes.py": "every published attack by name",
-    "attacks/wrappers.py": "every attack that is made of attacks",
 }
 
 
@@ -79,11 +66,13 @@ def test_most_functions_are_very_short():
     assert median(sizes().values()) <= MEDIAN
 
 
-def test_files_are_short_but_for_those_named_with_a_reason():
+def test_files_are_short():
     counts = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
-    long = {name: count for name, count in counts.items() if count > MOST_LINES}
-    assert {name: count for name, count in long.items() if name not in LONG_FILES} == {}
-    assert sorted(set(LONG_FILES) - set(long)) == [], "these are short by now: take them from the list"
+    assert {name: count for name, count in counts.items() if count > MOST_LINES} == {}
+
+
+def test_few_functions_may_be_long():
+    assert len(LONG_FUNCTIONS) <= MOST_EXCEPTIONS
 
 
 def test_docstrings_and_comments_are_no_code():

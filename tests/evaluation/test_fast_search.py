@@ -91,7 +91,7 @@ def test_bfloat16_ends_before_the_last_layer():
 def evaluated(model: nn.Module, speed: FastSearch | None = None) -> Record:
     images, labels = (part[:64] for part in load_data("digits"))
     job = prepare(model, images, labels, ATTACKS, THREAT, speed=speed)
-    store = Store.open(None, {"subjects": [job.identity], "seed": 0})
+    store = Store.open(None, {"subjects": [job.identity.to_json()], "seed": 0})
     return run([job], store, [lambda name, done, total: None])[0]
 
 
@@ -150,7 +150,7 @@ def test_options_are_part_of_the_run(tmp_path: Any):
         speed = FastSearch.named(list(names))
         return prepare(load_model("digits-float"), images, labels, ATTACKS, THREAT, speed=speed)
 
-    identities = [{"subjects": [job(*names).identity], "seed": 0} for names in ((), ("channels-last",))]
+    identities = [{"subjects": [job(*names).identity.to_json()], "seed": 0} for names in ((), ("channels-last",))]
     assert "speed" not in identities[0]["subjects"][0]
     Store.open(tmp_path, identities[0]).close()
     with pytest.raises(InputError, match="its speed differ"):

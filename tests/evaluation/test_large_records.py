@@ -35,7 +35,7 @@ def made(folder: Path | None, **settings: Any) -> Record:
     images, labels = (part[:COUNT] for part in load_data("digits"))
     given = {"names": ("digits-mdtanhs", "digits"), "batch_size": 16, **settings}
     job = prepare(load_model("digits-mdtanhs"), images, labels, ATTACKS, THREAT, **given)
-    store = Store.open(folder, {"subjects": [job.identity], "seed": 0})
+    store = Store.open(folder, {"subjects": [job.identity.to_json()], "seed": 0})
     with store.writing():
         return run([job], store, [lambda name, done, total: None])[0]
 

@@ -73,13 +73,13 @@ def quiet(name: str, done: int, total: int) -> None:
 
 
 def together(jobs: list[Task], folder: Any, workers: Any) -> list[Record]:
-    store = Store.open(folder, {"subjects": [one.identity for one in jobs], "seed": 0})
+    store = Store.open(folder, {"subjects": [one.identity.to_json() for one in jobs], "seed": 0})
     with store.writing():
         return run(jobs, store, [quiet] * len(jobs), workers)
 
 
 def alone(one: Task) -> Record:
-    return run([one], Store.open(None, {"subjects": [one.identity], "seed": 0}), [quiet])[0]
+    return run([one], Store.open(None, {"subjects": [one.identity.to_json()], "seed": 0}), [quiet])[0]
 
 
 @pytest.mark.parametrize("settings", [{}, {"speed": FastSearch(channels_last=True)}, {"keep_images": True}])

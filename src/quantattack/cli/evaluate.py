@@ -148,4 +148,4 @@ def default_folder(tasks: Sequence[Task]) -> Path:
     """Return the folder of a run's record where none is given: its settings name it."""
     first = tasks[0].subject
     model = first.model if len(tasks) == 1 else f"{len(tasks)}-evaluations"
-    return Path("runs") / f"{Path(model).stem}-{Path(first.data).stem}-{digest_of(run_identity(tasks))}"
+    return Path("runs") / f"{Path(model).stem}-{Path(first.data).stem}-{digest_of(run_identity(tasks).to_json())}"

@@ -14,6 +14,7 @@ from quantattack.evaluation.task import Task, prepare
 from quantattack.record.description import describe, stable
 from quantattack.record.file import FILE
 from quantattack.record.findings import write_findings
+from quantattack.record.identity import Identity
 from quantattack.record.outcome import Subject
 from quantattack.record.store import Store
 from quantattack.types import Model
@@ -67,7 +68,7 @@ def _task(model: Model, images: Any, labels: Any, threat: Threat, names: tuple[s
 
 
 def _new(folder: Path | str, task: Task | None, subject: Subject, seed: int) -> Store:
-    about: Any = [subject.model, subject.data, subject.threat] if task is None else task.identity
+    about: Any = [subject.model, subject.data, subject.threat] if task is None else task.identity.to_json()
     store = Store.open(folder, {"subjects": [about], "seed": seed})
     if task is not None:
         run([task], store, [lambda name, done, total: None])  # noqa: ARG005
@@ -84,7 +85,7 @@ def _opened(folder: Path | str, subject: Subject, checksum: str) -> Store:
         raise InputError(
             f"{folder} holds no evaluation of {subject.model} on {subject.data} under this threat; choose another --out"
         )
-    known = [about["model"][:2] for about in identity.get("subjects", []) if isinstance(about, dict)]
-    if known and [subject.model, checksum] not in known:
+    known = [(about.model, about.model_checksum) for about in Identity.from_json(identity).subjects or ()]
+    if known and (subject.model, checksum) not in known:
         raise InputError(f"{folder} holds an evaluation of another {subject.model}; choose another --out")
     return Store.open(folder, identity)

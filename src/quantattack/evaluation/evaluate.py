@@ -19,6 +19,7 @@ from quantattack.evaluation.returned_images import ReturnedImages
 from quantattack.evaluation.run import Receive, run
 from quantattack.evaluation.task import Task, TaskSettings, prepare
 from quantattack.progress import Advance, bar
+from quantattack.record.identity import Identity
 from quantattack.record.record import Record
 from quantattack.record.store import Store
 from quantattack.types import Images, Model
@@ -204,9 +205,9 @@ def evaluate_tasks(
         return run(tasks, store, [_told(task, len(tasks), advance) for task in tasks], does, receive=receive)
 
 
-def run_identity(tasks: Sequence[Task]) -> dict[str, object]:
+def run_identity(tasks: Sequence[Task]) -> Identity:
     """Return what makes a run of some tasks what it is; only a run of equal identity is continued."""
-    return {"subjects": [task.identity for task in tasks], "seed": tasks[0].seed}
+    return Identity(tuple(task.identity for task in tasks), tasks[0].seed)
 
 
 def named_attacks(attacks: Attacks | AttackMaker, threat: Threat) -> Mapping[str, Attack]:

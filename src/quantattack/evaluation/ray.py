@@ -18,7 +18,7 @@ from quantattack.evaluation.fast_search import FastSearch
 from quantattack.evaluation.judge import ROOM
 from quantattack.evaluation.models import CountedModel
 from quantattack.evaluation.task import Task, with_faster_models
-from quantattack.record.outcome import Subject
+from quantattack.record.identity import SubjectIdentity
 from quantattack.types import Indices, Model
 
 _RETRIES = 20  # of a piece whose worker died
@@ -72,7 +72,7 @@ class SentTask:
         seed: The run's seed.
         limits: The batch sizes that each attack may begin with and try.
         index: The images' indices.
-        subject: What is attacked.
+        identity: What is attacked, with its checksums.
         send_images: Whether the attacked images are sent back.
         speed: How the search may differ.
         path: The driver's import path.
@@ -85,7 +85,7 @@ class SentTask:
     seed: int
     limits: BatchLimits
     index: Indices
-    subject: Subject
+    identity: SubjectIdentity
     send_images: bool
     speed: FastSearch
     path: tuple[str, ...]
@@ -93,14 +93,14 @@ class SentTask:
     def load(self) -> Task:
         """Return the task, in the process that works on it."""
         sys.path.extend(place for place in self.path if place not in sys.path)
-        about = (self.source, self.attacks, self.threat, self.seed, self.limits, self.index, self.subject)
-        task = Task(CountedModel(self.make()), *about, identity={}, return_images=self.send_images, speed=self.speed)
+        about = (self.source, self.attacks, self.threat, self.seed, self.limits, self.index, self.identity)
+        task = Task(CountedModel(self.make()), *about, return_images=self.send_images, speed=self.speed)
         return with_faster_models(task)
 
 
 def sent(task: Task) -> SentTask:
     """Return a task as it is sent to workers."""
-    about = (task.source, task.attacks, task.threat, task.seed, task.limits, task.index, task.subject)
+    about = (task.source, task.attacks, task.threat, task.seed, task.limits, task.index, task.identity)
     send_images = task.keep_images or task.return_images
     return SentTask(task.make or Given(task.model.model), *about, send_images, task.speed, tuple(sys.path))
 

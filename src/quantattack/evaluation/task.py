@@ -4,7 +4,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -28,7 +28,8 @@ from quantattack.evaluation.checks import (
 from quantattack.evaluation.fast_search import FastSearch, faster_models
 from quantattack.evaluation.models import CountedModel, fingerprint, model_checksum
 from quantattack.gradients import placement
-from quantattack.record.description import describe, stable
+from quantattack.record.description import describe
+from quantattack.record.identity import SubjectIdentity
 from quantattack.record.outcome import Subject
 from quantattack.types import Images, Indices, Labels, Model
 
@@ -64,8 +65,7 @@ class Task:
     seed: int
     limits: BatchLimits
     index: Indices
-    subject: Subject
-    identity: Mapping[str, Any]
+    identity: SubjectIdentity
     keep_images: bool = False
     return_images: bool = False
     speed: FastSearch = field(default_factory=FastSearch)
@@ -74,6 +74,11 @@ class Task:
 
     def __len__(self) -> int:
         return len(self.source)
+
+    @property
+    def subject(self) -> Subject:
+        """What is attacked under what threat, as the record names it."""
+        return self.identity.subject
 
     def batch(self, positions: Sequence[int]) -> tuple[Images, Labels]:
         """Return images and labels at some positions, where the model is and as its parameters are."""
@@ -142,14 +147,18 @@ def prepare(
     counted, source = examine(model, images, labels, threat)
     check_threats(attacks, threat)
     index, speed = positions_of(indices, len(source)), speed or FastSearch()
-    identity = identity_of(counted, source, index, attacks, threat, names) | _unusual(part, keep_images, speed)
+    identity = replace(
+        identity_of(counted, source, index, attacks, threat, names),
+        part=None if part == (1, 1) else part,
+        keep_images=keep_images,
+        speed=tuple(speed.names),
+    )
     if part != (1, 1):
         _check_part(part, attacks, len(source))
         rows = part_range(len(source), part)
         source, index = PartSource(source, rows.start, rows.stop - rows.start), index[rows]
     limits = _limits(tuple(source.take([0])[0].shape[1:]), placement(model)[0], batch_size)
-    subject = Subject(*names, stable(describe(threat)))
-    about = (counted, source, dict(attacks), threat, seed, limits, index, subject, identity)
+    about = (counted, source, dict(attacks), threat, seed, limits, index, identity)
     return with_faster_models(Task(*about, keep_images, return_images, speed, make=make))
 
 
@@ -168,7 +177,7 @@ def identity_of(
     attacks: Mapping[str, Attack],
     threat: Threat,
     names: tuple[str, str],
-) -> dict[str, Any]:
+) -> SubjectIdentity:
     """Return what makes a run what it is: model, data, threat and attacks, with their checksums and settings.
 
     Arguments:
@@ -180,22 +189,17 @@ def identity_of(
         names: The model's and the data set's name in the record.
     """
     first = source.take(range(min(_FIRST, len(source))))[0]
-    return {
-        "model": [names[0], model_checksum(model.model), fingerprint(model, first)],
-        "data": [names[1], len(source), source.checksum(), digest({"index": index})],
-        "threat": describe(threat),
-        "attacks": {name: describe(attack) for name, attack in attacks.items()},
-    }
-
-
-def _unusual(part: tuple[int, int], keep_images: bool, speed: FastSearch) -> dict[str, Any]:
-    """Return what makes a run another one, where it is not as usual: records of before stay what they are."""
-    settings = {
-        "part": list(part) if part != (1, 1) else None,
-        "images": "kept" if keep_images else None,
-        "speed": speed.names,
-    }
-    return {name: value for name, value in settings.items() if value}
+    return SubjectIdentity(
+        model=names[0],
+        model_checksum=model_checksum(model.model),
+        fingerprint=fingerprint(model, first),
+        data=names[1],
+        count=len(source),
+        data_checksum=source.checksum(),
+        index_digest=digest({"index": index}),
+        threat=describe(threat),
+        attacks={name: describe(attack) for name, attack in attacks.items()},
+    )
 
 
 def _check_part(part: tuple[int, int], attacks: Mapping[str, Attack], count: int) -> None:

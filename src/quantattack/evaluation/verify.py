@@ -15,6 +15,7 @@ from quantattack.evaluation.judge import SLACK
 from quantattack.evaluation.models import CountedModel, model_checksum
 from quantattack.evaluation.saved_images import checksum, load_shard
 from quantattack.gradients import placement
+from quantattack.record.identity import Identity
 from quantattack.record.outcome import Outcome, Shard
 from quantattack.record.record import Record
 from quantattack.types import Images, Indices, Model
@@ -74,13 +75,12 @@ def verify(record: Record, model: Model, source: Source, threat: Threat) -> Veri
 
 def _identities(record: Record, model: Model, source: Source) -> Iterator[str]:
     """Compare the checksums that the run was started with."""
-    for subject in record.store.identity.get("subjects", []):
-        name, known = subject["model"][:2]
-        if name == record.subject.model and known != model_checksum(model):
+    for subject in Identity.from_json(record.store.identity).subjects or ():
+        if subject.model == record.subject.model and subject.model_checksum != model_checksum(model):
             yield f"the model {record.subject.model} has another checksum than when it was evaluated"
-        data = subject["data"]
-        whole = data[1] == len(source) and data[3] == digest({"index": torch.arange(data[1])})
-        if data[0] == record.subject.data and whole and data[2] != source.checksum():
+        whole = subject.count == len(source)
+        whole = whole and subject.index_digest == digest({"index": torch.arange(subject.count)})
+        if subject.data == record.subject.data and whole and subject.data_checksum != source.checksum():
             yield f"the data set {record.subject.data} has another checksum than when it was attacked"
 
 

@@ -9,7 +9,7 @@ import torch
 from quantattack.attacks.adapters.common import (
     Settings,
     Shown,
-    check,
+    check_settings,
     classes_of,
     filled,
     inside,
@@ -46,15 +46,14 @@ class Art:
     attack: Any
     settings: Settings = field(default_factory=dict)
     __call__ = searched
+    __post_init__ = check_settings  # type: ignore[misc]  # mypy wants a `def` in the class
 
-    def __post_init__(self) -> None:
-        check(self._kind(), self.settings)
-
-    def _kind(self) -> Any:
+    def kind(self) -> Any:
+        """Return the attack's class."""
         return member(library("art.attacks.evasion", "art"), self.attack, "attack of ART")
 
     def search(self, model: Shown, images: Images, labels: Labels, radius: float, seed: int) -> Images:  # noqa: ARG002
-        kind = self._kind()
+        kind = self.kind()
         norm = norm_name(self.threat, (np.inf, 2, 1))
         known = {"eps": radius, "norm": norm, "batch_size": len(images), "verbose": False}
         attack = made(kind, (self._classifier(model, images),), filled(kind, known, self.settings))

@@ -97,6 +97,22 @@ class Adapter(Protocol):
         """Return what the library's attack returns at a radius; the seed is for a library that wants one."""
 
 
+@runtime_checkable
+class ByClass(Protocol):
+    """An adapter whose attack is a class of its library, made with settings."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    def kind(self) -> Any:
+        """Return the attack's class."""
+
+
+def check_settings(self: ByClass) -> None:
+    """Refuse settings that the attack's class does not take: ``__post_init__ = check_settings``."""
+    check(self.kind(), self.settings)
+
+
 def searched(
     self: Adapter,
     model: Model,

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from quantattack.attacks.adapters.common import (
     Settings,
     Shown,
-    check,
+    check_settings,
     filled,
     inside,
     library,
@@ -45,18 +45,17 @@ class Secml:
     attack: Any
     settings: Settings = field(default_factory=dict)
     __call__ = searched
+    __post_init__ = check_settings  # type: ignore[misc]  # mypy wants a `def` in the class
 
-    def __post_init__(self) -> None:
-        check(self._kind(), self.settings)
-
-    def _kind(self) -> Any:
+    def kind(self) -> Any:
+        """Return the attack's class."""
         library("secmlt", "secml")
         if not isinstance(self.attack, str):
             return self.attack
         return member(library(f"secmlt.adv.evasion.{self.attack.lower()}", "secml"), self.attack, "attack of SecML")
 
     def search(self, model: Shown, images: Images, labels: Labels, radius: float, seed: int) -> Images:  # noqa: ARG002
-        kind = self._kind()
+        kind = self.kind()
         norm = norm_name(self.threat, ("linf", "l2", "l1"))
         known = {"perturbation_model": norm, "epsilon": radius, "lb": self.threat.low, "ub": self.threat.high}
         attack = made(kind, (), filled(kind, known, self.settings))

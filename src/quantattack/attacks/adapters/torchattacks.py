@@ -6,7 +6,7 @@ from typing import Any
 from quantattack.attacks.adapters.common import (
     Settings,
     Shown,
-    check,
+    check_settings,
     classes_of,
     filled,
     inside,
@@ -43,15 +43,14 @@ class TorchAttacks:
     attack: Any
     settings: Settings = field(default_factory=dict)
     __call__ = searched
+    __post_init__ = check_settings  # type: ignore[misc]  # mypy wants a `def` in the class
 
-    def __post_init__(self) -> None:
-        check(self._kind(), self.settings)
-
-    def _kind(self) -> Any:
+    def kind(self) -> Any:
+        """Return the attack's class."""
         return member(library("torchattacks", "torchattacks"), self.attack, "attack of torchattacks")
 
     def search(self, model: Shown, images: Images, labels: Labels, radius: float, seed: int) -> Images:
-        kind = self._kind()
+        kind = self.kind()
         norm, classes = norm_name(self.threat, ("Linf", "L2", "L1")), classes_of(model, images)
         known = {"eps": radius, "norm": norm, "n_classes": classes, "seed": seed, "verbose": False}
         attacked: Images = made(kind, (model,), filled(kind, known, self.settings))(images, labels)
