@@ -5,8 +5,10 @@ from typing import Any
 
 from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.ascent import Ascent
-from quantattack.attacks.base import Attack
+from quantattack.attacks.base import Attack, TracedAttack
+from quantattack.attacks.class_pair import ClassPair
 from quantattack.attacks.directions import Quantized, Stochastic
+from quantattack.attacks.eot import Eot
 from quantattack.attacks.losses import cross_entropy, dlr, log_odds, margin, targeted, targeted_dlr
 from quantattack.attacks.minimum_norm import MinimumNorm
 from quantattack.attacks.norms import L1, L2, Linf
@@ -54,8 +56,10 @@ __all__ = [
     "Ascent",
     "Attack",
     "Blob",
+    "ClassPair",
     "Dgf",
     "Ensemble",
+    "Eot",
     "Fixed",
     "Gap",
     "Hns",
@@ -73,6 +77,7 @@ __all__ = [
     "Square",
     "Stochastic",
     "Threat",
+    "TracedAttack",
     "Transfer",
     "apgd",
     "apgd_plus",

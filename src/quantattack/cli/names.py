@@ -5,7 +5,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,25 +13,22 @@ from typing import Any
 import torch
 from torch import nn
 
-from quantattack.attacks.norms import L1, L2, Linf, Norm
+from quantattack.attacks.norms import norm_named
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import SETS, check_data, is_path
 from quantattack.errors import InputError, unknown
 from quantattack.nn.zoo import card_of, load_model, models
 
-NORMS: Mapping[str, Callable[[], Norm]] = {"linf": Linf, "l2": L2, "l1": L1}
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
 def threat_named(norm: str, radius: str | None, data: str) -> list[Threat]:
     """Return the threats of a norm's name and a comma-separated list of radii; the data set's own radius if none."""
-    if norm.lower() not in NORMS:
-        raise unknown("norm", norm, NORMS)
-    make = NORMS[norm.lower()]
+    measure = norm_named(norm)
     if radius is None and is_path(data):
         raise InputError(f"{data} has no usual radius; give one, such as 8/255")
     texts = [str(SETS[data].radius(norm))] if radius is None else [item.strip() for item in radius.split(",")]
-    return [Threat(make(), number(text)) for text in dict.fromkeys(texts)]
+    return [Threat(measure, number(text)) for text in dict.fromkeys(texts)]
 
 
 def number(text: str) -> float:

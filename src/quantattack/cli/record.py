@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from quantattack.attacks.norms import norm_named
 from quantattack.attacks.threat import Threat
 from quantattack.cli import names
 from quantattack.data.streams import stream_data
@@ -100,5 +101,4 @@ def threat_of(record: Record) -> Threat:
     about: dict[str, Any] = dict(record.threat)
     norm = about.pop("norm")
     about.pop("part")
-    name = str(norm["part"] if isinstance(norm, dict) else norm).lower()
-    return Threat(names.NORMS[name](), **about)
+    return Threat(norm_named(str(norm["part"] if isinstance(norm, dict) else norm)), **about)
