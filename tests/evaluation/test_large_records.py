@@ -124,7 +124,7 @@ def lie(record: Record, change: str) -> None:
         ("missing", "is missing"),
         ("prediction = 77", "the record says 77"),
         ("inside = 0", "is inside the threat, the record says otherwise"),
-        ("clean_prediction = 3", "clean is predicted otherwise"),
+        ("clean_prediction = 3", "has another prediction"),
     ],
 )
 def test_what_is_not_true_is_found(change: str, words: str, saved: Record):
