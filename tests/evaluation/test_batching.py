@@ -76,7 +76,7 @@ def test_memory_that_ends_halves_and_what_was_done_is_not_done_twice():
 
     assert list(pace.parts(range(50), work)) == [16, 16, 16, 2]
     assert [at for part in done for at in part] == list(range(50))
-    with pytest.raises(InputError, match="memory does not suffice for a batch of 16 images"):
+    with pytest.raises(InputError, match="not enough memory for a batch of 16 images"):
         list(BatchSizer(64).parts(range(50), lambda part: [][1] if len(part) < 1 else _fail()))
 
 

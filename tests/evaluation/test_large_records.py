@@ -124,7 +124,7 @@ def lie(record: Record, change: str) -> None:
         ("missing", "is missing"),
         ("prediction = 77", "the record says 77"),
         ("inside = 0", "is inside the threat, the record says otherwise"),
-        ("clean_prediction = 3", "clean is predicted otherwise"),
+        ("clean_prediction = 3", "has another prediction"),
     ],
 )
 def test_what_is_not_true_is_found(change: str, words: str, saved: Record):
@@ -177,7 +177,7 @@ def test_what_is_no_part_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match="other verdicts on images that are there already"):
         merge([tmp_path / "1", tmp_path / "other"], tmp_path / "out")
     for part in ((0, 2), (3, 2), (1, COUNT + 1)):
-        with pytest.raises(InputError, match="of 60 images is none"):
+        with pytest.raises(InputError, match="of 60 images; parts run"):
             made(None, part=part)
 
 

@@ -248,7 +248,7 @@ def test_speed_is_taken_as_names_or_as_options():
 def test_a_part_is_evaluated_alone():
     record = called(fgsm, part=(2, 4))
     assert record.indices.tolist() == list(range(10, 20))
-    with pytest.raises(InputError, match="is none"):
+    with pytest.raises(InputError, match="no part 5/4 of"):
         called(fgsm, part=(5, 4))
 
 

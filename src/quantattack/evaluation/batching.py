@@ -1,4 +1,4 @@
-"""How many images are worked on at once: found from the run's own batches, halved where memory ends."""
+"""The batch size of an attack, tuned by the throughput of its own batches and halved when memory runs out."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import torch
 
 from quantattack.errors import InputError
 
-LEAST = 16  # with fewer rows nothing is saved: a model is never shown fewer
-_BETTER = 1.03  # what a size must gain to be preferred
-_WORDS = ("not enough memory", "can't allocate memory", "out of memory")
+LEAST = 16  # smallest batch size: `CountedModel` pads smaller batches to 16 rows, so they save nothing
+_BETTER = 1.03  # a batch size must raise the throughput by this factor to be preferred over a smaller one
+_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 T = TypeVar("T")
 
@@ -20,9 +20,9 @@ class BatchLimits:
     """The batch sizes that may be used.
 
     Arguments:
-        size: The size to begin with.
-        most: The largest size to try.
-        fixed: Whether the size was asked for, and stays as long as memory suffices.
+        size: The initial batch size, in images.
+        most: The largest batch size to try, in images.
+        fixed: Whether the caller chose the size; it then changes only when memory runs out.
     """
 
     size: int
@@ -30,20 +30,20 @@ class BatchLimits:
     fixed: bool = False
 
     def sizer(self) -> "BatchSizer":
-        """Return a sizer that begins anew."""
+        """Return a new sizer with these limits and no measurements."""
         return BatchSizer(self.size, fixed=self.fixed, most=self.most)
 
 
 class BatchSizer:
-    """A batch size that is found while the work is done; no verdict depends on it.
+    """A batch size that is tuned while the run goes on; no verdict depends on it.
 
-    Twice the size is tried while that is faster, else half of it, and the fastest is kept.  A batch for which memory
-    does not suffice halves it for good.
+    The search tries twice the fastest size so far, then half of it, and keeps the fastest.  An out-of-memory error
+    halves the size and lowers the maximum for good.
 
     Arguments:
-        size: The size to begin with.
-        fixed: Whether to stay with it as long as memory suffices.
-        most: The largest size to try.
+        size: The initial batch size, in images.
+        fixed: Whether to keep this size unless memory runs out.
+        most: The largest batch size to try, in images.
     """
 
     def __init__(self, size: int, *, fixed: bool = False, most: int = 4096) -> None:
@@ -51,58 +51,68 @@ class BatchSizer:
         self._rates: dict[int, float] = {}
 
     def note(self, size: int, passes: int, seconds: float) -> None:
-        """Take a batch of a size, its passes and the time that it took into account, and choose the next size."""
+        """Record the throughput of one batch and choose the next batch size.
+
+        Arguments:
+            size: The batch size that was used; a batch of any other size than the current one is ignored.
+            passes: Rows that went forward or backward through the model.
+            seconds: Wall time of the batch.
+        """
         if self.fixed or size != self.size or passes < 1 or seconds <= 0:
             return
         self._rates[size] = max(self._rates.get(size, 0.0), passes / seconds)
         best = min(self._rates)
         for tried in sorted(self._rates):
             best = tried if self._rates[tried] > _BETTER * self._rates[best] else best
-        self.size = next((other for other in (2 * best, best // 16 * 8) if self._worth(other)), best)
+        half = best // 16 * 8  # a multiple of 8, as `CountedModel` needs it
+        self.size = next((untried for untried in (2 * best, half) if self._is_untried(untried)), best)
 
-    def _worth(self, size: int) -> bool:
+    def _is_untried(self, size: int) -> bool:
         return LEAST <= size <= self.most and size not in self._rates
 
     def halve(self, rows: int) -> None:
-        """Halve the size, after memory did not suffice for a batch of some rows.
+        """Halve the batch size after an out-of-memory error.
+
+        Arguments:
+            rows: Images in the call that failed.
 
         Raises:
-            InputError: If there is nothing left to halve.
+            InputError: If the batch is already at the smallest size.
         """
         if min(self.size, rows) <= LEAST:
-            raise InputError("memory does not suffice for a batch of 16 images; free some, or use a machine with more")
+            raise InputError("not enough memory for a batch of 16 images; free some, or use a machine with more")
         self.size = self.most = max(LEAST, min(self.size, rows) // 16 * 8)
         self._rates = {size: rate for size, rate in self._rates.items() if size <= self.most}
 
     def parts(self, positions: Sequence[int], work: Callable[[Sequence[int]], T], batches: int = 1) -> Iterator[T]:
-        """Do the work on some of the positions after the other, on fewer at once where memory does not suffice.
+        """Process positions in consecutive chunks, and retry a chunk at half the size when memory runs out.
 
         Arguments:
-            positions: What is to be worked on.
-            work: Does it for those that it is called with.
-            batches: How many batches it is called with at once.
+            positions: Positions of the images to process.
+            work: Called with the positions of one chunk; returns its result.
+            batches: How many batches of the current size make one chunk.
         """
         first = 0
         while first < len(positions):
-            called, results = positions[first : first + self.size * batches], list[T]()
+            chunk, results = positions[first : first + self.size * batches], list[T]()
             try:
-                results.append(work(called))
+                results.append(work(chunk))
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
             if results:  # outside the handler, so that the failed batch's memory is free before the next begins
-                first += len(called)
+                first += len(chunk)
                 yield results[0]
             else:
                 _empty_cache()
-                self.halve(len(called))
+                self.halve(len(chunk))
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory does not suffice, on a CPU or a GPU."""
+    """Return whether an exception is an out-of-memory error of the CPU or the GPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)
+    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _OUT_OF_MEMORY)
 
 
 def _empty_cache() -> None:

@@ -1,4 +1,4 @@
-"""Cells: one attack on the images of one task, what its record lacks, and how results are written into it."""
+"""A cell is one attack on one task: which outcomes its record still lacks, and how results are written to it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,23 +16,26 @@ from quantattack.progress import Advance
 from quantattack.record.description import describe
 from quantattack.record.store import Store
 
-CLEAN = "clean"  # what is told of the clean predictions' progress
-_ROWS = 2000  # outcomes in memory at once
+CLEAN = "clean"  # progress-bar label of the pass that predicts the clean images
+_ROWS = 2000  # outcomes written per transaction
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One attack on one task, and what is left to do of it.
+    """One attack on one task, and the images that still need an outcome.
+
+    A position counts the images of the task from 0; an index is an image's number in its data set.
 
     Arguments:
         task: The task.
-        attack: Name of the attack; that of the clean predictions is told to nobody but the progress.
-        row: Its row in the record; 0 for the clean predictions, which every row repeats.
-        sizer: Decides how many rows the model is shown at once.
-        positions: Where the images that are to be worked on are in the task's source.
-        wrong: Positions of the images that were wrong from the start and have no outcome yet.
-        needs_all: Whether the attack is handed all images at once, right or wrong: there is no half of it to keep.
-        watch: Told how many rows went forward so far in a call; None for nobody.
+        attack: Name of the attack; `CLEAN` for the clean predictions.
+        row: Id of the cell's row in the record; 0 for the clean predictions, which have no row of their own.
+        sizer: Chooses the batch size.
+        positions: Positions of the images to process.
+        wrong: Positions of the images that the clean model misclassifies and that have no outcome yet.
+        needs_all: Whether the attack takes all images in one call, misclassified ones included; an interrupted call
+            leaves no outcomes.
+        watch: Called with the number of rows that went forward so far in the call; None to report no progress.
     """
 
     task: Task
@@ -46,18 +49,18 @@ class Cell:
 
 
 def clean_cell(task: Task) -> Cell:
-    """Return the cell of a task's clean predictions."""
+    """Return the cell that predicts all clean images of a task."""
     return Cell(task, CLEAN, 0, task.limits.sizer(), range(len(task)))
 
 
 def cells_of(task: Task, store: Store, clean: Clean, advance: Advance) -> list[Cell]:
-    """Return a task's cells, one an attack, each with what the store lacks of it.
+    """Return one cell per attack of a task, each with the images that have no outcome in the store.
 
     Arguments:
         task: The task.
-        store: The record; a row is made for each cell that is new.
-        clean: What the model says of the clean images.
-        advance: Told how far the task is.
+        store: The record; it gets a row for each new cell.
+        clean: The model's predictions on the clean images.
+        advance: Called with the attack's name, the images done and their total.
     """
     return [_cell(task, store, name, clean, advance) for name in task.attacks]
 
@@ -66,8 +69,9 @@ def _cell(task: Task, store: Store, name: str, clean: Clean, advance: Advance) -
     attack, right = task.attacks[name], clean.right
     row = store.cell(task.subject, name, describe(attack), len(task))
     done = store.done(row)
-    lacking = np.array([at for at, image in enumerate(task.index.tolist()) if image not in done], dtype=np.int64)
-    left, wrong, sizer = lacking[right[lacking]], lacking[~right[lacking]], task.limits.sizer()
+    indices = enumerate(task.index.tolist())
+    missing = np.array([position for position, index in indices if index not in done], dtype=np.int64)
+    left, wrong, sizer = missing[right[missing]], missing[~right[missing]], task.limits.sizer()
     if not needs_all(attack):
         return Cell(task, name, row, sizer, left.tolist(), wrong.tolist())
     everything = range(len(task)) if len(left) else ()
@@ -75,34 +79,39 @@ def _cell(task: Task, store: Store, name: str, clean: Clean, advance: Advance) -
 
 
 def _watch(task: Task, name: str, advance: Advance) -> Watch:
-    """Return what tells how far an attack on all images is, by its passes: of the most that it may need, in images."""
+    """Return a callback that turns the forward rows of an attack on all images into a progress in images.
+
+    About half of an attack's passes are backward, so each image needs at most `passes // 2 + 1` forward passes.
+    """
     total = len(task)
-    return partial(_tell, advance, name, total, total * (passes(task.attacks[name], classes=0) // 2 + 1))
+    most = total * (passes(task.attacks[name], classes=0) // 2 + 1)
+    return partial(_report_forwards, advance, name, total, most)
 
 
-def _tell(advance: Advance, name: str, total: int, most: int, forwards: int) -> None:
+def _report_forwards(advance: Advance, name: str, total: int, most: int, forwards: int) -> None:
     advance(name, min(total - 1, total * forwards // most), total)
 
 
 def begin(cell: Cell, store: Store, clean: Clean) -> Cell:
-    """Write the outcomes of what was wrong from the start: nothing is done to it."""
+    """Write the outcomes of the images that the model misclassifies unattacked; return the cell unchanged."""
     for first in range(0, len(cell.wrong), _ROWS):
-        rows = cell.wrong[first : first + _ROWS]
-        store.write(cell.row, [already_wrong(cell.task, clean, at) for at in rows])
+        positions = cell.wrong[first : first + _ROWS]
+        store.write(cell.row, [already_wrong(cell.task, clean, position) for position in positions])
     return cell
 
 
 def keep(cell: Cell, store: Store, result: Attacked, clean: Clean) -> int:
-    """Write the outcomes of images that were right, and before them the attacked images where they are to be kept.
+    """Write the outcomes of a batch, and first its attacked images if the task keeps them.
+
+    Images that the clean model misclassifies are left out: `begin` wrote their outcomes.
 
     Returns:
-        How many were written.
+        How many outcomes were written.
     """
     right = clean.right[list(result.positions)]
-    outcomes = [outcome for outcome, counts in zip(result.outcomes, right, strict=True) if counts]
-    saved = cell.task.keep_images and result.images is not None and store.folder is not None and len(outcomes) > 0
+    outcomes = [outcome for outcome, is_right in zip(result.outcomes, right, strict=True) if is_right]
     shard = None
-    if saved and result.images is not None and store.folder is not None:
+    if cell.task.keep_images and outcomes and result.images is not None and store.folder is not None:
         index = [outcome.image for outcome in outcomes]
         shard = save_shard(store.folder, cell.row, index, result.images[torch.from_numpy(right)])
     store.write(cell.row, outcomes, shard)

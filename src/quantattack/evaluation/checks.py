@@ -1,4 +1,4 @@
-"""What may be evaluated: every wrong input is one line that says what is wrong and what to do."""
+"""Checks of the input of an evaluation; each failure is one line that says what is wrong and what to do."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,21 +17,21 @@ from quantattack.errors import InputError
 from quantattack.evaluation.models import check_rows
 from quantattack.types import Images, Indices, Labels, Logits
 
-ImageData: TypeAlias = Tensor | np.ndarray | Sequence[Any] | Dataset[Any] | Source  # what `evaluate` takes as images
+ImageData: TypeAlias = Tensor | np.ndarray | Sequence[Any] | Dataset[Any] | Source  # what `evaluate` accepts as images
 LabelData: TypeAlias = Tensor | np.ndarray | Sequence[int] | None
 
-_SAME = 1e-6  # of the radius: two threats that differ by less are one
+_SAME = 1e-6  # fraction of the radius by which two equal threats may differ
 
 
 def check_classes(labels: Labels, classes: int) -> None:
-    """Refuse labels that the model has no logit for."""
+    """Raise `InputError` if a label is not one of the model's classes."""
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise InputError(f"labels run from {low} to {high}, the model has classes 0 to {classes - 1}")
 
 
 def check_model(model: object) -> None:
-    """Refuse what cannot be called, and a model in train mode."""
+    """Raise `InputError` if the model is not callable or is in train mode."""
     if not callable(model):
         raise InputError(f"the model must be a callable that maps images to logits, not {type(model).__name__}")
     if isinstance(model, nn.Module) and any(module.training for module in model.modules()):
@@ -39,7 +39,10 @@ def check_model(model: object) -> None:
 
 
 def check_attacks(attacks: object) -> None:
-    """Refuse anything but a mapping from names to attacks with at least one."""
+    """Raise `InputError` if the attacks are not a non-empty mapping from names to attacks.
+
+    An attack takes either the six arguments of `Attack` or, from another library, (model, images, labels).
+    """
     if not isinstance(attacks, Mapping) or not attacks:
         raise InputError("attacks must be a mapping from names to attacks with at least one, {'pgd': pgd(threat)}")
     for name, attack in attacks.items():
@@ -53,33 +56,33 @@ def check_attacks(attacks: object) -> None:
 
 
 def check_threats(attacks: Mapping[str, Attack], threat: Threat) -> None:
-    """Refuse an attack that carries another threat than the judge's, however deep it lies in its wrappers.
+    """Check that every attack, and every attack nested in it, was built for the threat of the evaluation.
 
     Raises:
-        InputError: If the norm, the radius or the pixel range differ.
+        InputError: If a norm, a radius or a pixel range differs.
     """
     for name, attack in attacks.items():
         for carried in threats_in(attack):
             if not _is_same(carried, threat):
                 raise InputError(
-                    f"the attack {name!r} is made for {_words(carried)}, the judge's threat is {_words(threat)}; "
-                    "make both from one threat"
+                    f"the attack {name!r} is made for {_description(carried)}, "
+                    f"the judge's threat is {_description(threat)}; make both from one threat"
                 )
 
 
 def threats_in(setting: object) -> Iterator[Threat]:
-    """Return the threats that an attack carries among its settings, its own and those of the attacks inside it."""
+    """Yield every `Threat` among an attack's settings, those of nested attacks included."""
     if isinstance(setting, Threat):
         yield setting
         return
-    inside: Iterable[object] = ()
+    nested: Iterable[object] = ()
     if is_dataclass(setting) and not isinstance(setting, type):
-        inside = [getattr(setting, field.name) for field in fields(setting)]
+        nested = [getattr(setting, field.name) for field in fields(setting)]
     elif isinstance(setting, Mapping):
-        inside = setting.values()
+        nested = setting.values()
     elif isinstance(setting, tuple | list):
-        inside = setting
-    for value in inside:
+        nested = setting
+    for value in nested:
         yield from threats_in(value)
 
 
@@ -89,16 +92,16 @@ def _is_same(carried: Threat, threat: Threat) -> bool:
     return near and carried.norm == threat.norm
 
 
-def _words(threat: Threat) -> str:
+def _description(threat: Threat) -> str:
     norm = type(threat.norm).__name__
     return f"{norm} {threat.radius:g} in [{threat.low:g}, {threat.high:g}]"
 
 
 def first_logits(model: Callable[[Images], Any], images: Images) -> Logits:
-    """Show a model its first images and check what comes back.
+    """Run a model on a few images and return its logits with shape (n, k), after checking them.
 
     Raises:
-        InputError: If it fails, or returns anything but finite logits, one row an image.
+        InputError: If the model fails, or does not return finite logits, one row per image.
     """
     shape = tuple(images.shape[1:])
     try:
@@ -116,25 +119,29 @@ def first_logits(model: Callable[[Images], Any], images: Images) -> Logits:
 
 
 def check_logits(logits: Any, rows: int) -> None:
-    """Refuse anything but finite logits of two or more classes with one row an image."""
+    """Raise `InputError` unless the logits are finite, with one row per image and two or more classes."""
     check_rows(logits, rows)
     if logits.shape[1] < 2:
         raise InputError("the model returns one class only; it must return a logit for each of two or more classes")
     if not bool(torch.isfinite(logits).all()):
-        raise InputError("the model returns NaN or infinite logits; mend the model first")
+        raise InputError("the model returns NaN or infinite logits; fix the model first")
 
 
 def are_probabilities(logits: Logits) -> bool:
-    """Return whether every row is a distribution over the classes: no entry negative, the sum one."""
+    """Return whether every row is a probability distribution: no negative entry, and a sum of 1."""
     return bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 1e-3).all())
 
 
 def positions_of(indices: LabelData, count: int) -> Indices:
-    """Return each image's index in its data set: its position where none are given."""
+    """Return each image's index in its data set with shape (n,): 0 to n - 1 if `indices` is None.
+
+    Raises:
+        InputError: If the indices are not n different whole numbers from 0 on.
+    """
     if indices is None:
         return torch.arange(count)
     index = as_tensor("indices", indices).cpu()
-    whole = not index.is_floating_point() and tuple(index.shape) == (count,)
-    if not whole or len(set(index.tolist())) != count or int(index.min()) < 0:
+    is_valid = not index.is_floating_point() and tuple(index.shape) == (count,)
+    if not is_valid or len(set(index.tolist())) != count or int(index.min()) < 0:
         raise InputError("indices must be different whole numbers from 0 on, one for each image")
     return index.long()

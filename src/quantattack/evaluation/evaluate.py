@@ -1,4 +1,4 @@
-"""The call that everything goes through: attacks in, a record out."""
+"""`evaluate`, the public call: attacks a model on images and returns a record."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -24,13 +24,13 @@ from quantattack.record.record import Record
 from quantattack.record.store import Store
 from quantattack.types import Images, Model
 
-Attacks: TypeAlias = Attack | Mapping[str, Attack]  # an `Ensemble` stands for its members
+Attacks: TypeAlias = Attack | Mapping[str, Attack]  # an `Ensemble` is run as its members
 AttackMaker: TypeAlias = Callable[[Threat], Attacks]
 WithImages: TypeAlias = tuple[Record, dict[str, Images]]
 
 
 class Settings(TypedDict, total=False):
-    """The settings of `evaluate` that do not change what it returns."""
+    """The keyword arguments of `evaluate` that do not affect its return type."""
 
     name: str
     data: str
@@ -123,53 +123,56 @@ def evaluate(
     return_images: bool = False,
     grow: bool = False,
 ) -> Record | WithImages | list[Record] | list[WithImages]:
-    """Attack every image with every attack and return what withstood.
+    """Attack every image with every attack and return the outcomes as a record.
 
-    An image that the model gets wrong from the start counts as broken.  The result does not depend on the batch size
-    or on the workers, and a run that was interrupted continues where its folder holds it.
+    An image that the model misclassifies without an attack counts as broken.  The verdicts do not depend on the batch
+    size or on the workers.  An interrupted run resumes from its folder `out`.
 
     For one threat it returns one `Record`, for several threats a list of them in their order.  With `return_images`
-    each record comes as `(record, images)`, where `images[attack]` are the attacked images with the shape of the given
-    ones, in their order; an image that was wrong from the start is returned clean.
+    each record comes as `(record, images)`, where `images[attack]` are the attacked images with the shape and order of
+    the input; an image that was misclassified from the start is returned clean.
 
     Arguments:
         model: Maps images in [0, 1], with shape (n, ...), to logits with shape (n, k); in eval mode.
         images: Images with shape (n, ...), or a `Dataset` of (image, label), which is streamed.
         labels: True classes with shape (n,); None with a `Dataset`.
-        attacks: One attack, recorded as "attack"; a suite such as `standard(threat)`, each of whose members is run by
-            itself under its name; attacks by name; or a function that makes any of these from a threat, such as
-            `standard`.
-        threat: The judge's threat: an image outside it (by more than 1e-6 of the radius) does not count as broken.  Or
-            several threats, which share one record; `attacks` is then a function of the threat.
+        attacks: One attack, recorded as "attack"; a mapping from names to attacks; a suite such as `standard(threat)`,
+            whose members run separately under their names; or a function that returns any of these for a threat, such
+            as `standard`.
+        threat: The threat; an image outside it (by more than 1e-6 of the radius) does not count as broken.  Or several
+            threats, which share one record; `attacks` is then a function of the threat.
         name: The model's name in the record.
         data: The data set's name in the record.
-        seed: Seed of every random number of the run.
-        batch_size: Images attacked at once; found while it runs where None.
+        seed: Seed of all random numbers of the run.
+        batch_size: Images per batch; None to tune it during the run.
         out: Folder for the record; None keeps it in memory.
         progress: Whether to show a progress bar on standard error.
-        indices: The images' indices in their data set, where they are a part of it; their positions by default.
-        workers: Processes that share the work, through Ray.
-        ray_address: A Ray cluster to join; else one is started where there are several workers.
-        gpus_per_worker: Share of a GPU that each worker asks for.
-        speed: How the search may differ from the model as given: a `FastSearch`, or the names of its options.
-        part: Which part of how many to do, such as (2, 5); `quantattack merge` joins the parts.
-        keep_images: Whether to save every attacked image beside the record.
+        indices: Indices of the images in their data set, with shape (n,), if they are a subset of it; 0 to n - 1 by
+            default.
+        workers: Number of Ray worker processes; None for this process, or all processors of the cluster at
+            `ray_address`.
+        ray_address: Address of a Ray cluster to join; None starts one on this machine if `workers` is above 1.
+        gpus_per_worker: Fraction of a GPU that each worker reserves.
+        speed: Speed options of the search, as a `FastSearch` or the names of its fields; the verdict is always that of
+            the unmodified model.
+        part: (i, m) to evaluate only the i-th of m parts, such as (2, 5); `quantattack merge` joins the parts.
+        keep_images: Whether to save every attacked image in the record's folder.
         return_images: Whether to return every attacked image.
-        grow: Whether to continue a record too to which these settings add models, data sets, threats or attacks.
+        grow: Whether an existing record may be extended by models, data sets, threats or attacks that it lacks.
 
     Raises:
-        InputError: If the model, the images, the labels, the attacks or the folder cannot be used, or an attack carries
-            another threat than the judge's.
+        InputError: If the model, the images, the labels, the attacks or the folder cannot be used, or an attack was
+            built for a different threat.
     """
     if keep_images and out is None:
         raise InputError("keep_images saves the images beside the record; name its folder with out")
     settings: TaskSettings = {"names": (name, data), "seed": seed, "batch_size": batch_size, "indices": indices}
     settings.update({"part": part, "keep_images": keep_images, "return_images": return_images, "speed": _speed(speed)})
-    tasks = [prepare(model, images, labels, named_attacks(attacks, each), each, **settings) for each in _listed(threat)]
-    sharing = Workers(workers, ray_address, gpus_per_worker)
+    tasks = [prepare(model, images, labels, named_attacks(attacks, each), each, **settings) for each in _unique(threat)]
+    ray_workers = Workers(workers, ray_address, gpus_per_worker)
     returned = ReturnedImages(tasks) if return_images else None
     receive = None if returned is None else returned.receive
-    records = evaluate_tasks(tasks, out, grow=grow, progress=progress, workers=sharing, receive=receive)
+    records = evaluate_tasks(tasks, out, grow=grow, progress=progress, workers=ray_workers, receive=receive)
     if returned is None:
         return records if isinstance(threat, Sequence) else records[0]
     pairs = [(record, returned.of(task, record)) for task, record in zip(tasks, records, strict=True)]
@@ -185,36 +188,39 @@ def evaluate_tasks(
     workers: Workers | None = None,
     receive: Receive | None = None,
 ) -> list[Record]:
-    """Run several tasks into one record, as `evaluate` and the command line do, and return a view of each.
+    """Run several tasks into one record file and return a `Record` of each task.
 
     Arguments:
-        tasks: What `prepare` made of models, images, attacks and threats, all with one seed.
+        tasks: Tasks from `prepare`, all with the same seed.
         out: Folder for the record; None keeps it in memory.
-        grow: Whether to continue a record too to which the tasks add models, data sets, threats or attacks.
+        grow: Whether an existing record may be extended by models, data sets, threats or attacks that it lacks.
         progress: Whether to show a progress bar on standard error.
-        workers: How the work is spread; this process does it alone where None.
-        receive: Handed what comes of each batch.
+        workers: Ray workers that share the work; None to work in this process.
+        receive: Called with each cell and result, after its outcomes are written.
 
     Raises:
         InputError: If the folder or the workers cannot be used.
     """
     store = Store.open(out, run_identity(tasks), grow)
     with store.writing(), ExitStack() as stack:
-        does = stack.enter_context(executor(workers or Workers()))
+        runner = stack.enter_context(executor(workers or Workers()))
         advance = stack.enter_context(bar(progress))
-        return run(tasks, store, [_told(task, len(tasks), advance) for task in tasks], does, receive=receive)
+        return run(tasks, store, [_labeled(task, len(tasks), advance) for task in tasks], runner, receive=receive)
 
 
 def run_identity(tasks: Sequence[Task]) -> Identity:
-    """Return what makes a run of some tasks what it is; only a run of equal identity is continued."""
+    """Return the identity of a run: only a run of the same identity may resume a record."""
     return Identity(tuple(task.identity for task in tasks), tasks[0].seed)
 
 
 def named_attacks(attacks: Attacks | AttackMaker, threat: Threat) -> Mapping[str, Attack]:
-    """Return attacks by name, whether one attack, a suite, a mapping, or a function that makes these is given.
+    """Return attacks by name, from any form that `evaluate` accepts: an attack, suite, mapping or function of a threat.
+
+    The forms are told apart by their number of arguments: six for an attack, three for one of another library, and
+    one for a function of a threat.
 
     Raises:
-        InputError: If they are none of these.
+        InputError: If `attacks` has none of these forms.
     """
     if isinstance(attacks, Mapping):
         return attacks
@@ -234,8 +240,8 @@ def _speed(speed: FastSearch | Sequence[str] | None) -> FastSearch:
     return FastSearch() if speed is None else FastSearch.named(list(speed))
 
 
-def _listed(threat: Threat | Sequence[Threat]) -> list[Threat]:
-    """Return the threats as a list, all of them different."""
+def _unique(threat: Threat | Sequence[Threat]) -> list[Threat]:
+    """Return the threats as a list; raise `InputError` if it is empty or has duplicates."""
     threats = list(threat) if isinstance(threat, Sequence) else [threat]
     if not threats:
         raise InputError("there is no threat; give one, such as Threat(Linf(), 8 / 255), or several")
@@ -244,11 +250,11 @@ def _listed(threat: Threat | Sequence[Threat]) -> list[Threat]:
     return threats
 
 
-def _told(task: Task, tasks: int, advance: Advance) -> Advance:
-    """Return what tells how far a task is, one of several."""
-    about = "" if tasks == 1 else f"{task.subject.model} {task.threat.radius:.4g} "
-    return partial(_tell, advance, about)
+def _labeled(task: Task, tasks: int, advance: Advance) -> Advance:
+    """Return a progress callback that puts the task's model and radius before the attack if there are several tasks."""
+    prefix = "" if tasks == 1 else f"{task.subject.model} {task.threat.radius:.4g} "
+    return partial(_advance_labeled, advance, prefix)
 
 
-def _tell(advance: Advance, about: str, name: str, done: int, total: int) -> None:
-    advance(about + name, done, total)
+def _advance_labeled(advance: Advance, prefix: str, name: str, done: int, total: int) -> None:
+    advance(prefix + name, done, total)

@@ -1,4 +1,4 @@
-"""Who does the work of an evaluation: this process, one cell after the other, or others (see the module `ray`)."""
+"""The executor protocol, and the executor that runs every cell in this process; `ray` has the parallel one."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -10,30 +10,32 @@ from quantattack.evaluation.task import Task
 
 Result = TypeVar("Result")
 
-# What is done to the images of a cell, batch by batch: `judge.predict` or `judge.attack`.
+# Processes the images of a cell and yields one result per call: `judge.predict` or `judge.attack`.
 Work: TypeAlias = Callable[[Task, str, Sequence[int], BatchSizer, Watch | None], Iterator[Result]]
 
 
 @runtime_checkable
 class Executor(Protocol):
-    """Does work on cells and gives back what comes of it, in any order."""
+    """Applies a function to cells, and yields each cell with each of its results, in any order."""
 
-    def map(self, work: Work[Result], cells: Iterable[Cell]) -> Iterator[tuple[Cell, Result]]: ...
+    def map(self, work: Work[Result], cells: Iterable[Cell]) -> Iterator[tuple[Cell, Result]]:
+        """Apply `work` to the images of each cell, and yield the cell with each result."""
+        ...
 
     def notes(self) -> dict[str, int]:
-        """Return what the record is to note of it."""
+        """Return the run settings to add to the record's notes."""
         ...
 
 
 class Serial:
-    """One process alone: one cell after the other."""
+    """Runs one cell after the other in this process."""
 
     def map(self, work: Work[Result], cells: Iterable[Cell]) -> Iterator[tuple[Cell, Result]]:
-        """Do the work on the cells' images, one batch after the other."""
+        """Apply `work` to each cell in turn, and yield the cell with each result."""
         for cell in cells:
             for result in work(cell.task, cell.attack, cell.positions, cell.sizer, cell.watch):
                 yield cell, result
 
     def notes(self) -> dict[str, int]:
-        """Return nothing: it is what a record is used to."""
+        """Return no notes: a record without a note of workers was made by one process."""
         return {}

@@ -1,4 +1,4 @@
-"""Faster relatives of a model for the search alone: what they find counts only if the model as given confirms it."""
+"""Faster versions of a model for the search only; a success counts only if the unmodified model confirms it."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
@@ -15,19 +15,19 @@ from quantattack.errors import InputError, unknown
 from quantattack.nn.convert import freeze
 from quantattack.types import Images, Logits, Model
 
-_NEAR = 1e-3  # of the largest logit: how far a rearranged network may be from the one as given
+_TOLERANCE = 1e-3  # allowed difference of the logits, as a fraction of the largest logit
 
 
 @dataclass(frozen=True)
 class FastSearch:
-    """How the search may differ from the model as given; each is a setting of the run and stands in its record.
+    """Speed options of the search; they belong to the run's identity and are recorded.
 
     Arguments:
-        fold: Make quantized weights once, and fold BatchNorm into the convolution before it.
-        channels_last: Lay images and weights out with the channels last.
-        bfloat16: Search in bfloat16 first, the last layer and the loss in float32; what it does not break is searched
-            once more in float32.
-        compile: Have `torch.compile` make the network's code.
+        fold: Compute quantized weights once, and fold each BatchNorm into the convolution before it.
+        channels_last: Use the channels-last memory format for images and weights.
+        bfloat16: Search in bfloat16 first, with the last layer and the loss in float32; images that are not broken
+            are searched again in float32.
+        compile: Compile the network with `torch.compile`.
     """
 
     fold: bool = False
@@ -37,10 +37,10 @@ class FastSearch:
 
     @classmethod
     def named(cls, names: list[str]) -> "FastSearch":
-        """Return the options of a list of names.
+        """Return the options with the given names switched on.
 
         Raises:
-            InputError: If there is no such option.
+            InputError: If a name is not an option.
         """
         known = [field.name for field in fields(cls)]
         given = [name.strip().replace("-", "_") for name in names]
@@ -51,20 +51,20 @@ class FastSearch:
 
     @property
     def names(self) -> list[str]:
-        """The options that are on."""
+        """The names of the options that are switched on."""
         return [field.name for field in fields(self) if getattr(self, field.name)]
 
 
 def faster_models(model: Model, speed: FastSearch, sample: Images) -> list[nn.Module]:
-    """Return the models that are searched one after the other before the model as given, fastest first.
+    """Return the faster versions to attack before the model itself, fastest first; none if no option is on.
 
     Arguments:
-        model: The model as given; it is left as it is.
-        speed: What may differ.
-        sample: A few images, from which the order of the layers is learned.
+        model: The model to evaluate; it is copied, not changed.
+        speed: The speed options.
+        sample: A few images for a forward pass that shows the order of the layers.
 
     Raises:
-        InputError: If the model is no `torch.nn.Module`, or is another one after it is rearranged.
+        InputError: If the model is not a `torch.nn.Module`, or its fast version returns different logits.
     """
     if speed == FastSearch():
         return []
@@ -82,10 +82,11 @@ def faster_models(model: Model, speed: FastSearch, sample: Images) -> list[nn.Mo
 
 
 def _check_same(model: nn.Module, fast: nn.Module, sample: Images) -> None:
+    """Raise `InputError` if the fast version's logits on the sample differ by more than the tolerance."""
     with torch.no_grad():
         given, faster = model(sample).double(), fast(sample).double()
-    if not bool(((given - faster).abs().amax() <= _NEAR * given.abs().amax().clamp_min(1e-12)).all()):
-        raise InputError("the rearranged network says something else than the one given; leave the speed options out")
+    if not bool(((given - faster).abs().amax() <= _TOLERANCE * given.abs().amax().clamp_min(1e-12)).all()):
+        raise InputError("the faster version of the network returns different logits; leave the speed options out")
 
 
 def _compiled(model: nn.Module, speed: FastSearch) -> nn.Module:
@@ -94,62 +95,64 @@ def _compiled(model: nn.Module, speed: FastSearch) -> nn.Module:
 
 
 def fold(model: nn.Module, sample: Images) -> int:
-    """Fold each BatchNorm into the plain convolution whose output alone it takes, in place; return how many.
+    """Fold each BatchNorm into the convolution whose output is its input, in place; return how many were folded.
 
-    Which output goes where is seen in one forward pass, so that the module's code need not be understood.
+    One forward pass shows which output goes where.  It does not show whether a convolution's output has other
+    consumers too, for which folding is wrong: compare the logits afterwards, as `faster_models` does.
 
     Arguments:
         model: A network in eval mode.
-        sample: A few images.
+        sample: A few images for the forward pass.
     """
     pairs = _norms_after_convolutions(model, sample)
     for norm, conv in pairs.items():
         layers: Any = model.get_submodule(conv), model.get_submodule(norm)
-        _put(model, conv, fuse_conv_bn_eval(*layers))
-        _put(model, norm, nn.Identity())
+        _replace(model, conv, fuse_conv_bn_eval(*layers))
+        _replace(model, norm, nn.Identity())
     return len(pairs)
 
 
 def _norms_after_convolutions(model: nn.Module, sample: Images) -> dict[str, str]:
-    """Return the names of BatchNorms that are called once, each with that of the convolution whose output it takes."""
-    made, pairs, calls = dict[int, str](), dict[str, str](), dict[str, int]()
+    """Map the name of each BatchNorm to that of the convolution whose output is its input, if both are called once."""
+    made_by, pairs, calls = dict[int, str](), dict[str, str](), dict[str, int]()
     held = list[tuple[tuple[Tensor, ...], Tensor]]()
 
-    def look(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def note_call(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         calls[name] = calls.get(name, 0) + 1
-        if type(module) is nn.BatchNorm2d and id(inputs[0]) in made:
-            pairs[name] = made[id(inputs[0])]
+        if type(module) is nn.BatchNorm2d and id(inputs[0]) in made_by:
+            pairs[name] = made_by[id(inputs[0])]
         if type(module) is nn.Conv2d:
-            made[id(output)] = name
-        held.append((inputs, output))  # a tensor that is kept keeps its id
+            made_by[id(output)] = name
+        held.append((inputs, output))  # keep every tensor alive, so that no id is reused
 
     leaves = {name: module for name, module in model.named_modules() if not list(module.children())}
-    with _watching(leaves, look), torch.no_grad():
+    with _forward_hooks(leaves, note_call), torch.no_grad():
         model(sample)
     return {norm: conv for norm, conv in pairs.items() if calls[norm] == calls[conv] == 1}
 
 
 @contextmanager
-def _watching(modules: Mapping[str, nn.Module], look: Callable[..., None]) -> Iterator[None]:
-    """Call a function with each module's name, itself, its inputs and its output, whenever it is called."""
-    hooks = [module.register_forward_hook(partial(look, name)) for name, module in modules.items()]
+def _forward_hooks(modules: Mapping[str, nn.Module], hook: Callable[..., None]) -> Iterator[None]:
+    """Register `hook`, called with (name, module, inputs, output), on each module until the context ends."""
+    handles = [module.register_forward_hook(partial(hook, name)) for name, module in modules.items()]
     try:
         yield
     finally:
-        for hook in hooks:
-            hook.remove()
+        for handle in handles:
+            handle.remove()
 
 
-def _put(model: nn.Module, name: str, module: nn.Module) -> None:
+def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
+    """Put a module in the place of the submodule with a dotted name."""
     parent, _, child = name.rpartition(".")
     setattr(model.get_submodule(parent), child, module)
 
 
 class ChannelsLast(nn.Module):
-    """A network whose images and weights lie with the channels last.
+    """A network that runs in the channels-last memory format.
 
     Arguments:
-        model: The network; its weights are laid out anew.
+        model: The network; its weights are converted in place.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -158,23 +161,23 @@ class ChannelsLast(nn.Module):
         self.eval()
 
     def forward(self, images: Images) -> Logits:
-        shown = images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
-        logits: Tensor = self.model(shown)
+        converted = images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
+        logits: Tensor = self.model(converted)
         return logits
 
 
 class InBfloat16(nn.Module):
-    """A network under autocast to bfloat16, but for its last layer and what follows.
+    """A network under autocast to bfloat16, except for its last layer, which runs in float32.
 
     Arguments:
-        model: The network; its last layer is wrapped.
-        sample: A few images, from which the last layer is learned.
+        model: The network; its last layer is replaced by a wrapper, in place.
+        sample: A few images for a forward pass that shows which layer is last.
     """
 
     def __init__(self, model: nn.Module, sample: Images) -> None:
         super().__init__()
         name = last_layer(model, sample)
-        _put(model, name, InFloat32(model.get_submodule(name)))
+        _replace(model, name, InFloat32(model.get_submodule(name)))
         self.model = model
         self.eval()
 
@@ -185,10 +188,10 @@ class InBfloat16(nn.Module):
 
 
 class InFloat32(nn.Module):
-    """A layer that leaves autocast.
+    """A layer that runs in float32 inside an autocast region.
 
     Arguments:
-        layer: The layer.
+        layer: The layer to wrap.
     """
 
     def __init__(self, layer: nn.Module) -> None:
@@ -196,29 +199,29 @@ class InFloat32(nn.Module):
         self.layer = layer
         self.eval()
 
-    def forward(self, given: Tensor) -> Tensor:
-        with torch.autocast(given.device.type, enabled=False):
-            out: Tensor = self.layer(given.float())
-        return out
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            output: Tensor = self.layer(x.float())
+        return output
 
 
 def last_layer(model: nn.Module, sample: Images) -> str:
-    """Return the name of the layer with weights that is called last.
+    """Return the name of the last layer called in a forward pass, among those with a weight of two or more dimensions.
 
     Raises:
-        InputError: If no part of the network has weights of its own.
+        InputError: If no such layer is called.
     """
     called: list[str] = []
 
-    def look(name: str, *_: object) -> None:
+    def note_call(name: str, *_: object) -> None:
         called.append(name)
 
-    weighty = {
+    weighted = {
         name: module
         for name, module in model.named_modules()
         if getattr(getattr(module, "weight", None), "ndim", 0) > 1
     }
-    with _watching(weighty, look), torch.no_grad():
+    with _forward_hooks(weighted, note_call), torch.no_grad():
         model(sample)
     if not called:
         raise InputError("bfloat16 keeps the last layer in float32, and no layer of this network has weights")

@@ -1,24 +1,30 @@
-"""What to know before trusting the numbers: each flag is a code and a sentence with its evidence."""
+"""Flags of a finished evaluation: reasons to distrust its numbers, each a code and a sentence with the evidence."""
 
 import numpy as np
 
 from quantattack.evaluation.gradient_health import Health
 from quantattack.record.record import MASKED, Record
 
-_SHARE = 0.05  # share of the probe from which a gradient's failure is worth a flag
+_SHARE = 0.05  # fraction of the compared images whose gradient fails that raises a flag
 
 
 def flags(record: Record, health: Health, random: bool) -> dict[str, str]:
-    """Return the flags of a finished evaluation, code to sentence."""
+    """Return the flags of a finished evaluation as a mapping from code to sentence.
+
+    Arguments:
+        record: The record of one task.
+        health: How often cross entropy's gradient fails on its clean images.
+        random: Whether two forward passes of the same images differed.
+    """
     sentences = {
         "random_model": "two forward passes of the same images differ; average the attack over the model's noise"
         if random
         else None,
-        "zero_gradient": _zero(health),
-        "wrong_direction": None if random else _wrong(health),
+        "zero_gradient": _zero_gradient(health),
+        "wrong_direction": None if random else _wrong_direction(health),
         "masked": _masked(record),
         "black_box_wins": _black_box_wins(record),
-        "outside_threat": _outside(record),
+        "outside_threat": _outside_threat(record),
         "ties": _ties(record),
         "opaque": _opaque(record),
     }
@@ -29,25 +35,25 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def _zero(health: Health) -> str | None:
+def _zero_gradient(health: Health) -> str | None:
     if health.zero + health.silent < _SHARE:
         return None
     if health.silent == 1:
         return "the model passes no gradient from its logits to its input: no gradient attack can work on it"
-    share, of = _percent(health.zero + health.silent), health.images
-    where = f"{share} of {of} correctly classified images"
+    share = _percent(health.zero + health.silent)
+    where = f"{share} of {health.images} correctly classified images"
     return f"the cross-entropy gradient is exactly zero on {where}, where PGD stands still"
 
 
-def _wrong(health: Health) -> str | None:
+def _wrong_direction(health: Health) -> str | None:
     if health.wrong < _SHARE:
         return None
-    share, of = _percent(health.wrong), health.images
-    return f"rounding turns the cross-entropy gradient away from the exact one on {share} of {of} images"
+    share = _percent(health.wrong)
+    return f"rounding turns the cross-entropy gradient away from the exact one on {share} of {health.images} images"
 
 
 def uses_gradient(record: Record, name: str) -> bool:
-    """Return whether an attack asked the model for gradients."""
+    """Return whether an attack made backward passes, by its record."""
     return bool(record.column(name, "backwards").sum() > 0)
 
 
@@ -57,15 +63,15 @@ def _masked(record: Record) -> str | None:
     high = {name: rate for name, rate in high.items() if rate - worst >= MASKED - 1e-9}
     if not high:
         return None
-    says = ", ".join(f"{name} says {_percent(rate)}" for name, rate in high.items())
-    return f"{says} where at most {_percent(worst)} is true: the attack failed, the network did not hold"
+    rates = ", ".join(f"{name} says {_percent(rate)}" for name, rate in high.items())
+    return f"{rates} where at most {_percent(worst)} is true: the attack failed, the network did not hold"
 
 
 def _black_box_wins(record: Record) -> str | None:
-    seen, white = set(record.indices.tolist()), np.zeros(len(record.indices), dtype=np.bool_)
+    common, white = set(record.indices.tolist()), np.zeros(len(record.indices), dtype=np.bool_)
     black: dict[str, np.ndarray] = {}
     for name in record.attacks:
-        broken = record.broken(name)[np.isin(record.column(name, "image"), list(seen))]
+        broken = record.broken(name)[np.isin(record.column(name, "image"), list(common))]
         if uses_gradient(record, name):
             white |= broken
         elif record.column(name, "forwards").sum() > 0:
@@ -74,18 +80,18 @@ def _black_box_wins(record: Record) -> str | None:
         return None
     won = {name: int((broken & ~white).sum()) for name, broken in black.items()}
     name, count = max(won.items(), key=lambda item: item[1], default=("", 0))
-    if count < max(1, 0.01 * len(seen)):
+    if count < max(1, 0.01 * len(common)):
         return None
-    return f"{name} breaks {count} of {len(seen)} images that no gradient attack breaks: the gradients mislead"
+    return f"{name} breaks {count} of {len(common)} images that no gradient attack breaks: the gradients mislead"
 
 
-def _outside(record: Record) -> str | None:
-    out = {name: int((record.column(name, "inside") == 0).sum()) for name in record.attacks}
-    out = {name: count for name, count in out.items() if count}
-    if not out:
+def _outside_threat(record: Record) -> str | None:
+    outside = {name: int((record.column(name, "inside") == 0).sum()) for name in record.attacks}
+    outside = {name: count for name, count in outside.items() if count}
+    if not outside:
         return None
-    says = ", ".join(f"{count} of {name}" for name, count in out.items())
-    return f"images outside the threat do not count as broken: {says}; mend the attack"
+    counts = ", ".join(f"{count} of {name}" for name, count in outside.items())
+    return f"images outside the threat do not count as broken: {counts}; fix the attack"
 
 
 def _ties(record: Record) -> str | None:
@@ -97,13 +103,13 @@ def _ties(record: Record) -> str | None:
 
 
 def _opaque(record: Record) -> str | None:
-    names = {name: _name_alone(record.settings(name)) for name in record.attacks}
-    says = ", ".join(f"{name} ({told})" for name, told in names.items() if told)
-    return f"only a name is known of {says}, none of its settings; note them yourself" if says else None
+    recorded = {name: _name_alone(record.settings(name)) for name in record.attacks}
+    opaque = ", ".join(f"{name} ({callable_name})" for name, callable_name in recorded.items() if callable_name)
+    return f"only a name is known of {opaque}, none of its settings; note them yourself" if opaque else None
 
 
 def _name_alone(settings: object) -> str:
-    """Return the name that is all that a record keeps of an attack; empty where it keeps settings."""
+    """Return the recorded name of an attack without recorded settings; an empty string if it has settings."""
     if isinstance(settings, dict) and settings.get("part") == "Bound":
         settings = settings["attack"]
     return settings if isinstance(settings, str) and "(" not in settings else ""

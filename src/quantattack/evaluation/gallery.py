@@ -1,4 +1,4 @@
-"""Sixteen attacked images beside a record, for the eye."""
+"""The gallery: up to 16 clean and adversarial images, saved beside a record to be looked at."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +14,14 @@ from quantattack.record.record import Record
 from quantattack.record.store import Store
 from quantattack.rng import Rng
 
-COUNT = 16
+COUNT = 16  # images of a gallery
 
 
 def keep_gallery(task: Task, store: Store, record: Record) -> None:
-    """Attack a few images once more, exactly as before, and keep them beside the record."""
+    """Repeat the strongest attack on up to 16 images that it broke, and save them in the record's folder.
+
+    Does nothing if the record is in memory, or every attack needs all images at once.
+    """
     separate = [name for name, attack in task.attacks.items() if not needs_all(attack)]
     if store.folder is None or not separate:
         return
@@ -29,35 +32,37 @@ def keep_gallery(task: Task, store: Store, record: Record) -> None:
 
 
 def _attacked_again(task: Task, name: str, chosen: list[int]) -> dict[str, Tensor]:
-    at = {int(index): position for position, index in enumerate(task.index)}
-    images, labels = task.batch([at[index] for index in chosen])
+    position_of = {int(index): position for position, index in enumerate(task.index)}
+    images, labels = task.batch([position_of[index] for index in chosen])
     batch = Batch(images, labels, Rng(task.seed, torch.tensor(chosen, dtype=torch.long, device=images.device)))
     final = search(task.attacks[name], task.model, batch).images if chosen else images
-    before, after = (task.model(shown).argmax(1) if chosen else labels for shown in (images, final))
+    before, after = (task.model(x).argmax(1) if chosen else labels for x in (images, final))
     names = ("clean", "adversarial", "index", "label", "clean_prediction", "prediction")
     return dict(zip(names, (images, final, batch.rng.index, labels, before, after), strict=True))
 
 
 def choose(record: Record, names: Sequence[str]) -> tuple[str, list[int]]:
-    """Return the strongest attack's name and the indices of images that it broke, those that PGD missed first.
+    """Return the strongest attack's name and the indices of up to 16 images that it broke.
+
+    Images that plain PGD does not break are preferred.
 
     Arguments:
         record: The finished record.
-        names: The attacks that can be run once more on a few images by themselves; gradient attacks are preferred,
-            since a random search takes thousands of passes.
+        names: The attacks that can be repeated on a few images; gradient attacks are preferred, since a random search
+            takes thousands of passes.
     """
-    quick = [name for name in names if record.column(name, "backwards").sum() > 0] or names
-    name = min(quick, key=record.robust)
+    fast = [name for name in names if record.column(name, "backwards").sum() > 0] or names
+    name = min(fast, key=record.robust)
     image, label = record.column(name, "image").astype(int), record.column(name, "label")
     broken = record.broken(name) & (record.column(name, "clean_prediction") == label)
     missed = np.zeros_like(broken)
     if record.plain_pgd and len(record.broken(record.plain_pgd)) == len(broken):
         missed = ~record.broken(record.plain_pgd)
-    first = [*image[broken & missed], *image[broken & ~missed]]
-    return name, sorted(int(index) for index in first[:COUNT])
+    preferred = [*image[broken & missed], *image[broken & ~missed]]
+    return name, sorted(int(index) for index in preferred[:COUNT])
 
 
 def save_gallery(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write clean and adversarial images with their labels and predictions as one safetensors file."""
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata)
-    path.chmod(0o644)  # safetensors makes it private; it is as public as the record beside it
+    path.chmod(0o644)  # safetensors creates it as 0600; make it as readable as the record

@@ -1,4 +1,8 @@
-"""Whether cross entropy's gradient can be trusted: on clean images it is held against the exact one."""
+"""Compares the floating-point gradient of cross entropy with the exact direction, that of the log-odds.
+
+The two have the same direction in exact arithmetic.  In floating point, cross entropy's gradient underflows or loses
+its direction where the softmax saturates; that of the log-odds does not.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,18 +14,18 @@ from quantattack.attacks.losses import cross_entropy, log_odds
 from quantattack.gradients import NoGradient
 from quantattack.types import Images, Labels, Logits, Mask, Model, PerImage
 
-ALIGNED = 0.99  # cosine from which two gradients count as one direction
+ALIGNED = 0.99  # smallest cosine at which two gradients count as having the same direction
 
 
 @dataclass(frozen=True)
 class Health:
-    """The float gradient of cross entropy on clean, correctly classified images, held against the exact direction.
+    """How often cross entropy's gradient fails on clean, correctly classified images.
 
     Arguments:
-        images: How many images were looked at.
-        zero: Share of them whose cross-entropy gradient is exactly zero although the log-odds gradient is not.
-        wrong: Share of them whose cross-entropy gradient is not zero and points away: cosine under 0.99.
-        silent: Share of them whose log-odds gradient is zero too: the model passes no gradient.
+        images: Number of images compared.
+        zero: Fraction of them whose cross-entropy gradient is exactly zero although the log-odds gradient is not.
+        wrong: Fraction of them whose two gradients are nonzero and have a cosine below 0.99.
+        silent: Fraction of them whose log-odds gradient is zero: the model passes no gradient.
     """
 
     images: int = 0
@@ -32,15 +36,15 @@ class Health:
 
 @dataclass(frozen=True, eq=False)
 class GradientComparison:
-    """Cross entropy's gradient and the exact one, that of the log-odds, side by side for n images.
+    """Cross entropy's gradient and the exact one, that of the log-odds, for n images.
 
     Arguments:
-        path: Whether the logits depend on the images through autograd at all; if not, both gradients are zero.
-        nan: Where some entry of either is NaN or infinite, with shape (n,); such entries count as zero below.
+        path: Whether autograd has a path from the logits to the images; without one, both gradients are zero.
+        nan: Images with a NaN or infinite entry in either, with shape (n,); such entries are set to zero below.
         common: Cross entropy's gradient, with shape (n, ...).
         exact: The log-odds' gradient, with shape (n, ...).
         cosine: The cosine between the two, NaN where one of them is zero, with shape (n,).
-        agreement: Share of the pixels at which their signs agree, with shape (n,).
+        agreement: Fraction of the pixels at which their signs agree, with shape (n,).
     """
 
     path: bool
@@ -52,46 +56,46 @@ class GradientComparison:
 
     @property
     def silent(self) -> Mask:
-        """The exact gradient is zero."""
+        """Images whose exact gradient is zero, with shape (n,)."""
         return _largest(self.exact) == 0
 
     @property
     def zero(self) -> Mask:
-        """Cross entropy's gradient is zero although the exact one is not."""
+        """Images whose cross-entropy gradient is zero although the exact one is not, with shape (n,)."""
         return (_largest(self.common) == 0) & ~self.silent
 
     @property
     def underflowed(self) -> Mask:
-        """Cross entropy's largest entry is below the smallest normal number of its type, and not zero."""
+        """Images whose cross-entropy gradient is not zero but subnormal in its largest entry, with shape (n,)."""
         size = _largest(self.common)
         return (size > 0) & (size < torch.finfo(size.dtype).tiny)
 
     @property
     def wrong(self) -> Mask:
-        """Cross entropy's gradient is not zero and points elsewhere: a cosine under 0.99."""
+        """Images whose two gradients are nonzero and have a cosine below 0.99, with shape (n,)."""
         return self.cosine < ALIGNED
 
 
 def health_of(comparisons: Iterable[GradientComparison]) -> Health:
-    """Return the shares over some batches of clean, correctly classified images.
+    """Return how often cross entropy's gradient fails over several batches of clean, correctly classified images.
 
     Arguments:
-        comparisons: One for each batch.
+        comparisons: One comparison per batch.
     """
     masks = [(batch.zero, batch.wrong, batch.silent) for batch in comparisons]
     if not masks:
         return Health()
-    zero, wrong, silent = (torch.cat(parts).double() for parts in zip(*masks, strict=True))
+    zero, wrong, silent = (torch.cat(columns).double() for columns in zip(*masks, strict=True))
     return Health(len(zero), float(zero.mean()), float(wrong.mean()), float(silent.mean()))
 
 
 def compare_gradients(model: Model, images: Images, labels: Labels) -> GradientComparison:
-    """Compare cross entropy's gradient with the exact one: 2 forward and 2 backward passes.
+    """Compare cross entropy's gradient with the exact one, in 2 forward and 2 backward passes.
 
     Arguments:
         model: Maps images to logits.
         images: Images with shape (n, ...).
-        labels: Their classes with shape (n,).
+        labels: True classes with shape (n,).
     """
     common = raw_gradient(model, images, lambda logits: cross_entropy(logits, labels))
     exact = raw_gradient(model, images, lambda logits: log_odds(logits, labels))
@@ -103,12 +107,12 @@ def compare_gradients(model: Model, images: Images, labels: Labels) -> GradientC
 
 
 def raw_gradient(model: Model, images: Images, objective: Callable[[Logits], PerImage]) -> Images | None:
-    """Return each image's gradient as autograd has it, NaN and all; None where there is no path to the images.
+    """Return the per-image gradients from autograd, NaNs included; None if autograd has no path to the images.
 
     Arguments:
         model: Maps images to logits.
         images: Images with shape (n, ...).
-        objective: Maps logits with shape (n, k) to one number an image.
+        objective: Maps logits with shape (n, k) to one value per image, with shape (n,).
     """
     with torch.enable_grad():
         x = images.detach().requires_grad_()
@@ -123,15 +127,16 @@ def raw_gradient(model: Model, images: Images, objective: Callable[[Logits], Per
 
 
 def alignment(first: Images, second: Images) -> tuple[PerImage, PerImage]:
-    """Return the cosine of two gradients of each image, NaN where one is zero, and the share of equal signs."""
+    """Return the per-image cosine of two gradients, NaN where one is zero, and the fraction of equal signs."""
     a, b = (_unit(grad.double().flatten(1)) for grad in (first, second))
-    blank = (_largest(a) == 0) | (_largest(b) == 0)
-    cosine = (a * b).sum(1).masked_fill(blank, torch.nan)
+    is_zero = (_largest(a) == 0) | (_largest(b) == 0)
+    cosine = (a * b).sum(1).masked_fill(is_zero, torch.nan)
     return cosine, (first.sign() == second.sign()).flatten(1).double().mean(1)
 
 
 def _unit(grad: Tensor) -> Tensor:
-    largest = _largest(grad)[:, None]  # before the norm, whose square would underflow
+    """Return each row divided by its L2 norm; zero rows stay zero."""
+    largest = _largest(grad)[:, None]  # scale first: the squares in the norm could underflow
     scaled: Tensor = grad / largest.where(largest > 0, largest.new_ones(()))
     length: Tensor = torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
     return scaled / length.clamp_min(1.0)

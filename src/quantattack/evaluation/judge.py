@@ -1,4 +1,4 @@
-"""The judge: what an attack returns is measured on the final images, with the model as given."""
+"""The judge: runs an attack on a batch and measures the returned images with the unmodified model."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,20 +22,20 @@ from quantattack.record.outcome import Outcome
 from quantattack.rng import Rng
 from quantattack.types import Images, Labels, Logits, Mask, PerImage
 
-SLACK = 1e-6  # of the radius: rounding in an attack that is not ours is no breach
-ROOM = 4  # batches that are handed over at once to an attack that refills its batch
+SLACK = 1e-6  # fraction of the radius that other libraries' attacks may exceed it by, for rounding
+ROOM = 4  # batches per call of an attack that refills its batch: waiting images replace solved ones
 
 
 @dataclass(frozen=True, eq=False)
 class Clean:
-    """What the model says of the clean images.
+    """The model's predictions on n clean images.
 
     Arguments:
-        position: Where the images are in the task's source, with shape (n,).
+        position: Positions of the images in the task, with shape (n,).
         label: Their true classes, with shape (n,).
         prediction: The predicted classes, with shape (n,).
         margin: True logit minus the largest other, with shape (n,).
-        random: Whether two passes of the same images differed.
+        random: Whether two forward passes of the same images differed.
     """
 
     position: np.ndarray
@@ -46,12 +46,13 @@ class Clean:
 
     @property
     def right(self) -> np.ndarray:
+        """Which images are classified correctly, with shape (n,)."""
         return np.asarray(self.prediction == self.label)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a batch took: rows forward and backward through the model, and the wall time in seconds."""
+    """The cost of one attack call: rows forward and backward through the model, and wall time in seconds."""
 
     forwards: int
     backwards: int
@@ -60,13 +61,13 @@ class Cost:
 
 @dataclass(frozen=True, eq=False)
 class Attacked:
-    """What an attack did to some images.
+    """The result of one attack call.
 
     Arguments:
-        positions: Where the images are in the task's source.
-        outcomes: One for each image.
-        cost: What all of them took.
-        images: The attacked images, where they are to be kept; None otherwise.
+        positions: Positions of the images in the task.
+        outcomes: One outcome per image.
+        cost: Cost of the whole call.
+        images: The attacked images if the task keeps or returns them, else None.
     """
 
     positions: Sequence[int]
@@ -75,7 +76,7 @@ class Attacked:
     images: Images | None = None
 
 
-Watch: TypeAlias = Callable[[int], None]  # told how many rows went forward so far
+Watch: TypeAlias = Callable[[int], None]  # called with the rows that went forward so far in a call
 
 
 def predict(
@@ -85,16 +86,16 @@ def predict(
     sizer: BatchSizer,
     watch: Watch | None = None,  # noqa: ARG001
 ) -> Iterator[Clean]:
-    """Ask the model for the classes of clean images; of the first batch twice, to see whether the model is random.
+    """Predict the clean images batch by batch; the first batch runs twice, to detect a random model.
 
     Arguments:
         task: The task.
-        name: Not looked at: clean images are the same for every attack.
-        positions: Where the images are in the task's source.
-        sizer: Decides how many are shown at once.
-        watch: Not told anything.
+        name: Unused; present so that `predict` and `attack` have the same signature.
+        positions: Positions of the images to predict.
+        sizer: Chooses the batch size.
+        watch: Unused, like `name`.
     """
-    return sizer.parts(positions, lambda at: _predicted(task, at))
+    return sizer.parts(positions, lambda chunk: _predicted(task, chunk))
 
 
 def _predicted(task: Task, positions: Sequence[int]) -> Clean:
@@ -105,21 +106,21 @@ def _predicted(task: Task, positions: Sequence[int]) -> Clean:
     return Clean(np.asarray(positions), label, prediction, gap, random)
 
 
-def joined(parts: Sequence[Clean]) -> Clean:
-    """Put the parts of a data set together, in the order of their positions."""
+def joined(batches: Sequence[Clean]) -> Clean:
+    """Concatenate the predictions of several batches, sorted by position."""
     position, label, prediction, gap = (
         np.concatenate(columns)
-        for columns in zip(*((part.position, part.label, part.prediction, part.margin) for part in parts), strict=True)
+        for columns in zip(*((b.position, b.label, b.prediction, b.margin) for b in batches), strict=True)
     )
     order = position.argsort(kind="stable")
-    return Clean(position[order], label[order], prediction[order], gap[order], any(part.random for part in parts))
+    return Clean(position[order], label[order], prediction[order], gap[order], any(batch.random for batch in batches))
 
 
 def judged(model: CountedModel, images: Images, labels: Labels) -> tuple[Logits, PerImage]:
-    """Return the model's logits and margins.
+    r"""Return the model's logits with shape (n, k) and margins :math:`z_y - \max_{j \ne y} z_j` with shape (n,).
 
     Raises:
-        InputError: If they are no finite logits, or a label has none.
+        InputError: If the logits are not finite, or a label is not one of the k classes.
     """
     with torch.no_grad():
         logits = model(images)
@@ -129,18 +130,27 @@ def judged(model: CountedModel, images: Images, labels: Labels) -> tuple[Logits,
 
 
 def already_wrong(task: Task, clean: Clean, at: int) -> Outcome:
-    """Return the outcome of an image that was wrong from the start: nothing was done to it."""
+    """Return the outcome of an image that the clean model misclassifies: no perturbation, no cost.
+
+    Arguments:
+        task: The task.
+        clean: The model's predictions on all images of the task.
+        at: Position of the image.
+    """
     label, prediction = int(clean.label[at]), int(clean.prediction[at])
     image, gap = int(task.index[at]), float(clean.margin[at])
     return Outcome(image, label, prediction, prediction, gap, 0.0, 0, 0, 0.0, 0.0, 0.0, inside=True)
 
 
 def batches_per_call(attack: Attack, count: int) -> int:
-    """Return how many batches an attack is handed at once: what it fools makes room for what waits, or it needs all.
+    """Return how many batches of images an attack gets in one call.
+
+    An attack that needs all images gets them all; one that refills its batch gets `ROOM` batches and replaces the
+    images that it has solved with waiting ones; any other attack gets one batch.
 
     Arguments:
         attack: The attack.
-        count: How many images the task has.
+        count: Number of images of the task, an upper bound of the number of batches.
     """
     if needs_all(attack):
         return count
@@ -150,17 +160,17 @@ def batches_per_call(attack: Attack, count: int) -> int:
 def attack(
     task: Task, name: str, positions: Sequence[int], sizer: BatchSizer, watch: Watch | None = None
 ) -> Iterator[Attacked]:
-    """Attack images that the model gets right and judge what comes back, as many at once as is best.
+    """Attack images call by call and yield each call's judged outcomes.
 
     Arguments:
         task: The task.
         name: Name of the attack.
-        positions: Where the images are in the task's source.
-        sizer: Decides how many rows the model is shown at once, and learns from what each call took.
-        watch: Told how many rows went forward so far in a call.
+        positions: Positions of the images to attack.
+        sizer: Chooses the batch size; `attack` reports the cost of each full call to it.
+        watch: Called with the number of rows that went forward so far in the call; None to report no progress.
     """
     batches = batches_per_call(task.attacks[name], len(task))
-    for result in sizer.parts(positions, lambda at: _attacked(task, name, at, sizer.size, watch), batches):
+    for result in sizer.parts(positions, lambda chunk: _attacked(task, name, chunk, sizer.size, watch), batches):
         if len(result.outcomes) >= sizer.size:
             sizer.note(sizer.size, result.cost.forwards + result.cost.backwards, result.cost.seconds)
         yield result
@@ -173,30 +183,30 @@ def _attacked(task: Task, name: str, positions: Sequence[int], at_once: int, wat
     batch = Batch(images, labels, Rng(task.seed, task.index[list(positions)].to(images.device)), at_once=at_once)
     result = _searched(task, model, task.attacks[name], batch)
     cost = Cost(*passes.snapshot(), time.perf_counter() - begun)
-    final = _checked(name, result.images, images).to(images.dtype)  # the judge measures what it shows the model
+    final = _checked(name, result.images, images).to(images.dtype)  # measure the pixels that the model gets
     outcomes = _outcomes(task, model, batch, replace(result, images=final), cost)
     return Attacked(positions, outcomes, cost, final.cpu() if task.keep_images or task.return_images else None)
 
 
 def _searched(task: Task, model: CountedModel, attack: Attack, batch: Batch) -> Trace:
-    """Search the faster relatives first, where there are any, and then what they leave with the model as given.
+    """Attack the task's faster versions of the model in turn, then the model itself, and return the merged result.
 
-    After bfloat16 everything that the model does not confirm is searched again.  After a float32 relative only what
-    that one takes for fooled and the model does not: of the rest a float32 search has been made.
+    After the bfloat16 version, every image that does not fool the model itself is attacked again.  After a float32
+    version, only images that fool that version but not the model are; the others had a full float32 search.
     """
     faster = () if needs_all(attack) else task.faster
-    models = [*(CountedModel(relative, model.passes, model.width) for relative in faster), model]
+    models = [*(CountedModel(version, model.passes, model.width) for version in faster), model]
     result = search(attack, models[0], batch)
-    for last, following in pairwise(models):
+    for searched, following in pairwise(models):
         again = ~_fooled(model, result.images, batch.labels)
-        if not _is_low(last):
-            again &= _fooled(last, result.images, batch.labels)
+        if not _is_bfloat16(searched):
+            again &= _fooled(searched, result.images, batch.labels)
         if bool(again.any()):
-            result = _patched(result, again, search(attack, following, batch.keep(again)))
+            result = _merged(result, again, search(attack, following, batch.keep(again)))
     return result
 
 
-def _is_low(model: CountedModel) -> bool:
+def _is_bfloat16(model: CountedModel) -> bool:
     return any(isinstance(module, InBfloat16) for module in model.modules())
 
 
@@ -206,7 +216,8 @@ def _fooled(model: CountedModel, images: Images, labels: Labels) -> Mask:
     return fooled
 
 
-def _patched(result: Trace, again: Mask, other: Trace) -> Trace:
+def _merged(result: Trace, again: Mask, other: Trace) -> Trace:
+    """Return `result` with its rows at `again` replaced by those of `other`."""
     pairs = ((result.images, other.images), (result.step, other.step), (result.restart, other.restart))
     columns = [column.clone() for column, _ in pairs]
     for column, (_, new) in zip(columns, pairs, strict=True):
@@ -224,18 +235,19 @@ def _outcomes(task: Task, model: CountedModel, batch: Batch, result: Trace, cost
     columns = (batch.rng.index, labels, prediction, margins, size, step, result.restart, inside)
     spent = cost.forwards / count, cost.backwards / count, cost.seconds / count
     return [
-        # it was right before: its clean prediction is its label
-        Outcome(image, label, label, guess, gap, reach, at if at >= 0 else None, restart, *spent, inside=bool(within))
-        for image, label, guess, gap, reach, at, restart, within in zip(
+        # only correctly classified images keep their outcome: the clean prediction is the label
+        Outcome(image, label, label, pred, gap, norm, first if first >= 0 else None, restart, *spent, inside=bool(ok))
+        for image, label, pred, gap, norm, first, restart, ok in zip(
             *(column.tolist() for column in columns), strict=True
         )
     ]
 
 
 def _checked(name: str, final: Any, images: Images) -> Images:
+    """Return an attack's images on the device of the clean ones; raise `InputError` if they are not usable images."""
     if not isinstance(final, Tensor) or final.shape != images.shape:
         got = tuple(final.shape) if isinstance(final, Tensor) else type(final).__name__
         raise InputError(f"the attack {name!r} returned {got} in place of images of shape {tuple(images.shape)}")
     if not bool(torch.isfinite(final).all()):
-        raise InputError(f"the attack {name!r} returned NaN or infinite pixels; mend the attack")
+        raise InputError(f"the attack {name!r} returned NaN or infinite pixels; fix the attack")
     return final.detach().to(images.device)

@@ -1,4 +1,4 @@
-"""How an evaluation shows a model its images: padded to safe row counts, with every pass counted."""
+"""The wrapper through which an evaluation calls a model: pads each batch and counts every pass."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,44 +11,45 @@ from quantattack.errors import InputError
 from quantattack.gradients import NoGradient, parts_of, placement
 from quantattack.types import Images, Logits, Model
 
-_FEWEST, _MULTIPLE = 16, 8
+_FEWEST, _MULTIPLE = 16, 8  # a batch has at least 16 rows, and a multiple of 8
 
 
 class Passes:
-    """Counts of the rows that went forward and backward through a model; copies of the model share them.
+    """Counters of the rows that went forward and backward through a model, shared by all copies of the model.
 
     Arguments:
-        watch: Told how many rows went forward so far, each time that some did; None for nobody.
+        watch: Called after each forward pass with the number of rows that went forward so far; None for no callback.
     """
 
     def __init__(self, watch: Callable[[int], None] | None = None) -> None:
         self.forwards, self.backwards = 0, 0
         self._watch = watch
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Passes":  # a double-precision twin's passes count as well
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Passes":  # passes of a double-precision copy count too
         return self
 
     def forward(self, rows: int) -> None:
-        """Count rows that went forward."""
+        """Add the rows of one forward pass."""
         self.forwards += rows
         if self._watch is not None:
             self._watch(self.forwards)
 
     def snapshot(self) -> tuple[int, int]:
+        """Return the forward and the backward count."""
         return self.forwards, self.backwards
 
 
 class CountedModel(nn.Module):
-    """A model that never sees fewer than 16 rows, nor a count that is not a multiple of 8.
+    """A model whose batches are padded to at least 16 rows and a multiple of 8, and whose passes are counted.
 
-    With other counts matrix products take other paths, logits and gradients differ in their last bits, and a sign
-    flips: the verdict would depend on how the images were cut into batches.  The missing rows are copies.
+    For other row counts matrix products use other kernels, so logits and gradients differ in their last bits and signs
+    can flip: the verdict would depend on how the images were split into batches.  Padding repeats the first image.
 
     Arguments:
-        model: The model as given; it is called as it is, never cast.
-        passes: Where the passes are counted; a count of its own by default.
-        width: How many rows the model is shown at once without a gradient; None for any number.  Never changed: see
-            `showing`.
+        model: The model to call; its dtype is never changed.
+        passes: The counters to add to; new ones by default.
+        width: Largest batch without gradients, in rows; longer ones are split.  None never splits.  To change it, make
+            a view with `showing`.
     """
 
     def __init__(self, model: Model, passes: Passes | None = None, width: int | None = None) -> None:
@@ -58,44 +59,44 @@ class CountedModel(nn.Module):
         self.eval()
 
     def showing(self, at_once: int | None, passes: Passes | None = None) -> "CountedModel":
-        """Return a view of the same model that shows it so many rows at once; this one stays as it is.
+        """Return a view of the same model with another width; this one is unchanged.
 
         Arguments:
-            at_once: How many rows the model is shown at once; None for any number.
-            passes: Where the view's passes are counted; with this one's by default.
+            at_once: Width of the view, in rows; None never splits a batch.
+            passes: The counters of the view; this model's by default.
         """
         return CountedModel(self.model, passes or self.passes, at_once)
 
     def forward(self, images: Images) -> Logits:
         if torch.is_grad_enabled() or self.width is None or len(images) <= self.width:
-            return self._shown(images)
-        return torch.cat([self._shown(images[rows]) for rows in parts_of(len(images), self.width)])
+            return self._logits(images)
+        return torch.cat([self._logits(images[rows]) for rows in parts_of(len(images), self.width)])
 
-    def _shown(self, images: Images) -> Logits:
-        rows, shown = len(images), padded(images)
-        logits: Tensor = self._answer(shown)
-        check_rows(logits, len(shown))
+    def _logits(self, images: Images) -> Logits:
+        rows, batch = len(images), padded(images)
+        logits: Tensor = self._call_model(batch)
+        check_rows(logits, len(batch))
         if len(logits) > rows:
             logits = logits[:rows]
         self.passes.forward(rows)
         if logits.requires_grad:
-            logits.register_hook(self._count)  # type: ignore[no-untyped-call]
+            logits.register_hook(self._count_backward)  # type: ignore[no-untyped-call]
         return logits
 
-    def _answer(self, images: Images) -> Any:
+    def _call_model(self, images: Images) -> Any:
         try:
             return self.model(images)
         except RuntimeError as error:
-            if images.requires_grad and "requires grad" in str(error):  # the model leaves autograd, through NumPy
+            if images.requires_grad and "requires grad" in str(error):  # the model calls NumPy
                 raise NoGradient from None
             raise
 
-    def _count(self, grad: Tensor) -> None:
+    def _count_backward(self, grad: Tensor) -> None:
         self.passes.backwards += len(grad)
 
 
 def check_rows(logits: Any, rows: int) -> None:
-    """Refuse anything but floating-point logits with one row an image."""
+    """Raise `InputError` unless the logits are a floating-point tensor with shape (rows, k)."""
     if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.is_floating_point():
         got = f"{logits.dtype} {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
         raise InputError(f"the model must return floating-point logits of shape (n, classes), not {got}")
@@ -104,19 +105,20 @@ def check_rows(logits: Any, rows: int) -> None:
 
 
 def padded(images: Images) -> Tensor:
-    """Add copies of the first image until the count is safe."""
+    """Append copies of the first image until there are at least 16 rows and a multiple of 8."""
     rows = len(images)
     missing = max(_FEWEST, -(-rows // _MULTIPLE) * _MULTIPLE) - rows
     return torch.cat([images, images[:1].expand(missing, *images.shape[1:])]) if missing else images
 
 
 def fingerprint(model: CountedModel, images: Images) -> str:
-    """Tell apart models that the same weights and the same text describe: by what they say of a few images.
+    """Return a coarse summary of the logits on a few images, or "random" if two passes differ.
 
-    Coarse, so that another processor's rounding is no other model; a random model says nothing certain.
+    It tells apart models with equal weights and equal `repr`.  The logits are rounded, so that the same model has the
+    same fingerprint on another processor.
 
     Arguments:
-        model: The model, which sees safe row counts.
+        model: The model to evaluate.
         images: A few images with shape (m, ...).
     """
     device, dtype = placement(model)
@@ -128,7 +130,7 @@ def fingerprint(model: CountedModel, images: Images) -> str:
 
 
 def model_checksum(model: Model) -> str:
-    """Return a checksum of a model's layers, parameters and buffers."""
+    """Return a checksum of a model's layers, parameters and buffers; of a plain callable, its name."""
     if not isinstance(model, nn.Module):
         return getattr(model, "__qualname__", type(model).__qualname__)
     return digest({**model.state_dict(), **dict(model.named_buffers())}, repr(model))

@@ -1,4 +1,4 @@
-"""An executor on the workers of a Ray cluster: they load each task once, and take pieces of its cells."""
+"""The Ray executor: workers load each task once, and process chunks of its cells' images."""
 
 import os
 import sys
@@ -21,24 +21,24 @@ from quantattack.evaluation.task import Task, with_faster_models
 from quantattack.record.identity import SubjectIdentity
 from quantattack.types import Indices, Model
 
-_RETRIES = 20  # of a piece whose worker died
-_AHEAD = 2  # pieces for each worker that are sent before they are needed
-_LEFT = 3  # pieces of the present size that are left for each worker: they shrink, and nobody waits long at the end
-_LEAST = 16  # images of a piece
-_LOADED: dict[str, Task] = {}  # in a worker: the tasks that it has loaded
-_SIZERS: dict[tuple[str, str], BatchSizer] = {}  # in a worker: each task's batch sizes, by attack
+_RETRIES = 20  # of a chunk whose worker died
+_QUEUED = 2  # chunks in flight per worker, so that no worker waits for its next one
+_SHARE = 3  # a chunk is at most 1/3 of a worker's share of the remaining images, so that all end at about the same time
+_SMALLEST = 16  # images of a chunk
+_LOADED: dict[str, Task] = {}  # in a worker process: loaded tasks by key
+_SIZERS: dict[tuple[str, str], BatchSizer] = {}  # in a worker process: batch sizers by task key and attack name
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Workers:
-    """How a run is spread.
+    """The worker processes of a run.
 
     Arguments:
-        count: How many pieces are worked on at once; None for as many as the cluster has processors.
-        address: A cluster to join, as Ray names it; None starts one on this machine.
-        gpus: Share of a GPU that each worker asks for.
+        count: Number of workers; None for one per processor of the cluster.
+        address: Ray address of a cluster to join; None starts one on this machine.
+        gpus: Fraction of a GPU that each worker reserves.
     """
 
     count: int | None = None
@@ -48,10 +48,10 @@ class Workers:
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """Makes a model that has no name, by carrying it along.
+    """A model factory that returns a given model, for models that workers cannot build by name.
 
     Arguments:
-        model: The model.
+        model: The model; it is pickled along.
     """
 
     model: Model
@@ -62,20 +62,20 @@ class Given:
 
 @dataclass(frozen=True, eq=False)
 class SentTask:
-    """A task as it is sent to workers, once: the model is loaded, or unpacked, where it is used.
+    """A picklable task, sent to the workers once; each worker builds the model itself.
 
     Arguments:
-        make: Makes the model.
-        source: The images.
-        attacks: The attacks by name, with what was fitted by the driver.
+        make: Builds the model.
+        source: The images and labels.
+        attacks: The attacks by name, with any state that the driver has fitted.
         threat: The judge's threat.
         seed: The run's seed.
-        limits: The batch sizes that each attack may begin with and try.
-        index: The images' indices.
+        limits: The initial and the largest batch size.
+        index: Indices of the images in their data set.
         identity: What is attacked, with its checksums.
-        send_images: Whether the attacked images are sent back.
-        speed: How the search may differ.
-        path: The driver's import path.
+        send_images: Whether workers send the attacked images back.
+        speed: The speed options of the search.
+        path: The driver's `sys.path`.
     """
 
     make: Callable[[], Model]
@@ -91,70 +91,70 @@ class SentTask:
     path: tuple[str, ...]
 
     def load(self) -> Task:
-        """Return the task, in the process that works on it."""
-        sys.path.extend(place for place in self.path if place not in sys.path)
+        """Build the task in a worker process."""
+        sys.path.extend(folder for folder in self.path if folder not in sys.path)
         about = (self.source, self.attacks, self.threat, self.seed, self.limits, self.index, self.identity)
         task = Task(CountedModel(self.make()), *about, return_images=self.send_images, speed=self.speed)
         return with_faster_models(task)
 
 
 def sent(task: Task) -> SentTask:
-    """Return a task as it is sent to workers."""
+    """Return the picklable form of a task."""
     about = (task.source, task.attacks, task.threat, task.seed, task.limits, task.index, task.identity)
     send_images = task.keep_images or task.return_images
     return SentTask(task.make or Given(task.model.model), *about, send_images, task.speed, tuple(sys.path))
 
 
 def cut(positions: Sequence[int], size: int, workers: int) -> Iterator[tuple[int, ...]]:
-    """Cut a cell's images into pieces: several batches each where many are left, ever fewer towards the end.
+    """Split a cell's images into chunks: several batches each at first, fewer and fewer towards the end.
 
     Arguments:
-        positions: What is to be done.
-        size: Images attacked at once.
-        workers: How many share the work.
+        positions: Positions of the images to process.
+        size: Batch size in images.
+        workers: Number of workers that share the chunks.
     """
     first = 0
     while first < len(positions):
-        even = (len(positions) - first) // (_LEFT * workers) // _LEAST * _LEAST
-        count = max(_LEAST, min(ROOM * size, even))
+        share = (len(positions) - first) // (_SHARE * workers) // _SMALLEST * _SMALLEST
+        count = max(_SMALLEST, min(ROOM * size, share))
         yield tuple(positions[first : first + count])
         first += count
 
 
 class RayExecutor:
-    """The workers of a cluster that was started or joined.
+    """Runs cells on the workers of a Ray cluster.
 
     Arguments:
-        ray: The module.
-        settings: How the run is spread.
+        ray: The imported `ray` module, after `ray.init`.
+        settings: The workers of the run.
     """
 
     def __init__(self, ray: Any, settings: Workers) -> None:
         self._ray, self._settings = ray, settings
         options = {"num_cpus": 1, "num_gpus": settings.gpus, "max_retries": _RETRIES}
-        self._remote = ray.remote(**options)(_do)
+        self._remote = ray.remote(**options)(_process_chunk)
         self._sent: dict[Task, tuple[str, Any]] = {}
 
     @property
     def count(self) -> int:
-        """How many work at once; a cluster may grow and shrink meanwhile."""
-        there = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
-        return min(there, self._settings.count) if self._settings.count else there
+        """The number of workers now; a cluster may grow and shrink during the run."""
+        available = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        return min(available, self._settings.count) if self._settings.count else available
 
     def notes(self) -> dict[str, int]:
-        """Return how many worked at once."""
+        """Return the number of workers."""
         return {"workers": self.count}
 
     def map(self, work: Work[Result], cells: Iterable[Cell]) -> Iterator[tuple[Cell, Result]]:
-        """Hand pieces of the cells to the workers, and give back what comes of them as they are done.
+        """Send chunks of the cells to the workers, and yield each cell with each result as chunks finish.
 
         Raises:
-            InputError: If a worker refuses its input, or dies again and again.
+            InputError: If a worker raises it, or workers die repeatedly on the same chunk.
         """
-        waiting, running = self._pieces(cells), dict[Any, Cell]()
+        waiting, running = self._chunks(cells), dict[Any, Cell]()
         while True:
-            while len(running) < _AHEAD * self.count and (piece := next(waiting, None)) is not None:
-                cell, positions = piece
+            while len(running) < _QUEUED * self.count and (chunk := next(waiting, None)) is not None:
+                cell, positions = chunk
                 key, reference = self._send(cell.task)
                 running[self._remote.remote(key, [reference], work, cell.attack, positions)] = cell
             if not running:
@@ -164,19 +164,20 @@ class RayExecutor:
                 cell = running.pop(reference)
                 yield from ((cell, result) for result in self._results(reference))
 
-    def _pieces(self, cells: Iterable[Cell]) -> Iterator[tuple[Cell, tuple[int, ...]]]:
+    def _chunks(self, cells: Iterable[Cell]) -> Iterator[tuple[Cell, tuple[int, ...]]]:
         for cell in cells:
             whole = [tuple(cell.positions)] if cell.positions else []
-            pieces = whole if cell.needs_all else cut(cell.positions, cell.sizer.size, self.count)
-            yield from ((cell, positions) for positions in pieces)
+            chunks = whole if cell.needs_all else cut(cell.positions, cell.sizer.size, self.count)
+            yield from ((cell, positions) for positions in chunks)
 
     def _send(self, task: Task) -> tuple[str, Any]:
-        """Put a task where every machine takes it from, once, under a key that no other run has used."""
+        """Put a task in Ray's object store on first use; return a key that no other run uses and the reference."""
         if task not in self._sent:
             self._sent[task] = os.urandom(8).hex(), self._ray.put(sent(task))
         return self._sent[task]
 
     def _results(self, reference: Any) -> Any:
+        """Return a chunk's results; raise the worker's `InputError`, or one that says that workers keep dying."""
         failures = self._ray.exceptions
         try:
             return self._ray.get(reference)
@@ -189,12 +190,17 @@ class RayExecutor:
             raise InputError(f"a worker died {_RETRIES} times on the same images: {reason}") from None
 
 
-def _do(key: str, references: Sequence[Any], work: Work[Result], name: str, positions: Sequence[int]) -> list[Result]:
-    """Do the work on a piece in a worker, which loads each task once."""
+def _process_chunk(
+    key: str, references: Sequence[Any], work: Work[Result], name: str, positions: Sequence[int]
+) -> list[Result]:
+    """Apply `work` to a chunk in a worker process, which loads each task once.
+
+    The reference to the task comes in a list, so that Ray does not fetch the task before it is needed.
+    """
     import ray
     import torch
 
-    torch.set_num_threads(1)  # as many workers as processors share a machine
+    torch.set_num_threads(1)  # there are as many workers as processors
     if key not in _LOADED:
         task: SentTask = ray.get(references[0])
         _LOADED[key] = task.load()
@@ -205,7 +211,7 @@ def _do(key: str, references: Sequence[Any], work: Work[Result], name: str, posi
 
 @contextmanager
 def executor(settings: Workers) -> Iterator[Executor]:
-    """Return this process alone, or the workers of a cluster where more than one, or a cluster, is asked for."""
+    """Yield the executor of a run: Ray if several workers or a cluster are asked for, else this process."""
     if settings.address is None and settings.count in (None, 1):
         yield Serial()
         return
@@ -215,22 +221,22 @@ def executor(settings: Workers) -> Iterator[Executor]:
 
 @contextmanager
 def cluster(settings: Workers) -> Iterator[RayExecutor]:
-    """Start or join a cluster, and leave it at the end.
+    """Start or join a Ray cluster, and disconnect from it when the context ends.
 
     Raises:
-        InputError: If Ray is not installed, or there is no cluster at the address.
+        InputError: If Ray is not installed, or no cluster answers at the address.
     """
     if settings.count is not None:
         check_count("--workers", settings.count)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")  # the workers are the run, not something beside it
+    os.environ.setdefault("RAY_worker_niceness", "0")  # do not lower the workers' priority
     try:
         import ray
     except ImportError:
         raise InputError("--workers needs Ray, which is not installed: pip install 'quantattack[ray]'") from None
     try:
-        ray.init(**_start(settings))
+        ray.init(**_init_arguments(settings))
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"no Ray cluster at {settings.address or 'this machine'}: {reason}") from None
@@ -240,7 +246,7 @@ def cluster(settings: Workers) -> Iterator[RayExecutor]:
         ray.shutdown()
 
 
-def _start(settings: Workers) -> dict[str, Any]:
+def _init_arguments(settings: Workers) -> dict[str, Any]:
     common = {"log_to_driver": False, "logging_level": "ERROR", "ignore_reinit_error": True}
     if settings.address is not None:
         return {**common, "address": settings.address}

@@ -1,4 +1,4 @@
-"""The attacked images as the caller wants them back: one for each image, in the order in which they were given."""
+"""Collects the attacked images that `evaluate` returns, one per input image and in the input's order."""
 
 from collections.abc import Sequence
 
@@ -15,45 +15,45 @@ from quantattack.types import Images
 
 
 class ReturnedImages:
-    """Gathers the attacked images of some tasks while they are run.
+    """The attacked images of several tasks, collected while they run.
 
     Arguments:
-        tasks: The tasks; each is to hand its images back.
+        tasks: The tasks, all with `return_images`.
     """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self._clean = {task: _clean_images(task) for task in tasks}
         self._attacked = {(task, name): self._clean[task].clone() for task in tasks for name in task.attacks}
-        self._seen = {key: np.zeros(len(key[0]), dtype=np.bool_) for key in self._attacked}
+        self._received = {(task, name): np.zeros(len(task), dtype=np.bool_) for task, name in self._attacked}
 
     def receive(self, cell: Cell, result: Attacked) -> None:
-        """Take what comes of a batch."""
-        self._take(cell.task, cell.attack, result)
+        """Store the attacked images of one attack call."""
+        self._store(cell.task, cell.attack, result)
 
-    def _take(self, task: Task, name: str, result: Attacked) -> None:
+    def _store(self, task: Task, name: str, result: Attacked) -> None:
         if result.images is not None:
-            at = list(result.positions)
-            self._attacked[task, name][at] = result.images
-            self._seen[task, name][at] = True
+            positions = list(result.positions)
+            self._attacked[task, name][positions] = result.images
+            self._received[task, name][positions] = True
 
     def of(self, task: Task, record: Record) -> dict[str, Images]:
-        """Return each attack's images; one that was wrong from the start is clean.
+        """Return each attack's images by its name; images that the clean model misclassifies are returned clean.
 
-        Those of outcomes that the record had before are attacked once more, exactly as then.
+        Images whose outcomes the record already had are attacked again, with the same result as before.
         """
         for name in task.attacks:
             right = _right(task, record, name)
-            self._complete(task, name, right & ~self._seen[task, name])
+            self._complete(task, name, right & ~self._received[task, name])
             wrong = torch.from_numpy(~right)
             self._attacked[task, name][wrong] = self._clean[task][wrong]
         return {name: self._attacked[task, name] for name in task.attacks}
 
-    def _complete(self, task: Task, name: str, lacking: np.ndarray) -> None:
-        if not lacking.any():
+    def _complete(self, task: Task, name: str, missing: np.ndarray) -> None:
+        if not missing.any():
             return
-        positions = range(len(task)) if needs_all(task.attacks[name]) else np.flatnonzero(lacking).tolist()
+        positions = range(len(task)) if needs_all(task.attacks[name]) else np.flatnonzero(missing).tolist()
         for result in attack(task, name, positions, task.limits.sizer()):
-            self._take(task, name, result)
+            self._store(task, name, result)
 
 
 def _clean_images(task: Task) -> Images:
@@ -61,6 +61,6 @@ def _clean_images(task: Task) -> Images:
 
 
 def _right(task: Task, record: Record, name: str) -> np.ndarray:
-    """Return which images the model had right, by position."""
+    """Return which clean images the model classifies correctly, by position."""
     right = record.column(name, "clean_prediction") == record.column(name, "label")
     return np.asarray(right)[np.searchsorted(record.column(name, "image"), task.index.numpy())]

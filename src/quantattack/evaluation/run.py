@@ -1,4 +1,4 @@
-"""The driver of an evaluation: it hands out cells, writes every outcome, and judges nothing itself."""
+"""The driver of an evaluation: hands cells to an executor and writes every outcome that comes back."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,9 +18,9 @@ from quantattack.progress import Advance
 from quantattack.record.record import Record
 from quantattack.record.store import Store
 
-_PROBE = 128
+_PROBE = 128  # correctly classified images on which the gradients are checked
 
-Receive: TypeAlias = Callable[[Cell, Attacked], None]  # is handed what comes of each batch
+Receive: TypeAlias = Callable[[Cell, Attacked], None]  # called with each attack call's result
 
 
 def run(
@@ -32,18 +32,20 @@ def run(
     gallery: bool = True,
     receive: Receive | None = None,
 ) -> list[Record]:
-    """Run what a store lacks of some tasks, and flag each result; the verdicts do not depend on the executor.
+    """Compute the outcomes that a store lacks, flag each finished task, and return one record per task.
+
+    The verdicts do not depend on the executor.
 
     Arguments:
         tasks: The tasks.
-        store: The record, which this process alone writes.
-        advances: One for each task, told how far each of its attacks is.
-        executor: Does the work; this process alone where None.
-        gallery: Whether a few images are attacked once more and kept beside the record.
-        receive: Handed what comes of each batch, after it was written.
+        store: The record; only this process writes to it.
+        advances: One progress callback per task, called with an attack's name, the images done and their total.
+        executor: Runs the attacks; None to run them in this process.
+        gallery: Whether to save a few adversarial images of each task in the record's folder.
+        receive: Called with each cell and result, after its outcomes are written.
 
     Raises:
-        InputError: If the store holds outcomes of other images or of another model.
+        InputError: If the store already holds outcomes of different images or of a different model.
     """
     started, executor = time.time(), executor or Serial()
     clean = _predictions(tasks, advances, executor)
@@ -62,14 +64,14 @@ def run(
 
 
 class FilledTask:
-    """A task whose cells are being filled; when the last one is full, the result is flagged.
+    """A task in progress: writes the outcomes of its cells, and flags the task when the last cell is complete.
 
     Arguments:
         task: The task.
         store: The record.
-        clean: What the model says of the clean images.
-        advance: Told how far each attack is.
-        gallery: Whether a few images are attacked once more and kept beside the record.
+        clean: The model's predictions on the clean images.
+        advance: Called with an attack's name, the images done and their total.
+        gallery: Whether to save a few adversarial images in the record's folder.
     """
 
     def __init__(self, task: Task, store: Store, clean: Clean, advance: Advance, gallery: bool) -> None:
@@ -78,7 +80,7 @@ class FilledTask:
         self._left = {cell: int(clean.right[list(cell.positions)].sum()) for cell in self._cells}
 
     def open(self) -> Iterator[Cell]:
-        """Return the cells with something left to attack; what was wrong from the start is written before."""
+        """Write the outcomes of misclassified images, and yield each cell that has images left to attack."""
         for cell in self._cells:
             begin(cell, self._store, self._clean)
             if self._left[cell]:
@@ -87,7 +89,7 @@ class FilledTask:
                 self._finish(cell)
 
     def take(self, cell: Cell, result: Attacked) -> None:
-        """Write what comes of a batch."""
+        """Write the outcomes of one attack call."""
         self._left[cell] -= keep(cell, self._store, result, self._clean)
         self._advance(cell.attack, len(self._task) - self._left[cell], len(self._task))
         if not self._left[cell]:
@@ -99,12 +101,13 @@ class FilledTask:
             self._close()
 
     def _close(self) -> None:
-        """Flag the result, all of whose outcomes are there, and keep a few attacked images."""
+        """Flag the task, whose outcomes are complete, and save the gallery."""
         task, store = self._task, self._store
         record = Record(store, task.subject)
         probe = np.flatnonzero(self._clean.right)[:_PROBE].tolist()
-        compared = task.limits.sizer().parts(probe, lambda at: compare_gradients(task.model, *task.batch(at)))
-        health = health_of(compared)
+        sizer = task.limits.sizer()
+        comparisons = sizer.parts(probe, lambda chunk: compare_gradients(task.model, *task.batch(chunk)))
+        health = health_of(comparisons)
         store.flag(task.subject, flags(record, health, self._clean.random))
         if self._gallery:
             keep_gallery(task, store, record)
@@ -117,17 +120,22 @@ def _opened(filled: Iterable[FilledTask]) -> Iterator[Cell]:
 
 
 def _predictions(tasks: Sequence[Task], advances: Sequence[Advance], executor: Executor) -> dict[Task, Clean]:
-    """Return what each task's model says of its clean images."""
+    """Return each task's predictions on its clean images."""
     batches: dict[Task, list[Clean]] = {task: [] for task in tasks}
-    tell = dict(zip(tasks, advances, strict=True))
+    advance = dict(zip(tasks, advances, strict=True))
     for cell, batch in executor.map(predict, map(clean_cell, tasks)):
         batches[cell.task].append(batch)
-        tell[cell.task](CLEAN, sum(len(done.label) for done in batches[cell.task]), len(cell.task))
-    return {task: joined(each) for task, each in batches.items()}
+        done = sum(len(predicted.label) for predicted in batches[cell.task])
+        advance[cell.task](CLEAN, done, len(cell.task))
+    return {task: joined(predictions) for task, predictions in batches.items()}
 
 
 def check_same(task: Task, store: Store, clean: Clean) -> None:
-    """Refuse to go on where the outcomes that are there are of other images or of another model."""
+    """Check that the store's outcomes agree with the labels and the clean predictions of this run.
+
+    Raises:
+        InputError: If they are of different images or of a different model.
+    """
     record = Record(store, task.subject)
     at = {int(index): position for position, index in enumerate(task.index)}
     for name in record.attacks:

@@ -1,4 +1,7 @@
-"""Attacked images beside a record, a safetensors file for each batch: bytes where they are exact, else as they are."""
+"""Reads and writes the attacked images beside a record, one safetensors file per batch.
+
+Pixels are stored as bytes if that is lossless, else as floats.
+"""
 
 import hashlib
 import os
@@ -14,38 +17,38 @@ from quantattack.errors import InputError
 from quantattack.record.outcome import Shard
 from quantattack.types import Images, Indices
 
-FOLDER = "images"
-_LEVELS = 255
+FOLDER = "images"  # in the record's folder
+_LEVELS = 255  # a byte b is the pixel b / 255
 
 
 def save_shard(folder: Path, cell: int, index: Sequence[int], images: Images) -> Shard:
-    """Write attacked images with their indices; the file is whole under its name, or not there.
+    """Write attacked images and their indices atomically: the file is complete or absent.
 
     Arguments:
         folder: The record's folder.
-        cell: The row of the cell that they belong to.
-        index: The images' indices in their data set.
+        cell: Id of their cell's row in the record.
+        index: Indices of the images in their data set.
         images: The images with shape (n, ...).
 
     Raises:
         InputError: If the file cannot be written.
     """
     name = f"{FOLDER}/{cell}-{index[0]:08d}.safetensors"
-    path, half = folder / name, folder / f"{name}.part"
+    path, partial = folder / name, folder / f"{name}.part"
     tensors = {"index": torch.tensor(list(index)), "images": packed(images)}
     try:
         path.parent.mkdir(exist_ok=True)
-        save_file(tensors, half)
-        half.chmod(0o644)  # safetensors makes it private; it is as public as the record beside it
-        half.replace(path)
-        _settle(path)
+        save_file(tensors, partial)
+        partial.chmod(0o644)  # safetensors creates it as 0600; make it as readable as the record
+        partial.replace(path)
+        _flush(path)
     except (OSError, SafetensorError) as error:
         raise InputError(f"cannot write {path}: {error}; make room or choose another --out") from None
     return Shard(name, len(images), checksum(path))
 
 
-def _settle(path: Path) -> None:
-    """Have the file on the disk before the record says that it is there."""
+def _flush(path: Path) -> None:
+    """Flush the file to disk, so that the record never lists a file that a crash has lost."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -54,7 +57,7 @@ def _settle(path: Path) -> None:
 
 
 def load_shard(path: Path) -> tuple[Indices, Images]:
-    """Return the indices and the images of a file.
+    """Return the indices with shape (n,) and the images with shape (n, ...) of a file.
 
     Raises:
         InputError: If the file cannot be read.
@@ -76,7 +79,7 @@ def checksum(path: Path) -> str:
 
 
 def packed(images: Images) -> Tensor:
-    """Return images as bytes where these give every pixel back exactly, else as they are, at least float32."""
+    """Return float32 images as bytes if every pixel is exactly a byte / 255; else as floats, in float32 or float64."""
     images = images.detach().cpu().contiguous()
     if images.dtype != torch.float64:
         images = images.float()
@@ -86,5 +89,5 @@ def packed(images: Images) -> Tensor:
 
 
 def unpacked(stored: Tensor) -> Images:
-    """Return the images that `packed` made smaller."""
+    """Return the images that `packed` stored."""
     return stored.float() / _LEVELS if stored.dtype == torch.uint8 else stored

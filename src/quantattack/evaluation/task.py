@@ -1,4 +1,4 @@
-"""What an evaluation is of: one model on one data set under one threat, checked and put in order."""
+"""A task: one model, one data set, one threat and the attacks to run, checked before any work starts."""
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -33,29 +33,31 @@ from quantattack.record.identity import SubjectIdentity
 from quantattack.record.outcome import Subject
 from quantattack.types import Images, Indices, Labels, Model
 
-_FIRST = 16
-_PIXELS = 1 << 18  # of one batch on a CPU, to begin with
+_FIRST = 16  # images of the trial batch
+_PIXELS = 1 << 18  # pixels of the initial batch
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One model on one data set under one threat: all that an evaluation needs to attack it.
+    """One model, one data set, one threat and the attacks to run.
+
+    A position counts the images of the task from 0; an index is an image's number in its data set.
 
     Arguments:
-        model: The model as given, its passes counted.
+        model: The model to evaluate, in a wrapper that pads batches and counts passes.
         source: The images and their labels, by position.
         attacks: The attacks by name.
         threat: The judge's threat.
-        seed: Seed of every random number.
-        limits: The batch sizes that each attack may begin with and try.
-        index: The images' indices in their data set, by position.
-        subject: The names under which the record knows model, data set and threat.
-        identity: What makes the run what it is; only a run of equal identity is continued.
+        seed: Seed of all random numbers.
+        limits: The initial and the largest batch size.
+        index: Indices of the images in their data set, with shape (n,).
+        subject: The names of model, data set and threat in the record.
+        identity: Checksums and settings of the task; a record is resumed only by a run of the same identity.
         keep_images: Whether the attacked images are saved beside the record.
         return_images: Whether the attacked images are handed back to the caller.
-        speed: How the search may differ from the model as given.
-        faster: Faster relatives of the model, searched before it.
-        make: Makes the model in another process; it is sent as it is where None.
+        speed: The speed options of the search.
+        faster: Faster versions of the model, which are attacked before it.
+        make: Builds the model in another process; None to send the model itself.
     """
 
     model: CountedModel
@@ -81,7 +83,7 @@ class Task:
         return self.identity.subject
 
     def batch(self, positions: Sequence[int]) -> tuple[Images, Labels]:
-        """Return images and labels at some positions, where the model is and as its parameters are."""
+        """Return the images and labels at n positions, on the device and in the dtype of the model's parameters."""
         images, labels = self.source.take(list(positions) or [0])
         device, dtype = placement(self.model)
         count = len(positions)
@@ -89,7 +91,7 @@ class Task:
 
 
 class TaskSettings(TypedDict, total=False):
-    """The settings of `prepare`."""
+    """The keyword arguments of `prepare`."""
 
     seed: int
     batch_size: int | None
@@ -119,7 +121,7 @@ def prepare(
     speed: FastSearch | None = None,
     make: Callable[[], Model] | None = None,
 ) -> Task:
-    """Check the input of an evaluation and put it in order.
+    """Check the input of an evaluation and return it as a task.
 
     Arguments:
         model: Maps images in [0, 1] to logits; in eval mode.
@@ -127,18 +129,18 @@ def prepare(
         labels: True classes with shape (n,); None with a `Dataset`.
         attacks: The attacks by name.
         threat: The judge's threat.
-        seed: Seed of every random number.
-        batch_size: Images attacked at once; found while it runs where None.
-        indices: The images' indices in their data set.
+        seed: Seed of all random numbers.
+        batch_size: Images per batch; None to tune it during the run.
+        indices: Indices of the images in their data set, with shape (n,); 0 to n - 1 by default.
         names: The model's and the data set's name in the record.
-        part: Which part of how many, from 1 on, this task does of the images.
+        part: (i, m) to evaluate only the i-th of m consecutive parts of the images, with i from 1 to m.
         keep_images: Whether the attacked images are saved beside the record.
         return_images: Whether the attacked images are handed back to the caller.
-        speed: How the search may differ from the model as given.
-        make: Makes the model in another process.
+        speed: The speed options of the search; none by default.
+        make: Builds the model in another process; None to send the model itself.
 
     Raises:
-        InputError: If any of it cannot be used.
+        InputError: If an argument cannot be used.
     """
     check_attacks(attacks)
     check_count("seed", seed, least=0)
@@ -163,7 +165,7 @@ def prepare(
 
 
 def with_faster_models(task: Task) -> Task:
-    """Return a task with the faster relatives of its model, made in the process that uses them."""
+    """Return a task with the faster versions of its model, built in the process that attacks them."""
     if task.speed == FastSearch():
         return task
     sample = task.batch(range(min(_FIRST, len(task))))[0]
@@ -178,11 +180,13 @@ def identity_of(
     threat: Threat,
     names: tuple[str, str],
 ) -> SubjectIdentity:
-    """Return what makes a run what it is: model, data, threat and attacks, with their checksums and settings.
+    """Return the identity of a task: checksums of model and data, and the settings of threat and attacks.
+
+    A record stores it, and only a run of the same identity may resume the record.
 
     Arguments:
-        model: The model, its passes counted.
-        source: All images, before a part of them is taken.
+        model: The model to evaluate.
+        source: All images, before `part` selects some of them.
         index: Their indices in the data set.
         attacks: The attacks by name.
         threat: The judge's threat.
@@ -203,40 +207,51 @@ def identity_of(
 
 
 def _check_part(part: tuple[int, int], attacks: Mapping[str, Attack], count: int) -> None:
-    number, of = part
-    if not 1 <= number <= of or of > count:
-        raise InputError(f"part {number}/{of} of {count} images is none; parts run from 1/{of} to {of}/{of}")
-    whole = [name for name, attack in attacks.items() if needs_all(attack)]
-    if whole:
-        raise InputError(f"{whole[0]} lets images move each other, so it cannot be run in parts; leave it out")
+    number, total = part
+    if not 1 <= number <= total or total > count:
+        raise InputError(f"no part {number}/{total} of {count} images; parts run from 1/{total} to {total}/{total}")
+    indivisible = [name for name, attack in attacks.items() if needs_all(attack)]
+    if indivisible:
+        raise InputError(f"{indivisible[0]} attacks all images jointly, so it cannot be run in parts; leave it out")
 
 
 def part_range(count: int, part: tuple[int, int]) -> slice:
-    """Return the positions of a part of some images: consecutive ones, parts as even as can be."""
-    number, of = part
-    return slice(count * (number - 1) // of, count * number // of)
+    """Return the slice of the i-th of m consecutive parts, whose sizes differ by at most one.
+
+    Arguments:
+        count: Number of all images.
+        part: The pair (i, m), with i from 1 to m.
+    """
+    number, total = part
+    return slice(count * (number - 1) // total, count * number // total)
 
 
 def examine(model: Model, images: ImageData, labels: LabelData, threat: Threat) -> tuple[CountedModel, Source]:
-    """Find out before any work whether the model takes the images, and has a class for each label.
+    """Check model, images, labels and threat on a trial batch; return the wrapped model and the image source.
 
     Raises:
-        InputError: If it does not, or model, images, labels or threat are no such thing.
+        InputError: If the model fails on the images, a label is not one of its classes, or an argument has a wrong
+            type.
     """
     check_model(model)
     if not isinstance(threat, Threat):
         raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
     counted, source = CountedModel(model), source_of(images, labels, threat.low, threat.high)
     device, dtype = placement(counted)
-    first, some = source.take(range(min(_FIRST, len(source))))
+    first, first_labels = source.take(range(min(_FIRST, len(source))))
     threat.check(tuple(first.shape[1:]))
     logits = first_logits(counted, first.to(device, dtype))
-    check_classes(source.labels if isinstance(source, TensorSource) else some, logits.shape[1])
+    check_classes(source.labels if isinstance(source, TensorSource) else first_labels, logits.shape[1])
     return counted, source
 
 
 def usual_batch(shape: tuple[int, ...], device: torch.device) -> int:
-    """Return how many images of a shape are attacked at once: what fits a CPU's caches, or fills a GPU."""
+    """Return the initial batch size in images: few enough for a CPU's caches, or enough to fill a GPU.
+
+    Arguments:
+        shape: Shape of one image.
+        device: Device of the model.
+    """
     pixels = max(1, int(np.prod(shape)))
     return max(16, min(256 if device.type == "cpu" else 1024, _PIXELS // pixels // 16 * 16))
 
@@ -245,12 +260,12 @@ def _limits(shape: tuple[int, ...], device: torch.device, asked: int | None) -> 
     if asked is not None:
         return BatchLimits(asked, asked, fixed=True)
     usual = usual_batch(shape, device)
-    # a CPU gains little from more, and a system that runs out of memory there kills without a word
+    # larger batches gain little on a CPU, where running out of memory kills the process without an exception
     return BatchLimits(usual, (2 if device.type == "cpu" else 64) * usual)
 
 
 def versions(task: Task) -> dict[str, str | int]:
-    """Return what the run ran on: recorded, and no part of its identity."""
+    """Return the versions, device and threads of the run, which are recorded but are not part of its identity."""
     device = placement(task.model)[0]
     return {
         "quantattack": version("quantattack"),
