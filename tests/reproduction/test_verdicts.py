@@ -61,7 +61,7 @@ class Told(Reader):
     def pair(self, part, first, second, times=1.0, step=None):
         return self.pairs.get((first, second, step))
 
-    def across(self, first, second, name):
+    def network_pair(self, first, second, name):
         return self.pairs.get((first.kind, second.kind))
 
     def side(self, part, name, times=1.0):
