@@ -44,7 +44,9 @@ class Stronger:
             pair = reader.pair(row.role, self.first, self.second, self.times, self.step)
             if pair is not None and self._breaks_all(reader, row):
                 second = label(reader.plan.paper.items[self.item], self.second)
-                evidence.append(Evidence(f"{row.role.label}: {second} leaves nothing, so nothing is stronger", None))
+                evidence.append(
+                    Evidence(f"{row.role.label}: {second} breaks every image, so no attack can be stronger", None)
+                )
             elif pair is not None:
                 evidence.append(Evidence(self._words(reader, row, pair), _vote(pair)))
         return summed(evidence)
@@ -60,9 +62,9 @@ class Stronger:
         after = f" after {self.step} steps" if self.step is not None else ""
         low, high = pair.interval
         return (
-            f"{row.role.label}{after}: {first} leaves {100 * pair.difference:.1f} points less than {second} "
-            f"({100 * low:.1f} to {100 * high:.1f}); {pair.first} images against {pair.second} of {pair.images}, "
-            f"p = {pair.p:.2g}"
+            f"{row.role.label}{after}: robust accuracy is {100 * pair.difference:.1f} points lower under {first} than "
+            f"under {second} ({100 * low:.1f} to {100 * high:.1f}); of {pair.images} images, {pair.first} fall more "
+            f"often to {first} and {pair.second} to {second}, p = {pair.p:.2g}"
         )
 
 
