@@ -61,7 +61,8 @@ class Limit:
 class Larger:
     """One signal's number is more than `times` another, on every network that has both.
 
-    If both have a value for each image, the mean of first - times * second must differ from 0 by its 95 % interval.
+    If both have a value for each image, the mean of first - times * second must differ from 0 by its 95 % interval;
+    otherwise the two numbers are compared without an interval.
 
     Arguments:
         item: Key of the table.

@@ -136,7 +136,7 @@ class Reader:
     def total(self) -> float:
         """Return the run time of the cells in all items, in seconds, counting each cell once."""
         items = self.plan.paper.items.values()
-        seconds = {cell: cost for item in items for cell, cost in self._costs(item.rows, item.columns).items()}
+        seconds = {cell: spent for item in items for cell, spent in self._costs(item.rows, item.columns).items()}
         return fsum(seconds.values())
 
     def _costs(self, rows: Sequence[Row], columns: Sequence[Column]) -> dict[tuple[str, int], float]:

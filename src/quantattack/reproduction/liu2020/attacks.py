@@ -89,7 +89,7 @@ def _size_text(size: float) -> str:
 
 
 def walks(bench: Bench, network: Network, threat: Threat, *levels: int) -> dict[str, Attack]:
-    """Return PGD, and PQGD with each of some numbers of levels."""
+    """Return PGD, and PQGD for each number of levels."""
     at = setting(bench, network)
     attacks: dict[str, Attack] = {"pgd": pgd(threat, steps=at.steps, step_size=at.step_size)}
     return attacks | {f"pqgd {b}": pqgd(threat, b, steps=at.steps, step_size=at.step_size) for b in levels}
@@ -98,7 +98,7 @@ def walks(bench: Bench, network: Network, threat: Threat, *levels: int) -> dict[
 def sets(
     bench: Bench, network: Network, *levels: int, restarts: int = 1, steps: int | None = None
 ) -> dict[str, Attack]:
-    """Return DAA-BLOB, and BLOB_QG with each of some numbers of levels; `steps` defaults to the data set's."""
+    """Return DAA-BLOB, and BLOB_QG for each number of levels; `steps` defaults to the data set's."""
     threat, at = bench.threat(network), setting(bench, network)
     count, size = steps or at.steps, at.step_size
     attacks: dict[str, Attack] = {"daa_blob": daa_blob(threat, steps=count, step_size=size, restarts=restarts)}
