@@ -61,7 +61,7 @@ class Told(Reader):
     def pair(self, part, first, second, times=1.0, step=None):
         return self.pairs.get((first, second, step))
 
-    def across(self, first, second, name):
+    def network_pair(self, first, second, name):
         return self.pairs.get((first.kind, second.kind))
 
     def side(self, part, name, times=1.0):
@@ -93,7 +93,7 @@ def test_stronger_needs_a_paired_test(gupta, first, second, kind):
     verdict = Stronger("table2", "pgd_plus_njs", "pgd", ("BNN-WQ",))(reader)
     assert verdict.kind == kind
     assert len(verdict.evidence) == 10
-    assert f"{first} images against {second} of 200" in verdict.evidence[0].words
+    assert f"of 200 images, {first} fall more often to PGD++ NJS and {second} to PGD, p" in verdict.evidence[0].words
     assert "PGD++ NJS" in verdict.evidence[0].words
 
 
@@ -101,7 +101,7 @@ def test_nothing_is_stronger_than_an_attack_that_leaves_nothing(gupta):
     reader = Told(gupta, {("pgd_plus_njs", "pgd", None): pair(0, 0)}, robust=0.0)
     verdict = Stronger("table2", "pgd_plus_njs", "pgd")(reader)
     assert verdict.kind == "cannot be told"
-    assert all("PGD leaves nothing" in one.words for one in verdict.evidence)
+    assert all("PGD breaks every image" in one.words for one in verdict.evidence)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a paper's tables are run on: networks, their data, and how large the run is."""
+"""What a paper's attacks are built for: a network, its data set and threat, and the size of the run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -30,39 +30,41 @@ from quantattack.types import Images, Labels, Logits, Model
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A network to take the place of one of the paper's.
+    """A loaded network that stands in for one of the paper's.
 
     Arguments:
         name: Its name.
         model: Maps images in [0, 1] to logits.
         data: Name of its data set.
-        kind: Which of the paper's it stands for: REF, BNN-WQ, BNN-WAQ, with a star where trained adversarially.
-        told: What its card says of its training.
+        kind: Kind of the paper's network: REF, BNN-WQ, BNN-WAQ, with a trailing star if trained adversarially.
+        card_facts: Clean accuracy, epochs and quantizer from its checkpoint's card; copied into the record.
     """
 
     name: str
     model: nn.Module
     data: str
     kind: str
-    told: Mapping[str, Any] = field(default_factory=dict)
+    card_facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def kind_of(weights: bool, activations: bool, adversarial: bool) -> str:
-    """Return which of the paper's networks stands beside one with these parts quantized."""
+    """Return the paper's kind of a network from whether its weights and activations are quantized."""
     return ("REF" if not weights else "BNN-WAQ" if activations else "BNN-WQ") + "*" * adversarial
 
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """What an item is run on.
+    """The context that an item's attacks and signals are built in.
 
     Arguments:
-        networks: The networks.
-        images: How many test images are attacked, or correctly classified ones measured.
-        radius: Radius under Linf in pixels of [0, 1]; each data set's own where None.
+        networks: The network under attack, and those that images may be transferred from.
+        images: Number of images that signals are measured on.
+        radius: Linf radius in pixels of [0, 1]; None for each data set's standard radius.
         root: Folder of the data sets.
         seed: Seed of every random number.
         scale: Restarts, runs and steps.
+        loaded: Cache of the data sets, by name.
+        fitted: Cache of the fitted NJS temperatures, by the network's name.
     """
 
     networks: tuple[Network, ...]
@@ -86,7 +88,7 @@ class Bench:
         return Threat(L2(), SETS[network.data].l2)
 
     def njs(self, network: Network) -> Njs:
-        """Return NJS fitted on 100 test images, its Jacobian in normalized pixels as in the paper."""
+        """Return NJS fitted on 100 test images, with the Jacobian in normalized pixels as in the paper."""
         if network.name not in self.fitted:
             device, dtype = placement(network.model)
             probe = draw_probe(self.data(network.data)[0].to(device, dtype))
@@ -95,7 +97,7 @@ class Bench:
 
 
 class Source:
-    """The network that a transferred attack searches on; a record keeps its name and its checksum."""
+    """The surrogate model of a transfer attack; its `repr`, name and checksum, is what the record stores."""
 
     def __init__(self, network: Network) -> None:
         self.network, self.model = network, CountedModel(network.model)
@@ -110,11 +112,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Run:
-    """One of several independent runs of an attack: the same attack with other random numbers.
+    """One of several independent runs of an attack, which differ only in their random numbers.
 
     Arguments:
         attack: The attack.
-        number: Which run, 0 for the first; run r is the r-th restart of `Restarts`.
+        number: Index of the run from 0; run r draws the random numbers of the r-th restart of `Restarts`.
     """
 
     attack: Attack
@@ -136,5 +138,5 @@ class Run:
 
 
 def runs(name: str, attack: Attack, count: int) -> dict[str, Attack]:
-    """Return so many independent runs of an attack by name: ``pgd run 1``, ``pgd run 2``."""
+    """Return `count` independent runs of an attack, named ``pgd run 1``, ``pgd run 2`` and so on."""
     return {f"{name} run {number + 1}": Run(attack, number) for number in range(count)}

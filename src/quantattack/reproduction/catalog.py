@@ -1,4 +1,4 @@
-"""The papers by name: their tables and figures, read from `paper.yaml` beside what is run for them."""
+"""The papers by key, built from each `paper.yaml` and the functions of the `attacks.py` beside it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,16 +16,15 @@ from quantattack.reproduction.liu2020 import attacks as liu2020
 from quantattack.reproduction.paper import Column, Item, Paper, Row
 from quantattack.reproduction.roles import Role, named_role, role_of
 
-Builder: TypeAlias = Callable[..., Any]  # of attacks or of signals, for a network
+Builder: TypeAlias = Callable[..., Any]  # Attacked or Measured of paper.py
 
 
 @dataclass(frozen=True)
 class RowFile:
-    """A row as the file has it.
+    """A row of `paper.yaml`.
 
     Arguments:
-        network: Kind, architecture and data set (CIFAR-10 where none is named); or the name of a network that has a
-            description of its own.
+        network: Kind, architecture and optionally data set (default CIFAR-10); or a name of ``networks.yaml``.
         published: The published numbers, in the order of the columns.
     """
 
@@ -41,7 +40,7 @@ class RowFile:
 
 @dataclass(frozen=True)
 class ItemFile:
-    """A table or figure as the file has it; `attacked` and `measured` name functions of the paper's `attacks.py`."""
+    """A table or figure of `paper.yaml`; `attacked` and `measured` name functions of the paper's `attacks.py`."""
 
     title: str
     columns: tuple[Column, ...] = ()
@@ -57,7 +56,7 @@ class ItemFile:
 
 @dataclass(frozen=True)
 class PaperFile:
-    """A paper as the file has it."""
+    """The content of `paper.yaml`; the fields are those of `Paper`."""
 
     key: str
     title: str
@@ -71,10 +70,10 @@ class PaperFile:
 
 
 def read_paper(attacks: ModuleType) -> Paper:
-    """Return the paper whose attacks a module builds.
+    """Read the paper that a module of attacks belongs to.
 
     Arguments:
-        attacks: The module, beside the paper's file.
+        attacks: The paper's `attacks.py`, which has `paper.yaml` beside it.
 
     Raises:
         InputError: If the file has an unknown key or network, or names a function that the module lacks.
@@ -83,7 +82,7 @@ def read_paper(attacks: ModuleType) -> Paper:
 
 
 def built(file: PaperFile, attacks: ModuleType) -> Paper:
-    """Return a paper with the functions and the networks that its file names."""
+    """Build a paper, resolving the names of functions and networks in its file."""
     functions = {name: function for name, function in getmembers(attacks, isfunction) if not name.startswith("_")}
     items, parts = (
         {key: _item(item, functions) for key, item in section.items()} for section in (file.items, file.parts)

@@ -1,4 +1,4 @@
-"""The cells of a paper's tables: each attack on a network once, what it costs, and whether its record has it."""
+"""The cells of a paper's tables: one attack on one network each, its cost, and whether the record has it."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ from quantattack.reproduction.paper import Item
 from quantattack.reproduction.plan import Missing, Plan
 from quantattack.reproduction.scales import Scale
 
-_SAME = 1e-6  # settings that were fitted on another processor differ in their last bits
+_RELATIVE_TOLERANCE = 1e-6  # settings fitted on different processors differ in their last bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +26,11 @@ class Cell:
 
     Arguments:
         name: The attack's name in the record.
-        threat: What the attack may do.
+        threat: Perturbations that are allowed.
         attack: The attack.
-        images: How many test images it gets.
-        passes: Forward and backward passes that it may take, over all images.
-        items: Keys of the tables and figures that show it.
+        images: Number of test images it is run on.
+        passes: Upper bound on its forward and backward passes, over all images.
+        items: Keys of the tables and figures that show the cell.
     """
 
     name: str
@@ -42,29 +42,29 @@ class Cell:
 
 
 def cells_of(plan: Plan, bench: Bench, network: Network, keys: Sequence[str]) -> tuple[list[Cell], list[Missing]]:
-    """Return the cells of some items on a network, each once, and those that cannot be run.
+    """Return the distinct cells of some items on a network that can be run, and those that cannot.
 
     Arguments:
         plan: What to reproduce.
-        bench: What it is run on.
+        bench: Context that the attacks are built in.
         network: The network.
-        keys: The items.
+        keys: Keys of the items.
     """
-    cells = _every(plan, bench, network, keys)
+    cells = _distinct_cells(plan, bench, network, keys)
     limit = plan.scale.budget
     costly = [] if limit is None else [cell for cell in cells if cell.passes > limit]
     missing = [_over_budget(plan, cell, key) for cell in costly for key in cell.items]
-    missing += [_not_installed(plan, key, name) for key in keys for name in _absent(plan.paper.items[key], cells)]
+    missing += [_not_installed(plan, key, name) for key in keys for name in _unavailable(plan.paper.items[key], cells)]
     return [cell for cell in cells if cell not in costly], missing
 
 
-def _every(plan: Plan, bench: Bench, network: Network, keys: Sequence[str]) -> list[Cell]:
+def _distinct_cells(plan: Plan, bench: Bench, network: Network, keys: Sequence[str]) -> list[Cell]:
     cells: dict[tuple[str, str], Cell] = {}
     for key in keys:
         for name, threat, attack in _attacks(plan.paper.items[key], bench, network):
-            place = stable(describe(threat)), name
-            before = cells[place].items if place in cells else ()
-            cells[place] = _cell(plan.scale, network, name, threat, attack, (*before, key))
+            identity = stable(describe(threat)), name
+            other_items = cells[identity].items if identity in cells else ()
+            cells[identity] = _cell(plan.scale, network, name, threat, attack, (*other_items, key))
     return list(cells.values())
 
 
@@ -80,14 +80,14 @@ def _cell(scale: Scale, network: Network, name: str, threat: Threat, attack: Att
 
 
 def images_of(scale: Scale, name: str, attack: Attack | None) -> int:
-    """Return how many images an attack gets at a scale: fewer with restarts, the fewest for the nearest image."""
+    """Return an attack's number of images: `few` if minimum-norm, `merged` with restarts, `images` otherwise."""
     if name in NEAREST:
         return scale.few
     return scale.merged if isinstance(attack, Restarts | Ensemble) else scale.images
 
 
-def _absent(item: Item, cells: Iterable[Cell]) -> list[str]:
-    """Return the attacks of other libraries that an item wants and that are unavailable."""
+def _unavailable(item: Item, cells: Iterable[Cell]) -> list[str]:
+    """Return the names of an item's Foolbox attacks, if Foolbox is not installed."""
     available = {cell.name for cell in cells}
     return [column.name for column in item.columns if column.name in NEAREST and column.name not in available]
 
@@ -102,13 +102,13 @@ def _over_budget(plan: Plan, cell: Cell, key: str) -> Missing:
 
 
 def agrees(store: Store, network: Network, cell: Cell) -> bool:
-    """Return whether a record has nothing in a cell's place, or the same attack."""
+    """Return whether a record has no cell of this name and threat, or one with the same settings."""
     row = _row_of(store, network, cell)
     return row is None or alike(json.loads(row[1]), json.loads(stable(describe(cell.attack))))
 
 
 def is_done(store: Store, network: Network, cell: Cell) -> bool:
-    """Return whether a record has every image of a cell."""
+    """Return whether a record has a cell's outcome on every image."""
     row = _row_of(store, network, cell)
     return row is not None and len(store.done(row[0])) == cell.images
 
@@ -122,12 +122,12 @@ def _row_of(store: Store, network: Network, cell: Cell) -> tuple[int, str] | Non
 
 
 def alike(a: object, b: object) -> bool:
-    """Return whether two settings are the same but for the last bits of their numbers.
+    """Return whether two settings are equal up to a relative tolerance of 1e-6 in their numbers.
 
-    A setting that is None or empty counts as absent: a record may be older than the setting.
+    A setting that is None or an empty list counts as absent, since a record may be older than the setting.
     """
     if isinstance(a, float | int) and isinstance(b, float | int):
-        return abs(a - b) <= _SAME * max(abs(a), abs(b))
+        return abs(a - b) <= _RELATIVE_TOLERANCE * max(abs(a), abs(b))
     if isinstance(a, dict) and isinstance(b, dict):
         a, b = ({key: value for key, value in settings.items() if value not in (None, [])} for settings in (a, b))
         return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in a)

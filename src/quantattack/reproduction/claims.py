@@ -1,4 +1,4 @@
-"""What the papers claim, in one sentence each, and what decides it: read from `claims.yaml` of each paper."""
+"""The papers' claims and the judges that decide them, read from each paper's `claims.yaml`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,19 +21,21 @@ JUDGES: Mapping[str, type[Judge]] = {
     "trained": Trained,
     "wider": Wider,
 }
-JudgeFile: TypeAlias = dict[str, dict[str, object]]  # a judge's name to its arguments; the item where it is another
+JudgeFile: TypeAlias = dict[
+    str, dict[str, object]
+]  # name of a judge: its arguments; `item` is the claim's unless given
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of a paper.
+    """A claim of a paper.
 
     Arguments:
         paper: Key of the paper.
-        item: The table or figure that it stands on.
+        item: Key of the table or figure that supports it.
         words: The claim in one sentence.
-        judge: Decides it by the records.
-        rule: When it counts as holding.
+        judge: Decides the claim from the records.
+        rule: The judge's criterion in words.
     """
 
     paper: str
@@ -45,7 +47,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class ClaimFile:
-    """A claim as the file has it: one judge, or several that must all be for it."""
+    """A claim of `claims.yaml`, with one judge, or with several that are combined by `Every`."""
 
     item: str
     words: str
@@ -57,7 +59,7 @@ class ClaimFile:
 
 @dataclass(frozen=True)
 class ClaimsFile:
-    """The claims of a paper as the file has them."""
+    """The content of `claims.yaml`."""
 
     claims: list[ClaimFile]
 
@@ -68,13 +70,13 @@ def read_claims(paper: str) -> tuple[Claim, ...]:
     """Return the claims of a paper.
 
     Raises:
-        InputError: If its file has an unknown key, or a judge that there is not.
+        InputError: If the file has an unknown key, or names an unknown judge.
     """
     return tuple(built(paper, claim) for claim in read(paper, "claims.yaml", ClaimsFile).claims)
 
 
 def built(paper: str, file: ClaimFile) -> Claim:
-    """Return a claim with the judges that its file names."""
+    """Build a claim, resolving the names of its judges."""
     if isinstance(file.judge, dict):
         return Claim(paper, file.item, file.words, _judge(paper, file.item, file.judge), file.rule)
     judges = Every(tuple(_judge(paper, file.item, judge) for judge in file.judge))

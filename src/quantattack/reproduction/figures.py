@@ -1,4 +1,4 @@
-"""The figures of a reproduction, from its records."""
+"""The figures of a reproduction, drawn from its records."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,29 +13,29 @@ from quantattack.report.style import svg
 from quantattack.reproduction.paper import Column, Item, Row, label
 from quantattack.reproduction.read import Reader
 
-# a column's series and its place on the axis, by its radius in pixels of [0, 1]
+# from an item, a column and its radius in pixels of [0, 1]: the column's line and x coordinate; None if not plotted
 Place = Callable[[Item, Column, float], tuple[str, float] | None]
-Plot = tuple[str, Place, bool]  # the axis in words, where a column lies on it, whether it is logarithmic
+Plot = tuple[str, Place, bool]  # label of the x axis, x coordinate of a column, whether the x axis is logarithmic
 NUMBER = re.compile(r"[\d.]+")
 
 
 def by_step(item: Item, column: Column, radius: float) -> tuple[str, float] | None:  # noqa: ARG001
-    """Place a column by its steps."""
+    """Return a column's line, one for each attack and radius, and its number of steps; None if it has none."""
     if column.step is None:
         return None
-    far = f", {column.times:g} times the radius" if column.times != 1 else ""
-    return label(item, column.name) + far, float(column.step)
+    suffix = f", {column.times:g} times the radius" if column.times != 1 else ""
+    return label(item, column.name) + suffix, float(column.step)
 
 
 def by_radius(item: Item, column: Column, radius: float) -> tuple[str, float] | None:
-    """Place a column by its radius, in gray levels."""
+    """Return a column's line, one for each attack, and its radius in gray levels; None if it varies something else."""
     if column.step is not None or (column.times == 1 and column.radius is None and column.name != "pgd"):
         return None
     return label(item, column.name), 255 * radius
 
 
 def by_number(item: Item, column: Column, radius: float) -> tuple[str, float] | None:  # noqa: ARG001
-    """Place a column by the number in its attack's name."""
+    """Return a column's line and the number in its attack's name, such as a step size; None if there is none."""
     number = NUMBER.search(column.name)
     if number is None:
         return None
@@ -66,26 +66,27 @@ CURVES: Mapping[str, tuple[tuple[str, Callable[[Sequence[Signal]], Figure]], ...
 
 
 def figures(reader: Reader, key: str) -> tuple[tuple[str, str], ...]:
-    """Return an item's figures as SVG, each with its caption; none where it is a table or nothing was run."""
+    """Return an item's figures as pairs of SVG and caption; empty for a table or if nothing was run."""
     paper = reader.plan.paper
     plots = [_plot(reader, key, *plot) for plot in PLOTS.get((paper.key, key), ())]
     curves = CURVES.get(key, ()) if paper.key == "gupta2022" else ()
     signals = _curves(reader, paper.items[key]) if curves else []
     drawn = [
-        _drawn(f"{paper.key}-{key}-{at}", words, draw(signals)) for at, (words, draw) in enumerate(curves) if signals
+        _as_svg(f"{paper.key}-{key}-{index}", caption, draw(signals))
+        for index, (caption, draw) in enumerate(curves)
+        if signals
     ]
     return (*(plot for plot in plots if plot is not None), *drawn)
 
 
-def _plot(reader: Reader, key: str, words: str, place: Place, logarithmic: bool) -> tuple[str, str] | None:
+def _plot(reader: Reader, key: str, axis: str, place: Place, logarithmic: bool) -> tuple[str, str] | None:
     item = reader.plan.paper.items[key]
     panels = [panel for row in item.rows if (panel := _panel(reader, item, row, place)).lines]
     if not panels:
         return None
-    caption = f"Robust accuracy against {words}"
-    return _drawn(
-        f"{reader.plan.paper.key}-{key}-{words.split()[0]}", caption, lines_figure(panels, words, logarithmic)
-    )
+    caption = f"Robust accuracy against {axis}"
+    name = f"{reader.plan.paper.key}-{key}-{axis.split()[0]}"
+    return _as_svg(name, caption, lines_figure(panels, axis, logarithmic))
 
 
 def _panel(reader: Reader, item: Item, row: Row, place: Place) -> Panel:
@@ -93,9 +94,10 @@ def _panel(reader: Reader, item: Item, row: Row, place: Place) -> Panel:
     cells = reader.records(row.role).cells
     data = cells[0][0].subject.data if cells else row.role.data
     for column in item.columns:
-        where, number = place(item, column, reader.radius(data, column)), reader.number(row.role, column)
-        if where is not None and number is not None:
-            lines.setdefault(where[0], []).append((where[1], number.value))
+        point, number = place(item, column, reader.radius(data, column)), reader.number(row.role, column)
+        if point is not None and number is not None:
+            line, x = point
+            lines.setdefault(line, []).append((x, number.value))
     return Panel(row.role.label, lines)
 
 
@@ -105,5 +107,5 @@ def _curves(reader: Reader, item: Item) -> list[Signal]:
     return list(unique.values())
 
 
-def _drawn(name: str, caption: str, figure: Figure) -> tuple[str, str]:
+def _as_svg(name: str, caption: str, figure: Figure) -> tuple[str, str]:
     return Markup(svg(figure, re.sub(r"[^a-z0-9-]", "", name.lower()), f"{caption}.")), caption

@@ -1,4 +1,4 @@
-"""What is known of the papers, read from the package's YAML files and checked."""
+"""Reads the YAML files that describe the papers, and validates them against dataclasses."""
 
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
@@ -11,16 +11,16 @@ from quantattack.errors import InputError
 
 STRICT = ConfigDict(extra="forbid")
 T = TypeVar("T")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one is not in every build of PyYAML
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is faster, but some builds of PyYAML lack it
 
 
 def read(folder: str, name: str, kind: type[T]) -> T:
-    """Return a YAML file of this package as the type that it describes.
+    """Read a YAML file of this package into a type.
 
     Arguments:
-        folder: Folder in this package; empty for the package itself.
+        folder: Subfolder of this package; empty for the package's own folder.
         name: Name of the file.
-        kind: The type; its fields are the keys that the file may have.
+        kind: Type to build; the file may have its fields as keys, and no others.
 
     Raises:
         InputError: If the file has a key that the type lacks, or a value of another type.
@@ -30,23 +30,23 @@ def read(folder: str, name: str, kind: type[T]) -> T:
 
 
 def checked(where: str, value: object, kind: type[T]) -> T:
-    """Return a value as a type, or refuse it in one line that says where it is wrong.
+    """Validate a value and convert it to a type.
 
     Arguments:
         where: Name of the file, for the error.
-        value: Mappings, lists, texts and numbers, as YAML gives them.
-        kind: The type that they describe.
+        value: Nested dicts, lists, strings and numbers, as parsed from YAML.
+        kind: Type to build.
 
     Raises:
-        InputError: If they do not describe it.
+        InputError: If the value does not fit the type; the message is one line with the first problem's place.
     """
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        raise InputError(f"{where}: {next(_lines(error))}") from None
+        raise InputError(f"{where}: {next(_messages(error))}") from None
 
 
-def _lines(error: ValidationError) -> Iterator[str]:
+def _messages(error: ValidationError) -> Iterator[str]:
     for problem in error.errors():
         place = ".".join(str(step) for step in problem["loc"])
         known: Mapping[str, str] = {

@@ -1,4 +1,4 @@
-"""Judges of claims about a measured number: under a limit, larger than another, larger in another network."""
+"""Judges of claims about a measured number: against a limit, against another number, or between two networks."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,14 +18,14 @@ Values = NDArray[np.float64] | None
 
 @dataclass(frozen=True)
 class Limit:
-    """A share is under a limit, or over it, on every network.
+    """An accuracy is below a limit, or above it, on every network, by its whole 95 % interval.
 
     Arguments:
-        item: The table or figure.
-        column: Which number.
-        limit: The limit, as a share.
-        under: Whether the claim is that the share is under the limit, or over it.
-        kinds: Kinds of network; all where empty.
+        item: Key of the table or figure.
+        column: Column of the accuracy.
+        limit: The limit, as a fraction.
+        under: True if the claim is that the accuracy is below the limit, False if above.
+        kinds: Kinds of network that the claim is about; all if empty.
     """
 
     item: str
@@ -59,14 +59,17 @@ class Limit:
 
 @dataclass(frozen=True)
 class Larger:
-    """A measured quantity is so many times another, on every network that has both.
+    """One signal's number is more than `times` another, on every network that has both.
+
+    If both have a value for each image, the mean of first - times * second must differ from 0 by its 95 % interval;
+    otherwise the two numbers are compared without an interval.
 
     Arguments:
-        item: The table.
-        first: The column that should be larger.
-        second: The other.
-        times: How many times at least.
-        kinds: Kinds of network; all where empty.
+        item: Key of the table.
+        first: Column that is claimed to be larger.
+        second: Column that it is compared with.
+        times: Factor on the second number.
+        kinds: Kinds of network that the claim is about; all if empty.
     """
 
     item: str
@@ -82,17 +85,18 @@ class Larger:
         for row in rows_of(reader, self.item, self.kinds):
             pair = [reader.number(row.role, column) for column in (self.first, self.second)]
             if pair[0] is not None and pair[1] is not None:
-                lists = [reader.values(row.role, column) for column in (self.first, self.second)]
-                evidence.append(Evidence(self._words(row, pair[0], pair[1]), self._says(pair[0], pair[1], *lists)))
+                per_image = [reader.values(row.role, column) for column in (self.first, self.second)]
+                vote = self._says(pair[0], pair[1], *per_image)
+                evidence.append(Evidence(self._words(row, pair[0], pair[1]), vote))
         return summed(evidence)
 
     def _says(self, first: Number, second: Number, a: Values = None, b: Values = None) -> int:
-        """Compare image by image where there is a number for each; else the numbers themselves."""
+        """Return the vote: by the per-image values if both have them, else by the two numbers."""
         if a is None or b is None or len(a) != len(b):
             return 1 if first.value > self.times * second.value else -1
-        apart = a - self.times * b
-        half = Z * float(np.std(apart)) / len(apart) ** 0.5
-        mean = float(np.mean(apart))
+        difference = a - self.times * b
+        half = Z * float(np.std(difference)) / len(difference) ** 0.5
+        mean = float(np.mean(difference))
         return 1 if mean > half else -1 if mean < -half else 0
 
     def _words(self, row: Row, first: Number, second: Number) -> str:
@@ -104,14 +108,14 @@ class Larger:
 
 @dataclass(frozen=True)
 class Wider:
-    """A measured quantity is so many times larger in one kind of network than in another of the same architecture.
+    """A number is more than `times` as large in one kind of network as in another, for each architecture with both.
 
     Arguments:
-        item: The table.
-        column: The quantity.
-        kind: The kind in which it should be larger.
-        other: The other kind.
-        times: How many times at least.
+        item: Key of the table.
+        column: Column of the number.
+        kind: Kind of network in which it is claimed to be larger.
+        other: Kind of network that it is compared with.
+        times: Factor that it must exceed.
     """
 
     item: str
@@ -125,13 +129,13 @@ class Wider:
     def __call__(self, reader: Reader) -> Verdict:
         rows = {(row.role.kind, row.role.architecture): row for row in rows_of(reader, self.item, ())}
         evidence = []
-        for (kind, net), row in rows.items():
-            twin = rows.get((self.other, net))
-            if kind == self.kind and twin is not None:
-                pair = reader.number(row.role, self.column), reader.number(twin.role, self.column)
+        for (kind, architecture), row in rows.items():
+            other = rows.get((self.other, architecture))
+            if kind == self.kind and other is not None:
+                pair = reader.number(row.role, self.column), reader.number(other.role, self.column)
                 if pair[0] is not None and pair[1] is not None:
-                    share = pair[0].value / max(pair[1].value, float(np.finfo(float).tiny))
+                    ratio = pair[0].value / max(pair[1].value, float(np.finfo(float).tiny))
                     sizes = f"{pair[0].value:.3g} in {kind}, {pair[1].value:.3g} in {self.other}"
-                    words = f"{net}: {self.column.header} {sizes}"
-                    evidence.append(Evidence(words, 1 if share > self.times else -1))
+                    words = f"{architecture}: {self.column.header} {sizes}"
+                    evidence.append(Evidence(words, 1 if ratio > self.times else -1))
         return summed(evidence)

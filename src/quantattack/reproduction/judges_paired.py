@@ -1,4 +1,4 @@
-"""Judges of claims about two attacks, or two networks, on the same images."""
+"""Judges of claims that compare two attacks, or two networks, on the same images."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -11,20 +11,22 @@ from quantattack.reproduction.paper import Row, label
 from quantattack.reproduction.read import Reader
 from quantattack.reproduction.verdicts import Evidence, Verdict, rows_of, summed
 
-SURE = 0.05  # of a paired test
+SIGNIFICANCE = 0.05  # level of McNemar's test
 
 
 @dataclass(frozen=True)
 class Stronger:
-    """The first attack leaves fewer images than the second, on every network; both leaving nothing says nothing.
+    """The first attack breaks more images than the second, on every network, by McNemar's test.
+
+    A network on which the second attack breaks every image has no vote.
 
     Arguments:
-        item: The table or figure.
-        first: Name of the attack that should be stronger.
-        second: Name of the other.
-        kinds: Kinds of network; all where empty.
-        times: The radius over the data set's own.
-        step: Count only what had fallen after so many steps.
+        item: Key of the table or figure.
+        first: Name of the attack that is claimed to be stronger.
+        second: Name of the other attack.
+        kinds: Kinds of network that the claim is about; all if empty.
+        times: Multiple of the data set's standard radius.
+        step: Count an image as broken only if it was broken within this many steps; None for all steps.
     """
 
     item: str
@@ -40,15 +42,17 @@ class Stronger:
         evidence = []
         for row in rows_of(reader, self.item, self.kinds):
             pair = reader.pair(row.role, self.first, self.second, self.times, self.step)
-            if pair is not None and self._spent(reader, row):
+            if pair is not None and self._breaks_all(reader, row):
                 second = label(reader.plan.paper.items[self.item], self.second)
-                evidence.append(Evidence(f"{row.role.label}: {second} leaves nothing, so nothing is stronger", None))
+                evidence.append(
+                    Evidence(f"{row.role.label}: {second} breaks every image, so no attack can be stronger", None)
+                )
             elif pair is not None:
-                evidence.append(Evidence(self._words(reader, row, pair), _side(pair)))
+                evidence.append(Evidence(self._words(reader, row, pair), _vote(pair)))
         return summed(evidence)
 
-    def _spent(self, reader: Reader, row: Row) -> bool:
-        """Whether the second attack leaves nothing, so that nothing can be stronger."""
+    def _breaks_all(self, reader: Reader, row: Row) -> bool:
+        """Return whether the second attack breaks every image, so that no attack can be stronger."""
         cells = reader.side(row.role, self.second, self.times)
         return bool(cells) and all(record.robust(name) == 0 for record, name in cells)
 
@@ -58,29 +62,31 @@ class Stronger:
         after = f" after {self.step} steps" if self.step is not None else ""
         low, high = pair.interval
         return (
-            f"{row.role.label}{after}: {first} leaves {100 * pair.difference:.1f} points less than {second} "
-            f"({100 * low:.1f} to {100 * high:.1f}); {pair.first} images against {pair.second} of {pair.images}, "
-            f"p = {pair.p:.2g}"
+            f"{row.role.label}{after}: robust accuracy is {100 * pair.difference:.1f} points lower under {first} than "
+            f"under {second} ({100 * low:.1f} to {100 * high:.1f}); of {pair.images} images, {pair.first} fall more "
+            f"often to {first} and {pair.second} to {second}, p = {pair.p:.2g}"
         )
 
 
-def _side(pair: Pair) -> int:
-    if pair.p >= SURE:
+def _vote(pair: Pair) -> int:
+    if pair.p >= SIGNIFICANCE:
         return 0
     return 1 if pair.first > pair.second else -1
 
 
 @dataclass(frozen=True)
 class Alike:
-    """Two attacks leave the same images to within some points, on every network.
+    """Two attacks leave the same robust accuracy, to within a margin, on every network.
+
+    For the claim if the 95 % interval of the difference lies inside the margin, against it if wholly outside.
 
     Arguments:
-        item: The table or figure.
-        first: Name of an attack.
-        second: Name of the other.
-        kinds: Kinds of network; all where empty.
-        within: The largest difference that counts as none, as a share.
-        times: The radius over the data set's own.
+        item: Key of the table or figure.
+        first: Name of one attack.
+        second: Name of the other attack.
+        kinds: Kinds of network that the claim is about; all if empty.
+        within: Margin of the difference in robust accuracy, as a fraction.
+        times: Multiple of the data set's standard radius.
     """
 
     item: str
@@ -118,15 +124,17 @@ class Alike:
 
 @dataclass(frozen=True)
 class GainFalls:
-    """What an attack gains over another is larger after few steps than after many.
+    """The gain of one attack over another is larger after few steps than after many, on every network.
+
+    The gain is the difference in robust accuracy; the 95 % interval of its change must exclude 0.
 
     Arguments:
-        item: The table or figure.
+        item: Key of the table or figure.
         first: Name of the attack that gains.
-        second: Name of the other.
-        early: Few steps.
-        late: Many steps.
-        times: The radius over the data set's own.
+        second: Name of the attack that it is compared with.
+        early: The smaller number of steps.
+        late: The larger number of steps.
+        times: Multiple of the data set's standard radius.
     """
 
     item: str
@@ -145,10 +153,10 @@ class GainFalls:
                 reader.pair(row.role, self.first, self.second, self.times, step) for step in (self.early, self.late)
             )
             if early is not None and late is not None:
-                evidence.append(self._judged(row, early, late))
+                evidence.append(self._evidence(row, early, late))
         return summed(evidence)
 
-    def _judged(self, row: Row, early: Pair, late: Pair) -> Evidence:
+    def _evidence(self, row: Row, early: Pair, late: Pair) -> Evidence:
         change = Pair(early.difference_by_image - late.difference_by_image)
         low, high = change.interval
         words = (
@@ -161,15 +169,18 @@ class GainFalls:
 
 @dataclass(frozen=True)
 class Trained:
-    """A network withstands an attack no better than another, or no worse, to within some points.
+    """A network trained one way is not more robust than one trained another way, or not less, to within a margin.
+
+    For the claim if the 95 % interval of the difference lies below the margin; else against it if the interval lies
+    above 0.
 
     Arguments:
-        item: The table.
+        item: Key of the table.
         attack: Name of the attack.
-        kind: The network's kind.
-        other: The other's.
-        no: Which of the two the claim is.
-        within: The largest difference that counts as none, as a share.
+        kind: Kind of the network that the claim is about.
+        other: Kind of the network that it is compared with.
+        no: ``better`` if the claim is that `kind` is not more robust, ``worse`` if it is that it is not less robust.
+        within: Margin of the difference in robust accuracy, as a fraction.
     """
 
     item: str
@@ -185,14 +196,14 @@ class Trained:
         rows = {row.role.kind: row for row in rows_of(reader, self.item, (self.kind, self.other))}
         if len(rows) < len((self.kind, self.other)):
             return summed([])
-        pair = reader.across(rows[self.other].role, rows[self.kind].role, self.attack)
+        pair = reader.network_pair(rows[self.other].role, rows[self.kind].role, self.attack)
         if pair is None:
             return summed([])
         low, high = pair.interval
-        most, least = (high, low) if self.no == "better" else (-low, -high)
-        says = 1 if most <= self.within else -1 if least > 0 else 0
+        upper, lower = (high, low) if self.no == "better" else (-low, -high)
+        vote = 1 if upper <= self.within else -1 if lower > 0 else 0
         words = (
             f"{self.kind}: {100 * pair.difference:.1f} points more robust than {self.other} "
             f"({100 * low:.1f} to {100 * high:.1f}), {pair.images} images"
         )
-        return summed([Evidence(words, says)])
+        return summed([Evidence(words, vote)])

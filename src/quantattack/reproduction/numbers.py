@@ -1,4 +1,4 @@
-"""The numbers of one record: what an attack broke, how two attacks differ, what a signal's entry is."""
+"""Numbers computed from one record: robust accuracies, paired differences, and values of diagnostic signals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from quantattack.record.record import Record
 from quantattack.record.signals import Signal
 from quantattack.record.statistics import mcnemar, wilson
 
-Broken = NDArray[np.bool_]
-Cell = tuple[Record, str]  # an attack's name with the record that has it
-Z = 1.959964  # of a 95 % interval
+Broken = NDArray[np.bool_]  # for each image of a cell, whether the attack broke it
+Cell = tuple[Record, str]  # a record and the name of one of its attacks; what a cells.Cell became once it was run
+Z = 1.959964  # standard normal quantile of a two-sided 95 % interval
 
 
 @dataclass(frozen=True, eq=False)
 class Number:
-    """A measured number and what is behind it.
+    """A measured number with its interval and its source.
 
     Arguments:
-        value: The number; a share from 0 to 1 where it is an accuracy.
-        interval: The 95 % interval of a share; None for other numbers.
-        store: Folder of its record.
-        anchor: Where the record's page has it.
-        images: How many images are behind it.
+        value: The number; an accuracy is a fraction from 0 to 1.
+        interval: Wilson's 95 % interval of an accuracy; None for other numbers.
+        store: Folder of the record.
+        anchor: HTML anchor of the number on the record's page.
+        images: Number of images that it was computed from.
     """
 
     value: float
@@ -37,11 +37,11 @@ class Number:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two attacks on the same images.
+    """A paired comparison of two attacks, or of one attack on two networks, on the same images.
 
     Arguments:
-        difference_by_image: For each image how much more often the first attack broke it than the second, from -1
-            to 1: the mean over the runs, where there are several.
+        difference_by_image: For each image, whether the first attack broke it (0 or 1) minus whether the second did,
+            averaged over the runs, from -1 to 1.
     """
 
     difference_by_image: NDArray[np.float64]
@@ -62,42 +62,42 @@ class Pair:
 
     @property
     def p(self) -> float:
-        """The exact two-sided probability of so uneven a split, by McNemar's test."""
+        """The two-sided p-value of McNemar's exact test of `first` against `second`."""
         return mcnemar(self.first, self.second)
 
     @property
     def difference(self) -> float:
-        """How much lower the robust accuracy under the first is, as a share."""
+        """Robust accuracy under the second attack minus that under the first, as a fraction."""
         return float(np.mean(self.difference_by_image)) if self.images else 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the difference (Wald's, with one image more each way)."""
+        """Wald's 95 % interval of the difference, after adding one image with difference +1 and one with -1."""
         values = np.concatenate([self.difference_by_image, [1.0, -1.0]])
         half = Z * float(np.std(values)) / float(np.sqrt(len(values)))
         return float(np.mean(values)) - half, float(np.mean(values)) + half
 
 
 def broken_after(record: Record, name: str, step: int | None = None) -> Broken | None:
-    """Return which images an attack broke, or had broken after so many steps; None where its walk was shorter.
+    """Return which images an attack broke within some steps; None if the attack had fewer steps than that.
 
     Arguments:
         record: The record.
         name: Name of the attack.
-        step: Number of steps; the whole walk where None.
+        step: Number of steps; None for all of the attack's steps.
     """
     broken = record.broken(name)
     if step is None:
         return broken
     if steps_of(record.settings(name)) < step:
         return None
-    first = record.column(name, "step").astype(float)
+    first_success = record.column(name, "step").astype(float)
     wrong = record.column(name, "clean_prediction") != record.column(name, "label")
-    return np.asarray(broken & (wrong | (first <= step)), dtype=np.bool_)
+    return np.asarray(broken & (wrong | (first_success <= step)), dtype=np.bool_)
 
 
 def steps_of(settings: object) -> int:
-    """Return the steps of an attack from its settings, through its wrappers; 0 where it has none."""
+    """Return the number of steps in an attack's settings, or in those of the attack it wraps; 0 if there is none."""
     if not isinstance(settings, Mapping):
         return 0
     inside = settings.get("attack")
@@ -105,58 +105,68 @@ def steps_of(settings: object) -> int:
 
 
 def robust(broken: Broken, record: Record, name: str) -> Number:
-    """Return the share of images that withstood, of those that an attack has seen."""
-    withstood, count = int((~broken).sum()), len(broken)
+    """Return the robust accuracy from a cell's broken images, with Wilson's interval."""
+    unbroken, count = int((~broken).sum()), len(broken)
     assert record.store.folder is not None
-    interval = wilson(withstood, count)
-    return Number(withstood / count, interval, record.store.folder, f"cell-{record.cells[name]}", count)
+    interval = wilson(unbroken, count)
+    return Number(unbroken / count, interval, record.store.folder, f"cell-{record.cells[name]}", count)
 
 
 def cost(cell: Cell) -> float:
-    """Return what an attack took over all its images, in seconds."""
+    """Return the run time of a cell over all its images, in seconds."""
     record, name = cell
     return float(record.column(name, "seconds").astype(float).sum())
 
 
 def paired(a: Cell, b: Cell, step: int | None) -> NDArray[np.float64] | None:
-    """Return for each image that two cells have seen: 1 where only the first broke it, -1 where only the second."""
+    """Return, for each image that two cells share, 1 if only the first broke it, -1 if only the second, else 0.
+
+    The result is None if `step` is given and one of the attacks had fewer steps.
+    """
     images = [record.column(name, "image").astype(int) for record, name in (a, b)]
     both = np.intersect1d(images[0], images[1])
     broken = [broken_after(*cell, step) for cell in (a, b)]
     if broken[0] is None or broken[1] is None:
         return None
     first, second = (
-        row[np.isin(seen, both)].astype(np.float64) for row, seen in zip(broken, images, strict=True) if row is not None
+        mask[np.isin(index, both)].astype(np.float64)
+        for mask, index in zip(broken, images, strict=True)
+        if mask is not None
     )
     return np.asarray(first - second, dtype=np.float64)
 
 
 def marks_of(signal: Signal) -> Mapping[str, float]:
-    """Return the temperatures that a curve marks, with the beta of each."""
+    """Return the betas that are marked on a signal's curves, by the temperature's name."""
     marks: Mapping[str, float] = signal.numbers.get("marks", {})
     return marks
 
 
 def entry_of(signal: Signal, temperature: str, entry: str) -> tuple[float, int]:
-    """Return a number of a signal, a mean where it has one for each image, and how many images it has.
+    """Return one number of a signal, and the number of images that it was computed from.
+
+    A per-image list is averaged.
 
     Arguments:
         signal: The signal.
-        temperature: Name of the temperature, where the number is given for each.
-        entry: Name of the number; behind a colon a place in a histogram: zero, one or end.
+        temperature: Name of the temperature; selects the number where the signal has one for each temperature.
+        entry: Name of the number; ``counts:zero``, ``counts:one`` or ``counts:end`` for a histogram's share.
     """
-    key, _, place = entry.partition(":")
+    key, _, bins = entry.partition(":")
     value = signal.numbers[key]
     images = len(signal.numbers.get("image", [])) if isinstance(signal.numbers.get("image"), list) else 1
     if isinstance(value, Mapping):
         return float(value[temperature]), images
-    if place:
-        return _bin_share(value, place), images
+    if bins:
+        return _bin_share(value, bins), images
     return (float(np.mean(value)) if isinstance(value, Sequence) else float(value)), images
 
 
-def _bin_share(counts: Sequence[float], place: str) -> float:
-    """Return the share of the entries of a histogram from -30 to 30 that are largest, one, or smaller."""
+def _bin_share(counts: Sequence[float], bins: str) -> float:
+    """Return the fraction of a histogram's mass in the bins of 0 (``zero``), of -1 and 1 (``one``) or of -30 and 30.
+
+    The last choice is called ``end``; the bins have width 1 and centers from -30 to 30.
+    """
     values = np.asarray(counts)
     middle = len(values) // 2
     chosen = {
@@ -164,4 +174,4 @@ def _bin_share(counts: Sequence[float], place: str) -> float:
         "one": values[[middle - 1, middle + 1]].sum(),
         "end": values[[0, -1]].sum(),
     }
-    return float(chosen[place] / values.sum())
+    return float(chosen[bins] / values.sum())

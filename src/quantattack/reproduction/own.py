@@ -1,4 +1,4 @@
-"""A paper's table or figure on networks of one's own, in place of those that stand for the paper's."""
+"""A paper's table or figure on the user's own networks instead of the stand-ins for the paper's."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,22 +8,22 @@ from quantattack.reproduction.bench import Network
 from quantattack.reproduction.paper import Item, Paper, Row
 from quantattack.reproduction.roles import Role
 
-_OTHER_WORDS = {"REF*": "adversarially trained"}  # of Liu et al., whose networks are all float
+_LIU2020_KINDS = {"REF*": "adversarially trained"}  # how the rows of Liu et al., 2020, name a kind
 
 
 def with_networks(paper: Paper, key: str, networks: Sequence[tuple[str, Network]]) -> tuple[Paper, dict[Role, Network]]:
-    """Return a paper with one item, whose rows are networks of one's own, and the network of each row.
+    """Return a paper with one item, whose rows are the user's own networks, and the network of each row's role.
 
-    A network stands beside the numbers that are published for one of its kind: of its data set if there is one, else
-    the first of the table; where there is none, its numbers stand alone.
+    Each network is shown with the numbers published for a network of its kind: the first one on its data set, else
+    the first one of the table, else none.
 
     Arguments:
         paper: The paper.
         key: The item, such as ``table12``, or a part of a figure, such as ``figure1a``.
-        networks: The networks, each with what it is called on the command line.
+        networks: The networks, each with the name it was given on the command line.
 
     Raises:
-        InputError: If the paper has no such item, or two networks have one name.
+        InputError: If the paper has no such item, or two networks have the same name.
     """
     if key not in paper.runnable:
         raise unknown("table or figure", key, paper.runnable)
@@ -32,19 +32,21 @@ def with_networks(paper: Paper, key: str, networks: Sequence[tuple[str, Network]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"two networks are called {name}; rename one of the files")
-    own = {_role(called, network): network for called, network in networks}
+    own = {_role(argument, network): network for argument, network in networks}
     rows = tuple(_row(role, item) for role in own)
     return replace(paper, items={key: replace(item, rows=rows)}, parts={}), own
 
 
-def _role(called: str, network: Network) -> Role:
-    return Role(network.kind, network.name, network.data, (called,), (called,), "")
+def _role(argument: str, network: Network) -> Role:
+    return Role(network.kind, network.name, network.data, (argument,), (argument,), "")
 
 
 def _row(role: Role, item: Item) -> Row:
-    """Return the row of a network, with the published numbers of one of its kind."""
-    fitting = [row for row in item.rows if row.role.kind in (role.kind, _OTHER_WORDS.get(role.kind)) and row.published]
-    if not fitting:
+    """Return the row of a network, with the published numbers of the best matching row of its kind."""
+    same_kind = [
+        row for row in item.rows if row.role.kind in (role.kind, _LIU2020_KINDS.get(role.kind)) and row.published
+    ]
+    if not same_kind:
         return Row(role)
-    row = min(fitting, key=lambda row: row.role.data != role.data)
+    row = min(same_kind, key=lambda row: row.role.data != role.data)
     return Row(role, row.published, row.role.label)

@@ -1,4 +1,4 @@
-"""The page of a reproduction, built from its records alone."""
+"""Builds the HTML page of a reproduction from its records, without running anything."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,13 +15,13 @@ from quantattack.reproduction.views import views
 
 
 def write_pages(plans: Sequence[Plan]) -> Path:
-    """Write the page of several plans into their folder, and the page of each record; return the page's path.
+    """Write one page for several plans, and a page for each of their records; return the first page's path.
 
-    The papers' claims are judged where the plans are of the papers' networks, and not where they are of one's own;
-    the page of these is named after its paper and item.
+    The papers' claims are judged only for plans on the papers' networks. A plan on the user's own networks gets a page
+    named after its paper and item.
 
     Arguments:
-        plans: One plan a paper, all of one folder and one name of scale.
+        plans: One plan for each paper, all with the same folder and the same name of scale.
     """
     out = plans[0].out
     readers = {plan.paper.key: Reader(replace(plan, one_network=None)) for plan in plans}
@@ -40,8 +40,8 @@ def write_pages(plans: Sequence[Plan]) -> Path:
 
 def _chapter(reader: Reader) -> Chapter:
     paper = reader.plan.paper
-    drawn = tuple(replace(view, figures=figures(reader, view.key)) for view in views(reader))
-    return Chapter(paper.key, paper.title, paper.source, drawn, reader.total())
+    with_figures = tuple(replace(view, figures=figures(reader, view.key)) for view in views(reader))
+    return Chapter(paper.key, paper.title, paper.source, with_figures, reader.total())
 
 
 def _judged(claim: Claim, reader: Reader) -> Judged:
@@ -51,29 +51,30 @@ def _judged(claim: Claim, reader: Reader) -> Judged:
 
 
 def stands(readers: Sequence[Reader]) -> list[Stand]:
-    """Return every network that there are records of, with what it stands for."""
-    known: dict[tuple[str, str], Stand] = {}
+    """Return every network with records, once for each of the papers' networks that it stands in for."""
+    by_network_and_role: dict[tuple[str, str], Stand] = {}
     for reader in readers:
         for row in (row for item in reader.plan.paper.items.values() for row in item.rows):
             stores, name = reader.records(row.role).stores, reader.plan.network(row.role)
             if stores and name is not None:
-                told = _told(stores[0].notes.get("network", {}))
-                known[name, row.role.label] = Stand(name, row.role.label, row.role.difference, told)
-    return list(known.values())
+                facts = _card_text(stores[0].notes.get("network", {}))
+                stand = Stand(name, row.role.label, row.role.difference, facts)
+                by_network_and_role[name, row.role.label] = stand
+    return list(by_network_and_role.values())
 
 
-def _told(told: dict[str, object]) -> str:
-    clean, epochs = told.get("clean"), told.get("epochs")
+def _card_text(facts: dict[str, object]) -> str:
+    clean, epochs = facts.get("clean"), facts.get("epochs")
     parts = [f"{100 * clean:.1f} % of the test images right" if isinstance(clean, float) else ""]
-    parts += [f"{epochs} epochs" if epochs else "", str(told.get("quantizer", ""))]
+    parts += [f"{epochs} epochs" if epochs else "", str(facts.get("quantizer", ""))]
     return ", ".join(part for part in parts if part)
 
 
 def _scales(plans: Sequence[Plan]) -> str:
-    keys: dict[Scale, list[str]] = {}
+    papers_by_scale: dict[Scale, list[str]] = {}
     for plan in plans:
-        keys.setdefault(plan.scale, []).append(plan.paper.key)
-    sizes = "; ".join(f"{' and '.join(papers)}: {_size(scale)}" for scale, papers in keys.items())
+        papers_by_scale.setdefault(plan.scale, []).append(plan.paper.key)
+    sizes = "; ".join(f"{' and '.join(papers)}: {_size(scale)}" for scale, papers in papers_by_scale.items())
     return f"Scale {plans[0].scale.name}, seed {plans[0].seed}. {sizes}."
 
 

@@ -1,4 +1,4 @@
-"""What a paper's table or figure consists of: columns, rows with the published numbers, and pairs to compare."""
+"""The data model of a paper: its tables and figures, with columns, rows, published numbers and paired comparisons."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -22,18 +22,20 @@ Measured = Callable[[Bench, Network], Sequence[Signal]]
 
 @dataclass(frozen=True)
 class Column:
-    """One number of each row, and where a record has it.
+    """A column of a table, and how its number is read from a network's record.
 
     Arguments:
-        header: Its words.
-        name: Name of the attack in the record; of the signal's temperature where `how` is ``signal``.
-        how: One run's robust accuracy, accuracy on clean images, worst or mean over runs, the union of runs, a
-            signal's number, or a published number that is quoted and never run.
-        radius: Radius under Linf, in pixels of [0, 1]; the data set's own where None.
-        times: The radius over the data set's own.
-        step: Count only what had fallen after so many steps.
-        field: The number of the signal, as quantity.number.
+        header: The column's header.
+        name: Name of the attack in the record; where `how` is ``signal``, name of the temperature.
+        how: ``one``: robust accuracy of a single cell; ``worst`` or ``mean``: the lowest or the mean robust accuracy
+            of several independent runs; ``merged``: an image counts as broken if any run broke it; ``clean``:
+            accuracy on clean images; ``signal``: a number of a diagnostic signal; ``quoted``: published only, never
+            run.
+        radius: Linf radius in pixels of [0, 1]; None for `times` the data set's standard radius.
+        step: Count an image as broken only if it was broken within this many steps; None for all steps.
+        field: Where `how` is ``signal``: the number to read, as ``quantity.number``.
         norm: Name of the norm.
+        times: Multiple of the data set's standard radius.
     """
 
     header: str = ""
@@ -50,12 +52,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """One of the paper's networks with the numbers published for it, None where a number was not published.
+    """A row of a table: a network and the numbers published for it.
 
     Arguments:
         role: The network.
-        published: As published, in the order of the columns; in percent where they are accuracies.
-        published_for: The paper's network that the numbers are of, where that is not the row's own.
+        published: The published numbers, in the order of the columns; None where there is none; accuracies in percent.
+        published_for: Label of the paper's network that the published numbers belong to; empty if it is `role`.
     """
 
     role: Role
@@ -65,17 +67,17 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One table or figure.
+    """A table or figure.
 
     Arguments:
         title: What it shows.
-        columns: Its numbers.
-        rows: Its networks.
-        attacked: What is run on a network; None where nothing is attacked.
-        measured: What is measured of a network; None where nothing is.
-        few: Whether it is measured on the scale's few images alone.
-        pairs: Names of attacks that are compared image by image.
-        note: What a reader has to know.
+        columns: Its columns, one number each.
+        rows: Its rows, one network each.
+        attacked: Function that returns the attacks to run on a network, by threat; None if none are run.
+        measured: Function that measures a network's diagnostic signals; None if none are measured.
+        few: Whether the signals are measured on `Scale.few` images in place of `Scale.images`.
+        pairs: Pairs of attacks, by name, that are compared image by image.
+        note: Remark that is printed with the table.
     """
 
     title: str
@@ -93,13 +95,13 @@ class Paper:
     """A paper as data.
 
     Arguments:
-        key: What the command calls it.
+        key: Its name on the command line.
         title: Its title.
         source: Authors, year and link.
-        items: Its tables and figures by name.
-        parts: Parts of its figures by name, which run alone on networks of one's own.
-        headline: What `--only headline` runs: items, and the kind and architecture of the network of each.
-        scales: Numbers of a scale that differ for this paper, by the scale's name.
+        items: Its tables and figures by key, such as ``table2``.
+        parts: Parts of its figures by key, such as ``figure1a``; they run only on the user's own networks.
+        headline: What ``--only headline`` runs: for each item, the kind and architecture of the one network.
+        scales: Fields of `Scale` that this paper overrides, by the scale's name.
     """
 
     key: str
@@ -111,27 +113,29 @@ class Paper:
     scales: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def scale(self, name: str) -> Scale:
-        """Return a scale by its name, as it is for this paper."""
+        """Return a scale by its name, with this paper's overrides."""
         return Scale(**{**vars(SCALES[name]), **self.scales.get(name, {})})
 
     @property
     def runnable(self) -> dict[str, Item]:
-        """Return the items that run anything, and the parts of figures."""
+        """Return the items and the parts of figures that attack or measure networks."""
         return {key: item for key, item in {**self.items, **self.parts}.items() if item.attacked or item.measured}
 
 
 def signals_of(measured: Measured) -> str:
-    """Return the name of what is measured, with which the folder of its record ends."""
+    """Return the name of the function that measures the signals; it is part of the name of their record's folder."""
     return str(measured.__name__)
 
 
+# what a header says beyond the attack's name, such as "PGD, 10 steps, worst"
 _SETTING = re.compile(r", (worst|average|\d+ steps?|\d+/255|radius [^,]*)$")
-_WORDS = {"pgd": "PGD", "fgsm": "FGSM"}
+_DISPLAY_NAMES = {"pgd": "PGD", "fgsm": "FGSM"}
 
 
 def label(item: Item, attack: str) -> str:
-    """Return an attack's words: those of its column, without what is the column's alone."""
-    words = _WORDS.get(attack) or next((column.header for column in item.columns if column.name == attack), attack)
-    while (shorter := _SETTING.sub("", words)) != words:
-        words = shorter
-    return words
+    """Return an attack's display name: its first column's header without settings such as steps and radius."""
+    header = next((column.header for column in item.columns if column.name == attack), attack)
+    name = _DISPLAY_NAMES.get(attack) or header
+    while (shorter := _SETTING.sub("", name)) != name:
+        name = shorter
+    return name

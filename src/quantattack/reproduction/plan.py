@@ -1,4 +1,4 @@
-"""What is to be reproduced of a paper: which tables, on which networks, how large, and where its records lie."""
+"""The plan of a reproduction: which tables, on which networks, at which scale, and where the records are."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,21 +13,21 @@ from quantattack.reproduction.scales import Scale
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What to reproduce of a paper, and where.
+    """What to reproduce of a paper, and where its records are kept.
 
     Arguments:
         paper: The paper.
-        items: Keys of its items.
+        items: Keys of the tables and figures to reproduce.
         scale: Images, restarts, runs, steps, and the budget of a cell.
-        out: Folder of the records; each paper has a folder in it.
-        networks: Folder of checkpoints, by name, beside those that the package carries.
+        out: Folder of the records, with a subfolder for each paper.
+        networks: Folder of checkpoints ``NAME.safetensors``, searched before the package's zoo.
         root: Folder of the data sets.
         seed: Seed of every random number.
-        one_network: Kind and architecture of the one network of each item; every network where an item is not named.
-        stand_in: Returns the name of a network for a role, in place of the zoo's.
-        own: Networks of one's own, by the role of the row that each is in.
-        radius: Radius under Linf in pixels of [0, 1]; each data set's own where None.
-        device: Where the networks run.
+        one_network: Kind and architecture of the only network to run, by item; other items run on all their networks.
+        stand_in: Returns the name of the network for a role, or None; replaces the search in `networks` and the zoo.
+        own: The user's own networks, by the role that each has a row for.
+        radius: Linf radius in pixels of [0, 1]; None for each data set's standard radius.
+        device: Torch device that the networks run on.
     """
 
     paper: Paper
@@ -44,7 +44,7 @@ class Plan:
     device: str = "cpu"
 
     def roles(self) -> dict[Role, list[str]]:
-        """Return the roles with the items that each is part of."""
+        """Return the keys of the items that each role has a row in."""
         items: dict[Role, list[str]] = {}
         for key in self.items:
             for row in self.rows_of(key):
@@ -52,14 +52,14 @@ class Plan:
         return items
 
     def rows_of(self, key: str) -> tuple[Row, ...]:
-        """Return an item's networks: all, or the first of the kind and architecture that was asked for."""
-        rows, wanted = self.paper.items[key].rows, (self.one_network or {}).get(key)
-        if wanted is None:
+        """Return an item's rows: all, or only the first one that matches `one_network`."""
+        rows, kind_and_architecture = self.paper.items[key].rows, (self.one_network or {}).get(key)
+        if kind_and_architecture is None:
             return rows
-        return tuple(row for row in rows if wanted == (row.role.kind, row.role.architecture))[:1]
+        return tuple(row for row in rows if (row.role.kind, row.role.architecture) == kind_and_architecture)[:1]
 
     def checkpoint(self, role: Role) -> str | None:
-        """Return the checkpoint or the zoo's name of the network that takes a role; None where there is none."""
+        """Return the checkpoint's path or the zoo's name of a role's network; None if there is none."""
         if self.stand_in is not None:
             return self.stand_in(role)
         for name in role.candidates(self.scale.name):
@@ -71,33 +71,39 @@ class Plan:
         return None
 
     def network(self, role: Role) -> str | None:
-        """Return the name of the network that takes a role; None where there is none."""
+        """Return the name of a role's network; None if there is none."""
         if role in self.own:
             return self.own[role].name
         checkpoint = self.checkpoint(role)
         return None if checkpoint is None else Path(checkpoint).stem
 
     def measured_images(self, item: Item) -> int:
-        """Return how many images an item's signals are measured on."""
+        """Return the number of images that an item's signals are measured on."""
         return self.scale.few if item.few else self.scale.images
 
-    def folder(self, network: str, what: str) -> Path:
-        """Return the folder of a network's record of so many images, or of its signals."""
-        return self.out / self.paper.key / f"{network.replace(':', '.')}-{what}"
+    def folder(self, network: str, suffix: str) -> Path:
+        """Return the folder of one of a network's records.
+
+        Arguments:
+            network: Name of the network.
+            suffix: The number of images for a record of attacks, such as ``200``; the measuring function and the
+                number of images for a record of signals, such as ``clever-20``.
+        """
+        return self.out / self.paper.key / f"{network.replace(':', '.')}-{suffix}"
 
     @property
     def not_run(self) -> Path:
-        """Return the file that lists what was not run."""
+        """Return the file that lists the cells that were not run."""
         return self.out / self.paper.key / ("not-run-own.json" if self.own else "not-run.json")
 
-    def command(self, key: str, *more: str) -> str:
-        """Return the command that runs an item of the plan."""
+    def command(self, key: str, *options: str) -> str:
+        """Return the shell command that runs an item of the plan, with further options."""
         own = [role.small[0] for role in self.own]
         where = [f"--networks {self.networks}"] if self.networks is not None else []
         data = {role.data for role in self.own}
         where += [f"--data {data.pop()}"] if len(data) == 1 else []
         where += [f"--radius {self.radius}"] if self.radius is not None else []
-        words = [self.paper.key, key, *own, f"--scale {self.scale.name}", *where, *more, f"--out {self.out}"]
+        words = [self.paper.key, key, *own, f"--scale {self.scale.name}", *where, *options, f"--out {self.out}"]
         return f"quantattack reproduce {' '.join(words)}"
 
 
@@ -107,10 +113,10 @@ class Missing:
 
     Arguments:
         item: Key of the table or figure.
-        row: The network's label.
-        cell: The attack's name; empty where no cell of the row was run.
+        row: Label of the role.
+        cell: Name of the attack; empty if the whole row was not run.
         why: The reason.
-        command: What would run it.
+        command: Shell command that would make it run; empty if there is none.
     """
 
     item: str

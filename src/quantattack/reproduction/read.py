@@ -1,4 +1,4 @@
-"""The numbers of a reproduction as its records have them: nothing is run."""
+"""Look up a reproduction's numbers in its records, without running anything."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,10 +23,10 @@ from quantattack.reproduction.roles import Role
 
 @dataclass(frozen=True, eq=False)
 class NetworkRecords:
-    """One network's records of one paper.
+    """One network's records for one paper.
 
     Arguments:
-        stores: The records, one for each number of images and each kind of signals.
+        stores: The opened records: one for each number of images, and one for each function that measures signals.
     """
 
     stores: tuple[Store, ...]
@@ -42,18 +42,18 @@ class NetworkRecords:
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """Reads a plan's records.
+    """Looks up numbers in a plan's records, by role and column.
 
     Arguments:
-        plan: What was reproduced, and where.
-        opened: The records that have been read, by the network's name.
+        plan: The plan whose records are read.
+        opened: Cache of the opened records, by the network's name.
     """
 
     plan: Plan
     opened: dict[str, NetworkRecords] = field(default_factory=dict)
 
     def records(self, role: Role) -> NetworkRecords:
-        """Return the records of the network in a role; none where there are none."""
+        """Return the records of a role's network; empty if it has none."""
         name = self.plan.network(role) or ""
         if name not in self.opened:
             self.opened[name] = NetworkRecords(tuple(self._stores(name)) if name else ())
@@ -61,9 +61,11 @@ class Reader:
 
     def _stores(self, network: str) -> list[Store]:
         scale, items = self.plan.scale, self.plan.paper.items.values()
-        endings = [str(count) for count in (scale.images, scale.merged, scale.few)]
-        endings += [f"{signals_of(item.measured)}-{self.plan.measured_images(item)}" for item in items if item.measured]
-        folders = [self.plan.folder(network, ending) for ending in dict.fromkeys(endings)]
+        suffixes = [str(count) for count in (scale.images, scale.merged, scale.few)]
+        suffixes += [
+            f"{signals_of(item.measured)}-{self.plan.measured_images(item)}" for item in items if item.measured
+        ]
+        folders = [self.plan.folder(network, suffix) for suffix in dict.fromkeys(suffixes)]
         return [Store.load(folder) for folder in folders if (folder / FILE).is_file()]
 
     @property
@@ -76,7 +78,7 @@ class Reader:
             store.close()
 
     def number(self, role: Role, column: Column) -> Number | None:
-        """Return what the records have for a row and a column; None where they have nothing."""
+        """Return the measured number of a role and a column; None if the records do not have it."""
         if column.how == "quoted":
             return None
         if column.how == "signal":
@@ -90,30 +92,31 @@ class Reader:
         if not cells:
             return None
         record, name = max(cells, key=lambda cell: len(cell[0].column(cell[1], "image")))
-        right = record.column(name, "clean_prediction") == record.column(name, "label")
-        return robust(~right, record, name)
+        correct = record.column(name, "clean_prediction") == record.column(name, "label")
+        return robust(~correct, record, name)
 
     def _robust(self, role: Role, column: Column) -> Number | None:
         cells = self.cells(role, column)
-        rows = [broken for cell in cells if (broken := broken_after(*cell, column.step)) is not None]
-        if not rows or len(rows) < len(cells):
+        masks = [broken for cell in cells if (broken := broken_after(*cell, column.step)) is not None]
+        if not masks or len(masks) < len(cells):
             return None
-        shares = [float(np.mean(~row)) for row in rows]
+        accuracies = [float(np.mean(~mask)) for mask in masks]
         if column.how == "mean":
-            first = robust(rows[0], *cells[0])
-            mean = float(np.mean(shares))
+            first = robust(masks[0], *cells[0])
+            mean = float(np.mean(accuracies))
             interval = wilson(round(mean * first.images), first.images)
             return Number(mean, interval, first.store, first.anchor, first.images)
-        place = int(np.argmin(shares))
-        row = np.logical_or.reduce(rows) if column.how == "merged" else rows[place]
-        return robust(row, *cells[place])
+        worst = int(np.argmin(accuracies))
+        mask = np.logical_or.reduce(masks) if column.how == "merged" else masks[worst]
+        return robust(mask, *cells[worst])
 
     def cells(self, role: Role, column: Column) -> list[Cell]:
-        """Return the cells behind a column: one, or one for each run; none while one of them is being filled."""
+        """Return the cells that a column is computed from: one, or one for each run; empty unless all are complete."""
         cells = [cell for cell in self.records(role).cells if self._has_threat(cell[0], column)]
         runs = column.how in ("mean", "worst", "merged")
         named = _largest([cell for cell in cells if (_without_run(cell[1]) if runs else cell[1]) == column.name])
-        return named if all(len(record.column(name, "image")) == record.images for record, name in named) else []
+        complete = all(len(record.column(name, "image")) == record.images for record, name in named)
+        return named if complete else []
 
     def _has_threat(self, record: Record, column: Column) -> bool:
         if norm_name(record.threat) != column.norm:
@@ -122,19 +125,19 @@ class Reader:
         return column.norm != "Linf" or abs(float(record.threat["radius"]) - radius) < 1e-9
 
     def radius(self, data: str, column: Column) -> float:
-        """Return a column's radius under Linf on a data set, in pixels of [0, 1]."""
-        usual = SETS[data].linf if self.plan.radius is None else self.plan.radius
-        return min(1.0, usual * column.times) if column.radius is None else column.radius
+        """Return a column's Linf radius on a data set, in pixels of [0, 1]."""
+        standard = SETS[data].linf if self.plan.radius is None else self.plan.radius
+        return min(1.0, standard * column.times) if column.radius is None else column.radius
 
     def seconds(self, rows: Sequence[Row], columns: Sequence[Column]) -> float:
-        """Return what the cells behind some rows and columns took, each cell once."""
+        """Return the run time of the cells in some rows and columns, in seconds, counting each cell once."""
         return fsum(self._costs(rows, columns).values())
 
     def total(self) -> float:
-        """Return what the cells behind all items took, each cell once."""
+        """Return the run time of the cells in all items, in seconds, counting each cell once."""
         items = self.plan.paper.items.values()
-        costs = {place: spent for item in items for place, spent in self._costs(item.rows, item.columns).items()}
-        return fsum(costs.values())
+        seconds = {cell: spent for item in items for cell, spent in self._costs(item.rows, item.columns).items()}
+        return fsum(seconds.values())
 
     def _costs(self, rows: Sequence[Row], columns: Sequence[Column]) -> dict[tuple[str, int], float]:
         attacks = [column for column in columns if column.how not in ("signal", "quoted", "clean")]
@@ -148,31 +151,36 @@ class Reader:
     def _signal(self, role: Role, column: Column) -> Number | None:
         quantity, _, entry = column.field.partition(".")
         for store, signal in self.records(role).signals:
-            wanted = signal.temperature == column.name or (quantity == "curves" and column.name in marks_of(signal))
-            if signal.quantity == quantity and wanted and store.folder is not None:
+            matches = signal.temperature == column.name or (quantity == "curves" and column.name in marks_of(signal))
+            if signal.quantity == quantity and matches and store.folder is not None:
                 value, count = entry_of(signal, column.name, entry)
                 return Number(value, None, store.folder, f"{quantity}-{signal.temperature or 'curves'}", count)
         return None
 
     def pair(self, role: Role, first: str, second: str, times: float = 1.0, step: int | None = None) -> Pair | None:
-        """Return how two attacks split the images, runs put side by side; None where one was not run.
+        """Return the paired comparison of two attacks on a network; None if either was not run.
+
+        Run r of the first attack is compared with run r of the second.
 
         Arguments:
             role: The network.
-            first: An attack's name.
-            second: Another's.
-            times: The radius over the data set's own.
-            step: Count only what had fallen after so many steps.
+            first: Name of the first attack.
+            second: Name of the second attack.
+            times: Multiple of the data set's standard radius.
+            step: Count an image as broken only if it was broken within this many steps; None for all steps.
         """
         sides = [self.side(role, name, times) for name in (first, second)]
         if not all(sides) or len(sides[0]) != len(sides[1]):
             return None
         pairs = [paired(a, b, step) for a, b in zip(*sides, strict=True)]
-        known = [difference for difference in pairs if difference is not None]
-        return Pair(np.mean(known, axis=0)) if len(known) == len(pairs) else None
+        differences = [difference for difference in pairs if difference is not None]
+        return Pair(np.mean(differences, axis=0)) if len(differences) == len(pairs) else None
 
-    def across(self, first: Role, second: Role, name: str) -> Pair | None:
-        """Return how one attack splits the images between two networks; None where it was not run on both."""
+    def network_pair(self, first: Role, second: Role, name: str) -> Pair | None:
+        """Return the paired comparison of one attack on two networks; None if it was not run on both.
+
+        Only the first run is compared.
+        """
         sides = [self.side(role, name) for role in (first, second)]
         if not all(sides):
             return None
@@ -180,7 +188,7 @@ class Reader:
         return None if difference is None else Pair(difference)
 
     def values(self, role: Role, column: Column) -> NDArray[np.float64] | None:
-        """Return a signal's numbers, one for each image; None where it has a single one."""
+        """Return the per-image values of a signal's number; None if it has one value for all images."""
         quantity, _, entry = column.field.partition(".")
         for _, signal in self.records(role).signals:
             if signal.quantity == quantity and signal.temperature == column.name:
@@ -189,14 +197,14 @@ class Reader:
         return None
 
     def side(self, role: Role, name: str, times: float = 1.0) -> list[Cell]:
-        """Return the cells of an attack: one, or one for each of its runs."""
+        """Return the cells of one side of a comparison: the attack's only cell, or one for each of its runs."""
         norm = "L2" if "_l2" in name else "Linf"
-        alone = self.cells(role, Column("", name, norm=norm, times=times))
-        return alone or self.cells(role, Column("", name, "mean", norm=norm, times=times))
+        single = self.cells(role, Column("", name, norm=norm, times=times))
+        return single or self.cells(role, Column("", name, "mean", norm=norm, times=times))
 
 
 def _largest(cells: list[Cell]) -> list[Cell]:
-    """Return the cells of most images: a smaller reproduction may lie beside, and would count twice."""
+    """Return the cells with the most images; those of another record with fewer images would be counted twice."""
     most = max((record.images for record, _ in cells), default=0)
     return [cell for cell in cells if cell[0].images == most]
 

@@ -1,4 +1,4 @@
-"""The papers' networks, and which network of the package takes the place of each."""
+"""The papers' networks, and the zoo's networks that stand in for them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,15 +19,16 @@ DATA: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Role:
-    """One of a paper's networks.
+    """One of a paper's networks, and the zoo's networks that may stand in for it.
 
     Arguments:
-        kind: REF, BNN-WQ, BNN-WAQ, BC or GD-tanh, with a star where trained adversarially; or the paper's own name.
-        architecture: As the paper calls it.
+        kind: REF, BNN-WQ, BNN-WAQ, BC, GD-tanh, XNOR or TWN, with a trailing star if trained adversarially; or a
+            description in the paper's words.
+        architecture: The paper's name of the architecture.
         data: Name of the data set.
-        small: Networks that stand for it at a reduced scale, the first one that is there.
-        full: The same at the paper's own scale.
-        difference: How the small one differs from the paper's.
+        small: Names of the stand-ins at a reduced scale, best first; the first that is available is used.
+        full: Names of the stand-ins at the scale ``full``, best first.
+        difference: How the small stand-in differs from the paper's network.
     """
 
     kind: str
@@ -45,17 +46,17 @@ class Role:
         return ", ".join(word for word in words if word)
 
     def candidates(self, scale: str) -> tuple[str, ...]:
-        """Return the networks that may take its place at a scale, the best first."""
+        """Return the names of the networks that may stand in for it at a scale, best first."""
         return self.full if scale == "full" else self.small
 
 
 @dataclass(frozen=True)
 class StandIn:
-    """Which architectures of the package stand for one of the papers'.
+    """The package's architectures that stand in for one of the papers'.
 
     Arguments:
-        small: The one at a reduced scale.
-        full: The one at the paper's own scale.
+        small: Architecture at a reduced scale.
+        full: Architecture at the scale ``full``.
         difference: How the small one differs from the paper's.
     """
 
@@ -68,12 +69,12 @@ class StandIn:
 
 @dataclass(frozen=True)
 class Roles:
-    """The networks of all papers.
+    """The content of ``networks.yaml``.
 
     Arguments:
-        kinds: How the names of networks of a kind end.
-        architectures: Which architectures stand for the papers'.
-        networks: Networks with a description of their own, by name.
+        kinds: Suffix of the names of a kind's stand-ins, by kind without the star.
+        architectures: Stand-ins by the papers' names of the architectures.
+        networks: Roles that are not made of a kind and an architecture, by name.
     """
 
     kinds: Mapping[str, str]
@@ -87,11 +88,11 @@ ROLES = read("", "networks.yaml", Roles)
 
 
 def role_of(kind: str, architecture: str, data: str = "cifar10") -> Role:
-    """Return the network of a kind and an architecture, with what stands for it.
+    """Return the role of a kind and an architecture; its stand-ins are named ``data-architecture-suffix[-adv]``.
 
     Arguments:
-        kind: REF, BNN-WQ, BNN-WAQ, BC, GD-tanh, XNOR or TWN, with a star where trained adversarially.
-        architecture: As Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511, call it.
+        kind: REF, BNN-WQ, BNN-WAQ, BC, GD-tanh, XNOR or TWN, with a trailing star if trained adversarially.
+        architecture: Name of the architecture in Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511.
         data: Name of the data set.
 
     Raises:
@@ -108,10 +109,10 @@ def role_of(kind: str, architecture: str, data: str = "cifar10") -> Role:
 
 
 def named_role(name: str) -> Role:
-    """Return a network that has a description of its own.
+    """Return a role that ``networks.yaml`` describes by name.
 
     Raises:
-        InputError: If nothing has the name.
+        InputError: If no role has the name.
     """
     if name not in ROLES.networks:
         raise unknown("network", name, ROLES.networks)

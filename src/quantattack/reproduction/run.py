@@ -1,4 +1,4 @@
-"""Whatever a reproduction lacks: each cell of a paper's tables, once, in a record of its network."""
+"""Run the cells of a paper's tables that are not yet in the networks' records."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -25,11 +25,11 @@ from quantattack.training.recipes import RECIPES
 
 
 def fill(plan: Plan, advance: Advance) -> list[Missing]:
-    """Run every cell that the plan's records lack, and return those that were not run.
+    """Run every cell that is not yet in the plan's records, and return the cells that could not be run.
 
     Arguments:
         plan: What to reproduce.
-        advance: Told of each attack how many images of how many are done.
+        advance: Progress callback, called with the cell's name, the number of finished images and their total.
 
     Raises:
         InputError: If a folder cannot be written.
@@ -44,28 +44,28 @@ def fill(plan: Plan, advance: Advance) -> list[Missing]:
 def _fill_row(plan: Plan, shared: Bench, role: Role, keys: list[str], advance: Advance) -> list[Missing]:
     network = network_of(plan, role)
     if network is None:
-        return [_untrained(plan, role, key) for key in keys if key in plan.paper.runnable]
-    bench = replace(shared, networks=(network, *_twins(plan, role)))
+        return [_missing_network(plan, role, key) for key in keys if key in plan.paper.runnable]
+    bench = replace(shared, networks=(network, *_transfer_sources(plan, role)))
     cells, missing = cells_of(plan, bench, network, keys)
     for count in sorted({cell.images for cell in cells}):
-        missing += _fill(plan, bench, network, [cell for cell in cells if cell.images == count], advance)
+        missing += _run_cells(plan, bench, network, [cell for cell in cells if cell.images == count], advance)
     for key in keys:
         _measure(plan, bench, network, plan.paper.items[key], advance)
     return [replace(absence, row=role.label) for absence in missing]
 
 
-def _untrained(plan: Plan, role: Role, key: str) -> Missing:
-    wanted = role.candidates(plan.scale.name)[0]
+def _missing_network(plan: Plan, role: Role, key: str) -> Missing:
+    name = role.candidates(plan.scale.name)[0]
     folder = plan.networks or Path("networks")
-    file = folder / f"{wanted}.safetensors"
-    if wanted not in RECIPES:
-        return Missing(key, role.label, "", f"there is no network {wanted} and no recipe; put one at {file}", "")
-    command = f"quantattack train {wanted} --out {file} && {replace(plan, networks=folder).command(key)}"
-    return Missing(key, role.label, "", f"there is no network {wanted}", command)
+    file = folder / f"{name}.safetensors"
+    if name not in RECIPES:
+        return Missing(key, role.label, "", f"there is no network {name} and no recipe; put one at {file}", "")
+    command = f"quantattack train {name} --out {file} && {replace(plan, networks=folder).command(key)}"
+    return Missing(key, role.label, "", f"there is no network {name}", command)
 
 
 def network_of(plan: Plan, role: Role) -> Network | None:
-    """Return the network that takes a role; None where there is none."""
+    """Return the loaded network that stands in for a role; None if there is none."""
     if role in plan.own:
         return plan.own[role]
     name = plan.checkpoint(role)
@@ -73,14 +73,17 @@ def network_of(plan: Plan, role: Role) -> Network | None:
 
 
 def opened(name: str, role: Role, device: str = "cpu") -> Network:
-    """Return a network with the data set that its card names, in a role's place."""
+    """Load a network to stand in for a role; its data set is the one its card names, else the role's."""
     card = card_of(name)
-    told = {"clean": card.clean, "epochs": card.training.get("epochs"), "quantizer": card.quantizer}
-    return Network(Path(name).stem, load_model(name).to(device), card.data or role.data, role.kind, told)
+    facts = {"clean": card.clean, "epochs": card.training.get("epochs"), "quantizer": card.quantizer}
+    return Network(Path(name).stem, load_model(name).to(device), card.data or role.data, role.kind, facts)
 
 
-def _twins(plan: Plan, role: Role) -> tuple[Network, ...]:
-    """Return the networks that images may be transferred from: the float one of the same architecture, if any."""
+def _transfer_sources(plan: Plan, role: Role) -> tuple[Network, ...]:
+    """Return the networks that images may be transferred from.
+
+    For a role of the paper, the float network of the same architecture; with the user's own networks, all the others.
+    """
     if plan.own:
         return tuple(network for other, network in plan.own.items() if other != role)
     if role.kind not in ("BNN-WQ", "BNN-WAQ"):
@@ -89,28 +92,28 @@ def _twins(plan: Plan, role: Role) -> tuple[Network, ...]:
     return () if twin is None else (twin,)
 
 
-def _fill(plan: Plan, bench: Bench, network: Network, cells: list[Cell], advance: Advance) -> list[Missing]:
-    """Run the cells of so many images that their record lacks."""
+def _run_cells(plan: Plan, bench: Bench, network: Network, cells: list[Cell], advance: Advance) -> list[Missing]:
+    """Run those of the cells, all with one number of images, that are not yet in the record they share."""
     count = cells[0].images
     try:
         store = Store.open(plan.folder(network.name, str(count)), _identity(plan, bench, network, count))
     except InputError as error:
         return [Missing(key, "", cell.name, str(error), "") for cell in cells for key in cell.items]
     with store.writing():
-        fitting = [cell for cell in cells if agrees(store, network, cell)]
-        wanted = [cell for cell in fitting if not is_done(store, network, cell)]
-        for threat, attacks in _by_threat(wanted):
+        consistent = [cell for cell in cells if agrees(store, network, cell)]
+        unfinished = [cell for cell in consistent if not is_done(store, network, cell)]
+        for threat, attacks in _by_threat(unfinished):
             task = _task(bench, network, threat, attacks, count)
-            run([task], store, [partial(_tell, advance, task)], gallery=False)
+            run([task], store, [partial(_report_progress, advance, task)], gallery=False)
         _note(plan, store, network)
     why = "the record holds this cell with other settings"
-    others = [cell for cell in cells if cell not in fitting]
-    return [Missing(key, "", cell.name, why, f"rm -r {store.folder}") for cell in others for key in cell.items]
+    conflicting = [cell for cell in cells if cell not in consistent]
+    return [Missing(key, "", cell.name, why, f"rm -r {store.folder}") for cell in conflicting for key in cell.items]
 
 
 def _note(plan: Plan, store: Store, network: Network) -> None:
-    told = {"kind": network.kind, "data": network.data, **network.told}
-    store.note(paper=plan.paper.key, scale=plan.scale.name, network=told)
+    facts = {"kind": network.kind, "data": network.data, **network.card_facts}
+    store.note(paper=plan.paper.key, scale=plan.scale.name, network=facts)
 
 
 def _identity(plan: Plan, bench: Bench, network: Network, count: int) -> dict[str, object]:
@@ -130,18 +133,18 @@ def _task(bench: Bench, network: Network, threat: Threat, attacks: Mapping[str, 
     return prepare(network.model, images, labels, attacks, threat, seed=bench.seed, names=(network.name, network.data))
 
 
-def _tell(advance: Advance, task: Task, name: str, done: int, total: int) -> None:
+def _report_progress(advance: Advance, task: Task, name: str, done: int, total: int) -> None:
     advance(f"{task.subject.model} {task.threat.radius:.3g} {name}", done, total)
 
 
 def _measure(plan: Plan, bench: Bench, network: Network, item: Item, advance: Advance) -> None:
-    """Measure what an item wants of a network, where its record lacks it."""
+    """Measure an item's signals on a network, unless its record already has them."""
     if item.measured is None:
         return
-    count, what = plan.measured_images(item), signals_of(item.measured)
-    store = Store.open(plan.folder(network.name, f"{what}-{count}"), _identity(plan, bench, network, count))
+    count, signals = plan.measured_images(item), signals_of(item.measured)
+    store = Store.open(plan.folder(network.name, f"{signals}-{count}"), _identity(plan, bench, network, count))
     with store.writing():
         if not read_signals(store.connection):
             write_signals(store.connection, item.measured(replace(bench, images=count), network))
         _note(plan, store, network)
-        advance(f"{network.name} {what}", count, count)
+        advance(f"{network.name} {signals}", count, count)

@@ -1,4 +1,4 @@
-"""How large a reproduction is: images, restarts and runs of a cell, and what a cell may cost."""
+"""Sizes of a reproduction: images, restarts, runs, steps and the budget of each cell."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from quantattack.reproduction.files import STRICT, read
 
 @dataclass(frozen=True)
 class Scale:
-    """The numbers by which a reproduction is smaller than the papers.
+    """The size of a reproduction.
 
     Arguments:
         name: Its name.
-        images: Test images of a cell, from the first on.
-        merged: Test images of a cell whose restarts are merged.
-        few: Test images of a cell that looks for the smallest perturbation, and of CLEVER.
-        restarts: Restarts that are merged.
-        runs: Independent runs, of which worst and average are taken.
-        steps: Most steps of an attack.
-        queries: Forward passes of Square, an image.
-        budget: Most forward and backward passes of a cell, over all its images; None for no limit.
+        images: Number of test images in a cell, taken from the start of the test set.
+        merged: Number of images for an attack with restarts or an ensemble.
+        few: Number of images for minimum-norm attacks and for CLEVER.
+        restarts: Number of restarts.
+        runs: Number of independent runs that a worst and a mean are taken over.
+        steps: Maximum number of steps of an attack.
+        queries: Forward passes per image of the Square attack.
+        budget: Maximum number of forward and backward passes of a cell, over all its images; None for no limit.
     """
 
     name: str
@@ -39,13 +39,13 @@ class Scale:
 
     @property
     def nearest_steps(self) -> int:
-        """Steps of Brendel and Bethge's attack: its own 1000 where nothing is reduced."""
+        """Number of steps of the Brendel-Bethge attack: its default of 1000 at the scale ``full``."""
         return 1000 if self.name == "full" else self.steps
 
 
 @dataclass(frozen=True)
 class ScalesFile:
-    """The scales as the file has them."""
+    """The content of ``scales.yaml``."""
 
     scales: list[Scale]
 

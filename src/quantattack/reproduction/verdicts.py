@@ -1,4 +1,4 @@
-"""How a claim is judged by the records: holds, does not hold, or cannot be told."""
+"""Verdicts on a paper's claims from the records: holds, does not hold, or cannot be told."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ Kind = Literal["holds", "does not hold", "cannot be told"]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one network says of a claim.
+    """One network's vote on a claim.
 
     Arguments:
-        words: The numbers in a sentence.
-        says: 1 for the claim, -1 against it, 0 for neither; None where it has no say.
+        words: The network's numbers, as a sentence.
+        says: The vote: 1 for the claim, -1 against it, 0 undecided; None for an abstention, which is not counted.
     """
 
     words: str
@@ -25,17 +25,17 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim's verdict with its evidence, one line a network."""
+    """A claim's verdict, with the evidence of each network."""
 
     kind: Kind
     evidence: tuple[Evidence, ...]
 
 
-Judge = Callable[[Reader], Verdict]
+Judge = Callable[[Reader], Verdict]  # decides a claim from the records
 
 
 def summed(evidence: Sequence[Evidence]) -> Verdict:
-    """Return the verdict on a claim about every network: one against it is enough, and all must be for it."""
+    """Combine the networks' votes: one against the claim refutes it; it holds only if all are for it."""
     kind: Kind = "cannot be told"
     votes = [line.says for line in evidence if line.says is not None]
     if any(vote < 0 for vote in votes):
@@ -46,7 +46,7 @@ def summed(evidence: Sequence[Evidence]) -> Verdict:
 
 
 def rows_of(reader: Reader, item: str, kinds: Sequence[str]) -> Iterator[Row]:
-    """Return an item's networks of some kinds that there are records of."""
+    """Yield an item's rows of some kinds, or of all if `kinds` is empty, whose networks have records."""
     for row in reader.plan.paper.items[item].rows:
         if (not kinds or row.role.kind in kinds) and reader.records(row.role).stores:
             yield row
@@ -54,7 +54,7 @@ def rows_of(reader: Reader, item: str, kinds: Sequence[str]) -> Iterator[Row]:
 
 @dataclass(frozen=True)
 class Every:
-    """Several judges of one claim: all must be for it, one against it is enough."""
+    """Combine several judges of one claim: one against it refutes it; it holds only if all that have evidence agree."""
 
     judges: tuple[Judge, ...]
 

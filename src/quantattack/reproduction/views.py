@@ -1,4 +1,4 @@
-"""A plan's tables with published and measured numbers, for the terminal and the page."""
+"""A plan's tables with published and measured numbers side by side, for the terminal and the page."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -15,32 +15,32 @@ RECORD_PAGE = "record.html"
 
 
 def keep_missing(plan: Plan, missing: Sequence[Missing]) -> None:
-    """Write down what was not run of a plan's items, in place of what was before."""
+    """Write the list of cells that were not run, replacing the earlier entries of the plan's items."""
     path = plan.not_run
-    every = [cell for cell in read_missing(plan) if cell.item not in plan.items] + list(missing)
+    merged = [cell for cell in read_missing(plan) if cell.item not in plan.items] + list(missing)
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [asdict(cell) for cell in sorted(every, key=lambda cell: (cell.item, cell.row, cell.cell))]
+    rows = [asdict(cell) for cell in sorted(merged, key=lambda cell: (cell.item, cell.row, cell.cell))]
     path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 def read_missing(plan: Plan) -> list[Missing]:
-    """Return what was not run of a paper."""
+    """Read the list of a paper's cells that were not run; empty if there is no such file."""
     if not plan.not_run.is_file():
         return []
     return [Missing(**row) for row in json.loads(plan.not_run.read_text(encoding="utf-8"))]
 
 
 def views(reader: Reader, keys: Iterable[str] | None = None) -> list[View]:
-    """Return the views of a plan's items, or of some of them."""
+    """Return the views of the items with these keys, or of all the plan's items."""
     missing = read_missing(reader.plan)
     return [view(reader, key, [cell for cell in missing if cell.item == key]) for key in keys or reader.plan.items]
 
 
 def view(reader: Reader, key: str, missing: Sequence[Missing] = ()) -> View:
-    """Return an item with everything that the records have of it."""
+    """Return the view of one item: its rows, paired comparisons, missing cells and run time."""
     item = reader.plan.paper.items[key]
-    every = reader.plan.rows_of(key)
-    rows = [row for row in every if row.published or reader.records(row.role).stores] or every
+    all_rows = reader.plan.rows_of(key)
+    rows = [row for row in all_rows if row.published or reader.records(row.role).stores] or all_rows
     columns = [column for column in item.columns if _shown(reader, item, rows, column)]
     return View(
         paper=reader.plan.paper.key,
@@ -56,9 +56,9 @@ def view(reader: Reader, key: str, missing: Sequence[Missing] = ()) -> View:
 
 
 def _shown(reader: Reader, item: Item, rows: Sequence[Row], column: Column) -> bool:
-    """Whether a column has a number, published or measured, in any row."""
-    place = item.columns.index(column)
-    published = any(len(row.published) > place and row.published[place] is not None for row in rows)
+    """Return whether a column has a number, published or measured, in any row."""
+    index = item.columns.index(column)
+    published = any(len(row.published) > index and row.published[index] is not None for row in rows)
     return published or any(reader.number(row.role, column) is not None for row in rows)
 
 
@@ -76,11 +76,11 @@ def _line(reader: Reader, item: Item, row: Row, columns: Sequence[Column]) -> Li
 
 def _entry(reader: Reader, row: Row, column: Column, value: float | int | None) -> Entry:
     number = reader.number(row.role, column)
-    share = column.how != "signal"
-    published = "" if value is None else f"{value:.2f}" if share else f"{value:.3g}"
+    is_accuracy = column.how != "signal"
+    published = "" if value is None else f"{value:.2f}" if is_accuracy else f"{value:.3g}"
     if number is None:
         return Entry(published, quoted=column.how == "quoted")
-    measured = f"{100 * number.value:.1f}" if share else f"{number.value:.3g}"
+    measured = f"{100 * number.value:.1f}" if is_accuracy else f"{number.value:.3g}"
     low, high = number.interval or (0.0, 0.0)
     interval = f"{100 * low:.1f} to {100 * high:.1f}" if number.interval else ""
     return Entry(published, measured, interval, _link(reader, number), number.images)
@@ -92,10 +92,10 @@ def _link(reader: Reader, number: Number) -> str:
 
 
 def _comparisons(reader: Reader, item: Item, rows: Sequence[Row]) -> Iterable[Comparison]:
-    sizes = sorted({column.times for column in item.columns if column.norm == "Linf"} | {1.0})
+    multiples = sorted({column.times for column in item.columns if column.norm == "Linf"} | {1.0})
     for row in rows:
         for first, second in item.pairs:
-            for times in sizes:
+            for times in multiples:
                 pair = reader.pair(row.role, first, second, times)
                 if pair is not None:
                     where = f", {times:g} times the radius" if times != 1 else ""

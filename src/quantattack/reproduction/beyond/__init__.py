@@ -1,1 +1,1 @@
-"""What neither paper asked."""
+"""Experiments beyond the two papers."""

@@ -1,4 +1,4 @@
-"""What the papers did not ask: which part of the gain is arithmetic and which is direction."""
+"""Experiments beyond the papers: how much of PGD++'s gain is due to arithmetic, how much to the direction."""
 
 from collections.abc import Mapping
 
@@ -19,10 +19,10 @@ Attacks = list[tuple[Threat, dict[str, Attack]]]
 
 
 def ladder(bench: Bench, network: Network) -> Attacks:
-    """The same walk on one rung after the other; a shorter walk is the first part of the longest."""
+    """PGD with a series of losses and temperatures; results after fewer steps are read off the longest walk."""
     threat, steps = bench.threat(network), min(50, bench.scale.steps)
     plain = pgd(threat, steps=steps)
-    rungs: dict[str, Attack] = {
+    attacks: dict[str, Attack] = {
         "cross entropy": plain,
         "float64": InFloat64(plain),
         "log-odds": pgd(threat, steps=steps, loss=log_odds),
@@ -31,13 +31,13 @@ def ladder(bench: Bench, network: Network) -> Attacks:
         "hns": pgd_plus(threat, Hns(), steps=steps),
         "gap": pgd_plus(threat, Gap(), steps=steps),
     }
-    return [(threat, several(bench, rungs))]
+    return [(threat, several(bench, attacks))]
 
 
 def quantized(bench: Bench, network: Network) -> Attacks:
-    """Quantized gradients at temperatures; the sign beside them at the same steps."""
+    """Quantized gradients with each loss and temperature, compared with the sign (1 level) at the same steps."""
     threat, steps = bench.threat(network), min(20, bench.scale.steps)
-    climbed: Mapping[str, tuple[Loss, Temperature]] = {
+    objectives: Mapping[str, tuple[Loss, Temperature]] = {
         "cross entropy": (cross_entropy, unit),
         "log-odds": (log_odds, unit),
         "njs": (cross_entropy, bench.njs(network)),
@@ -45,9 +45,9 @@ def quantized(bench: Bench, network: Network) -> Attacks:
         "gap": (log_odds, Gap()),
     }
     walks: dict[str, Attack] = {}
-    for name, (loss, temperature) in climbed.items():
+    for name, (loss, temperature) in objectives.items():
         for levels in (1, 10, 100):
-            # a smaller step than the sign's: of 100 levels the largest gradient crosses the ball at once
+            # with 100 levels the largest gradient would cross the whole ball in one of the sign's steps
             size = usual_step(threat, steps) / (1 if levels == 1 else 4)
             walk = Ascent(
                 threat=threat,

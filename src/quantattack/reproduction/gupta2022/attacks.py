@@ -1,6 +1,7 @@
-"""Every table and figure of Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511: what is run for it.
+"""The attacks and signals of each table and figure of Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511.
 
-Each function takes a bench and a network, and returns the attacks by name under each threat, or the signals.
+`paper.yaml` names the functions. Each takes a bench and a network, and returns the attacks by name for each threat, or
+the measured signals.
 """
 
 from collections.abc import Sequence
@@ -26,21 +27,21 @@ from quantattack.reproduction.gupta2022.foolbox import nearest
 from quantattack.reproduction.gupta2022.released import ReleasedL2
 
 Attacks = list[tuple[Threat, dict[str, Attack]]]
-HUNDRED = 100  # classes of the data set whose attacks have half the steps
+CIFAR100_CLASSES = 100
 
 
 def steps(bench: Bench, network: Network) -> int:
-    """Return the steps of table 6: 20, and 10 on CIFAR-100."""
-    return min(10 if SETS[network.data].classes == HUNDRED else 20, bench.scale.steps)
+    """Return the number of steps of table 6, 20 or on CIFAR-100 10, limited by the scale."""
+    return min(10 if SETS[network.data].classes == CIFAR100_CLASSES else 20, bench.scale.steps)
 
 
 def temperatures(bench: Bench, network: Network) -> dict[str, Temperature]:
-    """Return NJS and HNS as published."""
+    """Return NJS and HNS as published, by the suffix that an attack with them has in its name."""
     return {"plus_njs": bench.njs(network), "plus_hns": Hns.paper()}
 
 
 def one_step(bench: Bench, network: Network) -> dict[str, Attack]:
-    """FGSM, and FGSM++ with NJS and HNS."""
+    """Return FGSM, and FGSM++ with NJS and HNS."""
     threat = bench.threat(network)
     plus = {
         f"fgsm_{name}": fgsm_plus(threat, temperature) for name, temperature in temperatures(bench, network).items()
@@ -49,7 +50,7 @@ def one_step(bench: Bench, network: Network) -> dict[str, Attack]:
 
 
 def many_steps(bench: Bench, network: Network) -> dict[str, Attack]:
-    """PGD, and PGD++ with NJS and HNS."""
+    """Return PGD, and PGD++ with NJS and HNS."""
     threat, count = bench.threat(network), steps(bench, network)
     chosen = temperatures(bench, network).items()
     plus = {f"pgd_{name}": pgd_plus(threat, temperature, steps=count) for name, temperature in chosen}
@@ -57,53 +58,56 @@ def many_steps(bench: Bench, network: Network) -> dict[str, Attack]:
 
 
 def in_l2(bench: Bench, network: Network) -> Attacks:
-    """PGD and PGD++ under L2, and the attack as released, judged in the ball that holds its channels' balls."""
+    """Return PGD and PGD++ under L2, and the released L2 attack.
+
+    The released attack has an L2 ball for each channel; its threat is the smallest L2 ball that contains their product.
+    """
     threat, count = bench.threat_l2(network), steps(bench, network)
     chosen = temperatures(bench, network).items()
     plus = {f"pgd_l2_{name}": pgd_plus(threat, temperature, steps=count) for name, temperature in chosen}
-    size, std = usual_step(threat, count), SETS[network.data].std
-    released = ReleasedL2(radius=threat.radius, step_size=size, steps=count, std=std)
+    step_size, std = usual_step(threat, count), SETS[network.data].std
+    released = ReleasedL2(radius=threat.radius, step_size=step_size, steps=count, std=std)
     plain: dict[str, Attack] = {"pgd_l2": pgd(threat, steps=count), **plus}
     return [(threat, plain), (released.threat(len(std)), {"pgd_l2_released": released})]
 
 
 def table1(bench: Bench, network: Network) -> Attacks:
-    """Table 1: PGD from one start and from several."""
+    """Table 1: PGD with one start and with restarts."""
     threat, count = bench.threat(network), steps(bench, network)
-    many = pgd(threat, steps=count, restarts=min(20, bench.scale.restarts))
-    return [(threat, {"pgd": pgd(threat, steps=count), "pgd_restarts": many})]
+    restarted = pgd(threat, steps=count, restarts=min(20, bench.scale.restarts))
+    return [(threat, {"pgd": pgd(threat, steps=count), "pgd_restarts": restarted})]
 
 
 def table2(bench: Bench, network: Network) -> Attacks:
-    """Tables 2, 3 and 8: one step, many steps and L2, each plain, with NJS and with HNS; and Gap beside them."""
+    """Tables 2, 3 and 8: FGSM, PGD and PGD under L2, each plain, with NJS and with HNS; in addition PGD++ with Gap."""
     threat, count = bench.threat(network), steps(bench, network)
     gap = {"pgd_plus_gap": pgd_plus(threat, Gap(), steps=count)}
     return [(threat, {**one_step(bench, network), **many_steps(bench, network), **gap}), *in_l2(bench, network)]
 
 
 def table4(bench: Bench, network: Network) -> Attacks:
-    """Table 4: adversarially trained networks under all attacks, a small fixed beta and the nearest-image attacks."""
-    threat, soft = bench.threat(network), Fixed(0.1)
-    small: dict[str, Attack] = {
-        "fgsm_plus_fixed": fgsm_plus(threat, soft),
-        "pgd_plus_fixed": pgd_plus(threat, soft, steps=steps(bench, network)),
+    """Table 4 (adversarially trained): FGSM and PGD, plain, with NJS, HNS or a beta of 0.1; minimum-norm attacks."""
+    threat, fixed = bench.threat(network), Fixed(0.1)
+    fixed_beta: dict[str, Attack] = {
+        "fgsm_plus_fixed": fgsm_plus(threat, fixed),
+        "pgd_plus_fixed": pgd_plus(threat, fixed, steps=steps(bench, network)),
     }
-    closest = nearest(threat, bench.scale.nearest_steps)
-    return [(threat, {**one_step(bench, network), **many_steps(bench, network), **small, **closest})]
+    minimum_norm = nearest(threat, bench.scale.nearest_steps)
+    return [(threat, {**one_step(bench, network), **many_steps(bench, network), **fixed_beta, **minimum_norm})]
 
 
 def table5(bench: Bench, network: Network) -> Attacks:
-    """Table 5: the DLR loss beside NJS and HNS."""
+    """Table 5: the attacks with the DLR loss, compared with NJS and HNS."""
     threat = bench.threat(network)
-    ratio: dict[str, Attack] = {
+    with_dlr: dict[str, Attack] = {
         "fgsm_dlr": fgsm(threat, loss=dlr),
         "pgd_dlr": pgd(threat, steps=steps(bench, network), loss=dlr),
     }
-    return [(threat, {**one_step(bench, network), **many_steps(bench, network), **ratio})]
+    return [(threat, {**one_step(bench, network), **many_steps(bench, network), **with_dlr})]
 
 
 def table7(bench: Bench, network: Network) -> Attacks:
-    """Table 7: APGD on DLR and Square beside NJS and HNS."""
+    """Table 7: APGD on the DLR loss and Square, compared with NJS and HNS."""
     threat = bench.threat(network)
     others: dict[str, Attack] = {
         "apgd_dlr": apgd(threat, steps=min(100, bench.scale.steps), loss=dlr),
@@ -113,55 +117,55 @@ def table7(bench: Bench, network: Network) -> Attacks:
 
 
 def table9(bench: Bench, network: Network) -> Attacks:
-    """Table 9: DeepFool and Brendel and Bethge's attack beside PGD, NJS and HNS."""
+    """Table 9: DeepFool and the Brendel-Bethge attack, compared with PGD, NJS and HNS."""
     threat = bench.threat(network)
     return [(threat, {**many_steps(bench, network), **nearest(threat, bench.scale.nearest_steps)})]
 
 
 def unmasked(bench: Bench, network: Network) -> Attacks:
-    """The text's networks of float edges: PGD, NJS, HNS and Gap."""
+    """PGD, NJS, HNS and Gap, for the networks of the paper's text whose first and last layers are float."""
     threat, count = bench.threat(network), steps(bench, network)
     return [(threat, {**many_steps(bench, network), "pgd_plus_gap": pgd_plus(threat, Gap(), steps=count)})]
 
 
 def iterations(bench: Bench, network: Network) -> Attacks:
-    """Figure 1a: PGD for 50 iterations; its curve counts from the first iterate that fooled."""
+    """Figure 1a: PGD for 50 iterations; the curve uses the first iteration at which each image is misclassified."""
     threat = bench.threat(network)
     return [(threat, {"pgd_50": pgd(threat, steps=min(50, bench.scale.steps))})]
 
 
-RADII = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 10)
+RADII = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 10)  # multiples of the standard radius
 
 
 def radii(bench: Bench, network: Network) -> Attacks:
-    """Figure 1b: PGD at radii up to ten times the usual one, as far as the pixel range goes."""
-    usual, count = bench.threat(network).radius, steps(bench, network)
-    sizes = sorted({min(1.0, usual * factor) for factor in RADII})
-    return [(Threat(Linf(), size), {"pgd": pgd(Threat(Linf(), size), steps=count)}) for size in sizes]
+    """Figure 1b: PGD at radii up to ten times the standard one, and at most 1, the pixels' range."""
+    standard, count = bench.threat(network).radius, steps(bench, network)
+    in_range = sorted({min(1.0, standard * factor) for factor in RADII})
+    return [(Threat(Linf(), radius), {"pgd": pgd(Threat(Linf(), radius), steps=count)}) for radius in in_range]
 
 
 def transfer(bench: Bench, network: Network) -> Attacks:
-    """Figure 1c: PGD on the network itself, and on its float twin."""
+    """Figure 1c: PGD on the network itself, and transferred from a float network on the same data set."""
     threat, count = bench.threat(network), steps(bench, network)
-    twins = [other for other in bench.networks if other.kind == "REF" and other.data == network.data]
-    if not twins:
+    surrogates = [other for other in bench.networks if other.kind == "REF" and other.data == network.data]
+    if not surrogates:
         raise InputError(f"figure1c needs a float network on {network.data} beside {network.name}; name one more")
     plain = pgd(threat, steps=count)
-    return [(threat, {"pgd": plain, "transfer": Transfer(plain, Source(twins[0]))})]
+    return [(threat, {"pgd": plain, "transfer": Transfer(plain, Source(surrogates[0]))})]
 
 
 def figure1(bench: Bench, network: Network) -> Attacks:
-    """Figure 1: iterations, radii, and transfer where there is a float twin."""
-    own = [*iterations(bench, network), *radii(bench, network)]
-    twins = [other for other in bench.networks if other.kind == "REF" and other.data == network.data]
-    return [*own, *transfer(bench, network)] if twins and network.kind != "REF" else own
+    """Figure 1: iterations, radii, and transfer if there is a float network to transfer from."""
+    direct = [*iterations(bench, network), *radii(bench, network)]
+    surrogates = [other for other in bench.networks if other.kind == "REF" and other.data == network.data]
+    return [*direct, *transfer(bench, network)] if surrogates and network.kind != "REF" else direct
 
 
-SIZES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 3.5, 5)
+SIZES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 3.5, 5)  # multiples of the radius
 
 
 def step_sizes(bench: Bench, network: Network) -> Attacks:
-    """Figure 4: PGD with steps from a sixteenth of the radius to five times the radius."""
+    """Figure 4: PGD with step sizes from 1/16 of the radius to five times the radius."""
     threat, count = bench.threat(network), steps(bench, network)
     return [
         (
@@ -176,7 +180,7 @@ CONFIDENCE_RHOS = (1e-15, 1e-9, 1e-5, 1e-1, 2e-1, 5e-1)
 
 
 def njs_rhos(bench: Bench, network: Network) -> Attacks:
-    """Table 11: PGD++ with NJS at several rho, its Jacobian in normalized pixels."""
+    """Table 11: PGD++ with NJS at several rho, with the Jacobian in normalized pixels."""
     threat, count, fitted = bench.threat(network), steps(bench, network), bench.njs(network)
     chosen = {rho: Njs(fitted.beta1, rho, fitted.unit) for rho in NJS_RHOS}
     return [
@@ -188,7 +192,7 @@ def njs_rhos(bench: Bench, network: Network) -> Attacks:
 
 
 def confidence_rhos(bench: Bench, network: Network) -> Attacks:
-    """Table 13: PGD at the temperature of Proposition 1 alone, at several rho."""
+    """Table 13: PGD with only the temperature of Proposition 1, at several rho."""
     threat, count = bench.threat(network), steps(bench, network)
     return [
         (
@@ -202,12 +206,12 @@ def confidence_rhos(bench: Bench, network: Network) -> Attacks:
 
 
 def propagated(bench: Bench, network: Network) -> list[Signal]:
-    """Table 12: what is left of a signal on its way, in normalized pixels."""
+    """Table 12, figures 2, 3 and 5: singular values, error signal and input gradient, in normalized pixels."""
     case = case_of(network.model, *bench.data(network.data), bench.images, SETS[network.data].std)
     return propagation_signals(network.name, network.data, case)
 
 
 def clever(bench: Bench, network: Network) -> Sequence[Signal]:
-    """Table 10: CLEVER under L1 on probabilities, in normalized pixels."""
+    """Table 10: CLEVER scores under L1, computed on probabilities, in normalized pixels."""
     case = case_of(network.model, *bench.data(network.data), bench.images, SETS[network.data].std)
     return clever_signals(network.name, network.data, case, bench.images)

@@ -1,4 +1,4 @@
-"""The two attacks of the papers that this package does not have: Foolbox's, where it is installed."""
+"""DeepFool and the Brendel-Bethge attack, which this package takes from Foolbox if that is installed."""
 
 from collections.abc import Mapping
 
@@ -7,20 +7,20 @@ from quantattack.attacks.base import Attack
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
 
-# They search for the smallest perturbation, cost the most, and are run with Foolbox's own settings but for the steps.
+# Minimum-norm attacks, and the most expensive of the tables; all settings but the steps are Foolbox's defaults.
 NEAREST: Mapping[str, str] = {"deepfool": "LinfDeepFoolAttack", "brendel_bethge": "LinfinityBrendelBethgeAttack"}
 INSTALL = "pip install 'quantattack[foolbox]'"
 
 
 def nearest(threat: Threat, steps: int) -> dict[str, Attack]:
-    """Return DeepFool and Brendel and Bethge's attack under Linf; nothing where Foolbox is not installed.
+    """Return DeepFool and the Brendel-Bethge attack under Linf; an empty dict if Foolbox is not installed.
 
     Arguments:
-        threat: Where they may walk.
-        steps: Steps of Brendel and Bethge's attack; DeepFool has its own 50.
+        threat: Perturbations that are allowed.
+        steps: Number of steps of the Brendel-Bethge attack; DeepFool keeps its default of 50.
     """
-    chosen = {"deepfool": {}, "brendel_bethge": {"steps": steps}}
+    settings: dict[str, dict[str, int]] = {"deepfool": {}, "brendel_bethge": {"steps": steps}}
     try:
-        return {name: Foolbox(threat, attack, chosen[name]) for name, attack in NEAREST.items()}
+        return {name: Foolbox(threat, attack, settings[name]) for name, attack in NEAREST.items()}
     except InputError:
         return {}

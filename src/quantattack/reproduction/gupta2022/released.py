@@ -1,4 +1,4 @@
-"""The L2 attack that Gupta and Ajanthan released, as it is: what their tables' L2 columns were made with."""
+"""The L2 attack in Gupta and Ajanthan's released code, which produced the L2 columns of their tables."""
 
 from dataclasses import dataclass
 
@@ -18,17 +18,17 @@ from quantattack.types import Images, Model
 
 @dataclass(frozen=True, kw_only=True)
 class ReleasedL2:
-    r"""PGD under L2 as released: a ball for each channel, a floored gradient, and no projection on the way.
+    r"""PGD under L2 as released: one ball per channel, a floored gradient norm, and no projection between steps.
 
     .. math:: \hat g_t = \frac{\nabla \bar\ell(x_t + \delta_t)}{\max(\|\nabla \bar\ell(x_t + \delta_t)\|_2, f)}, \quad
        x_{t+1} = \mathrm{clip}_{[0,1]}(x_t + \eta\, \hat g_t), \quad \delta_{t+1} = x_{t+1} - x_0
 
-    with the loss averaged over a batch of 128 and the gradient in normalized pixels.  From its second step on it looks
-    at about :math:`x + 2\delta`, outside the ball; the random start (on the sphere) is looked at once and then left;
-    only the last :math:`\delta` is clipped, each channel to the radius by itself, so that all channels together may
-    reach :math:`\sqrt 3` times the radius.  An image whose own gradient is smaller than 128 times the floor takes a
-    shrunken step: that, beside saturation, is why networks seem to withstand it.  It is here so that the published
-    numbers can be explained; `pgd` under `L2()` is the attack to use.
+    with the loss averaged over a batch of 128 and the gradient in normalized pixels.  From its second step on it
+    evaluates the gradient at about :math:`x + 2\delta`, outside the ball.  The random start affects the first gradient
+    only.  Only the last :math:`\delta` is projected, each channel separately, so that all three channels together may
+    reach :math:`\sqrt 3` times the radius.  An image whose own gradient norm is below 128 times the floor takes a
+    shorter step: that, besides saturation, is why networks seem robust to it.  It is included to explain the published
+    numbers; use `pgd` under `L2()` to attack.
 
     Source: the code released with Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511.
 
@@ -37,9 +37,9 @@ class ReleasedL2:
         step_size: Length of a step, in pixels of [0, 1].
         steps: Number of steps.
         std: The channels' standard deviations.
-        floor: Smallest number that a gradient is divided by.
-        batch: Images that the loss is averaged over.
-        temperature: What the logits are multiplied by; looks at the clean image.
+        floor: Lower bound :math:`f` of the norm that the gradient is divided by.
+        batch: Batch size that the loss is averaged over, whatever the actual number of images.
+        temperature: Gives the factor on the logits, from the clean image.
 
     Raises:
         InputError: If there is less than one step.
@@ -58,7 +58,7 @@ class ReleasedL2:
         check_count("steps", self.steps)
 
     def threat(self, channels: int) -> Threat:
-        """Return the ball that holds the channels' balls."""
+        """Return the smallest L2 ball that contains the product of the channels' balls."""
         return Threat(L2(), self.radius * channels**0.5)
 
     @property
@@ -69,7 +69,7 @@ class ReleasedL2:
         return 2 * self.steps + fitting_passes(self.temperature, classes)
 
     def to_the_end(self) -> Attack:
-        """It walks all its steps as it is."""
+        """Return the attack itself, which always takes all its steps."""
         return self
 
     def trace(self, model: Model, batch: Batch) -> Trace:
@@ -86,14 +86,14 @@ class ReleasedL2:
         return untold((clean + self._clipped(delta)).clamp(0, 1))
 
     def _unit(self, raw: Images) -> Tensor:
-        """Return the gradient in normalized pixels, divided by its length or by the floor."""
+        """Return the gradient in normalized pixels, divided by its L2 norm or by `floor` if that is larger."""
         grad = raw * raw.new_tensor(self.std).reshape(1, -1, *[1] * (raw.ndim - 2))
         unit_length: Tensor = grad / per_image(grad.flatten(1).norm(dim=1).clamp_min(self.floor), grad)
         return unit_length
 
     def _clipped(self, delta: Images) -> Tensor:
-        """Bring each channel into its own ball."""
-        size = torch.linalg.vector_norm(delta.flatten(2), dim=2).clamp_min(1e-12)
-        share = (self.radius / size).clamp_max(1.0)
-        clipped: Tensor = delta * share.reshape(*share.shape, *[1] * (delta.ndim - 2))
+        """Project each channel of a perturbation onto its own L2 ball."""
+        norm = torch.linalg.vector_norm(delta.flatten(2), dim=2).clamp_min(1e-12)
+        factor = (self.radius / norm).clamp_max(1.0)
+        clipped: Tensor = delta * factor.reshape(*factor.shape, *[1] * (delta.ndim - 2))
         return clipped

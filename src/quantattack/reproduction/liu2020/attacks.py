@@ -1,6 +1,7 @@
-"""Every table and figure of Liu et al., 2020, https://arxiv.org/abs/2002.02372: what is run for it.
+"""The attacks and signals of each table and figure of Liu et al., 2020, https://arxiv.org/abs/2002.02372.
 
-Each function takes a bench and a network, and returns the attacks by name under each threat, or the signals.
+`paper.yaml` names the functions. Each takes a bench and a network, and returns the attacks by name for each threat, or
+the measured signals. "Levels" is the paper's b, the number of levels that PQGD and BLOB_QG quantize the gradient to.
 """
 
 from collections.abc import Mapping
@@ -26,18 +27,18 @@ from quantattack.types import Images
 Attacks = list[tuple[Threat, dict[str, Attack]]]
 LEVELS = (100, 200, 500, 1000)
 SWEEP = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-_EXACT = 1e-9  # of a gray level
-LONGER = 200  # steps of table 5, where table 4 has 100
+_GRAY_LEVEL_TOLERANCE = 1e-9
+TABLE5_STEPS = 200  # tables 4 and 6 have 100
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How the paper attacks a data set.
+    """The paper's settings for a data set.
 
     Arguments:
-        step_size: What one level moves a pixel, in pixels of [0, 1].
+        step_size: Step size, by which one level of a quantized gradient moves a pixel, in pixels of [0, 1].
         steps: Number of steps.
-        radii: Radii of the figure over radii, in pixels of [0, 1].
+        radii: Radii of figure 3, in pixels of [0, 1].
     """
 
     step_size: float
@@ -51,42 +52,44 @@ SETTINGS: Mapping[str, Setting] = {
     "cifar10": Setting(2 / 255, 100),
     "digits": Setting(0.01, 100, (0.1, 0.2)),
 }
+# numbers of levels in tables 2, 4 and 6, by data set
 ATTACKED: Mapping[str, tuple[int, ...]] = {"mnist": (100, 200), "fashion-mnist": (100, 200), "cifar10": LEVELS}
 
 
 def setting(bench: Bench, network: Network) -> Setting:
-    """Return the data set's settings, with no more steps than the scale has."""
-    usual = SETTINGS.get(network.data, Setting(SETS[network.data].linf / 4, 100))
-    return Setting(usual.step_size, min(usual.steps, bench.scale.steps), usual.radii)
+    """Return the settings of a network's data set, with the steps limited by the scale."""
+    defaults = SETTINGS.get(network.data, Setting(SETS[network.data].linf / 4, 100))
+    return Setting(defaults.step_size, min(defaults.steps, bench.scale.steps), defaults.radii)
 
 
 def published(data: str, restarts: int = 1) -> list[str]:
-    """Return the attacks of tables 2, 4 and 6 at the paper's settings for a data set, as the command line names them.
+    """Return the command-line specifications of the attacks of tables 2, 4 and 6 on a data set.
 
     Arguments:
         data: Name of a data set that the paper attacks.
-        restarts: Number of runs of each, merged image by image; 50 in table 3.
+        restarts: Number of restarts of each attack; 50 in table 3.
 
     Raises:
         InputError: If the paper does not attack the data set.
     """
     if data not in ATTACKED:
         raise InputError(f"liu2020 has settings for {', '.join(ATTACKED)}, not for {data}")
-    at = SETTINGS[data]
-    tail = f"steps={at.steps},step_size={_words(at.step_size)}" + (f",restarts={restarts}" if restarts > 1 else "")
-    walked = [f"pgd[{tail}]", *(f"pqgd[levels={b},{tail}]" for b in ATTACKED[data])]
+    paper = SETTINGS[data]
+    options = f"steps={paper.steps},step_size={_size_text(paper.step_size)}"
+    options += f",restarts={restarts}" if restarts > 1 else ""
+    specifications = [f"pgd[{options}]", *(f"pqgd[levels={b},{options}]" for b in ATTACKED[data])]
     if data == "cifar10":
-        return walked
-    return [*walked, f"daa_blob[{tail}]", *(f"blob_qg[levels={b},{tail}]" for b in ATTACKED[data])]
+        return specifications
+    return [*specifications, f"daa_blob[{options}]", *(f"blob_qg[levels={b},{options}]" for b in ATTACKED[data])]
 
 
-def _words(size: float) -> str:
+def _size_text(size: float) -> str:
     gray = size * 255
-    return f"{gray:.0f}/255" if abs(gray - round(gray)) < _EXACT else f"{size:g}"
+    return f"{gray:.0f}/255" if abs(gray - round(gray)) < _GRAY_LEVEL_TOLERANCE else f"{size:g}"
 
 
 def walks(bench: Bench, network: Network, threat: Threat, *levels: int) -> dict[str, Attack]:
-    """PGD, and PQGD with so many levels."""
+    """Return PGD, and PQGD for each number of levels."""
     at = setting(bench, network)
     attacks: dict[str, Attack] = {"pgd": pgd(threat, steps=at.steps, step_size=at.step_size)}
     return attacks | {f"pqgd {b}": pqgd(threat, b, steps=at.steps, step_size=at.step_size) for b in levels}
@@ -95,7 +98,7 @@ def walks(bench: Bench, network: Network, threat: Threat, *levels: int) -> dict[
 def sets(
     bench: Bench, network: Network, *levels: int, restarts: int = 1, steps: int | None = None
 ) -> dict[str, Attack]:
-    """DAA-BLOB, and BLOB_QG with so many levels; the data set's own steps where none are given."""
+    """Return DAA-BLOB, and BLOB_QG for each number of levels; `steps` defaults to the data set's."""
     threat, at = bench.threat(network), setting(bench, network)
     count, size = steps or at.steps, at.step_size
     attacks: dict[str, Attack] = {"daa_blob": daa_blob(threat, steps=count, step_size=size, restarts=restarts)}
@@ -105,26 +108,26 @@ def sets(
 
 
 def several(bench: Bench, attacks: Mapping[str, Attack]) -> dict[str, Attack]:
-    """Return the scale's independent runs of each attack."""
+    """Return `scale.runs` independent runs of each attack."""
     return {key: run for name, attack in attacks.items() for key, run in runs(name, attack, bench.scale.runs).items()}
 
 
 def independent(bench: Bench, network: Network) -> Attacks:
-    """Tables 2 and 4: independent runs of PGD, PQGD, BLOB and BLOB_QG, of which worst and average are taken."""
+    """Tables 2 and 4: independent runs of PGD, PQGD, BLOB and BLOB_QG, for their worst and mean."""
     threat = bench.threat(network)
-    every = {**walks(bench, network, threat, 100, 200), **sets(bench, network, 100, 200)}
-    return [(threat, several(bench, every))]
+    attacks = {**walks(bench, network, threat, 100, 200), **sets(bench, network, 100, 200)}
+    return [(threat, several(bench, attacks))]
 
 
 def merged(bench: Bench, network: Network) -> Attacks:
-    """Table 3: restarts, of which every image keeps one that fooled."""
+    """Table 3: the attacks with restarts; an image is broken if any restart breaks it."""
     threat, at, count = bench.threat(network), setting(bench, network), bench.scale.restarts
-    both = {"steps": at.steps, "step_size": at.step_size, "restarts": count}
+    settings = {"steps": at.steps, "step_size": at.step_size, "restarts": count}
     attacks: dict[str, Attack] = {
         "pgd merged": pgd(threat, steps=at.steps, step_size=at.step_size, restarts=count),
         **{f"{name} merged": attack for name, attack in sets(bench, network, 100, 200, restarts=count).items()},
-        "blob_qg 200 merged twice": blob_qg(threat, 200, **{**both, "restarts": 2 * count}),  # type: ignore[arg-type]
-        # as many walks as PGD has restarts: one at each of the nearest rivals
+        "blob_qg 200 merged twice": blob_qg(threat, 200, **{**settings, "restarts": 2 * count}),  # type: ignore[arg-type]
+        # about as many walks as PGD has restarts: `count // 9` for each of up to 9 nearest rival classes
         "multi_targeted merged": multi_targeted(
             threat, rivals=min(9, count), steps=at.steps, step_size=at.step_size, restarts=max(1, count // 9)
         ),
@@ -133,17 +136,17 @@ def merged(bench: Bench, network: Network) -> Attacks:
 
 
 def merged_levels(bench: Bench, network: Network) -> Attacks:
-    """Table 5: restarts of BLOB and of BLOB_QG at each number of levels."""
-    count, steps = min(10, bench.scale.restarts), min(LONGER, bench.scale.steps)
+    """Table 5: BLOB, and BLOB_QG with each number of levels, with restarts."""
+    count, steps = min(10, bench.scale.restarts), min(TABLE5_STEPS, bench.scale.steps)
     attacks = sets(bench, network, *LEVELS, restarts=count, steps=steps)
     return [(bench.threat(network), {f"{name} merged": attack for name, attack in attacks.items()})]
 
 
 def two_radii(bench: Bench, network: Network) -> Attacks:
-    """Table 6 and figure 5: PGD and PQGD at the usual radius and at twice that, as far as the walk goes."""
-    usual = bench.threat(network)
-    wide = Threat(Linf(), min(1.0, 2 * usual.radius))
-    return [(threat, several(bench, walks(bench, network, threat, *LEVELS))) for threat in (usual, wide)]
+    """Table 6 and figure 5: PGD and PQGD at the standard radius and at twice that, at most 1."""
+    standard = bench.threat(network)
+    doubled = Threat(Linf(), min(1.0, 2 * standard.radius))
+    return [(threat, several(bench, walks(bench, network, threat, *LEVELS))) for threat in (standard, doubled)]
 
 
 def over_radii(bench: Bench, network: Network) -> Attacks:
@@ -153,40 +156,45 @@ def over_radii(bench: Bench, network: Network) -> Attacks:
 
 
 def over_steps(bench: Bench, network: Network) -> Attacks:
-    """Figure 4: PGD and PQGD, counted from the first iterate that fooled."""
+    """Figure 4: PGD and PQGD; the curves use the first step at which each image is misclassified."""
     threat = bench.threat(network)
     return [(threat, several(bench, walks(bench, network, threat, 500, 1000)))]
 
 
 def sweep(bench: Bench, network: Network) -> Attacks:
-    """Section 4.5: PQGD at every number of levels."""
+    """Section 4.5: PGD, and PQGD with 1 to 5000 levels."""
     threat = bench.threat(network)
     return [(threat, first(walks(bench, network, threat, *SWEEP)))]
 
 
 def digits(bench: Bench, network: Network) -> Attacks:
-    """Figure 1: the attacks whose images are drawn."""
+    """Figure 1: the attacks whose adversarial digits the figure shows."""
     threat = bench.threat(network)
     return [(threat, first({**walks(bench, network, threat, 100), **sets(bench, network, 100)}))]
 
 
 def first(attacks: Mapping[str, Attack]) -> dict[str, Attack]:
-    """Return the first run of each attack, the same cell as that of the tables."""
+    """Return only the first run of each attack, named as in `several`, so that the tables share the cell."""
     return {key: run for name, attack in attacks.items() for key, run in runs(name, attack, 1).items()}
 
 
 def directions(bench: Bench, network: Network) -> list[Signal]:
-    """Table 1 and figure 2: what sign, quantized and raw gradients keep of the gradient, and their histograms."""
+    """Table 1 and figure 2: how well sign, quantized and raw steps preserve the gradient, and their histograms."""
     images, labels = bench.data(network.data)
     device, dtype = placement(network.model)
     x, y = images[: bench.images].to(device, dtype), labels[: bench.images].to(device)
     start = bench.threat(network).sample(x, _first(bench, x))
     _, grad = gradient(network.model, start, lambda logits: cross_entropy(logits, y))
     kinds: Mapping[str, Direction] = {"sign": steepest, "quantized": Quantized(100), "raw": raw}
-    size, seen = setting(bench, network).step_size, {"image": list(range(len(x)))}
+    size, indices = setting(bench, network).step_size, {"image": list(range(len(x)))}
     return [
         Signal(
-            network.name, network.data, "directions", name, "pixel", seen | kept(grad, kind(grad, Linf(), None), size)
+            network.name,
+            network.data,
+            "directions",
+            name,
+            "pixel",
+            indices | kept(grad, kind(grad, Linf(), None), size),
         )
         for name, kind in kinds.items()
     ]
@@ -197,12 +205,15 @@ def _first(bench: Bench, x: Images) -> Rng:
 
 
 def kept(grad: Images, step: Tensor, size: float) -> dict[str, object]:
-    """Return the shares that a direction keeps of a gradient.
+    """Return how well a step preserves a gradient, over the pixels whose gradient is not 0.
+
+    ``applicable`` is the fraction of pixels that the step moves by 1/255 or more, ``sign`` the fraction whose sign it
+    keeps, ``magnitude`` the correlation of the absolute values over all pixels, and ``counts`` the step's histogram.
 
     Arguments:
         grad: Gradients with shape (n, ...).
-        step: What the direction makes of them.
-        size: What one level moves a pixel, in pixels of [0, 1].
+        step: The steps that a direction makes of them, in levels, with the same shape.
+        size: Change of a pixel by one level, in pixels of [0, 1].
     """
     flat, moved = grad.flatten(1).double(), step.flatten(1).double()
     nonzero = flat != 0
@@ -218,7 +229,7 @@ def kept(grad: Images, step: Tensor, size: float) -> dict[str, object]:
 
 
 def _correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Return the mean correlation of two sizes over the images; none where a size is the same everywhere."""
+    """Return the mean over images of the correlation of two tensors; 0 for an image where one is constant."""
     a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     spread = (a.norm(dim=1) * b.norm(dim=1)).clamp_min(torch.finfo(torch.float64).tiny)
     mean: Tensor = ((a * b).sum(1) / spread).mean()
@@ -226,6 +237,6 @@ def _correlation(a: Tensor, b: Tensor) -> Tensor:
 
 
 def trained(bench: Bench, network: Network) -> Attacks:
-    """Adversarial training with several inner attacks: what each network withstands."""
+    """Adversarial training with several inner attacks: the attacks that the trained networks are evaluated with."""
     threat = bench.threat(network)
     return [(threat, first({**walks(bench, network, threat, 1000), **sets(bench, network)}))]
