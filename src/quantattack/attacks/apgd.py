@@ -114,8 +114,8 @@ class Apgd:
         else:
             x = (self.start or farthest)(self.threat, clean, batch.rng, radius)
         rescale = fit_in_batches(self.pair or self.temperature, model, x, batch.labels, batch.at_once)
-        first = (1.0 if isinstance(self.threat.norm, L1) else 2.0) * radius
-        return _Walk.begin(x, batch, radius, rescale, first)
+        size = (1.0 if isinstance(self.threat.norm, L1) else 2.0) * radius
+        return _Walk.begin(x, batch, radius, rescale, size)
 
     def _look(self, model: Model, walk: "_Walk", index: int) -> tuple[Mask, "_Walk"]:
         """Evaluate the iterate; record it as the best where its loss is highest so far or it fools the model."""
@@ -190,7 +190,11 @@ class Apgd:
 
 @dataclass(frozen=True, eq=False)
 class _Walk:
-    """All per-image state of the ascent, so that `keep` drops an image from every tensor at once."""
+    """All per-image state of the ascent, so that `keep` drops an image from every tensor at once.
+
+    `loss` is the progress loss at x, `rises` counts the steps since the last checkpoint that raised it, `checked_loss`
+    is `best_loss` at that checkpoint, `halved` whether it halved the step, `share` the share of pixels of an L1 step.
+    """
 
     x: Images
     last: Images

@@ -216,29 +216,29 @@ def _l2_proposal(clean: Images, best: Images, radius: PerImage, share: int | flo
     _, channels, height, width = clean.shape
     side = min(max(round(math.sqrt(share * height * width)), 3) | 1, height, width)
     delta = best - clean
-    to, source = (window(clean, side, rng, 4 * query + 2 * k).to(delta) for k in (0, 1))
-    fresh = _pattern_in(clean, to, side, rng, query)
-    old = delta * to
-    grown = fresh + old / _norms(old, (2, 3))
+    target, source = (window(clean, side, rng, 4 * query + 2 * k).to(delta) for k in (0, 1))
+    pattern = _pattern_in(clean, target, side, rng, query)
+    old = delta * target
+    new = pattern + old / _norms(old, (2, 3))
     total = delta.square().sum((1, 2, 3), keepdim=True)
-    spare = (per_image(radius, clean).square() - total).clamp_min(0) / channels
-    there = (delta.square() * torch.maximum(to, source)).sum((2, 3), keepdim=True)
-    grown = grown / _norms(grown, (2, 3)) * (spare + there).sqrt()
-    moved = torch.where(to > 0, grown, delta * (1 - source))
+    unused = (per_image(radius, clean).square() - total).clamp_min(0) / channels
+    in_windows = (delta.square() * torch.maximum(target, source)).sum((2, 3), keepdim=True)  # squared norm per channel
+    new = new / _norms(new, (2, 3)) * (unused + in_windows).sqrt()
+    moved = torch.where(target > 0, new, delta * (1 - source))
     return clean + moved / _norms(moved, (1, 2, 3)) * per_image(radius, clean)
 
 
 def _pattern_in(clean: Images, inside: Tensor, side: int, rng: Rng, query: int) -> Images:
     """Return the pattern placed in a window, at random transposed, with one random sign per channel."""
     pattern = bump(side, side, clean)
-    turned = per_image(rng.uniform(query, FRESH, (), clean.dtype) < 0.5, clean)
+    transposed = per_image(rng.uniform(query, FRESH, (), clean.dtype) < 0.5, clean)
     signs = rng.signs(query, SIGNS, (clean.shape[1], 1, 1), clean.dtype)
     flat = torch.zeros_like(inside).expand(len(clean), 1, *clean.shape[2:]).clone()
     where = inside.expand_as(flat) > 0
     upright, lying = flat.clone(), flat.clone()
     upright[where] = pattern.flatten().repeat(len(clean))
     lying[where] = pattern.T.flatten().repeat(len(clean))
-    return torch.where(turned, lying, upright) * signs
+    return torch.where(transposed, lying, upright) * signs
 
 
 def _norms(delta: Images, axes: tuple[int, ...]) -> Tensor:

@@ -102,7 +102,7 @@ def from_art(classifier: Any) -> nn.Module:
     if classifier.clip_values is None:
         raise InputError("the classifier has no clip_values, so its pixel range is unknown; give it some")
     if not classifier.all_framework_preprocessing:
-        raise InputError("the classifier has a defence in NumPy, which passes no gradient; take it out")
+        raise InputError("the classifier has a NumPy defense, which passes no gradient; remove it")
     low, high = (float(value.max()) for value in classifier.clip_values)
 
     def call(images: Images) -> Any:
