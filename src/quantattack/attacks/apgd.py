@@ -1,4 +1,4 @@
-"""APGD: ascent that controls its own step, goes back to its best point, and keeps its momentum."""
+"""Auto-PGD (APGD): projected gradient ascent with momentum and an adaptive step size; its start points."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
@@ -35,29 +35,30 @@ class Apgd:
     .. math:: z = \Pi(x_t + \eta\, d(\nabla \ell)), \quad
        x_{t+1} = \Pi\big(x_t + \alpha (z - x_t) + (1 - \alpha)(x_t - x_{t-1})\big)
 
-    At checkpoints an image whose loss rose in fewer than three steps of four, or whose best loss has not improved since
-    a checkpoint that did not halve, halves its step and goes on from its best point.  Under L1 the step goes to the
-    pixels with the largest gradients, a share that follows the sparsity of the best point (Croce and Hein, 2021,
-    https://arxiv.org/abs/2103.01208).  An image that an iterate fooled leaves.
+    At checkpoints an image halves its step and restarts from its best point if its loss rose in at most three quarters
+    of the steps since the last checkpoint, or if its best loss has not improved since then and the step was not halved
+    there.  Under L1 the step is spread over the pixels with the largest gradients; how many follows the sparsity of
+    the best point (Croce and Hein, 2021, https://arxiv.org/abs/2103.01208).  An image is dropped from the batch once
+    an iterate fools the model.
 
     Source: Croce and Hein, 2020, https://arxiv.org/abs/2003.01690.
 
     Arguments:
-        threat: Where it may walk.
+        threat: Set of admissible images.
         steps: Number of steps.
-        loss: What to climb.
-        temperature: What the logits are multiplied by; looks at the start point.
-        progress: What the step control compares, on the logits as they are; None for the climbed loss itself.  A
-            temperature that changes from step to step, as `Gap` does, needs one: its losses cannot be compared.
-        step_size: A function of the step's number in place of the step control, which then neither halves nor goes
-            back; None for the control.
-        momentum: Weight α of the new step against the last move.
-        solved: What counts as success.
-        start: Makes the start point from the threat, the clean images and their random numbers.
-        pair: The two classes that are left to climb on, in the temperature's place; looks at the start point.
+        loss: Per-image loss to maximize.
+        temperature: Factor that multiplies the logits before the loss; fitted once, at the start point.
+        progress: Loss of the unscaled logits by which iterates are compared; None for `loss` itself.  A temperature
+            that changes at every step, such as `Gap`, needs one, because its losses are not comparable across steps.
+        step_size: A step size schedule, as a function of the step's index; it replaces the adaptive step size and its
+            returns to the best point.  None for the adaptive step size.
+        momentum: Weight α of the new step; 1 - α weights the previous move.
+        solved: Success criterion.
+        start: Maps threat, clean images, random numbers and radii to start points; None for `farthest`.
+        pair: Restricts the loss to the true class and one rival, chosen at the start point; excludes a temperature.
 
     Raises:
-        InputError: If there is less than one step, or both temperature and pair are given.
+        InputError: If steps is below 1, or both temperature and pair are given.
     """
 
     threat: Threat
@@ -85,26 +86,26 @@ class Apgd:
         return 2 * self.steps + 1 + fitting_passes(self.pair or self.temperature, classes)
 
     def to_the_end(self) -> Attack:
-        """It has no such walk: its best point is what it returns."""
+        """Return the attack itself: its result is the best iterate, so it has no variant without early stopping."""
         return self
 
     def trace(self, model: Model, batch: Batch) -> Trace:
-        """Run the ascent; images that are solved leave it, and the others return the point with the highest loss."""
-        images, left = batch.images.clone(), torch.arange(len(batch), device=batch.images.device)
-        fooled = torch.full_like(left, self.steps)
+        """Run the ascent; return the iterate that fools the model, else the one with the highest loss."""
+        images, active = batch.images.clone(), torch.arange(len(batch), device=batch.images.device)
+        fooled_at = torch.full_like(active, self.steps)
         walk = self._begin(model, batch) if len(batch) else None
         checks = checkpoints(self.steps, isinstance(self.threat.norm, L1)) if self.step_size is None else {}
         for index in range(self.steps + 1):
-            if walk is None or not len(left):
+            if walk is None or not len(active):
                 break
             solved, walk = self._look(model, walk, index)
-            images[left], fooled[left[solved]] = walk.best, index
-            left, walk = left[~solved], walk.keep(~solved)
+            images[active], fooled_at[active[solved]] = walk.best, index
+            active, walk = active[~solved], walk.keep(~solved)
             if index in checks:
                 walk = self._check(walk, checks[index])
             if index < self.steps:
                 walk = self._move(walk, index)
-        return Trace(images, fooled, torch.zeros_like(fooled))
+        return Trace(images, fooled_at, torch.zeros_like(fooled_at))
 
     def _begin(self, model: Model, batch: Batch) -> "_Walk":
         clean, radius = batch.images, self.threat.radii(batch.images, batch.radius)
@@ -113,11 +114,11 @@ class Apgd:
         else:
             x = (self.start or farthest)(self.threat, clean, batch.rng, radius)
         rescale = fit_in_batches(self.pair or self.temperature, model, x, batch.labels, batch.at_once)
-        first = (1.0 if isinstance(self.threat.norm, L1) else 2.0) * radius
-        return _Walk.begin(x, batch, radius, rescale, first)
+        size = (1.0 if isinstance(self.threat.norm, L1) else 2.0) * radius
+        return _Walk.begin(x, batch, radius, rescale, size)
 
     def _look(self, model: Model, walk: "_Walk", index: int) -> tuple[Mask, "_Walk"]:
-        """Evaluate the point, and keep it where it is the best so far or fools the model."""
+        """Evaluate the iterate; record it as the best where its loss is highest so far or it fools the model."""
         values: list[Tensor] = []
 
         def objective(logits: Logits, rows: slice) -> PerImage:
@@ -126,7 +127,7 @@ class Apgd:
             values.append(value.detach() if self.progress is None else self.progress(logits.detach(), labels))
             return value
 
-        if index == self.steps:  # nobody goes on from the last point: no gradient is needed
+        if index == self.steps:  # no step follows the last iterate: no gradient is needed
             logits, grad = logits_in_parts(model, walk.x, walk.batch.at_once), walk.grad
             objective(logits, slice(None))
         else:
@@ -145,22 +146,24 @@ class Apgd:
         )
 
     def _check(self, walk: "_Walk", span: int) -> "_Walk":
-        """Halve steps and go back to the best points, where the loss no longer rises."""
+        """At a checkpoint, halve the step and return to the best point where the loss stopped rising."""
         if isinstance(self.threat.norm, L1):
             return self._check_sparse(walk)
         stuck = ~walk.halved & (walk.checked_loss >= walk.best_loss)
         halve = (walk.rises <= 0.75 * span) | stuck
         size = torch.where(halve, walk.size / 2, walk.size)
-        return self._returned(replace(walk, size=size, halved=halve, checked_loss=walk.best_loss), halve)
+        return self._back_to_best(replace(walk, size=size, halved=halve, checked_loss=walk.best_loss), halve)
 
     def _check_sparse(self, walk: "_Walk") -> "_Walk":
+        """At an L1 checkpoint, shrink the step while the sparsity is stable; else reset it, from the best point."""
         changed = (walk.best != walk.batch.images).flatten(1).double().mean(1)
-        settled = changed >= 0.95 * 1.5 * walk.share  # no sparser than at the last checkpoint, by 5 % of it
+        settled = changed >= 0.95 * 1.5 * walk.share  # the number of changed pixels fell by at most 5 %
         size = torch.where(settled, walk.size / 1.5, walk.radius).clamp_min(0)
         size = torch.maximum(size, walk.radius / 10)
-        return self._returned(replace(walk, size=size, share=changed / 1.5), ~settled)
+        return self._back_to_best(replace(walk, size=size, share=changed / 1.5), ~settled)
 
-    def _returned(self, walk: "_Walk", back: Mask) -> "_Walk":
+    def _back_to_best(self, walk: "_Walk", back: Mask) -> "_Walk":
+        """Move the images in the mask to their best points, and count rises anew for all."""
         wide = per_image(back, walk.x)
         return replace(
             walk,
@@ -187,7 +190,11 @@ class Apgd:
 
 @dataclass(frozen=True, eq=False)
 class _Walk:
-    """Everything that there is for each image of an ascent: an image that leaves takes it all along."""
+    """All per-image state of the ascent, so that `keep` drops an image from every tensor at once.
+
+    `loss` is the progress loss at x, `rises` counts the steps since the last checkpoint that raised it, `checked_loss`
+    is `best_loss` at that checkpoint, `halved` whether it halved the step, `share` the share of pixels of an L1 step.
+    """
 
     x: Images
     last: Images
@@ -207,7 +214,7 @@ class _Walk:
 
     @classmethod
     def begin(cls, x: Images, batch: Batch, radius: PerImage, rescale: Rescale, size: PerImage) -> "_Walk":
-        """Return the walk at its start point, before anything was evaluated."""
+        """Return the state at the start point, before the first evaluation."""
         blank, least = torch.zeros_like(x), torch.full_like(radius, -torch.inf)
         return cls(
             x=x,
@@ -234,7 +241,7 @@ class _Walk:
 
 
 def checkpoints(steps: int, sparse: bool = False) -> dict[int, int]:
-    """Return the steps after which the step control looks, with the number of steps since it looked last."""
+    """Map the index of each checkpoint of the step control to the number of steps since the one before."""
     span = max(int(0.04 * steps), 1) if sparse else max(int(0.22 * steps), 1)
     least, shrink = (span, 0) if sparse else (max(int(0.06 * steps), 1), max(int(0.03 * steps), 1))
     spans, at = {}, span
@@ -247,7 +254,7 @@ def checkpoints(steps: int, sparse: bool = False) -> dict[int, int]:
 
 @tagged("farthest")
 def farthest(threat: Threat, clean: Images, rng: Rng, radius: PerImage) -> Images:
-    """Start at a random point whose distance is the whole radius, before the pixel range takes its part."""
+    """Start at a random point at distance radius from the clean image, projected onto the pixel range."""
     if isinstance(threat.norm, L2):
         noise = rng.normal(0, START, clean.shape[1:], clean.dtype)
     else:
@@ -265,10 +272,10 @@ def anywhere(threat: Threat, clean: Images, rng: Rng, radius: PerImage) -> Image
 @tagged("Blocks")
 @dataclass(frozen=True)
 class Blocks:
-    """Start at blocks of pixels at an end of the ball each, of random sign, the same in all channels' rows.
+    """Start from a grid of square blocks: one random sign per block and channel, scaled to the whole radius.
 
     Arguments:
-        side: Pixels along a block's side.
+        side: Side of a block in pixels.
     """
 
     side: int = 4
@@ -284,7 +291,7 @@ class Blocks:
 
 
 def sparse_step(grad: Images, share: PerImage) -> Images:
-    """Return a step of L1 size one, spread evenly over the share of pixels with the largest gradients."""
+    """Return a step of L1 norm one, spread evenly over the given share of pixels: those with the largest gradients."""
     flat = grad.flatten(1)
     count = (share * flat.shape[1]).long().clamp(1, flat.shape[1])
     order = flat.abs().sort(dim=1, descending=True).values

@@ -1,4 +1,4 @@
-"""The one loop: walk uphill on a loss, inside a threat."""
+"""Projected gradient ascent on a loss inside a threat: the loop that the PGD-like attacks share."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
@@ -32,13 +32,13 @@ from quantattack.types import Images, Logits, Mask, Model, PerImage
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One point of a walk.
+    """One iterate.
 
     Arguments:
-        index: Number of the step; 0 is the start point.
-        x: The point at which the model was evaluated.
-        logits: Its logits.
-        grad: The loss's gradient there.
+        index: Number of the iterate; 0 is the start point.
+        x: The images at this iterate, with shape (n, ...).
+        logits: The model's logits at x, with shape (n, k).
+        grad: Gradient of each image's loss at x, with the shape of x.
     """
 
     index: int
@@ -49,7 +49,7 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """Everything that there is for each image of a walk, in one place: an image that leaves takes it all along."""
+    """All per-image state of the loop, so that `keep` drops an image from every tensor at once."""
 
     x: Images
     batch: Batch
@@ -65,29 +65,32 @@ class _State:
 @tagged("Ascent")
 @dataclass(frozen=True, kw_only=True)
 class Ascent:
-    r"""Projected gradient ascent, of which every gradient attack here is a composition.
+    r"""Projected gradient ascent, assembled from a loss, a temperature, gradient transforms and a direction.
 
     .. math:: x \leftarrow \Pi\big(x + \eta_t\, d(T(\nabla_x \ell(\beta\, a(x), y)))\big)
 
-    with a loss, a temperature, transforms T, a direction d and the exact projection onto ball and pixel range
-    (Madry et al., 2018, https://arxiv.org/abs/1706.06083).  An image that an iterate fooled leaves the batch with that
-    iterate, unless `last_iterate` is set.
+    where :math:`a` are the logits, :math:`\beta` the temperature's factor, T the composed transforms, d the direction
+    and :math:`\Pi` the exact projection onto the intersection of ball and pixel range.  Each
+    image is returned at the first iterate that fools the model and is then dropped from the batch; it stays in the
+    batch if a transform couples the images.  With `last_iterate` no image is dropped, and the last iterate is returned.
+
+    Source: Madry et al., 2018, https://arxiv.org/abs/1706.06083.
 
     Arguments:
-        threat: Where it may walk.
-        step_size: Length of a step in pixels under the threat's norm, or a function of the step's number.
+        threat: Set of admissible images.
+        step_size: Size of a step under the threat's norm, in pixel units, or a function of the step's index.
         steps: Number of steps, each one forward and one backward pass.
-        loss: What to climb, one number an image.
-        temperature: What the logits are multiplied by; looks at the start point.
-        pair: The two classes that are left to climb on, in the temperature's place; looks at the start point.
-        transforms: What changes the gradient before the direction, in order.
-        direction: What turns the gradient into a unit step.
-        solved: What counts as success.
-        random_start: Whether to start at a random point of the threat, or at the clean image.
-        last_iterate: Whether only the last point counts and every image walks all steps, as published attacks do.
+        loss: Per-image loss to maximize.
+        temperature: Factor that multiplies the logits before the loss; fitted once, at the start point.
+        pair: Restricts the loss to the true class and one rival, chosen at the start point; excludes a temperature.
+        transforms: Functions applied to the gradient, in order, before the direction.
+        direction: Function that maps the transformed gradient to a step of unit size.
+        solved: Success criterion.
+        random_start: Whether to start at a random point of the threat instead of at the clean image.
+        last_iterate: Whether to run all steps on every image and return the last iterate, as published attacks do.
 
     Raises:
-        InputError: If there is less than one step, a step size is not positive, or both temperature and pair are given.
+        InputError: If steps is below 1, a step size is not positive, or both temperature and pair are given.
     """
 
     threat: Threat
@@ -114,7 +117,7 @@ class Ascent:
 
     @property
     def traits(self) -> Traits:
-        """It may be handed more images than the model is shown at once, but for images that move each other."""
+        """Refilling needs images that do not interact."""
         return Traits(refills=not self._coupled, solved=self.solved)
 
     def passes(self, classes: int) -> int:
@@ -124,47 +127,48 @@ class Ascent:
         return replace(self, last_iterate=True)
 
     def trace(self, model: Model, batch: Batch) -> Trace:
-        """Run the walk to its end; images that are solved leave it."""
-        images, left = batch.images.clone(), torch.arange(len(batch), device=batch.images.device)
-        fooled = torch.full_like(left, self.steps)
+        """Run the loop; return each image's first iterate that fools the model, else the last one."""
+        images, active = batch.images.clone(), torch.arange(len(batch), device=batch.images.device)
+        fooled_at = torch.full_like(active, self.steps)
         walk = self.walk(model, batch)
         stay: Mask | None = None
-        while True:  # `left` numbers the images that are still in the walk
+        while True:  # `active` are the indices of the images that are still in the loop
             try:
                 step = walk.send(stay)
             except StopIteration as end:
-                unsettled = (fooled[left] == self.steps) | self.last_iterate
-                images[left[unsettled]] = end.value[unsettled]
-                return Trace(images, fooled, torch.zeros_like(fooled))
-            solved = self.solved(step.logits, batch.labels[left])
-            first = solved & (fooled[left] == self.steps)
-            fooled[left[first]] = step.index
-            images[left[first]] = step.x[first]
-            if not self._nobody_leaves:
-                left, stay = left[~solved], ~solved
+                use_last = (fooled_at[active] == self.steps) | self.last_iterate
+                images[active[use_last]] = end.value[use_last]
+                return Trace(images, fooled_at, torch.zeros_like(fooled_at))
+            solved = self.solved(step.logits, batch.labels[active])
+            first = solved & (fooled_at[active] == self.steps)
+            fooled_at[active[first]] = step.index
+            images[active[first]] = step.x[first]
+            if not self._keeps_all:
+                active, stay = active[~solved], ~solved
 
     @property
     def _coupled(self) -> bool:
         return any(is_coupled(transform) for transform in self.transforms)
 
     @property
-    def _nobody_leaves(self) -> bool:
-        """Whether all images stay: only the last point counts, or the images move each other."""
+    def _keeps_all(self) -> bool:
+        """Whether fooled images stay in the batch: only the last iterate counts, or the images interact."""
         return self.last_iterate or self._coupled
 
     def walk(self, model: Model, batch: Batch) -> Generator[Step, Mask | None, Images]:
-        """Yield each point of the walk; the last point, which nobody evaluated, is the generator's value.
+        """Yield each evaluated iterate; the generator's return value is the last iterate, which is not evaluated.
 
-        A mask sent back says which images go on: the others leave, or stand still where images move each other.  A
-        plain `for` drops none.
+        The caller may `send` a mask of the images that continue.  The others are dropped from later iterates; if
+        `last_iterate` is set or the images interact, they stay in the batch but no longer move.  Without a mask, as in
+        a `for` loop, every image continues.
         """
         if not len(batch):
             return batch.images
         state = self._begin(model, batch)
         for index in range(self.steps):
-            logits, raw = gradient_in_parts(model, state.x, partial(self._climbed, state), batch.at_once)
+            logits, raw = gradient_in_parts(model, state.x, partial(self._scaled_loss, state), batch.at_once)
             stay = yield Step(index, state.x, logits, raw)
-            if stay is not None and not self._nobody_leaves:
+            if stay is not None and not self._keeps_all:
                 state, raw, stay = state.keep(stay), raw[stay], None
                 if not len(raw):
                     return state.x
@@ -172,7 +176,7 @@ class Ascent:
             state = moved if stay is None else replace(moved, x=torch.where(per_image(stay, raw), moved.x, state.x))
         return state.x
 
-    def _climbed(self, state: _State, logits: Logits, rows: slice) -> PerImage:
+    def _scaled_loss(self, state: _State, logits: Logits, rows: slice) -> PerImage:
         labels = state.batch.labels[rows]
         return self.loss(select_rows(state.rescale, rows)(logits, labels), labels)
 
@@ -186,19 +190,19 @@ class Ascent:
         return _State(x, batch, radius, rescale, tuple(torch.zeros_like(x) for _ in self.transforms))
 
     def _advance(self, state: _State, raw: Images, index: int) -> _State:
-        """Take one step along the transformed gradient, and come back into the threat."""
+        """Take one step along the transformed gradient and project it onto the threat."""
         grad, previous = raw, list(state.previous)
         for i, transform in enumerate(self.transforms):
             grad = previous[i] = transform(grad, state.x, previous[i])
         length = self.step_size(index) if callable(self.step_size) else self.step_size
-        # an image with a radius of its own takes its steps in proportion
+        # the step scales with the image's own radius
         size = per_image((state.radius * (length / self.threat.radius)).to(raw), raw)
         room = self.threat.room(state.x, grad) / size if self.threat.norm.needs_room else None
-        moved = state.x + size * self._turned(grad, room, state.batch.rng, index)
+        moved = state.x + size * self._step_direction(grad, room, state.batch.rng, index)
         x = self.threat.project(moved, state.batch.images, state.radius)
         return replace(state, x=x, previous=tuple(previous))
 
-    def _turned(self, grad: Images, room: Images | None, rng: Rng, index: int) -> Images:
+    def _step_direction(self, grad: Images, room: Images | None, rng: Rng, index: int) -> Images:
         if not isinstance(self.direction, NoisyDirection):
             return self.direction(grad, self.threat.norm, room)
         noise = rng.uniform(index, ROUNDING, grad.shape[1:], grad.dtype)

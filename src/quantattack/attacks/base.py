@@ -1,4 +1,4 @@
-"""What an attack is: what it is handed, what it returns, and what it states of itself."""
+"""The attack interface: its input (`Batch`), its output (`Trace`), and the properties it declares (`Traits`)."""
 
 import inspect
 from dataclasses import dataclass, replace
@@ -12,12 +12,12 @@ from quantattack.errors import InputError
 from quantattack.rng import Rng
 from quantattack.types import Images, Indices, Labels, Mask, Model, PerImage
 
-UNKNOWN_PASSES = 2_000  # an image, of an attack that does not state its cost: 1000 steps
+UNKNOWN_PASSES = 2_000  # per image, assumed for an attack that does not declare its cost: 1000 forward and backward
 
 
 @runtime_checkable
 class Attack(Protocol):
-    """Anything that turns clean images into attacked ones; its settings are its own fields."""
+    """A callable that maps clean images to adversarial ones; its settings are its fields, not call arguments."""
 
     def __call__(
         self,
@@ -32,15 +32,15 @@ class Attack(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What travels together: some images and all that an attack is handed for each of them.
+    """The input of an attack: images with their labels, random numbers, starts and radii, aligned row by row.
 
     Arguments:
         images: Clean images with shape (n, ...).
-        labels: Their true classes with shape (n,); the targets of a targeted attack.
-        rng: Their random numbers.
-        start: Where to start; None for the attack's own start.
-        radius: A radius for each image; None for the threat's.
-        at_once: How many rows the model is to be shown at once; None for any number.
+        labels: True classes with shape (n,); target classes for a targeted attack.
+        rng: Per-image random numbers.
+        start: Start points with the shape of the images; None for the attack's own start.
+        radius: Per-image radii with shape (n,); None for the threat's radius.
+        at_once: Largest number of rows per call of the model; None for no limit.
     """
 
     images: Images
@@ -54,7 +54,7 @@ class Batch:
         return len(self.images)
 
     def keep(self, rows: Mask | Indices | slice) -> "Batch":
-        """Return the batch of some of the images, by a mask, by their numbers, or a slice of them."""
+        """Return the sub-batch of the selected rows: a mask, indices, or a slice."""
         start, radius = (None if column is None else column[rows] for column in (self.start, self.radius))
         rng = replace(self.rng, index=self.rng.index.to(self.images.device)[rows])
         images, labels = self.images[rows], self.labels[rows]
@@ -63,13 +63,13 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What an attack returns, and when each image was first seen to fool the model.
+    """The output of an attack: the adversarial images, and the iterate at which each first fooled the model.
 
     Arguments:
-        images: The attacked images.
-        step: First iterate that was seen to fool the model, 0 the start point; else the number of the last one, at
-            which nobody looked; -1 where the attack does not tell.
-        restart: The restart that the image comes from.
+        images: Adversarial images with shape (n, ...).
+        step: Index of the first iterate that fooled the model, with shape (n,); 0 is the start point.  Where none was
+            observed to, the index of the last iterate; -1 if the attack does not report steps.
+        restart: Index of the restart that produced each image, with shape (n,).
     """
 
     images: Images
@@ -78,21 +78,21 @@ class Trace:
 
 
 def untold(images: Images) -> Trace:
-    """Return the trace of an attack that does not tell when an image fell."""
-    never = torch.full((len(images),), -1, device=images.device)
-    return Trace(images, never, torch.zeros_like(never))
+    """Return a trace without step numbers: every step is -1 and every restart 0."""
+    unknown = torch.full((len(images),), -1, device=images.device)
+    return Trace(images, unknown, torch.zeros_like(unknown))
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What an attack states of itself to those that run it.
+    """The properties that an attack declares to the code that runs it.
 
     Arguments:
-        children: The attacks inside it.
-        needs_all: Whether it must be handed the whole data set at once, because its images move each other.
-        refills: Whether it may be handed more images than the model is shown at once: it cuts them by
-            `Batch.at_once`, and those that are solved make room for others.
-        solved: What counts as success for it; None where it does not tell.
+        children: The attacks that it wraps.
+        needs_all: Whether it must receive the whole data set in one batch, because its images interact.
+        refills: Whether it may receive a batch larger than `Batch.at_once`: it then splits the images that are not yet
+            solved into chunks of that size, so that solved images make room for others.
+        solved: Its success criterion; None if it does not declare one.
     """
 
     children: tuple[Attack, ...] = ()
@@ -103,7 +103,7 @@ class Traits:
 
 @runtime_checkable
 class TracedAttack(Protocol):
-    """An attack that states all that is asked of it; `adopt` makes one of any other."""
+    """An attack with the full interface: steps, traits and cost; `adopt` gives it to a plain callable."""
 
     def __call__(
         self,
@@ -116,22 +116,22 @@ class TracedAttack(Protocol):
     ) -> Images: ...
 
     def trace(self, model: Model, batch: Batch) -> Trace:
-        """Attack a batch, and tell when each image fell."""
+        """Attack a batch; return the images and the step at which each fooled the model."""
 
     @property
     def traits(self) -> Traits:
-        """What it states of itself."""
+        """Its declared properties."""
 
     def passes(self, classes: int) -> int:
-        """Return the forward and backward passes that it spends on an image, at most."""
+        """Return the largest number of forward plus backward passes per image."""
 
     def to_the_end(self) -> Attack:
-        """Return the same attack, but walking all its steps after the model is fooled, where it walks."""
+        """Return the attack without early stopping; an attack that has none to disable returns itself."""
 
 
 @runtime_checkable
 class Traces(Protocol):
-    """What can be asked for a trace."""
+    """Anything with a `trace` method."""
 
     def trace(self, model: Model, batch: Batch) -> Trace: ...
 
@@ -145,16 +145,16 @@ def attacked_images(
     rng: Rng | None = None,
     radius: PerImage | None = None,
 ) -> Images:
-    """Return the attacked images: the call of every attack here, ``__call__ = attacked_images``.
+    """Implement ``__call__`` by `trace`: attacks assign ``__call__ = attacked_images`` in their class body.
 
     Arguments:
         self: The attack.
         model: Maps images in [0, 1] to logits.
         clean: Images with shape (n, ...).
-        labels: Their true classes with shape (n,); the targets of a targeted attack.
-        start: Where to start; None for the attack's own start.
-        rng: Their random numbers; None for those of seed 0.
-        radius: A radius for each image; None for the threat's.
+        labels: True classes with shape (n,); target classes for a targeted attack.
+        start: Start points with the shape of the images; None for the attack's own start.
+        rng: Per-image random numbers; None for those of seed 0.
+        radius: Per-image radii with shape (n,); None for the threat's radius.
     """
     return self.trace(model, batch_of(clean, labels, start, rng, radius)).images
 
@@ -166,31 +166,32 @@ def batch_of(
     rng: Rng | None = None,
     radius: PerImage | None = None,
 ) -> Batch:
-    """Return a batch; its random numbers are those of seed 0 where none are given."""
-    return Batch(images, labels, rng or first_images(images), start, radius)
+    """Return a batch, with the random numbers of seed 0 if none are given."""
+    return Batch(images, labels, rng or default_rng(images), start, radius)
 
 
-def first_images(clean: Images) -> Rng:
-    """Return the random numbers of an attack that is called without any: seed 0, the batch as the data set."""
+def default_rng(clean: Images) -> Rng:
+    """Return the default random numbers: seed 0, and image i of the batch has index i."""
     return Rng(0, torch.arange(len(clean), device=clean.device))
 
 
 @dataclass(frozen=True)
 class Adopted:
-    """An attack that has only its call: nothing is known of its steps or its cost, and it is handed plain batches.
+    """A plain callable wrapped as a `TracedAttack`: its steps and cost are unknown.
 
     Arguments:
-        attack: Called with model, images and labels, and with start, random numbers and radii where it takes them.
+        attack: Called as (model, images, labels), or as (model, images, labels, start, rng, radius) if its signature
+            takes six arguments.
     """
 
     attack: Attack
     __call__ = attacked_images
 
     def trace(self, model: Model, batch: Batch) -> Trace:
-        more = (batch.start, batch.rng, batch.radius) if takes(self.attack, 6) else ()
-        images = self.attack(model, batch.images, batch.labels, *more)  # whatever it is: evaluation checks it
-        never = torch.full((len(batch),), -1, device=batch.images.device)
-        return Trace(images, never, torch.zeros_like(never))
+        optional = (batch.start, batch.rng, batch.radius) if takes(self.attack, 6) else ()
+        images = self.attack(model, batch.images, batch.labels, *optional)  # unchecked: evaluation validates it
+        unknown = torch.full((len(batch),), -1, device=batch.images.device)
+        return Trace(images, unknown, torch.zeros_like(unknown))
 
     @property
     def traits(self) -> Traits:
@@ -204,74 +205,74 @@ class Adopted:
 
 
 def adopt(attack: Attack) -> TracedAttack:
-    """Return an attack that states all that is asked of it: itself, or a plain callable with what holds for any."""
+    """Return the attack itself if it is a `TracedAttack`, else wrapped in `Adopted`."""
     return attack if isinstance(attack, TracedAttack) else Adopted(attack)
 
 
 def takes(attack: object, count: int) -> bool:
-    """Return whether an attack can be called with so many arguments: three are enough for another library's."""
+    """Return whether an attack's signature accepts `count` positional arguments; True if it cannot be inspected."""
     try:
         inspect.signature(attack).bind(*range(count))  # type: ignore[arg-type]
     except TypeError:
         return False
-    except ValueError:  # a callable in C tells no signature
+    except ValueError:  # a builtin or C callable has no signature
         return True
     return True
 
 
 def search(attack: Attack, model: Model, batch: Batch) -> Trace:
-    """Run an attack on a batch and return the images with what it tells of its way."""
+    """Run any attack, traced or plain, on a batch and return its trace."""
     return adopt(attack).trace(model, batch)
 
 
 def needs_all(attack: Attack) -> bool:
-    """Return whether an attack, or one inside it, is to be handed the whole data set: its images move each other."""
+    """Return whether an attack, or any that it wraps, must receive the whole data set in one batch."""
     traits = adopt(attack).traits
     return traits.needs_all or any(needs_all(child) for child in traits.children)
 
 
 def refills(attack: Attack) -> bool:
-    """Return whether an attack may be handed more images than are shown at once: solved ones make room for others."""
+    """Return whether an attack may receive a batch larger than `Batch.at_once`; see `Traits`."""
     return adopt(attack).traits.refills
 
 
 def passes(attack: Attack, classes: int) -> int:
-    """Return the forward and backward passes that an attack spends on an image, at most.
+    """Return the largest number of forward plus backward passes that an attack spends per image.
 
-    Of an attack that does not state its cost, another library's, it is a guess.
+    For an attack that does not declare its cost, such as another library's, it is `UNKNOWN_PASSES`.
 
     Arguments:
         attack: The attack.
-        classes: Number of classes, which is what a Jacobian costs.
+        classes: Number of classes: the backward passes of a Jacobian.
     """
     return adopt(attack).passes(classes)
 
 
 def to_the_end(attack: Attack) -> Attack:
-    """Return an attack whose walks, inside its wrappers too, go on after the model is fooled."""
+    """Return an attack without early stopping, in the attacks that it wraps too."""
     return adopt(attack).to_the_end()
 
 
 def success_of(attack: Attack, default: Criterion = misclassified) -> Criterion:
-    """Return what counts as success for an attack, of the one inside for a wrapper."""
+    """Return an attack's declared success criterion, or the default if it declares none."""
     return adopt(attack).traits.solved or default
 
 
 def traits_around(*children: Attack) -> Traits:
-    """Return what an attack made of others states: it refills where all of them do, and succeeds as the first does."""
+    """Return the traits of a wrapper: it refills if all its children do, and has the first one's success criterion."""
     solved = adopt(children[0]).traits.solved
     return Traits(children, refills=all(refills(child) for child in children), solved=solved)
 
 
 def check_threat(threat: object) -> None:
-    """Refuse anything but a threat."""
+    """Raise InputError unless the argument is a `Threat`."""
     if not isinstance(threat, Threat):
         raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
 
 
-def check_parts(**parts: object) -> None:
-    """Refuse parts that cannot be called, and classes in the place of their members."""
-    for name, part in parts.items():
-        if not callable(part) or isinstance(part, type):
-            shown = f"{part.__name__}(...)" if isinstance(part, type) else "a function or a part"
-            raise InputError(f"{name} must be {shown}, not {part!r}")
+def check_parts(**arguments: object) -> None:
+    """Raise InputError for an argument that is not callable, or is a class where an instance is needed."""
+    for name, value in arguments.items():
+        if not callable(value) or isinstance(value, type):
+            expected = f"{value.__name__}(...)" if isinstance(value, type) else "a function or a callable object"
+            raise InputError(f"{name} must be {expected}, not {value!r}")

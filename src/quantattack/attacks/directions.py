@@ -1,4 +1,4 @@
-"""How a gradient becomes the step, before the step size."""
+"""Directions: maps from a gradient to a step, before multiplication by the step size."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Direction: TypeAlias = Callable[[Images, Norm, Images | None], Images]  # (grad,
 
 @runtime_checkable
 class NoisyDirection(Protocol):
-    """A direction that draws: it states `noisy` and is handed uniform numbers in [0, 1) of the gradient's shape."""
+    """A stochastic direction, marked by `noisy`: it receives uniform noise in [0, 1) of the gradient's shape."""
 
     noisy: ClassVar[Literal[True]]
 
@@ -23,20 +23,20 @@ class NoisyDirection(Protocol):
 
 @tagged("steepest")
 def steepest(grad: Images, norm: Norm, room: Images | None = None) -> Images:
-    """The norm's steepest unit step: the sign under Linf, the unit gradient under L2."""
+    """Return the norm's steepest unit step: the sign under Linf, the normalized gradient under L2."""
     return norm.steepest(grad, room)
 
 
 @tagged("raw")
 def raw(grad: Images, norm: Norm, room: Images | None = None) -> Images:  # noqa: ARG001
-    """The gradient as it is."""
+    """Return the gradient unchanged."""
     return grad
 
 
 @tagged("Quantized")
 @dataclass(frozen=True)
 class Quantized:
-    r"""The gradient rounded to whole levels: relative magnitude is kept, and no nonzero entry is lost.
+    r"""The gradient rounded to integer levels, at least 1 in magnitude for a nonzero entry.
 
     .. math:: q_i = \zeta(b\, g_i / \max_j |g_j|), \quad
        \zeta(v) = \mathrm{sign}(v) \text{ if } |v| < 1 \text{ else } \mathrm{round}(v)
@@ -46,7 +46,7 @@ class Quantized:
     Source: Liu et al., 2020, https://arxiv.org/abs/2002.02372.
 
     Arguments:
-        levels: The number b of levels, at least 1; the maximum is taken for each image by itself.
+        levels: The number b of levels, at least 1; the maximum is per image.
 
     Raises:
         InputError: If there is less than one level.
@@ -66,12 +66,12 @@ class Quantized:
 @tagged("Stochastic")
 @dataclass(frozen=True)
 class Stochastic:
-    r"""The gradient rounded to whole levels at random, up or down, so that its mean is the gradient itself.
+    r"""The gradient rounded stochastically to integer levels, with the scaled gradient as its expectation.
 
     .. math:: q_i = \mathrm{sign}(g_i) \lfloor b |g_i| / \max_j |g_j| + u_i \rfloor, \quad u_i \sim U[0, 1)
 
     The rounding of QSGD (Alistarh et al., 2017, https://arxiv.org/abs/1610.02132), at the scale of `Quantized`: the
-    image's largest entry in place of its length.  The draws are the image's own.
+    image's largest entry instead of its norm.  Each image has its own noise.
 
     Arguments:
         levels: The number b of levels, at least 1.

@@ -1,4 +1,4 @@
-"""Attacks on a random model: the expectation of its logits in place of one draw."""
+"""Expectation over transformation (EOT): attacks on the mean logits of a randomized model."""
 
 from dataclasses import dataclass, replace
 
@@ -25,8 +25,8 @@ class Mean(nn.Module):
     """A model whose logits are averaged over several forward passes, each with fresh noise.
 
     Arguments:
-        model: The model that is random.
-        draws: Number of passes.
+        model: A randomized model.
+        draws: Number of forward passes to average.
     """
 
     def __init__(self, model: Model, draws: int) -> None:
@@ -41,21 +41,21 @@ class Mean(nn.Module):
 @tagged("Averaged")
 @dataclass(frozen=True)
 class Eot:
-    r"""Run an attack on the expectation of a random model's logits.
+    r"""Run an attack on the mean of a randomized model's logits over several forward passes.
 
     .. math:: \nabla_x\, \ell\Big(\tfrac{1}{m} \sum_{i=1}^{m} a_{\xi_i}(x),\, y\Big),
        \quad \xi_i \text{ drawn anew at every step}
 
-    Each draw is a pass of its own, so that noise which a batch shares is fresh as well.
+    Each draw is a separate forward pass, so noise that all images of a batch share is redrawn as well.
 
     Source: Athalye, Carlini and Wagner, 2018, https://arxiv.org/abs/1802.00420 (expectation over transformation).
 
     Arguments:
         attack: The attack to run.
-        draws: Forward passes that stand for one.
+        draws: Number m of forward passes averaged in place of one.
 
     Raises:
-        InputError: If there is less than one draw.
+        InputError: If draws is below 1.
     """
 
     attack: Attack

@@ -1,4 +1,4 @@
-"""What an attack climbs: one number an image, larger when the model is closer to being wrong."""
+"""Per-image losses that attacks maximize: larger values are closer to a misclassification."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ Loss: TypeAlias = Callable[[Logits, Labels], PerImage]
 
 @tagged("cross_entropy")
 def cross_entropy(logits: Logits, labels: Labels) -> PerImage:
-    r"""Cross entropy, :math:`\log \sum_j e^{a_j} - a_y`, as every library computes it.
+    r"""Cross entropy, :math:`\log \sum_j e^{a_j} - a_y`, as `torch.nn.functional` computes it.
 
-    In float32 its gradient loses the true class from a margin of 16.6 on, points away from the exact gradient up to
-    about 88, and is zero beyond 104; `log_odds` is the same ascent without that failure.
+    In float32 the true class no longer contributes to its gradient at margins above 16.6; the gradient then deviates
+    from the exact one up to about 88, and is zero beyond 104.  `log_odds` has the same ascent direction without that.
 
     Arguments:
         logits: Logits with shape (n, k).
@@ -32,8 +32,8 @@ def cross_entropy(logits: Logits, labels: Labels) -> PerImage:
 def log_odds(logits: Logits, labels: Labels) -> PerImage:
     r"""Log of the odds against the true class, :math:`m = \log \sum_{j \neq y} e^{a_j} - a_y`.
 
-    Cross entropy is :math:`\log(1 + e^m)`, so the two have the same direction in exact arithmetic; this one keeps it
-    in floating point, at any margin.
+    Cross entropy is :math:`\log(1 + e^m)`, so their gradients have the same direction in exact arithmetic; this
+    one keeps it in floating point, at any margin.
 
     Arguments:
         logits: Logits with shape (n, k).
@@ -78,8 +78,8 @@ def dlr(logits: Logits, labels: Labels) -> PerImage:
 def targeted_dlr(logits: Logits, targets: Labels) -> PerImage:
     r"""Targeted difference of logits ratio, :math:`(a_t - \max_{j \neq t} a_j) / (a_{(1)} - (a_{(3)} + a_{(4)}) / 2)`.
 
-    For attacks that are given their targets as labels and are solved by `hits`; on an image that is still classified
-    correctly the largest other logit is the true class's.
+    For attacks that receive targets as labels, with the success criterion `hits`.  While an image is classified
+    correctly, the largest other logit is that of the true class.
 
     Source: Croce and Hein, 2020, https://arxiv.org/abs/2003.01690.
 
@@ -98,7 +98,7 @@ def targeted_dlr(logits: Logits, targets: Labels) -> PerImage:
 
 
 def logit_spread(logits: Logits) -> PerImage:
-    r"""Return what targeted DLR divides by, :math:`a_{(1)} - (a_{(3)} + a_{(4)}) / 2`, as far as there are classes."""
+    r"""Return the denominator of targeted DLR, :math:`a_{(1)} - (a_{(3)} + a_{(4)}) / 2`; 1 for two classes."""
     largest = logits.topk(min(4, logits.shape[1]), dim=1).values
     if largest.shape[1] < 3:
         return torch.ones_like(largest[:, 0])
@@ -108,10 +108,10 @@ def logit_spread(logits: Logits) -> PerImage:
 @tagged("Targeted")
 @dataclass(frozen=True)
 class Targeted:
-    """A loss turned round: the labels that the attack is given are the classes that it wants predicted.
+    """The negative of a loss, for targeted attacks: the labels that it receives are target classes.
 
     Arguments:
-        loss: The loss that an untargeted attack would climb.
+        loss: A loss for untargeted attacks.
     """
 
     loss: Loss
@@ -121,7 +121,7 @@ class Targeted:
 
 
 def targeted(loss: Loss) -> Targeted:
-    """Return the targeted form of a loss, for attacks that are given targets and are solved by `hits`."""
+    """Return the targeted form of a loss, for attacks that receive targets as labels, with the criterion `hits`."""
     return Targeted(loss)
 
 

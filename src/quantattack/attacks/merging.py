@@ -1,4 +1,4 @@
-"""Attacks run one after the other on what is left, merged image by image."""
+"""Sequential runs of attacks, each on the images not yet fooled, merged image by image."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -18,8 +18,8 @@ class Member:
 
     Arguments:
         attack: The attack.
-        rng: The random numbers of all images for it.
-        goes_on: Whether it starts from the closest image that the earlier ones returned.
+        rng: Its random numbers, for all images of the batch.
+        goes_on: Whether it starts from the best image that the earlier attacks returned; see `Closest`.
     """
 
     attack: Attack
@@ -28,45 +28,45 @@ class Member:
 
 
 def merged(members: Iterable[Member], solved: Criterion, model: Model, batch: Batch) -> Trace:
-    """Run attacks on what the earlier ones left, and keep for each image the first success, else the last try.
+    """Run attacks one after the other on the images not yet fooled; keep each image's first success, else its last try.
 
     Arguments:
-        members: The attacks in their order.
-        solved: What counts as success.
+        members: The attacks, in the order in which they run.
+        solved: Success criterion on the labels of the batch.
         model: Maps images in [0, 1] to logits.
         batch: The images.
     """
-    left = torch.arange(len(batch), device=batch.images.device)
-    result = Trace(batch.images.clone(), torch.full_like(left, -1), torch.zeros_like(left))
+    unsolved = torch.arange(len(batch), device=batch.images.device)
+    result = Trace(batch.images.clone(), torch.full_like(unsolved, -1), torch.zeros_like(unsolved))
     closest = Closest.begin(batch.images, solved)
     for member in members:
-        if not len(left):
+        if not len(unsolved):
             break
-        some = replace(batch, rng=member.rng).keep(left)
+        remaining = replace(batch, rng=member.rng).keep(unsolved)
         if member.goes_on and closest.seen:
-            some = replace(some, start=closest.images[left])
-        attacked = search(member.attack, model, some)
-        _keep(result, attacked, member.rng, left)
+            remaining = replace(remaining, start=closest.images[unsolved])
+        attacked = search(member.attack, model, remaining)
+        _keep(result, attacked, member.rng, unsolved)
         logits = logits_in_parts(model, attacked.images, batch.at_once)
-        closest.see(attacked.images, logits, some.labels, left)
-        left = left[~solved(logits, some.labels)]
+        closest.see(attacked.images, logits, remaining.labels, unsolved)
+        unsolved = unsolved[~solved(logits, remaining.labels)]
     return result
 
 
-def _keep(result: Trace, attacked: Trace, rng: Rng, left: Indices) -> None:
-    result.images[left], result.step[left] = attacked.images, attacked.step
-    result.restart[left] = attacked.restart if attacked.restart.any() else torch.full_like(left, rng.restart)
+def _keep(result: Trace, attacked: Trace, rng: Rng, rows: Indices) -> None:
+    result.images[rows], result.step[rows] = attacked.images, attacked.step
+    result.restart[rows] = attacked.restart if attacked.restart.any() else torch.full_like(rows, rng.restart)
 
 
 @dataclass
 class Closest:
-    """For each image what came closest to success, of what the attacks returned so far.
+    """For each image the candidate closest to success, of those that the attacks have returned so far.
 
     Arguments:
-        images: These images.
-        nearness: How close each is.
-        solved: What counts as success.
-        seen: Whether any attack has returned anything.
+        images: The candidates, with shape (n, ...); the clean images before the first attack.
+        nearness: Their `success.nearness`, with shape (n,): the larger, the closer to success.
+        solved: Success criterion.
+        seen: Whether any attack has returned images yet.
     """
 
     images: Images
@@ -79,9 +79,9 @@ class Closest:
         least = torch.full((len(clean),), -torch.inf, dtype=clean.dtype, device=clean.device)
         return cls(clean.clone(), least, solved)
 
-    def see(self, images: Images, logits: Logits, labels: Labels, left: Indices) -> None:
-        """Take into account what an attack returned for the images that were left."""
+    def see(self, images: Images, logits: Logits, labels: Labels, rows: Indices) -> None:
+        """Update the candidates at the indices `rows` with the images that an attack returned for them."""
         near = nearness(self.solved, logits, labels).to(self.nearness)
-        closer = near > self.nearness[left]
-        self.images[left[closer]], self.nearness[left[closer]] = images[closer], near[closer]
+        closer = near > self.nearness[rows]
+        self.images[rows[closer]], self.nearness[rows[closer]] = images[closer], near[closer]
         self.seen = True

@@ -1,4 +1,4 @@
-"""The smallest perturbation that an attack finds, and with it the accuracy at every radius in one run."""
+"""Minimum-norm search by bisection of the radius: one run gives the accuracy at every radius."""
 
 from dataclasses import dataclass, replace
 
@@ -27,19 +27,20 @@ from quantattack.types import Images, Mask, Model
 @tagged("Nearest")
 @dataclass(frozen=True)
 class MinimumNorm:
-    """Bisect each image's radius with an attack of fixed radius, and return the nearest image that fools the model.
+    """Bisect each image's radius with a fixed-radius attack; return the smallest perturbation that fools the model.
 
-    The first search has the whole radius; an image that it does not fool is done.  The sizes in the record are then
-    upper bounds of the distances to the decision, and the share of sizes above a radius is the accuracy there.
+    The first search uses the whole radius; images that it does not fool are not searched further.  The perturbation
+    sizes in the record are upper bounds on the distances to the decision boundary, so the share of images whose size
+    exceeds a radius is the robust accuracy at that radius.
 
     Arguments:
-        attack: Any attack that takes a radius for each image.
-        threat: Its threat, whose radius is the largest one searched.
-        searches: Runs of the attack, the first one included.
-        solved: What counts as success.
+        attack: An attack that accepts per-image radii.
+        threat: The attack's threat; its radius is the largest one searched.
+        searches: Number of runs of the attack, the first one included.
+        solved: Success criterion.
 
     Raises:
-        InputError: If there is less than one search.
+        InputError: If searches is below 1.
     """
 
     attack: Attack
@@ -63,20 +64,20 @@ class MinimumNorm:
         return replace(self, attack=to_the_end(self.attack))
 
     def trace(self, model: Model, batch: Batch) -> Trace:
-        far = self.threat.radii(batch.images, batch.radius).clone()
-        images, near, tried = batch.images.clone(), torch.zeros_like(far), far
-        left = torch.arange(len(batch), device=images.device)
+        upper = self.threat.radii(batch.images, batch.radius).clone()
+        images, lower, radius = batch.images.clone(), torch.zeros_like(upper), upper
+        active = torch.arange(len(batch), device=images.device)
         for number in range(self.searches):
-            some = replace(batch.keep(left), radius=tried[left])
-            attacked = search(self.attack, model, some if number == 0 else replace(some, start=None)).images
-            fooled = self._fooled(model, attacked, some)
-            hit = left[fooled]
-            images[hit] = attacked[fooled]
-            far[hit] = self.threat.norm.size(attacked[fooled].double() - batch.images[hit].double())
-            near[left[~fooled]] = tried[left[~fooled]]
-            if number == 0:  # what the whole radius does not break, no smaller one will
-                images[left[~fooled]], left = attacked[~fooled], hit
-            tried = (near + far) / 2
+            sub_batch = replace(batch.keep(active), radius=radius[active])
+            attacked = search(self.attack, model, sub_batch if number == 0 else replace(sub_batch, start=None)).images
+            fooled = self._fooled(model, attacked, sub_batch)
+            hits = active[fooled]
+            images[hits] = attacked[fooled]
+            upper[hits] = self.threat.norm.size(attacked[fooled].double() - batch.images[hits].double())
+            lower[active[~fooled]] = radius[active[~fooled]]
+            if number == 0:  # not fooled at the whole radius: no smaller radius is tried
+                images[active[~fooled]], active = attacked[~fooled], hits
+            radius = (lower + upper) / 2
         return untold(images)
 
     def _fooled(self, model: Model, images: Images, batch: Batch) -> Mask:

@@ -1,4 +1,4 @@
-"""Norms: the size of a perturbation, its steepest step, and the exact projection onto ball and pixel range."""
+"""Norms: size, steepest ascent step, projection onto the intersection of ball and pixel range, random sampling."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,10 @@ _BISECTIONS = 40
 
 @runtime_checkable
 class Norm(Protocol):
-    """A way to measure perturbations; its steepest step may depend on the room that the range leaves each pixel."""
+    """A perturbation norm.
+
+    If `needs_room`, the steepest step depends on the room: how far each pixel can move within the pixel range.
+    """
 
     needs_room: ClassVar[bool]
 
@@ -34,7 +37,7 @@ class Norm(Protocol):
 @tagged("Linf")
 @dataclass(frozen=True)
 class Linf:
-    r"""The largest change of a pixel: :math:`\max_i |\delta_i|`; its steepest step is the sign of the gradient."""
+    r"""The maximum norm :math:`\max_i |\delta_i|`; its steepest step is the sign of the gradient."""
 
     needs_room: ClassVar[bool] = False
 
@@ -55,7 +58,7 @@ class Linf:
 @tagged("L2")
 @dataclass(frozen=True)
 class L2:
-    r"""Euclidean length: :math:`\sqrt{\sum_i \delta_i^2}`; its steepest step is the gradient at unit length."""
+    r"""The Euclidean norm :math:`\sqrt{\sum_i \delta_i^2}`; its steepest step is the normalized gradient."""
 
     needs_room: ClassVar[bool] = False
 
@@ -68,7 +71,7 @@ class L2:
         return grad / per_image(self.size(grad).clamp_min(torch.finfo(grad.dtype).tiny), grad)
 
     def project(self, delta: Images, radius: PerImage, low: Images, high: Images) -> Images:
-        """Project by bisection on the scale s of clip(s δ, low, high): the length grows with s."""
+        """Project by bisection on the scale s of clip(s δ, low, high), whose norm increases with s."""
         inside = delta.clamp(low, high)
         over = self.size(inside) > radius
         if bool(over.any()):
@@ -78,9 +81,9 @@ class L2:
     def _shrunk(self, delta: Images, radius: PerImage, low: Images, high: Images) -> Images:
         scale = radius / self.size(delta) * (1 - 4 * torch.finfo(delta.dtype).eps)
         inside = (delta * per_image(scale, delta)).clamp(low, high)
-        short = self.size(inside) < radius * (1 - 1e-9)  # the range took some of the length: the scale may be larger
-        if bool(short.any()):
-            inside[short] = self._bisected(delta[short], scale[short], radius[short], low[short], high[short])
+        slack = self.size(inside) < radius * (1 - 1e-9)  # clipping reduced the norm: a larger scale still fits
+        if bool(slack.any()):
+            inside[slack] = self._bisected(delta[slack], scale[slack], radius[slack], low[slack], high[slack])
         return inside
 
     def _bisected(self, delta: Images, scale: PerImage, radius: PerImage, low: Images, high: Images) -> Images:
@@ -102,11 +105,12 @@ class L2:
 @tagged("L1")
 @dataclass(frozen=True)
 class L1:
-    r"""Sum of absolute changes: :math:`\sum_i |\delta_i|`; its steepest step fills the largest gradients with room.
+    r"""The L1 norm :math:`\sum_i |\delta_i|`; its steepest step moves the pixels with the largest gradients.
 
-    With unlimited room the whole step goes into the pixel with the largest gradient.  Otherwise pixels are filled in
-    the order of their gradients as far as the range lets them, and each is pushed one step further past its end than
-    the next: the range takes that back, but in the projection the pixel with the smallest gradient gives way first.
+    With unlimited room the whole step goes to the pixel with the largest gradient.  Otherwise pixels move to the end
+    of the pixel range in the order of their gradients, until the step is used up.  Each overshoots the range by one
+    step more than the next: clipping removes the excess, but it makes the projection shrink the pixels with the
+    smallest gradients first.
     """
 
     needs_room: ClassVar[bool] = True
@@ -127,9 +131,9 @@ class L1:
         return (torch.zeros_like(flat).scatter(1, rank, amount) * flat.sign()).reshape(grad.shape)
 
     def project(self, delta: Images, radius: PerImage, low: Images, high: Images) -> Images:
-        """Project exactly: clip(soft(δ, λ), low, high) with the λ at which the sum is the radius.
+        """Project exactly: clip(soft(δ, λ), low, high), soft-thresholded with the λ at which the norm is the radius.
 
-        The sum is piecewise linear in λ with two kinks a pixel (Croce and Hein, 2021,
+        The norm is piecewise linear in λ with two kinks per pixel (Croce and Hein, 2021,
         https://arxiv.org/abs/2103.01208).
         """
         inside = delta.clamp(low, high)
@@ -155,7 +159,7 @@ class L1:
 
 
 def _root(values: PerImage, degree: int) -> PerImage:
-    """Return the root of each number; a power would round the last numbers of a batch otherwise than the rest."""
+    """Return the root of each number; `pow` would round a number differently by its position in the batch."""
     return (values.log() / degree).exp()
 
 
@@ -171,7 +175,7 @@ def _threshold(size: Tensor, cap: Tensor, radius: Tensor) -> Tensor:
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:
-    """Give one number an image the rank of the images, so that it multiplies pixels."""
+    """Reshape per-image values from (n,) to (n, 1, ...), so that they broadcast over the pixels of `like`."""
     return values.reshape(-1, *[1] * (like.ndim - 1))
 
 
@@ -185,10 +189,10 @@ NORMS: Mapping[str, Norm] = {"linf": Linf(), "l2": L2(), "l1": L1()}
 
 
 def norm_named(name: str) -> Norm:
-    """Return the norm of a name: linf, l2 or l1, in large or small letters.
+    """Return the norm with a name: linf, l2 or l1, in upper or lower case.
 
     Raises:
-        InputError: If there is no such norm, with the nearest known name.
+        InputError: If there is no such norm; it suggests the closest known name.
     """
     if name.lower() not in NORMS:
         raise unknown("norm", name, NORMS)

@@ -1,4 +1,4 @@
-"""ParticleSets: short walks in particle sets that are mixed anew between them."""
+"""ParticleSets: an attack whose images interact in random sets, redrawn every few steps."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -17,21 +17,22 @@ from quantattack.types import Images, Indices, Mask, Model
 @tagged("Rounds")
 @dataclass(frozen=True)
 class ParticleSets:
-    """Walk the whole data set in short walks, each in sets of particles that the seed and the images' indices draw.
+    """Run an ascent in rounds of a few steps; before each round, split the data set at random into interacting sets.
 
-    The sets never depend on the batch size: the engine hands this attack all images at once, and it holds an iterate of
-    each in memory.  An image that was fooled keeps the iterate that fooled it first, and stays among the particles.
+    The seed and the images' indices draw the sets, so they do not depend on the batch size: evaluation passes this
+    attack the whole data set in one batch, and it holds one iterate of every image in memory.  An image is returned at
+    the first iterate that fools the model, but stays in the sets.
 
     Source: Zheng, Chen and Ren, 2019, https://arxiv.org/abs/1808.05537, as released.
 
     Arguments:
-        attack: The walk, with all its steps; usually with `Blob()` or `Dgf()` among its transforms.
-        particles: Images in a set; the last one may be smaller.
-        steps: Steps of a short walk, after which the sets are mixed.
-        broken: Whether fooled images go on being updated, as released, or stand still.
+        attack: The ascent, with the total number of steps; usually with `Blob()` or `Dgf()` among its transforms.
+        particles: Images per set; the last set may be smaller.
+        steps: Steps per round.
+        broken: "update" to keep moving the images that fool the model, as released; "freeze" to fix them.
 
     Raises:
-        InputError: If a number is less than one, or `broken` is neither.
+        InputError: If particles or steps is below 1, or `broken` is neither "update" nor "freeze".
     """
 
     attack: Ascent
@@ -48,7 +49,7 @@ class ParticleSets:
 
     @property
     def traits(self) -> Traits:
-        """It is handed the data set, not a batch of it."""
+        """It must receive the whole data set in one batch."""
         return replace(traits_around(self.attack), needs_all=True)
 
     def passes(self, classes: int) -> int:
@@ -59,20 +60,20 @@ class ParticleSets:
         return replace(self, attack=replace(self.attack, last_iterate=True))
 
     def trace(self, model: Model, batch: Batch) -> Trace:
-        """Run the short walks one after the other; the batch is the whole data set."""
+        """Run the rounds one after the other; the batch is the whole data set."""
         x = self._begin(batch)
-        images, fooled = x.clone(), torch.full((len(batch),), self.attack.steps, device=x.device)
+        images, fooled_at = x.clone(), torch.full((len(batch),), self.attack.steps, device=x.device)
         for first_step in range(0, self.attack.steps, self.steps):
             walk = self._walk(first_step)
             for members in self._sets(batch.rng, first_step):
-                broken = fooled[members] < self.attack.steps
+                broken = fooled_at[members] < self.attack.steps
                 particles = replace(batch.keep(members), start=x[members])
-                x[members], iterates, steps = self._short(walk, model, particles, broken)
+                x[members], iterates, steps = self._round(walk, model, particles, broken)
                 new = steps >= 0
-                images[members[new]], fooled[members[new]] = iterates[new], steps[new] + first_step
-        settled = torch.full_like(fooled, self.attack.last_iterate) | (fooled == self.attack.steps)
-        images[settled.bool()] = x[settled.bool()]
-        return Trace(images, fooled, torch.zeros_like(fooled))
+                images[members[new]], fooled_at[members[new]] = iterates[new], steps[new] + first_step
+        use_last = (fooled_at == self.attack.steps) | self.attack.last_iterate
+        images[use_last] = x[use_last]
+        return Trace(images, fooled_at, torch.zeros_like(fooled_at))
 
     def _begin(self, batch: Batch) -> Images:
         threat, clean = self.attack.threat, batch.images
@@ -86,13 +87,13 @@ class ParticleSets:
         return replace(self.attack, steps=steps, step_size=Later(size, first_step) if callable(size) else size)
 
     def _sets(self, rng: Rng, first_step: int) -> Iterator[Indices]:
-        """Split the images, in an order that their indices and the seed draw for this round."""
+        """Yield the sets of this round: indices of the images, shuffled by their random numbers."""
         keys = rng.uniform(first_step, SETS, (), torch.float64)
         order = rng.index.argsort(stable=True)  # equal draws keep the order of the data set, not of the call
         yield from torch.split(order[keys[order].argsort(stable=True)], self.particles)
 
-    def _short(self, walk: Ascent, model: Model, particles: Batch, broken: Mask) -> tuple[Images, Images, Indices]:
-        """Return where a short walk ends, and for each image newly fooled the iterate and its number, else -1."""
+    def _round(self, walk: Ascent, model: Model, particles: Batch, broken: Mask) -> tuple[Images, Images, Indices]:
+        """Run one round on one set; return the last iterates, the first fooling ones, and their indices or -1."""
         assert particles.start is not None
         iterates, steps = particles.start.clone(), torch.full_like(particles.labels, -1, dtype=torch.int64)
         points, stay = walk.walk(model, particles), None
@@ -109,11 +110,11 @@ class ParticleSets:
 @tagged("Later")
 @dataclass(frozen=True)
 class Later:
-    """A step size seen from a later step on.
+    """A step size schedule shifted so that its step 0 is step `first` of the original.
 
     Arguments:
-        step_size: A function of the step's number.
-        first: The number of the first step.
+        step_size: The original schedule, a function of the step's index.
+        first: Index in the original schedule of the first step.
     """
 
     step_size: Callable[[int], float]

@@ -1,4 +1,4 @@
-"""Particles: images of a batch that move each other while each climbs its own loss."""
+"""Particle interactions: gradient transforms that couple the images of a batch."""
 
 import math
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from quantattack.types import Images
 @tagged("Blob")
 @dataclass(frozen=True)
 class Blob:
-    r"""DAA-BLOB: smooth the gradients over the batch and add the force of a Gaussian kernel between the images.
+    r"""DAA-BLOB: smooth the gradients over the batch and add a Gaussian kernel force between the images.
 
     .. math:: \tilde g_i = g_i + \frac{c}{n} \Big[ \sum_j K_{ij}\, g_j + s \sum_j \nabla_{x_j} K(x_i, x_j) \Big], \quad
        K_{ij} = e^{-\|x_i - x_j\|^2 / 2 h^2}, \quad h^2 = \frac{\mathrm{median}(\|x_i - x_j\|^2)}{2 \ln n}
 
-    with the median over all ordered pairs, an image with itself among them.  The sign s = -1 is what the published
-    numbers were made with and draws images to each other; +1 pushes them apart.  Gradients are of the summed loss, in
-    pixels of [0, 1].  A single image, or a set of which more than half the pairs coincide, does not interact.
+    with the median over all ordered pairs, including each image with itself.  The sign s = -1, which the published
+    results use, attracts the images to each other; +1 repels them.  Gradients are those of the summed loss, for pixels
+    in [0, 1].  A single image, or a set in which more than half the pairs coincide, does not interact.
 
     Source: Zheng, Chen and Ren, 2019, https://arxiv.org/abs/1808.05537; Liu et al., 2020,
     https://arxiv.org/abs/2002.02372 (equation 8).
@@ -31,8 +31,8 @@ class Blob:
     Arguments:
         c: Weight of the interaction.
         kernel_sign: The sign s of the kernel's force, -1 or 1.
-        normalized: Whether gradient and interaction are each scaled to unit length before they are added, which frees
-            c from pixel units and from the size of the set.
+        normalized: Whether gradient and interaction are each scaled to unit length before they are added, so that
+            c does not depend on pixel units or the size of the set.
 
     Raises:
         InputError: If the sign is neither -1 nor 1.
@@ -61,7 +61,7 @@ class Blob:
 @tagged("Dgf")
 @dataclass(frozen=True)
 class Dgf:
-    r"""DAA-DGF: add a force that pushes near images apart and draws far ones together.
+    r"""DAA-DGF: add a force that repels near images and attracts far ones.
 
     .. math:: \tilde g_i = g_i + c \sum_j \Big( \frac{\|x_i - x_j\|^2}{2 h^2} - 1 \Big) K_{ij} (x_i - x_j), \quad
        h^2 = \frac{\mathrm{median}(\|x_i - x_j\|^2)}{2 \ln (n + 1)}
@@ -88,7 +88,7 @@ class Dgf:
 
 
 def distances(x: Images) -> Tensor:
-    """Return squared Euclidean distances with shape (n, n), in float64 about the mean: near images do not cancel."""
+    """Return squared Euclidean distances with shape (n, n); float64 and centering limit cancellation."""
     flat = x.flatten(1).double()
     flat = flat - flat.mean(0)
     square = flat.square().sum(1)
@@ -97,7 +97,7 @@ def distances(x: Images) -> Tensor:
 
 
 def bandwidth(apart: Tensor, count: int) -> float | None:
-    """Return the squared bandwidth of the median heuristic; None where it is zero and nothing can interact."""
+    """Return the squared bandwidth by the median heuristic; None if it is zero, where images cannot interact."""
     flat = apart.flatten()
     middle = (flat.numel() - 1) // 2, flat.numel() // 2
     median = sum(float(flat.kthvalue(at + 1).values) for at in middle) / 2
@@ -105,19 +105,19 @@ def bandwidth(apart: Tensor, count: int) -> float | None:
 
 
 def force(kernel: Tensor, x: Images, width: int | float) -> Tensor:
-    r"""Return :math:`\sum_j K_{ij} (x_i - x_j) / h^2`, shape (n, d): the kernel's derivative in its second place."""
+    r"""Return :math:`\sum_j K_{ij} (x_i - x_j) / h^2`, shape (n, d): the kernel's derivative in its second argument."""
     flat = x.flatten(1).double()
     flat = flat - flat.mean(0)
     return (kernel.sum(1, keepdim=True) * flat - kernel @ flat) / width
 
 
-def _added(grad: Images, part: Tensor, c: int | float, share: float, normalized: bool) -> Images:
-    other = part.reshape(grad.shape)
+def _added(grad: Images, interaction: Tensor, c: int | float, share: float, normalized: bool) -> Images:
+    other = interaction.reshape(grad.shape)
     if not normalized:
         return (grad.double() + c * share * other).to(grad.dtype)
     return (_unit(grad.double()) + c * _unit(other)).to(grad.dtype)
 
 
-def _unit(part: Tensor) -> Tensor:
-    size = torch.linalg.vector_norm(part.flatten(1), dim=1)
-    return part / per_image(size.where(size > 0, size.new_ones(())), part)
+def _unit(values: Tensor) -> Tensor:
+    size = torch.linalg.vector_norm(values.flatten(1), dim=1)
+    return values / per_image(size.where(size > 0, size.new_ones(())), values)

@@ -1,4 +1,4 @@
-"""Square: the gradient-free control.  It asks for logits alone, so it runs on any callable, autograd or none."""
+"""Square Attack: gradient-free random search.  It needs only logits, so it runs on models without autograd."""
 
 import math
 from dataclasses import dataclass
@@ -16,29 +16,29 @@ from quantattack.record.description import tagged
 from quantattack.rng import FRESH, PLACES, SIGNS, Rng
 from quantattack.types import Images, Indices, Mask, Model, PerImage
 
-# After these queries of 10,000 the share of pixels that a proposal changes is halved.
+# The share of pixels that a proposal changes is halved after these queries, for a budget of 10,000.
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 
 
 @tagged("Square")
 @dataclass(frozen=True, kw_only=True)
 class Square:
-    """Random search over squares: propose a change of one window, keep it where the margin falls.
+    """Square Attack: propose a change of a random square window, and keep it if the margin loss rises.
 
-    Under Linf a window's pixels move to an end of the ball; under L2 a window gives its share of the length to
-    another.  Images that are fooled leave the batch.
+    Under Linf all pixels of the window are set to plus or minus the radius around the clean image; under L2 the
+    perturbation's norm in one window moves to another.  Images that fool the model are dropped from the batch.
 
     Source: Andriushchenko, Croce, Flammarion and Hein, 2020, https://arxiv.org/abs/1912.00049.
 
     Arguments:
-        threat: Where it may search; Linf or L2.
-        queries: Forward passes an image, at most.
+        threat: Set of admissible images, under Linf or L2.
+        queries: Largest number of forward passes per image.
         share: Share of the pixels that the first proposals change.
-        solved: What counts as success.
-        patience: Queries in a row without a better proposal after which an image is given up; None for never.
+        solved: Success criterion.
+        patience: Number of successive queries without improvement after which to give an image up; None for no limit.
 
     Raises:
-        InputError: If the norm is L1, or there is less than one query or less than one of patience.
+        InputError: If the norm is L1, or queries or patience is below 1.
     """
 
     threat: Threat
@@ -64,28 +64,38 @@ class Square:
         return self.queries
 
     def to_the_end(self) -> Attack:
-        """It walks nowhere."""
+        """Return the attack itself: it has no variant without early stopping."""
         return self
 
     def trace(self, model: Model, batch: Batch) -> Trace:
-        """Search until every image is fooled or given up, or the queries are spent."""
-        images, left = batch.images.clone(), torch.arange(len(batch), device=batch.images.device)
-        fooled = torch.full_like(left, self.queries)
+        """Search until every image is solved or given up, or the query budget is spent."""
+        images, active = batch.images.clone(), torch.arange(len(batch), device=batch.images.device)
+        fooled_at = torch.full_like(active, self.queries)
         search = _Search.begin(self.threat, batch)
         for query in range(self.queries):
-            if not len(left):
+            if not len(active):
                 break
             solved = search.ask(model, query, self.queries, self.share, self.solved)
-            images[left] = search.best
-            fooled[left[solved]] = query
-            going = ~solved & (query - search.gained < (self.patience or self.queries))
-            left, search = left[going], search.keep(going)
-        return Trace(images, fooled, torch.zeros_like(fooled))
+            images[active] = search.best
+            fooled_at[active[solved]] = query
+            continuing = ~solved & (query - search.gained < (self.patience or self.queries))
+            active, search = active[continuing], search.keep(continuing)
+        return Trace(images, fooled_at, torch.zeros_like(fooled_at))
 
 
 @dataclass(eq=False)
 class _Search:
-    """The images that are still being searched, as (n, channels, height, width)."""
+    """State of the search for the images that are still active.
+
+    Arguments:
+        threat: Set of admissible images.
+        batch: The active images and their labels.
+        radius: Their radii, with shape (n,).
+        best: Their best images so far.
+        loss: `nearness` of the best images, with shape (n,).
+        gained: Query at which each image last improved, with shape (n,).
+        proposal: Images to query next.
+    """
 
     threat: Threat
     batch: Batch
@@ -111,7 +121,7 @@ class _Search:
         return _Search(self.threat, self.batch.keep(mask), *(column[mask] for column in columns))
 
     def ask(self, model: Model, query: int, queries: int, share: int | float, solved: Criterion) -> Mask:
-        """Put one query an image; keep what made the margin smaller or fooled the model."""
+        """Query one proposal per image, keep it if it is an improvement, and return whether it is a success."""
         if query > 0:
             self.proposal = self._propose(query, changed_share(query, queries, share))
         logits, labels = logits_in_parts(model, self.proposal, self.batch.at_once), self.batch.labels
@@ -124,18 +134,18 @@ class _Search:
 
     def _propose(self, query: int, share: int | float) -> Images:
         clean, best = as_planes(self.batch.images), as_planes(self.best)
-        move = _swapped if isinstance(self.threat.norm, L2) else _painted
+        move = _l2_proposal if isinstance(self.threat.norm, L2) else _linf_proposal
         moved = move(clean, best, self.radius, share, self.batch.rng, query)
         return self.threat.project(moved.reshape(self.batch.images.shape), self.batch.images, self.radius)
 
 
 def changed_share(query: int, queries: int, share: int | float) -> float:
-    """Return the share of the pixels that a proposal changes, halved on the published schedule."""
+    """Return the share of pixels that the proposal at a query changes, on the published halving schedule."""
     return share * 0.5 ** sum(10000 * query / queries > at for at in _HALVINGS)
 
 
 def as_planes(images: Images) -> Tensor:
-    """View images of any rank as (n, channels, height, width)."""
+    """Reshape images of any rank to (n, channels, height, width)."""
     if images.ndim < 4:
         return images.reshape(len(images), *[1] * (4 - images.ndim), *images.shape[1:])
     return images.flatten(2, -2)
@@ -146,13 +156,13 @@ def _length(threat: Threat, delta: Images) -> PerImage:
 
 
 def _stripes(clean: Images, rng: Rng) -> Images:
-    """Vertical stripes of random sign."""
+    """Return the Linf start: vertical stripes of random sign."""
     _, channels, _, width = clean.shape
     return rng.signs(0, SIGNS, (channels, 1, width), clean.dtype).expand_as(clean)
 
 
-def _painted(clean: Images, best: Images, radius: PerImage, share: int | float, rng: Rng, query: int) -> Images:
-    """Set one square to an end of the ball, a random one for each channel."""
+def _linf_proposal(clean: Images, best: Images, radius: PerImage, share: int | float, rng: Rng, query: int) -> Images:
+    """Linf proposal: set one square to plus or minus the radius around the clean image, one sign per channel."""
     _, channels, height, width = clean.shape
     side = min(max(round(math.sqrt(share * height * width)), 1), max(height, width))
     inside = window(clean, side, rng, 2 * query)
@@ -161,7 +171,7 @@ def _painted(clean: Images, best: Images, radius: PerImage, share: int | float, 
 
 
 def window(clean: Images, side: int, rng: Rng, step: int) -> Tensor:
-    """Return where a random square of a side lies, with shape (n, 1, height, width)."""
+    """Return the mask of a random square of the given side, with shape (n, 1, height, width)."""
     corner = []
     for axis, extent in enumerate(clean.shape[2:]):
         span = min(side, extent)
@@ -172,7 +182,7 @@ def window(clean: Images, side: int, rng: Rng, step: int) -> Tensor:
 
 
 def bump(height: int, width: int, like: Images) -> Tensor:
-    """Return the published L2 pattern: two opposite peaks that fall off in rectangles, at unit length."""
+    """Return the published L2 pattern of unit norm: a positive and a negative peak with rectangular falloff."""
     half = _peak(height // 2 + height % 2, width, like), _peak(height // 2, width, like)
     whole = torch.cat([half[0], -half[1]])[:height]
     length: Tensor = torch.linalg.vector_norm(whole)
@@ -189,7 +199,7 @@ def _peak(height: int, width: int, like: Images) -> Tensor:
 
 
 def _tiles(clean: Images, rng: Rng) -> Images:
-    """Start under L2: a grid of patterns, a random sign for each tile and channel."""
+    """Return the L2 start: a grid of `bump` patterns with one random sign per tile and channel."""
     _, channels, height, width = clean.shape
     side = max(min(height, width) // 5, 1)
     rows, columns = max(height // side, 1), max(width // side, 1)
@@ -201,34 +211,34 @@ def _tiles(clean: Images, rng: Rng) -> Images:
     return whole
 
 
-def _swapped(clean: Images, best: Images, radius: PerImage, share: int | float, rng: Rng, query: int) -> Images:
-    """Take the length of one window and the length that is to spare, and put them into a pattern in another."""
+def _l2_proposal(clean: Images, best: Images, radius: PerImage, share: int | float, rng: Rng, query: int) -> Images:
+    """L2 proposal: move the norm of one window, and what the radius leaves unused, to a pattern in another."""
     _, channels, height, width = clean.shape
     side = min(max(round(math.sqrt(share * height * width)), 3) | 1, height, width)
     delta = best - clean
-    to, source = (window(clean, side, rng, 4 * query + 2 * k).to(delta) for k in (0, 1))
-    fresh = _placed(clean, to, side, rng, query)
-    old = delta * to
-    grown = fresh + old / _norms(old, (2, 3))
+    target, source = (window(clean, side, rng, 4 * query + 2 * k).to(delta) for k in (0, 1))
+    pattern = _pattern_in(clean, target, side, rng, query)
+    old = delta * target
+    new = pattern + old / _norms(old, (2, 3))
     total = delta.square().sum((1, 2, 3), keepdim=True)
-    spare = (per_image(radius, clean).square() - total).clamp_min(0) / channels
-    there = (delta.square() * torch.maximum(to, source)).sum((2, 3), keepdim=True)
-    grown = grown / _norms(grown, (2, 3)) * (spare + there).sqrt()
-    moved = torch.where(to > 0, grown, delta * (1 - source))
+    unused = (per_image(radius, clean).square() - total).clamp_min(0) / channels
+    in_windows = (delta.square() * torch.maximum(target, source)).sum((2, 3), keepdim=True)  # squared norm per channel
+    new = new / _norms(new, (2, 3)) * (unused + in_windows).sqrt()
+    moved = torch.where(target > 0, new, delta * (1 - source))
     return clean + moved / _norms(moved, (1, 2, 3)) * per_image(radius, clean)
 
 
-def _placed(clean: Images, inside: Tensor, side: int, rng: Rng, query: int) -> Images:
-    """Put the pattern, along one axis or the other, with a random sign for each channel, into a window."""
+def _pattern_in(clean: Images, inside: Tensor, side: int, rng: Rng, query: int) -> Images:
+    """Return the pattern placed in a window, at random transposed, with one random sign per channel."""
     pattern = bump(side, side, clean)
-    turned = per_image(rng.uniform(query, FRESH, (), clean.dtype) < 0.5, clean)
+    transposed = per_image(rng.uniform(query, FRESH, (), clean.dtype) < 0.5, clean)
     signs = rng.signs(query, SIGNS, (clean.shape[1], 1, 1), clean.dtype)
     flat = torch.zeros_like(inside).expand(len(clean), 1, *clean.shape[2:]).clone()
     where = inside.expand_as(flat) > 0
     upright, lying = flat.clone(), flat.clone()
     upright[where] = pattern.flatten().repeat(len(clean))
     lying[where] = pattern.T.flatten().repeat(len(clean))
-    return torch.where(turned, lying, upright) * signs
+    return torch.where(transposed, lying, upright) * signs
 
 
 def _norms(delta: Images, axes: tuple[int, ...]) -> Tensor:

@@ -1,4 +1,4 @@
-"""The suite that robust accuracy is reported with: its members in their order, and what they cost."""
+"""The standard suite of attacks for reporting robust accuracy, with its cost."""
 
 from quantattack.attacks.apgd import Apgd, anywhere
 from quantattack.attacks.base import Attack, check_threat
@@ -13,26 +13,27 @@ _FALLING, _CONTROLLED, _RUNS, _RIVALS, _EACH, _QUERIES, _PATIENCE = 50, 75, 2, 9
 
 
 def standard(threat: Threat) -> Ensemble:
-    """Gap with falling steps, the log-odds under APGD's control, nine rivals one by one; PGD and Square as controls.
+    """The standard ensemble: PGD, Gap, APGD on the log-odds, APGD toward nine target classes, and Square.
 
-    1. `pgd`: 20 steps on cross entropy, the number that others report.
-    2. `gap`: the log-odds scaled by `Gap`, 50 steps that fall from twice the radius to zero, with APGD's momentum.
-    3. `log_odds`: the log-odds inside APGD's step control, two runs of 75 steps.
-    4. `rivals`: targeted DLR inside APGD's step control, 9 rivals of 22 steps, started from blocks of 4 x 4 pixels.
-    5. `square`: up to 2000 queries without a gradient, an image given up after 500 that gained nothing; in
-       the suite it starts from the closest image that the others returned; none under L1.
+    1. `pgd`: PGD with 20 steps on cross entropy, a common baseline.
+    2. `gap`: log-odds of logits scaled by `Gap`, 50 steps with APGD's momentum and a step size that decays linearly
+       from twice the radius to zero.
+    3. `log_odds`: APGD on the log-odds, two runs of 75 steps.
+    4. `rivals`: APGD on targeted DLR, 22 steps for each of 9 target classes, started from blocks of 4 x 4 pixels.
+    5. `square`: Square with up to 2000 queries; an image is given up after 500 without improvement.  It starts from
+       the best image that the other members returned.  Omitted under L1.
 
-    Each member attacks only what the earlier ones left, so an image that all of them leave costs 418 backward passes
-    and at most 2455 forward ones, Square's among them; one that a member breaks costs what there was until then.  The
-    members by name are `standard(threat).attacks`: hand these to `evaluate` for a number of each, on every image.
+    Each member attacks only the images that the earlier ones did not fool.  An image that none of them fools costs 418
+    backward passes and at most 2455 forward passes, including Square's; one that is fooled costs only the passes until
+    then.  To evaluate every member alone on every image, pass `standard(threat).attacks` to `evaluate`.
 
     Arguments:
-        threat: Where it may walk.
+        threat: Set of admissible images.
     """
     check_threat(threat)
     members: dict[str, Attack] = {
         "pgd": pgd(threat),
-        "gap": _falling(threat),
+        "gap": _decaying_gap(threat),
         "log_odds": Restarts(Apgd(threat=threat, steps=_CONTROLLED, loss=log_odds), _RUNS),
         "rivals": apgd_targeted(threat, rivals=_RIVALS, steps=_EACH, start="blocks"),
     }
@@ -41,7 +42,7 @@ def standard(threat: Threat) -> Ensemble:
     return Ensemble(members, tuple(name for name in members if name == "square"))
 
 
-def _falling(threat: Threat) -> Apgd:
+def _decaying_gap(threat: Threat) -> Apgd:
     size = LinearDecay(2 * threat.radius, _FALLING)
     return Apgd(
         threat=threat,

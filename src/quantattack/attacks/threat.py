@@ -1,4 +1,4 @@
-"""The threat: where an attack may walk, and where the judge looks whether it stayed."""
+"""The threat model: the set of admissible images, onto which attacks project and in which results are checked."""
 
 import math
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from quantattack.record.description import tagged
 from quantattack.rng import Rng
 from quantattack.types import Images, Mask, PerImage
 
-_AT_ONCE = 1 << 16  # pixels
+_AT_ONCE = 1 << 16  # pixels per chunk of a projection on a CPU
 
 
 def is_number(value: object) -> bool:
-    """Return whether a value is a finite real number; True and False are none."""
+    """Return whether a value is a finite real number and not a bool."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -30,9 +30,9 @@ class Threat:
 
     Arguments:
         norm: `Linf()`, `L2()` or `L1()`, or its name: "linf", "l2" or "l1".
-        radius: Largest size of the perturbation, in pixels of the range (8/255 for 8 gray levels of 255).
-        low: Smallest pixel.
-        high: Largest pixel.
+        radius: Largest norm of the perturbation, in units of the pixel range (8/255 for 8 of 255 gray levels).
+        low: Lower end of the pixel range.
+        high: Upper end of the pixel range.
 
     Raises:
         InputError: If there is no such norm, the radius is not a positive number, or larger than the range under Linf.
@@ -51,7 +51,7 @@ class Threat:
             "high": high,
         }
         for name, value in given.items():
-            object.__setattr__(self, name, value)  # the one way to set a field of a frozen dataclass
+            object.__setattr__(self, name, value)  # fields of a frozen dataclass cannot be assigned
         self._check()
 
     def _check(self) -> None:
@@ -65,16 +65,16 @@ class Threat:
             raise InputError(f"the radius {self.radius:g} is over the pixel range {self.low:g} to {self.high:g}")
 
     def radii(self, clean: Images, radius: PerImage | None = None) -> PerImage:
-        """Return one radius an image, the threat's own where none is given; in float64, lest rounding enlarge it."""
+        """Return per-image radii with shape (n,), by default the threat's; float64 avoids rounding them up."""
         own = torch.full((len(clean),), self.radius, dtype=torch.float64, device=clean.device)
         return own if radius is None else radius.to(own)
 
     def project(self, images: Images, clean: Images, radius: PerImage | None = None) -> Images:
-        """Return the nearest images inside the threat, rounded toward the clean ones: never outside by a bit."""
+        """Project images onto the threat; rounding is toward the clean images, so that none ends up outside."""
         rows = max(1, _AT_ONCE // max(1, math.prod(clean.shape[1:])))
         if clean.is_cuda or len(clean) <= rows:
             return self._projected(images, clean, self.radii(clean, radius))
-        # in parts, so that double precision stays within a CPU's caches
+        # in chunks, so that the float64 copies fit in a CPU's caches
         batches = zip(
             *(torch.split(column, rows) for column in (images, clean, self.radii(clean, radius))), strict=True
         )
@@ -89,17 +89,17 @@ class Threat:
         return toward(torch.where(over, torch.nextafter(moved, x), moved), clean)
 
     def sample(self, clean: Images, rng: Rng, radius: PerImage | None = None) -> Images:
-        """Return random images inside the threat."""
+        """Return random images inside the threat: clean plus a sample of the norm's ball, projected."""
         return self.project(clean + self.norm.sample(clean, self.radii(clean, radius), rng), clean, radius)
 
     def room(self, images: Images, grad: Images) -> Images:
-        """Return how far each pixel can still move along the gradient before it leaves the range."""
+        """Return how far each pixel can move along its gradient before it leaves the pixel range."""
         return torch.where(grad > 0, self.high - images, images - self.low)
 
     def contains(self, images: Images, clean: Images, slack: int | float = 0.0) -> Mask:
-        """Return whether each image is inside, with a slack relative to the radius.
+        """Return whether each image is inside the threat, with a slack relative to the radius.
 
-        With any slack, what rounding a pixel to the images' dtype can add is forgiven too.
+        With a nonzero slack, rounding of the pixels to the images' dtype is tolerated too.
         """
         size = self.norm.size(images.double() - clean.double())
         flat = images.flatten(1)
@@ -108,12 +108,12 @@ class Threat:
         return in_range & (size <= (most + self._rounding(images) if slack else most))
 
     def _rounding(self, images: Images) -> PerImage:
-        """Return the size of a perturbation of half a unit in the last place in every pixel."""
+        """Return the norm of a perturbation by half a unit in the last place in every pixel."""
         pixel = torch.finfo(images.dtype).eps / 2 * max(abs(self.low), abs(self.high))
         return self.norm.size(torch.full_like(images, pixel, dtype=torch.float64))
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Refuse a radius that reaches beyond every image of this shape.
+        """Refuse a radius larger than the distance between any two images of this shape in the pixel range.
 
         Raises:
             InputError: If no two images in the range are as far apart as the radius.
@@ -126,7 +126,7 @@ class Threat:
 
 
 def toward(images: Tensor, clean: Images) -> Images:
-    """Return images in the clean ones' dtype, rounded toward them, so that rounding makes no perturbation larger."""
+    """Cast images to the dtype of the clean ones, rounding toward them, so that no perturbation grows."""
     if images.dtype == clean.dtype:
         return images
     exact = images.double()

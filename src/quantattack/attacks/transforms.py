@@ -1,4 +1,4 @@
-"""What changes a gradient on its way to becoming a step."""
+"""Gradient transforms, applied before the direction of the step."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Transform: TypeAlias = Callable[[Images, Images, Images], Images]
 
 @runtime_checkable
 class StatesCoupling(Protocol):
-    """A transform that states whether the images of a batch move each other; one that states nothing moves none."""
+    """A transform that declares whether it couples the images of a batch; one that does not declare it does not."""
 
     coupled: ClassVar[bool]
 
@@ -22,19 +22,19 @@ class StatesCoupling(Protocol):
 
 
 def is_coupled(transform: Transform) -> bool:
-    """Return whether the images of a batch move each other, so that none may leave it before the end."""
+    """Return whether a transform couples the images of a batch, so that none may be dropped from it early."""
     return isinstance(transform, StatesCoupling) and transform.coupled
 
 
 @tagged("Momentum")
 @dataclass(frozen=True)
 class Momentum:
-    r"""Accumulate gradients of unit size: :math:`m \leftarrow \mu m + g / \|g\|_1`.
+    r"""Accumulate gradients of unit L1 norm: :math:`m \leftarrow \mu m + g / \|g\|_1`.
 
     Source: Dong et al., 2018, https://arxiv.org/abs/1710.06081.  A zero gradient adds nothing.
 
     Arguments:
-        decay: Share of the past that is kept, :math:`\mu`.
+        decay: Decay factor :math:`\mu` of the accumulated gradient.
     """
 
     decay: int | float = 1.0

@@ -1,4 +1,4 @@
-"""Attacks made of attacks: they have the same call, and merge image by image."""
+"""Wrappers: attacks that run other attacks (restarts, ensembles, targets, transfer, double precision)."""
 
 import copy
 from collections.abc import Mapping
@@ -32,14 +32,14 @@ from quantattack.types import Model
 @tagged("Restarts")
 @dataclass(frozen=True)
 class Restarts:
-    """Run an attack several times from other starts; each run attacks only what the earlier ones left.
+    """Run an attack several times with new random numbers; each run attacks only the images not yet fooled.
 
     Arguments:
         attack: The attack to repeat.
-        restarts: How often.
+        restarts: Number of runs.
 
     Raises:
-        InputError: If there is less than one restart.
+        InputError: If restarts is below 1.
     """
 
     attack: Attack
@@ -68,15 +68,16 @@ class Restarts:
 @tagged("Strongest")
 @dataclass(frozen=True)
 class Ensemble:
-    """Run several attacks, each on what the earlier ones left, and return for each image what fooled the model.
+    """Run several attacks, each on the images not yet fooled; return each image's first success, else its last try.
 
     Arguments:
-        attacks: The attacks by name, in the order in which they are run.
-        onward: Names of those that start from the closest image, by the margin, that the earlier ones returned; the
-            others begin anew, and so does an attack that takes no start.
+        attacks: The attacks by name, in the order in which they run.
+        onward: Names of the attacks that start from the best image so far: of those that the earlier attacks
+            returned, the one with the largest margin loss.  All others start as they do alone, and so does an attack
+            that accepts no start.
 
     Raises:
-        InputError: If there is none, or `onward` names one that is not there.
+        InputError: If there are no attacks, or `onward` names an unknown one.
     """
 
     attacks: Mapping[str, Attack]
@@ -108,18 +109,18 @@ class Ensemble:
 @tagged("AgainstRival")
 @dataclass(frozen=True)
 class AgainstRival:
-    """Attack each image toward one wrong class: the one that is rank-th behind at the clean image.
+    """Run a targeted attack toward one wrong class: the one with the rank-th largest logit at the clean image.
 
-    The attack receives these targets as its labels, so it climbs `targeted(loss)` or `targeted_dlr` and is solved by
-    `hits`; what it returns is a success if the model predicts any wrong class.
+    The attack receives the targets as its labels, so its loss must be `targeted(loss)` or `targeted_dlr` and its
+    success criterion `hits`.  Any wrong prediction on the returned images counts as a success.
 
     Arguments:
         attack: A targeted attack.
-        rank: 1 for the nearest rival; a rank beyond the last rival stands for the last.
-        solved: What counts as success, on the true labels.
+        rank: 1 for the wrong class with the largest logit; clipped to the number of wrong classes.
+        solved: Success criterion on the true labels.
 
     Raises:
-        InputError: If the rank is less than 1, or the attack is solved by `misclassified`.
+        InputError: If the rank is below 1, or the attack's success criterion is `misclassified`.
     """
 
     attack: Attack
@@ -150,13 +151,13 @@ class AgainstRival:
 @tagged("Transfer")
 @dataclass(frozen=True)
 class Transfer:
-    """Search on another model and hand over the attacked images: the black-box attack from a twin.
+    """Transfer attack: run an attack on a source model and return its images for the evaluated model.
 
-    Where the attack can, it walks all its steps: an image that only just fools the source seldom fools another model.
+    Early stopping is disabled, because an image that barely fools the source rarely fools another model.
 
     Arguments:
         attack: The attack to run on the source.
-        source: The model that is searched; nothing of the judged model is asked.
+        source: The model that is attacked; the evaluated model is never called.
     """
 
     attack: Attack
@@ -165,7 +166,7 @@ class Transfer:
 
     @property
     def traits(self) -> Traits:
-        """The source is shown all images at once, so it is handed no more of them."""
+        """No refilling: the source receives the whole batch in one call."""
         return replace(traits_around(self.attack), refills=False)
 
     def passes(self, classes: int) -> int:
@@ -182,16 +183,16 @@ class Transfer:
 @tagged("InFloat64")
 @dataclass(frozen=True)
 class InFloat64:
-    """Search through a double-precision copy of the model; the judge is the model as given.
+    """Run an attack on a float64 copy of the model; success is judged on the model as given.
 
-    Cross entropy in float64 keeps its direction up to a margin of 36 and some gradient up to 745, so the difference
-    to the same attack without this wrapper is what float32 arithmetic hides.
+    In float64 the gradient of cross entropy keeps its direction up to a margin of 36 and is nonzero up to 745, so the
+    difference from the same attack without this wrapper measures the gradient masking by float32 rounding.
 
     Arguments:
         attack: The attack to run on the copy.
 
     Raises:
-        InputError: If the model is no `torch.nn.Module`, which alone can be copied and cast.
+        InputError: If the model is not a `torch.nn.Module`, which is needed to copy and cast it.
     """
 
     attack: Attack

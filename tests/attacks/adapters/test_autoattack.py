@@ -66,7 +66,7 @@ def test_a_breakdown_is_one_line(made, network, images, labels, monkeypatch):
         raise IndexError("list index\nout of range")
 
     monkeypatch.setattr(AutoAttack, "run_standard_evaluation", broken)
-    with pytest.raises(qa.InputError, match="broke down: IndexError: list index out of range"):
+    with pytest.raises(qa.InputError, match="attack failed: IndexError: list index out of range"):
         adapters.AutoAttack(THREAT, package="autoattack")(network, images, labels)
 
 

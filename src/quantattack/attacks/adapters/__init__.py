@@ -1,4 +1,4 @@
-"""Attacks and models of other libraries, where these are installed; each is evaluated as ours are."""
+"""Adapters for attacks and models of other libraries, which are optional dependencies."""
 
 from quantattack.attacks.adapters.art import Art
 from quantattack.attacks.adapters.autoattack import AutoAttack

@@ -1,4 +1,4 @@
-"""Attacks of the Adversarial Robustness Toolbox, on the model as evaluation counts its passes."""
+"""Adapter for attacks of the Adversarial Robustness Toolbox, run on the evaluated model to count its passes."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,13 +30,13 @@ from quantattack.types import Images, Labels
 class Art:
     """An attack of the Adversarial Robustness Toolbox (Nicolae et al., 2018, https://arxiv.org/abs/1807.01069).
 
-    Given the threat's radius, norm and range where its constructor takes them; a search for the smallest perturbation
-    is brought into the threat afterwards.
+    Its constructor receives the threat's radius, norm and range if it has such parameters.  The result of
+    a minimum-norm attack, which takes no radius, is projected onto the threat.
 
     Arguments:
-        threat: Where it may search.
-        attack: Its class's name in `art.attacks.evasion`, like "ProjectedGradientDescent", or the class.
-        settings: What its constructor is given beside.
+        threat: Set of admissible images.
+        attack: A class of `art.attacks.evasion`, or its name, such as "ProjectedGradientDescent".
+        settings: Further constructor arguments.
 
     Raises:
         InputError: If ART is not installed, or has no such attack or setting.

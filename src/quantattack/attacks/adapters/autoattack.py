@@ -1,4 +1,4 @@
-"""AutoAttack, on the model as evaluation counts its passes."""
+"""Adapter for AutoAttack, run on the evaluated model so that its passes are counted."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,17 +24,19 @@ from quantattack.types import Images, Labels
 class AutoAttack:
     """AutoAttack (Croce and Hein, 2020, https://arxiv.org/abs/2003.01690), from `pyautoattack` or its own repository.
 
-    Every member attacks what the earlier ones left.  There are 9 rivals, or as many as the model has.
+    Each member attacks the images that the earlier ones did not fool.  Targeted members use 9 target classes, or all
+    wrong classes if there are fewer.
 
     Arguments:
-        threat: Where it may search.
-        version: "standard", "plus", "rand", or "custom" with a list of attacks.
-        members: Its members' names joined by "+", like "apgd-ce+apgd-t"; only with "custom", each from one start.
-        package: "pyautoattack", "autoattack" for the original repository, or empty for the one that is installed.
-        steps: Steps of each of its gradient attacks.
+        threat: Set of admissible images.
+        version: "standard", "plus", "rand", or "custom" for the given members.
+        members: Names of the members joined by "+", such as "apgd-ce+apgd-t"; required with "custom", where APGD and
+            FAB run without restarts, and not allowed otherwise.
+        package: "pyautoattack", "autoattack" for the original repository, or empty for whichever is installed.
+        steps: Number of steps of each gradient-based member.
 
     Raises:
-        InputError: If neither is installed, or the version is unknown.
+        InputError: If neither package is installed, the version is unknown, or members do not go with the version.
     """
 
     threat: Threat
@@ -67,9 +69,9 @@ class AutoAttack:
         if members:
             known["attacks_to_run" if original else "attacks"] = members
         adversary = made(kind, (model,), filled(kind, known, {}))
-        rivals = min(9, classes_of(model, images) - 1)
+        targets = min(9, classes_of(model, images) - 1)
         for member in (adversary.apgd_targeted, adversary.fab):
-            member.n_target_classes = min(member.n_target_classes, rivals)
+            member.n_target_classes = min(member.n_target_classes, targets)
         self._shorten(adversary)
         size = {"bs" if original else "batch_size": len(images)}
         output = adversary.run_standard_evaluation(images, labels, **size)
@@ -77,7 +79,7 @@ class AutoAttack:
         return adv
 
     def _shorten(self, adversary: Any) -> None:
-        """Set the steps, with all that a constructor derives from them, and no restart in a version of one's own."""
+        """Set the number of steps and what the constructors derived from it; disable restarts in version "custom"."""
         for member in (adversary.apgd, adversary.apgd_targeted):
             member.n_iter = member.n_iter_orig = self.steps
             for name, share in (("n_iter_2", 0.22), ("n_iter_min", 0.06), ("size_decr", 0.03)):

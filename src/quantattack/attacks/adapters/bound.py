@@ -1,4 +1,4 @@
-"""An attack that somebody has already made: anything that turns images and labels into images."""
+"""Attacks given as a function of images and labels that already holds its model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +13,10 @@ from quantattack.types import Images, Labels, Logits, Model, PerImage
 
 
 class Slot(nn.Module):
-    """A model to build another library's attack on: the given one, but the evaluated one while the attack runs.
+    """A model to construct another library's attack with; while the attack runs, it forwards to the evaluated model.
 
-    So every pass of an attack that holds its own model is counted, forward and backward.
+    So the evaluation counts the passes of an attack that holds its own model.  Outside of a run it forwards to the
+    model that it was made with.
 
     Arguments:
         model: Maps images in [0, 1] to logits.
@@ -23,7 +24,7 @@ class Slot(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model, self.guests = model, list[Model]()
+        self.model, self.guests = model, list[Model]()  # guests: evaluated models, innermost last
         self.eval()
 
     def forward(self, images: Images) -> Logits:
@@ -31,7 +32,7 @@ class Slot(nn.Module):
 
 
 class Called:
-    """Another library's callable; its text is its qualified name, with its plain settings where it shows any."""
+    """A callable compared by value, whose repr is its qualified name with its int, float, bool and str attributes."""
 
     __slots__ = ("function",)
 
@@ -47,19 +48,20 @@ class Called:
     def __repr__(self) -> str:
         function = self.function if hasattr(self.function, "__qualname__") else type(self.function)
         name = f"{function.__module__}.{function.__qualname__}"
-        held = getattr(self.function, "__dict__", {})
-        plain = {key: value for key, value in held.items() if isinstance(value, bool | int | float | str)}
+        attributes = getattr(self.function, "__dict__", {})
+        plain = {key: value for key, value in attributes.items() if isinstance(value, bool | int | float | str)}
         return name + (f"({', '.join(f'{key}={value!r}' for key, value in plain.items())})" if plain else "")
 
 
 @tagged("Bound")
 @dataclass(frozen=True)
 class Bound:
-    """An attack of two arguments, images and labels, that holds the model it attacks; the engine judges on its own.
+    """An attack called with images and labels that holds its own model; success is judged on the evaluated model.
 
     Arguments:
         attack: Takes images and labels and returns images, or a tuple that begins with them.
-        slots: What the attack holds in the model's place, so that its passes are counted; without one they are not.
+        slots: The `Slot` that the attack holds as its model.  Without one, it attacks the model that it holds, and its
+            passes are not counted.
     """
 
     attack: Called
@@ -90,11 +92,14 @@ class Bound:
 
 
 def bound(attack: Any, slot: Slot | None = None) -> Bound:
-    """Return an attack of any `(images, labels) -> images`.
+    """Return a function `(images, labels) -> images` as an attack.
 
     Arguments:
         attack: Takes images with shape (n, ...) and labels with shape (n,), and returns images.
-        slot: The `Slot` that the attack was built on, so that its passes are counted.
+        slot: The `Slot` that the attack was constructed with; see `Bound`.
+
+    Raises:
+        InputError: If the attack is not callable.
     """
     if not callable(attack):
         raise InputError(f"bound needs a function of images and labels, not {attack!r}")

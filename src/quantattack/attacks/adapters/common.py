@@ -1,7 +1,7 @@
-"""What the adapters of other libraries share.
+"""Helpers shared by the adapters of other libraries.
 
-An adapter imports its library, or says in one line which extra to install; wraps the model so that the library can
-hold it; seeds the library's random numbers; and runs its attack for one radius after the other.
+An adapter imports its library, or names the extra to install in an error; wraps the model as the library expects it;
+seeds the library's random numbers; and runs the library's attack once per distinct radius in the batch.
 """
 
 import importlib
@@ -26,10 +26,10 @@ Settings = Mapping[str, Any]
 
 
 def library(module: str, extra: str) -> Any:
-    """Return a library's module.
+    """Import a module of an optional library.
 
     Raises:
-        InputError: If it is not installed, with the extra that brings it, or cannot be imported here.
+        InputError: If it is not installed, naming the extra to install, or its import fails.
     """
     try:
         return importlib.import_module(module)
@@ -42,7 +42,7 @@ def library(module: str, extra: str) -> Any:
 
 
 def member(module: Any, name: Any, kind: str) -> Any:
-    """Return what a library has under a name; what is no name is returned as it is."""
+    """Return the class of a given name in a module; anything but a string is returned unchanged."""
     if not isinstance(name, str):
         return name
     if not isinstance(getattr(module, name, None), type):
@@ -51,20 +51,22 @@ def member(module: Any, name: Any, kind: str) -> Any:
 
 
 def filled(maker: Any, known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings for a constructor: the given ones, and of the known ones those that it takes."""
+    """Return the arguments for a constructor: all `given` ones, and those `known` ones that it has parameters for."""
     taken = settings_of(maker)
     return {**{key: value for key, value in known.items() if key in taken}, **given}
 
 
 def settings_of(maker: Any) -> dict[str, Any]:
-    """Return the names that a constructor takes, with their defaults."""
+    """Return the names of a constructor's parameters with their defaults."""
     function = maker.__new__ if maker.__init__ is object.__init__ else maker.__init__
     parameters = [*inspect.signature(function).parameters.values()][1:]
     return {each.name: each.default for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)}
 
 
 class Shown(nn.Module):
-    """A model as other libraries want it: a module in eval mode with a parameter, given images of its own dtype.
+    """The model wrapper that other libraries receive: a module in eval mode that casts images to the model's dtype.
+
+    It has one parameter, because libraries read the device and dtype from a model's parameters.
 
     Arguments:
         model: Maps images to logits.
@@ -81,20 +83,20 @@ class Shown(nn.Module):
         return self.model(images.to(self.place))
 
     def train(self, mode: bool = True) -> "Shown":  # noqa: ARG002
-        """Stay in eval mode, and leave the model in its own: an attack trains nothing."""
+        """Ignore the call: this module stays in eval mode, and the model in the mode that it is in."""
         self.training = False
         return self
 
 
 @runtime_checkable
 class Adapter(Protocol):
-    """Another library's attack: it searches for one radius at a time."""
+    """The interface of an adapter: an attack that takes one radius for all images."""
 
     @property
     def threat(self) -> Threat: ...
 
     def search(self, model: Shown, images: Images, labels: Labels, radius: float, seed: int) -> Images:
-        """Return what the library's attack returns at a radius; the seed is for a library that wants one."""
+        """Run the library's attack at one radius; the seed is for libraries that take one as an argument."""
 
 
 @runtime_checkable
@@ -122,52 +124,53 @@ def searched(
     rng: Rng | None = None,
     radius: PerImage | None = None,
 ) -> Images:
-    """Run a library's attack, one radius after the other: the call of every adapter, ``__call__ = searched``.
+    """Run a library's attack once per distinct radius; adapters assign ``__call__ = searched`` in their class body.
 
-    Where an attack returns NaN the image stays clean.  The model and all random numbers are left as they were.
+    An image returned with non-finite pixels is replaced by the clean one.  The model's gradients and the global random
+    states are restored afterwards.
 
     Arguments:
         self: The adapter.
         model: Maps images in [0, 1] to logits.
         clean: Images with shape (n, ...).
         labels: True classes with shape (n,).
-        start: Not used: the libraries' attacks begin where they will.
-        rng: Seeds the library's own random numbers.
-        radius: A radius for each image; None for the threat's.
+        start: Ignored: the libraries' attacks choose their own start.
+        rng: Seeds the library's random numbers; None for seed 0.
+        radius: Per-image radii with shape (n,); None for the threat's radius.
     """
     attacked, radii = clean.clone(), self.threat.radii(clean, radius)
     for value in sorted(set(radii.tolist())):
         if value <= 0:
             continue
-        some = radii == value
+        rows = radii == value
         with seeded(rng), frozen(model), torch.enable_grad(), _in_one_line():
-            images = self.search(Shown(model), clean[some].clone(), labels[some].clone(), value, seed_of(rng))
-        attacked[some] = _finite(images.detach().to(clean), clean[some])
+            images = self.search(Shown(model), clean[rows].clone(), labels[rows].clone(), value, seed_of(rng))
+        attacked[rows] = _finite(images.detach().to(clean), clean[rows])
     return attacked
 
 
 @contextmanager
 def _in_one_line() -> Iterator[None]:
-    """Say in one line that a library's attack failed; running out of memory is handled where batches are cut."""
+    """Turn a library's exception into a one-line InputError; out-of-memory errors pass, for evaluation to handle."""
     try:
         yield
     except InputError:
         raise
     except (ValueError, TypeError, LookupError, AttributeError, AssertionError, NotImplementedError) as error:
-        said = " ".join(str(error).split())[:160]
-        raise InputError(f"the attack from elsewhere broke down: {type(error).__name__}: {said}") from error
+        message = " ".join(str(error).split())[:160]
+        raise InputError(f"the library's attack failed: {type(error).__name__}: {message}") from error
 
 
 def _finite(images: Images, clean: Images) -> Images:
     if images.shape != clean.shape:
-        raise InputError(f"the peer returned {tuple(images.shape)} in place of images of shape {tuple(clean.shape)}")
+        raise InputError(f"the library's attack returned shape {tuple(images.shape)}, not {tuple(clean.shape)}")
     fine: Mask = torch.isfinite(images.flatten(1)).all(1)
     return torch.where(fine.reshape(-1, *[1] * (images.ndim - 1)), images, clean)
 
 
 @contextmanager
 def seeded(rng: Rng | None) -> Iterator[None]:
-    """Seed torch, NumPy and Python from a run's random numbers, and give them back as they were."""
+    """Seed torch, NumPy and Python's random for the duration of the context, then restore their states."""
     states = np.random.get_state(), random.getstate()  # noqa: NPY002
     seed = seed_of(rng)
     with torch.random.fork_rng():
@@ -182,7 +185,7 @@ def seeded(rng: Rng | None) -> Iterator[None]:
 
 
 def seed_of(rng: Rng | None) -> int:
-    """Return one seed for a batch: a library draws for the whole batch, not for an image."""
+    """Return one seed for a batch, drawn from its first image's random numbers; 0 if there are none."""
     if rng is None or not len(rng.index):
         return 0
     return int(rng.integers(0, 0, 1 << 30)[0])
@@ -190,7 +193,7 @@ def seed_of(rng: Rng | None) -> int:
 
 @contextmanager
 def frozen(model: Model) -> Iterator[None]:
-    """Keep the parameters' gradients as they are: a library that calls `backward` or `zero_grad` would change them."""
+    """Disable the parameters' gradients, then restore them: libraries call `backward` and `zero_grad`."""
     parameters = [*model.parameters()] if isinstance(model, nn.Module) else []
     kept = [(parameter.requires_grad, parameter.grad) for parameter in parameters]
     for parameter in parameters:
@@ -205,19 +208,19 @@ def frozen(model: Model) -> Iterator[None]:
 
 
 def norm_name(threat: Threat, names: tuple[Any, Any, Any]) -> Any:
-    """Return what a library calls a norm: the names of Linf, L2 and L1."""
+    """Return a library's name for the threat's norm, from its names of Linf, L2 and L1 in that order."""
     kinds = (Linf, L2, L1)
     return next(name for kind, name in zip(kinds, names, strict=True) if isinstance(threat.norm, kind))
 
 
 def classes_of(model: Model, images: Images) -> int:
-    """Return how many classes a model knows."""
+    """Return the model's number of classes, from one forward pass."""
     with torch.no_grad():
         return int(model(images[:1]).shape[1])
 
 
 def made(kind: Any, given: tuple[Any, ...], settings: Settings) -> Any:
-    """Call a constructor; a setting that it does not take, or refuses, is the user's to fix."""
+    """Call a constructor with positional arguments and settings; raise InputError if it rejects them."""
     check(kind, settings)
     try:
         return kind(*given, **settings)
@@ -227,7 +230,7 @@ def made(kind: Any, given: tuple[Any, ...], settings: Settings) -> Any:
 
 
 def check(kind: Any, settings: Settings) -> None:
-    """Refuse settings that a constructor does not take."""
+    """Raise InputError for a setting that is not a parameter of the constructor."""
     taken = settings_of(kind)
     for name in settings:
         if name not in taken:
@@ -235,6 +238,6 @@ def check(kind: Any, settings: Settings) -> None:
 
 
 def inside(threat: Threat, images: Images, clean: Images, radius: float) -> Images:
-    """Bring images into the threat, those without a number left clean."""
+    """Project images onto the threat at a radius; non-finite pixels are replaced by the clean ones."""
     images = torch.where(torch.isfinite(images), images, clean)
     return threat.project(images, clean, torch.full((len(clean),), radius, dtype=torch.float64, device=clean.device))

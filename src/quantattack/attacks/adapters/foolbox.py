@@ -1,4 +1,4 @@
-"""Attacks of foolbox, on the model as evaluation counts its passes."""
+"""Adapter for attacks of foolbox, run on the evaluated model so that its passes are counted."""
 
 import warnings
 from dataclasses import dataclass, field
@@ -25,14 +25,14 @@ from quantattack.types import Images, Labels
 class Foolbox:
     """An attack of foolbox (Rauber et al., 2020, https://doi.org/10.21105/joss.02607).
 
-    A search for the smallest perturbation is cut to the radius by foolbox itself.  Where an attack needs a start that
-    fools the model, as Brendel and Bethge's does, and finds none, or breaks down, the image stays clean; the others go
-    on.
+    foolbox itself clips the result of a minimum-norm attack to the radius.  For attacks that need a misclassified start
+    point, such as Brendel and Bethge's, an image for which none is found, or on which the attack fails, is returned
+    clean, and the other images are attacked without it.
 
     Arguments:
-        threat: Where it may search.
-        attack: Its class's name in `foolbox.attacks`, like "LinfDeepFoolAttack", or an attack object.
-        settings: What its constructor is given.
+        threat: Set of admissible images.
+        attack: A class of `foolbox.attacks`, its name, such as "LinfDeepFoolAttack", or an attack object.
+        settings: Constructor arguments; unused for an attack object.
 
     Raises:
         InputError: If foolbox is not installed, or has no such attack or setting.
@@ -54,31 +54,31 @@ class Foolbox:
 
     def search(self, model: Shown, images: Images, labels: Labels, radius: float, seed: int) -> Images:  # noqa: ARG002
         foolbox, attack = library("foolbox", "foolbox"), self._made()
-        host = foolbox.PyTorchModel(model, bounds=(self.threat.low, self.threat.high), device=images.device)
-        if not isinstance(attack, _from_a_start(library("foolbox.attacks", "foolbox"))):
-            attacked: Images = attack(host, images, labels, epsilons=radius)[1]
+        wrapped = foolbox.PyTorchModel(model, bounds=(self.threat.low, self.threat.high), device=images.device)
+        if not isinstance(attack, _need_start(library("foolbox.attacks", "foolbox"))):
+            attacked: Images = attack(wrapped, images, labels, epsilons=radius)[1]
             return attacked
-        return self._from_starts(attack, host, images, labels, radius)
+        return self._with_starts(attack, wrapped, images, labels, radius)
 
-    def _from_starts(self, attack: Any, host: Any, images: Images, labels: Labels, radius: float) -> Images:
+    def _with_starts(self, attack: Any, wrapped: Any, images: Images, labels: Labels, radius: float) -> Images:
         attacks, attacked = library("foolbox.attacks", "foolbox"), images.clone()
         initial = attack.init_attack or attacks.LinearSearchBlendedUniformNoiseAttack()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it says how many starts failed, which is what is looked at here
-            starts = initial.run(host, images, library("foolbox", "foolbox").criteria.Misclassification(labels))
+            warnings.simplefilter("ignore")  # it warns of failed starts, which are checked below
+            starts = initial.run(wrapped, images, library("foolbox", "foolbox").criteria.Misclassification(labels))
         with torch.no_grad():
-            fooled = (host(starts).argmax(1) != labels).nonzero()[:, 0]
-        todo = [fooled] if len(fooled) else []
-        while todo:
-            rows = todo.pop()
+            fooled = (wrapped(starts).argmax(1) != labels).nonzero()[:, 0]
+        pending = [fooled] if len(fooled) else []  # a group on which the attack fails is halved and tried again
+        while pending:
+            rows = pending.pop()
             settings = {"epsilons": radius, "starting_points": starts[rows]}
             try:
-                attacked[rows] = attack(host, images[rows], labels[rows], **settings)[1]
+                attacked[rows] = attack(wrapped, images[rows], labels[rows], **settings)[1]
             except (AssertionError, ArithmeticError, np.linalg.LinAlgError):
-                todo += rows.chunk(2) if len(rows) > 1 else []
+                pending += rows.chunk(2) if len(rows) > 1 else []
         return attacked
 
 
-def _from_a_start(attacks: Any) -> tuple[type, ...]:
-    """Return the attacks of foolbox that refuse a whole batch where the start of one image fools nothing."""
+def _need_start(attacks: Any) -> tuple[type, ...]:
+    """Return the foolbox attacks that reject a whole batch if one image's start point is not misclassified."""
     return attacks.brendel_bethge.BrendelBethgeAttack, attacks.BoundaryAttack, attacks.HopSkipJumpAttack

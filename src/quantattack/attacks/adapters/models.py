@@ -1,4 +1,4 @@
-"""Models from elsewhere as models of ours: images in [0, 1] go in, logits come out, gradients flow."""
+"""Converters from other libraries' models to differentiable modules that map images in [0, 1] to logits."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,12 +12,12 @@ from quantattack.types import Images, Logits
 
 
 class Normalized(nn.Module):
-    """A model that wants normalized images, given images in [0, 1]; what it returns is reduced to its logits.
+    """Wrap a model of normalized images: it normalizes images in [0, 1] and returns only the model's logits.
 
     Arguments:
-        model: The model as its library made it.
-        mean: The channels' means; None leaves the images as they are.
-        std: The channels' standard deviations.
+        model: The model to wrap.
+        mean: Per-channel means; None for 0.
+        std: Per-channel standard deviations; None for 1.
     """
 
     mean: Tensor
@@ -39,13 +39,13 @@ class Normalized(nn.Module):
 
 
 class Ranged(nn.Module):
-    """A model whose library has a pixel range and a preprocessing of its own, given images in [0, 1].
+    """Wrap a library's model with its own pixel range and preprocessing: it rescales images from [0, 1].
 
     Arguments:
-        call: What the library calls with images in its range.
-        model: The module inside, whose parameters are the model's.
-        low: The range's lower end.
-        high: The range's upper end.
+        call: Maps images in the library's pixel range to the model's output.
+        model: The underlying module, registered for its parameters.
+        low: Lower end of the library's pixel range.
+        high: Upper end of the library's pixel range.
     """
 
     def __init__(self, call: Any, model: nn.Module, low: float, high: float) -> None:
@@ -61,7 +61,7 @@ class Ranged(nn.Module):
 
 
 def logits_of(output: Any) -> Logits:
-    """Return the logits of what a model returned: a tensor, an output with `logits`, or a quantized tensor."""
+    """Extract the logits from a model's output: a tensor, or the attribute `logits` or `value` of an output object."""
     for name in ("logits", "value"):
         logits = getattr(output, name, None)
         if isinstance(logits, Tensor):
@@ -72,37 +72,37 @@ def logits_of(output: Any) -> Logits:
 
 
 def from_foolbox(model: Any) -> nn.Module:
-    """Return a `foolbox.PyTorchModel` as a model, with its bounds and its preprocessing.
+    """Convert a `foolbox.PyTorchModel`, with its bounds and preprocessing.
 
     Arguments:
         model: The wrapped model.
 
     Raises:
-        InputError: If it is no `PyTorchModel`.
+        InputError: If it is not a `PyTorchModel`.
     """
-    held = [cell.cell_contents for cell in getattr(getattr(model, "_model", None), "__closure__", None) or ()]
-    inside = [part for part in held if isinstance(part, nn.Module)]
-    if not inside or not hasattr(model, "bounds"):
+    captured = [cell.cell_contents for cell in getattr(getattr(model, "_model", None), "__closure__", None) or ()]
+    modules = [value for value in captured if isinstance(value, nn.Module)]  # PyTorchModel keeps it in a closure
+    if not modules or not hasattr(model, "bounds"):
         raise InputError(f"from_foolbox takes a foolbox.PyTorchModel, not {type(model).__name__}")
     low, high = model.bounds
-    return Ranged(model, inside[0], float(low), float(high))
+    return Ranged(model, modules[0], float(low), float(high))
 
 
 def from_art(classifier: Any) -> nn.Module:
-    """Return ART's `PyTorchClassifier` as a model, with its clip values and its preprocessing.
+    """Convert ART's `PyTorchClassifier`, with its clip values and preprocessing.
 
     Arguments:
         classifier: The classifier.
 
     Raises:
-        InputError: If it is no `PyTorchClassifier`, has no clip values, or a defence that passes no gradient.
+        InputError: If it is not a `PyTorchClassifier`, has no clip values, or has a non-differentiable defense.
     """
     if not isinstance(getattr(classifier, "model", None), nn.Module):
         raise InputError(f"from_art takes ART's PyTorchClassifier, not {type(classifier).__name__}")
     if classifier.clip_values is None:
         raise InputError("the classifier has no clip_values, so its pixel range is unknown; give it some")
     if not classifier.all_framework_preprocessing:
-        raise InputError("the classifier has a defence in NumPy, which passes no gradient; take it out")
+        raise InputError("the classifier has a NumPy defense, which passes no gradient; remove it")
     low, high = (float(value.max()) for value in classifier.clip_values)
 
     def call(images: Images) -> Any:
@@ -112,14 +112,14 @@ def from_art(classifier: Any) -> nn.Module:
 
 
 def from_huggingface(model: Any, processor: Any = None) -> nn.Module:
-    """Return an image classifier of Hugging Face's transformers as a model.
+    """Convert an image classifier of Hugging Face's transformers.
 
     Arguments:
         model: An `...ForImageClassification`.
-        processor: Its image processor, whose means and deviations normalize the images; resizing is left to the data.
+        processor: Its image processor, of which only the normalization is applied, not the resizing; None for none.
 
     Raises:
-        InputError: If it is no image classifier.
+        InputError: If it is not an image classifier.
     """
     if not isinstance(model, nn.Module) or not type(model).__name__.endswith("ForImageClassification"):
         raise InputError(f"from_huggingface takes an ...ForImageClassification, not {type(model).__name__}")
@@ -129,13 +129,13 @@ def from_huggingface(model: Any, processor: Any = None) -> nn.Module:
 
 
 def from_timm(model: Any) -> nn.Module:
-    """Return a model of timm as a model, normalized as its own configuration says.
+    """Convert a timm model, with the normalization of its pretrained configuration.
 
     Arguments:
-        model: What `timm.create_model` returned.
+        model: A model from `timm.create_model`.
 
     Raises:
-        InputError: If it has no configuration with means and deviations.
+        InputError: If its configuration has no means and standard deviations.
     """
     known = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None) or {}
     if not isinstance(model, nn.Module) or not {"mean", "std"} <= set(known):
@@ -144,26 +144,26 @@ def from_timm(model: Any) -> nn.Module:
 
 
 def from_quantized(model: Any, example: Images, mean: Any = None, std: Any = None) -> nn.Module:
-    """Return a fake-quantized module, of Brevitas, torchao or torch.ao, as a model, once its gradient is seen.
+    """Convert a fake-quantized module of Brevitas, torchao or torch.ao, after checking that it is differentiable.
 
     Arguments:
         model: The module, before its conversion to integers.
-        example: One image or more in [0, 1], on which it is tried.
-        mean: The channels' means, where the module wants normalized images.
-        std: The channels' standard deviations.
+        example: At least one image in [0, 1], on which to compute a gradient.
+        mean: Per-channel means, if the module expects normalized images; None for 0.
+        std: Per-channel standard deviations; None for 1.
 
     Raises:
-        InputError: If it is no module, or passes no gradient from its logits to its input.
+        InputError: If it is not a module, or has no gradient from its logits to its input.
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"from_quantized takes a torch.nn.Module, not {type(model).__name__}")
-    ours = Normalized(model, mean, std)
+    converted = Normalized(model, mean, std)
     try:
-        gradient(ours, example, lambda logits: logits.sum(1))
+        gradient(converted, example, lambda logits: logits.sum(1))
     except (NoGradient, NotImplementedError, RuntimeError) as error:
         if not isinstance(error, NoGradient) and "grad" not in str(error) and "quantized" not in str(error).lower():
             raise
         raise InputError(
             "the module passes no gradient: give the fake-quantized one, before its conversion to integers"
         ) from None
-    return ours
+    return converted

@@ -1,4 +1,4 @@
-"""Attacks of SecML-Torch, on the model as evaluation counts its passes."""
+"""Adapter for attacks of SecML-Torch, run on the evaluated model so that its passes are counted."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,13 +29,13 @@ from quantattack.types import Images, Labels
 class Secml:
     """An attack of SecML-Torch (https://github.com/pralab/secml-torch).
 
-    Given the threat's radius, norm and range where its constructor takes them; a search for the smallest perturbation
-    is brought into the threat afterwards.
+    Its constructor receives the threat's radius, norm and range if it has such parameters.  The result of
+    a minimum-norm attack, which takes no radius, is projected onto the threat.
 
     Arguments:
-        threat: Where it may search.
-        attack: Its name in `secmlt.adv.evasion`, like "PGD", "FMN" or "DDN", or the class.
-        settings: What its constructor is given beside, like num_steps and step_size.
+        threat: Set of admissible images.
+        attack: A class of `secmlt.adv.evasion`, or its name, such as "PGD", "FMN" or "DDN".
+        settings: Further constructor arguments, such as num_steps and step_size.
 
     Raises:
         InputError: If secml-torch is not installed, or has no such attack or setting.
@@ -60,6 +60,6 @@ class Secml:
         known = {"perturbation_model": norm, "epsilon": radius, "lb": self.threat.low, "ub": self.threat.high}
         attack = made(kind, (), filled(kind, known, self.settings))
         loader = DataLoader(TensorDataset(images, labels), batch_size=len(images))
-        host = library("secmlt.models.pytorch.base_pytorch_nn", "secml").BasePyTorchClassifier(model)
-        attacked = torch.cat([batch for batch, _ in attack(host, loader)])
+        wrapped = library("secmlt.models.pytorch.base_pytorch_nn", "secml").BasePyTorchClassifier(model)
+        attacked = torch.cat([batch for batch, _ in attack(wrapped, loader)])
         return attacked if "epsilon" in settings_of(kind) else inside(self.threat, attacked, images, radius)

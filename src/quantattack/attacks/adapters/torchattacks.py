@@ -1,4 +1,4 @@
-"""Attacks of torchattacks, on the model as evaluation counts its passes."""
+"""Adapter for attacks of torchattacks, run on the evaluated model so that its passes are counted."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,13 +27,13 @@ from quantattack.types import Images, Labels
 class TorchAttacks:
     """An attack of torchattacks (Kim, 2020, https://arxiv.org/abs/2010.01950).
 
-    Given the threat's radius and norm where its constructor takes them; a search for the smallest perturbation is
-    brought into the threat afterwards.
+    Its constructor receives the threat's radius and norm if it has such parameters.  The result of
+    a minimum-norm attack, which takes no radius, is projected onto the threat.
 
     Arguments:
-        threat: Where it may search.
-        attack: Its class's name, like "PGD", or the class.
-        settings: What its constructor is given beside.
+        threat: Set of admissible images.
+        attack: A class of torchattacks, or its name, such as "PGD".
+        settings: Further constructor arguments.
 
     Raises:
         InputError: If torchattacks is not installed, or has no such attack or setting.

@@ -1,4 +1,4 @@
-"""Recipes: compositions under the names that their papers gave them."""
+"""Recipes: published attacks under the names of their papers, assembled from the parts of this package."""
 
 from quantattack.attacks.recipes.searches import apgd_targeted, multi_targeted, square
 from quantattack.attacks.recipes.sets import blob_qg, daa_blob, daa_dgf

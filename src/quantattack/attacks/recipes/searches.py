@@ -1,4 +1,4 @@
-"""Recipes: one rival after the other, and random search."""
+"""Recipes: attacks on one target class after the other, and random search."""
 
 from dataclasses import replace
 
@@ -13,15 +13,15 @@ from quantattack.errors import check_count, unknown
 
 
 def apgd_targeted(threat: Threat, *, rivals: int = 9, steps: int = 100, start: str = "farthest") -> Ensemble:
-    """APGD on targeted DLR toward one rival after the other, each run on what the earlier ones left.
+    """APGD on targeted DLR, one target class after the other, each on the images not yet fooled.
 
     Source: Croce and Hein, 2020, https://arxiv.org/abs/2003.01690.
 
     Arguments:
-        threat: Where it may walk.
-        rivals: How many rivals, from the nearest on.
-        steps: Number of steps for each.
-        start: A random point at the radius, or blocks of 4 x 4 pixels of random sign.
+        threat: Set of admissible images.
+        rivals: Number of target classes, in order of decreasing logits.
+        steps: Number of steps for each target class.
+        start: "farthest" for a random point at distance radius, or "blocks" for 4 x 4 pixel blocks of random sign.
 
     Raises:
         InputError: If there is no such start.
@@ -37,16 +37,16 @@ def apgd_targeted(threat: Threat, *, rivals: int = 9, steps: int = 100, start: s
 def multi_targeted(
     threat: Threat, *, rivals: int = 9, steps: int = 20, step_size: int | float | None = None, restarts: int = 1
 ) -> Ensemble:
-    """Climb the logit difference to one rival after the other, each run on what the earlier ones left.
+    """PGD on the logit difference to one target class after the other, each on the images not yet fooled.
 
     Source: Gowal et al., 2019, https://arxiv.org/abs/1910.09338; the Surrogate baseline of Liu et al., 2020.
 
     Arguments:
-        threat: Where it may walk.
-        rivals: How many rivals, from the nearest on.
-        steps: Number of steps for each.
-        step_size: Length of a step; by default as in `pgd`.
-        restarts: Number of runs for each, merged image by image.
+        threat: Set of admissible images.
+        rivals: Number of target classes, in order of decreasing logits.
+        steps: Number of steps for each target class.
+        step_size: Size of a step; by default as in `pgd`.
+        restarts: Number of runs for each target class, merged image by image.
     """
     walks = {
         rank: walk_of(threat, steps, step_size, loss=margin, pair=ClassPair(rank)) for rank in range(1, rivals + 1)
@@ -55,13 +55,13 @@ def multi_targeted(
 
 
 def square(threat: Threat, queries: int = 5000, patience: int | None = None) -> Square:
-    """Square: random search over squares, which needs no gradient.
+    """Square Attack: random search over square windows, without gradients.
 
     Source: Andriushchenko et al., 2020, https://arxiv.org/abs/1912.00049.
 
     Arguments:
-        threat: Where it may search; Linf or L2.
-        queries: Forward passes an image, at most.
-        patience: Queries in a row without a better proposal after which an image is given up; None for never.
+        threat: Set of admissible images, under Linf or L2.
+        queries: Largest number of forward passes per image.
+        patience: Number of successive queries without improvement after which to give an image up; None for no limit.
     """
     return Square(threat=threat, queries=queries, patience=patience)

@@ -1,4 +1,4 @@
-"""Recipes: attacks whose images move each other."""
+"""Recipes: attacks whose images interact."""
 
 from typing import Literal
 
@@ -21,20 +21,20 @@ def daa_blob(
     normalized: bool = False,
     broken: Literal["update", "freeze"] = "update",
 ) -> Attack:
-    """DAA-BLOB: PGD on sets of images that move each other, mixed anew every 10 steps.
+    """DAA-BLOB: PGD on sets of interacting images, with new random sets every 10 steps.
 
     Source: Zheng, Chen and Ren, 2019, https://arxiv.org/abs/1808.05537.
 
     Arguments:
-        threat: Where it may walk.
+        threat: Set of admissible images.
         c: Weight of the interaction.
         steps: Number of steps.
-        step_size: Length of a step; by default as in `pgd`.
+        step_size: Size of a step; by default as in `pgd`.
         restarts: Number of runs, merged image by image.
-        particles: Images in a set.
-        kernel_sign: -1 as released (images draw each other), 1 the other way.
+        particles: Number of images per set.
+        kernel_sign: -1 as released (the images attract each other), 1 for repulsion.
         normalized: Whether gradient and interaction are each scaled to unit length, as in `Blob`.
-        broken: Whether fooled images go on being updated, as released, or stand still.
+        broken: "update" to keep moving the images that fool the model, as released; "freeze" to fix them.
     """
     walk = walk_of(threat, steps, step_size, transforms=(Blob(c, kernel_sign, normalized),))
     return repeated(ParticleSets(walk, particles, broken=broken), restarts)
@@ -51,19 +51,19 @@ def daa_dgf(
     normalized: bool = False,
     broken: Literal["update", "freeze"] = "update",
 ) -> Attack:
-    """DAA-DGF: the same as `daa_blob` with the force of `Dgf`.
+    """DAA-DGF: like `daa_blob`, with the interaction `Dgf`.
 
     Source: Zheng, Chen and Ren, 2019, https://arxiv.org/abs/1808.05537.
 
     Arguments:
-        threat: Where it may walk.
+        threat: Set of admissible images.
         c: Weight of the force.
         steps: Number of steps.
-        step_size: Length of a step; by default as in `pgd`.
+        step_size: Size of a step; by default as in `pgd`.
         restarts: Number of runs, merged image by image.
-        particles: Images in a set.
+        particles: Number of images per set.
         normalized: Whether gradient and force are each scaled to unit length, as in `Dgf`.
-        broken: Whether fooled images go on being updated, as released, or stand still.
+        broken: "update" to keep moving the images that fool the model, as released; "freeze" to fix them.
     """
     walk = walk_of(threat, steps, step_size, transforms=(Dgf(c, normalized),))
     return repeated(ParticleSets(walk, particles, broken=broken), restarts)
@@ -88,17 +88,17 @@ def blob_qg(
     Source: Liu et al., 2020, https://arxiv.org/abs/2002.02372.
 
     Arguments:
-        threat: Where it may walk; Linf.
+        threat: Set of admissible images, under Linf.
         levels: The number b of levels.
         c: Weight of the interaction.
         steps: Number of steps.
-        step_size: What one level moves a pixel; by default radius / 4.
+        step_size: Change of a pixel per level; by default radius / 4.
         restarts: Number of runs, merged image by image.
-        particles: Images in a set.
-        kernel_sign: -1 as released, 1 the other way.
+        particles: Number of images per set.
+        kernel_sign: -1 as released (the images attract each other), 1 for repulsion.
         normalized: Whether gradient and interaction are each scaled to unit length, as in `Blob`.
         rounding: As in `pqgd`.
-        broken: Whether fooled images go on being updated, as released, or stand still.
+        broken: "update" to keep moving the images that fool the model, as released; "freeze" to fix them.
 
     Raises:
         InputError: If the norm is not Linf, or there is no such rounding.

@@ -1,4 +1,4 @@
-"""What the recipes share: the usual step, a falling one, and the walk that most of them are."""
+"""Helpers shared by the recipes: step sizes, and the ascent that most of them use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ from quantattack.record.description import tagged
 @tagged("Falling")
 @dataclass(frozen=True)
 class LinearDecay:
-    """A step size that falls linearly to zero: first (1 - index / steps).
+    """A step size that decays linearly to zero: first * (1 - index / steps).
 
     Arguments:
-        first: Length of the first step.
+        first: Size of the first step.
         steps: Number of steps.
     """
 
@@ -42,12 +42,12 @@ def usual_step(threat: Threat, steps: int) -> float:
 
 
 def loss_for(temperature: Temperature) -> Loss:
-    """Return the loss of a temperature: log-odds for Gap, cross entropy for the published temperatures."""
+    """Return the loss to use with a temperature: log-odds for Gap, cross entropy for the others, as published."""
     return log_odds if isinstance(temperature, Gap) else cross_entropy
 
 
 def quantized_direction(levels: int | float, rounding: str) -> Direction | NoisyDirection:
-    """Return the direction that rounds gradients to levels, to the nearest one or at random."""
+    """Return the direction that rounds gradients to integer levels, to the nearest one or stochastically."""
     kinds: Mapping[str, type[Quantized] | type[Stochastic]] = {"nearest": Quantized, "stochastic": Stochastic}
     if rounding not in kinds:
         raise unknown("rounding", rounding, kinds)
@@ -55,18 +55,18 @@ def quantized_direction(levels: int | float, rounding: str) -> Direction | Noisy
 
 
 def walk_of(threat: Threat, steps: int, step_size: int | float | None, **parts: Any) -> Ascent:
-    """Return an ascent with the usual step size where none is given."""
+    """Return an ascent, with `usual_step` if no step size is given; further arguments go to `Ascent`."""
     size = usual_step(threat, steps) if step_size is None else step_size
     return Ascent(threat=threat, step_size=size, steps=steps, **parts)
 
 
 def check_linf(threat: Threat, name: str) -> None:
-    """Refuse any other norm for an attack whose quantized gradient takes the sign's place."""
+    """Raise InputError unless the norm is Linf, for attacks that step along the quantized gradient, not its sign."""
     check_threat(threat)
     if not isinstance(threat.norm, Linf):
         raise InputError(f"{name} works under linf, where the quantized gradient takes the sign's place; use pgd here")
 
 
 def repeated(walk: Attack, restarts: int) -> Attack:
-    """Return an attack run from several starts; itself for one."""
+    """Return the attack wrapped in `Restarts`, or unchanged for one run."""
     return walk if restarts == 1 else Restarts(walk, restarts)

@@ -1,4 +1,4 @@
-"""Recipes: walks along a gradient, under the names that their papers gave them."""
+"""Recipes: published gradient attacks under the names of their papers."""
 
 from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.ascent import Ascent
@@ -18,8 +18,8 @@ def fgsm(threat: Threat, *, loss: Loss = cross_entropy, random_start: bool = Tru
     Ajanthan, 2022, https://arxiv.org/abs/2003.13511.
 
     Arguments:
-        threat: Where it may walk.
-        loss: What to climb.
+        threat: Set of admissible images.
+        loss: Per-image loss to maximize.
         random_start: Whether to start at a random point of the threat.
     """
     check_threat(threat)
@@ -35,28 +35,28 @@ def pgd(
     loss: Loss = cross_entropy,
     random_start: bool = True,
 ) -> Attack:
-    """Projected gradient descent on cross entropy, as every library has it.
+    """Projected gradient descent (PGD), on cross entropy by default.
 
     Source: Madry et al., 2018, https://arxiv.org/abs/1706.06083.
 
     Arguments:
-        threat: Where it may walk.
+        threat: Set of admissible images.
         steps: Number of steps.
-        step_size: Length of a step; by default radius / 4 under Linf, 2.5 radius / steps under L2 and L1.
+        step_size: Size of a step; by default radius / 4 under Linf, 2.5 radius / steps under L2 and L1.
         restarts: Number of runs, merged image by image.
-        loss: What to climb.
+        loss: Per-image loss to maximize.
         random_start: Whether to start at a random point of the threat.
     """
     return repeated(walk_of(threat, steps, step_size, loss=loss, random_start=random_start), restarts)
 
 
 def fgsm_plus(threat: Threat, temperature: Temperature) -> Ascent:
-    """FGSM++: one step of the whole radius, on logits at another temperature.
+    """FGSM++: one step of the whole radius, on logits scaled by a temperature.
 
     Source: Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511.
 
     Arguments:
-        threat: Where it may walk.
+        threat: Set of admissible images.
         temperature: `Njs.fit(model, probe)`, `Hns()`, `Gap()` or `Fixed(beta)`.
     """
     check_threat(threat)
@@ -72,10 +72,10 @@ def mi_fgsm(
     Source: Dong et al., 2018, https://arxiv.org/abs/1710.06081.
 
     Arguments:
-        threat: Where it may walk.
+        threat: Set of admissible images.
         steps: Number of steps.
-        step_size: Length of a step; by default radius / steps.
-        decay: Share of the past that is kept.
+        step_size: Size of a step; by default radius / steps.
+        decay: Decay factor of the accumulated gradient.
     """
     check_threat(threat)
     check_count("steps", steps)
@@ -91,16 +91,16 @@ def pgd_plus(
     step_size: int | float | None = None,
     restarts: int = 1,
 ) -> Attack:
-    """PGD++: projected gradient descent on logits at another temperature.
+    """PGD++: projected gradient descent on logits scaled by a temperature.
 
     Source: Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511.
 
     Arguments:
-        threat: Where it may walk.
-        temperature: `Njs.fit(model, probe)`, `Hns()`, `Gap()` or `Fixed(beta)`; Gap climbs the log-odds, the others
-            cross entropy as published.
+        threat: Set of admissible images.
+        temperature: `Njs.fit(model, probe)`, `Hns()`, `Gap()` or `Fixed(beta)`; Gap uses the log-odds as its loss, the
+            others cross entropy, as published.
         steps: Number of steps.
-        step_size: Length of a step; by default radius / 4 under Linf, 2.5 radius / steps under L2 and L1.
+        step_size: Size of a step; by default radius / 4 under Linf, 2.5 radius / steps under L2 and L1.
         restarts: Number of runs, merged image by image.
     """
     walk = walk_of(threat, steps, step_size, loss=loss_for(temperature), temperature=temperature)
@@ -116,15 +116,15 @@ def pqgd(
     restarts: int = 1,
     rounding: str = "nearest",
 ) -> Attack:
-    """PQGD: projected gradient descent whose step is the quantized gradient in place of its sign.
+    """PQGD: projected gradient descent along the quantized gradient instead of its sign.
 
     Source: Liu et al., 2020, https://arxiv.org/abs/2002.02372.
 
     Arguments:
-        threat: Where it may walk; Linf.
+        threat: Set of admissible images, under Linf.
         levels: The number b of levels; 1 is the sign.
         steps: Number of steps.
-        step_size: What one level moves a pixel; by default radius / 4.
+        step_size: Change of a pixel per level; by default radius / 4.
         restarts: Number of runs, merged image by image.
         rounding: ``nearest``, or ``stochastic`` as in QSGD (Alistarh et al., 2017, https://arxiv.org/abs/1610.02132).
 
@@ -138,28 +138,28 @@ def pqgd(
 def apgd(
     threat: Threat, *, steps: int = 100, restarts: int = 1, loss: Loss = cross_entropy, momentum: int | float = 0.75
 ) -> Attack:
-    """APGD: ascent that halves its own step where the loss stops rising.
+    """APGD: projected gradient ascent with momentum that halves its step when the loss stops rising.
 
     Source: Croce and Hein, 2020, https://arxiv.org/abs/2003.01690.
 
     Arguments:
-        threat: Where it may walk.
+        threat: Set of admissible images.
         steps: Number of steps.
         restarts: Number of runs, merged image by image.
-        loss: What to climb.
-        momentum: Weight of the new step against the last move.
+        loss: Per-image loss to maximize.
+        momentum: Weight of the new step; the previous move has the rest.
     """
     return repeated(Apgd(threat=threat, steps=steps, loss=loss, momentum=momentum), restarts)
 
 
 def apgd_plus(threat: Threat, temperature: Temperature, *, steps: int = 100, restarts: int = 1) -> Attack:
-    """APGD on logits at another temperature, whose progress is judged by the log-odds of the logits as they are.
+    """APGD on logits scaled by a temperature; its step control compares the log-odds of the unscaled logits.
 
     Source: Croce and Hein, 2020, https://arxiv.org/abs/2003.01690, with the temperatures of Gupta and Ajanthan, 2022,
     https://arxiv.org/abs/2003.13511.
 
     Arguments:
-        threat: Where it may walk.
+        threat: Set of admissible images.
         temperature: `Njs.fit(model, probe)`, `Hns()`, `Gap()` or `Fixed(beta)`; the losses as in `pgd_plus`.
         steps: Number of steps.
         restarts: Number of runs, merged image by image.

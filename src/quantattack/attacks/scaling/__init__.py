@@ -1,1 +1,1 @@
-"""Temperatures: what the logits are multiplied by, so that there is a slope to feel."""
+"""Temperatures: factors that multiply the logits before the loss, so that its gradient does not vanish."""

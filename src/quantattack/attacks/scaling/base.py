@@ -1,6 +1,7 @@
-"""What a temperature is: a positive number that each image's logits are multiplied by, constant in the derivative.
+"""The temperature interface: a positive per-image factor on the logits, treated as a constant in the gradient.
 
-No prediction depends on it.
+The factor is an inverse temperature, beta.  It changes no prediction.  A `Temperature` is called once, at an attack's
+start point, and returns a `Rescale`, which is called on the logits of every iterate.
 """
 
 import math
@@ -15,36 +16,36 @@ from quantattack.gradients import parts_of
 from quantattack.record.description import tagged
 from quantattack.types import Images, Labels, Logits, Mask, Model, PerImage
 
-Rescale: TypeAlias = Callable[[Logits, Labels], Logits]  # the same for every image, or a `RowRescale`
+Rescale: TypeAlias = Callable[[Logits, Labels], Logits]  # without per-image state, or a `RowRescale`
 Temperature: TypeAlias = Callable[[Model, Images, Labels], Rescale]
 
 
 @runtime_checkable
 class RowRescale(Protocol):
-    """A rescaling with a state for each image, which it can keep of some of them."""
+    """A rescaling with per-image state, which `keep` restricts to a subset of the images."""
 
     def __call__(self, logits: Logits, labels: Labels) -> Logits: ...
 
     def keep(self, rows: Mask | slice) -> "RowRescale":
-        """Return the rescaling of some of the images."""
+        """Return the rescaling for the selected images."""
 
 
 @runtime_checkable
 class FittedTemperature(Protocol):
-    """A temperature that asks the model something when it looks at the start point; any other one asks nothing."""
+    """A temperature that evaluates the model at the start point; one without `passes` does not."""
 
     def __call__(self, model: Model, images: Images, labels: Labels) -> Rescale: ...
 
     def passes(self, classes: int) -> int:
-        """Return the forward and backward passes that it spends on an image."""
+        """Return the number of forward plus backward passes per image."""
 
 
-_CLOSEST = 1e-3  # a margin counts as at least this share of the range: bounds beta on near ties
+_CLOSEST = 1e-3  # lower bound of a margin, as a share of the logit range: bounds beta on near ties
 
 
 @tagged("unit")
 def unit(model: Model, images: Images, labels: Labels) -> Rescale:  # noqa: ARG001
-    """Leave the logits as they are."""
+    """The temperature 1: leave the logits as they are."""
     return _same
 
 
@@ -53,14 +54,14 @@ def _same(logits: Logits, labels: Labels) -> Logits:  # noqa: ARG001
 
 
 def fitting_passes(temperature: Temperature, classes: int) -> int:
-    """Return the forward and backward passes that a temperature spends on an image when it looks at the start point."""
+    """Return the number of forward plus backward passes per image that a temperature spends at the start point."""
     return temperature.passes(classes) if isinstance(temperature, FittedTemperature) else 0
 
 
 def fit_in_batches(
     temperature: Temperature, model: Model, images: Images, labels: Labels, at_once: int | None = None
 ) -> Rescale:
-    """Let a temperature look at images, no more than `at_once` of them at once."""
+    """Call a temperature on chunks of at most `at_once` images, and concatenate the rescalings."""
     rescales = [temperature(model, images[rows], labels[rows]) for rows in parts_of(len(images), at_once)]
     first = rescales[0]
     if len(rescales) == 1 or not isinstance(first, RowRescale):
@@ -72,13 +73,13 @@ def fit_in_batches(
 
 
 def select_rows(rescale: Rescale, rows: Mask | slice) -> Rescale:
-    """Return a rescaling for some of the images that it was made for."""
+    """Return a rescaling for the selected rows of the images that it was fitted on."""
     return rescale.keep(rows) if isinstance(rescale, RowRescale) else rescale
 
 
 @dataclass(frozen=True, eq=False)
 class Scaled:
-    """Logits times one number an image.
+    """Multiply the logits by one factor per image.
 
     Arguments:
         beta: Inverse temperatures with shape (n,).
@@ -94,12 +95,12 @@ class Scaled:
 
 
 def confidence(rho: int | float, classes: int) -> float:
-    r"""Return :math:`-\ln(\rho / ((1 - \rho)(k - 1)))`: the spread of logits at which :math:`1 - p_1` is rho."""
+    r"""Return :math:`-\ln(\rho / ((1 - \rho)(k - 1)))`, the logit range where :math:`1 - p_{(1)} = \rho`."""
     return math.log1p(-rho) + math.log(classes - 1) - math.log(rho)
 
 
 def safe_margin(logits: Logits) -> PerImage:
-    """Return the margin between the two largest logits, at least a thousandth of the range; 1 where all are equal."""
+    """Return the largest logit minus the second, at least a thousandth of the logit range; 1 where all are equal."""
     largest = logits.topk(2, dim=1).values
     span = logit_range(logits)
     gap = torch.maximum(largest[:, 0] - largest[:, 1], _CLOSEST * span)

@@ -1,4 +1,4 @@
-"""The temperature that brings every prediction to one confidence, without looking at the network's Jacobian."""
+"""The temperature that bounds the confidence of every correct prediction; it needs no Jacobian."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from quantattack.types import Images, Labels, Logits, Model
 @tagged("MaxConfidence")
 @dataclass(frozen=True)
 class MaxConfidence:
-    r"""Proposition 1 alone: spread the logits so that the error signal is at least rho, at every step.
+    r"""Scale the logits at every step so that the error signal :math:`1 - p_y` is at least rho (Proposition 1).
 
     .. math:: \beta = -\ln\frac{\rho}{(1 - \rho)(k - 1)} \Big/ (a_{(1)} - a_{(k)})
 
@@ -39,13 +39,13 @@ class MaxConfidence:
         return self.scale
 
     def scale(self, logits: Logits, labels: Labels) -> Logits:
-        wanted = confidence(self.rho, logits.shape[1])
-        if wanted <= 0:
-            least = 1 - 1 / logits.shape[1]
-            raise InputError(f"rho must be under {least:.3g} with {logits.shape[1]} classes, not {self.rho!r}")
+        target_range = confidence(self.rho, logits.shape[1])
+        if target_range <= 0:
+            bound = 1 - 1 / logits.shape[1]
+            raise InputError(f"rho must be under {bound:.3g} with {logits.shape[1]} classes, not {self.rho!r}")
         with torch.no_grad():
             fixed = logits.detach()
             span = fixed.amax(1) - fixed.amin(1)
             scaled = (fixed.argmax(1) == labels) & (span > 0)
-            beta = (wanted / span.where(scaled, 1.0)).where(scaled, 1.0)
+            beta = (target_range / span.where(scaled, 1.0)).where(scaled, 1.0)
         return logits * beta[:, None]

@@ -1,4 +1,4 @@
-"""The same temperature for every image."""
+"""A constant temperature."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ from quantattack.types import Images, Labels, Logits, Model
 @tagged("Fixed")
 @dataclass(frozen=True)
 class Fixed:
-    """The same inverse temperature for every image.
+    """Multiply all logits by the same inverse temperature.
 
     Arguments:
-        beta: What the logits are multiplied by, positive.
+        beta: Positive factor on the logits.
     """
 
     beta: int | float

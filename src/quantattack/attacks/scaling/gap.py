@@ -16,16 +16,16 @@ GAP = 2.3993572805  # the root of z tanh(z / 2) = 2
 @tagged("Gap")
 @dataclass(frozen=True)
 class Gap:
-    r"""The closed form of Hessian Norm Scaling when one rival dominates, taken anew at every step.
+    r"""The closed form of Hessian Norm Scaling when one rival dominates, recomputed at every step.
 
     .. math:: \beta = c / (a_{(1)} - a_{(2)})
 
     For two classes :math:`\|H\|_F = \beta^2 p (1 - p) \|J_1 - J_2\|^2` is largest where
-    :math:`z \tanh(z / 2) = 2` for :math:`z = \beta (a_1 - a_2)`, whatever the Jacobian is; so it needs none.  The
-    margin counts as at least a thousandth of the range :math:`a_{(1)} - a_{(k)}`.
+    :math:`z \tanh(z / 2) = 2` with :math:`z = \beta (a_1 - a_2)`, independently of the Jacobian, which is therefore
+    not computed.  The margin is bounded below by a thousandth of the logit range :math:`a_{(1)} - a_{(k)}`.
 
     Arguments:
-        c: What the margin is scaled to.
+        c: Value that the scaled margin takes.
     """
 
     c: int | float = GAP
@@ -49,13 +49,13 @@ class Gap:
 class Mifpe:
     r"""Divide the logits by their margin at every step: :math:`\beta = T / (a_{(1)} - a_{(2)})`, on cross entropy.
 
-    `Gap` is the same scale with T at the maximum of the Hessian's norm.
+    `Gap` is the same scaling with the T that maximizes the norm of the Hessian.
 
     Source: Yu and Xu, CVPR 2023, "Efficient Loss Function by Minimizing the Detrimental Effect of Floating-Point Errors
     on Gradient-Based Attacks".
 
     Arguments:
-        t: What the margin is scaled to; 1 in the paper's analysis, 10 as released.
+        t: Value T that the scaled margin takes; 1 in the paper's analysis, 10 as released.
     """
 
     t: int | float = 1.0

@@ -1,4 +1,4 @@
-"""Hessian Norm Scaling."""
+"""Hessian Norm Scaling (HNS)."""
 
 from dataclasses import dataclass
 
@@ -15,20 +15,20 @@ from quantattack.types import Images, Labels, Model
 @tagged("Hns")
 @dataclass(frozen=True)
 class Hns:
-    r"""Hessian Norm Scaling: the temperature at which the loss's input Hessian is largest, found once for each image.
+    r"""Hessian Norm Scaling: the per-image beta that maximizes the norm of the loss's input Hessian, fitted once.
 
     .. math:: \beta^* = \arg\max_\beta \|\beta^2 J^\top S(\beta) J\|_F
 
-    Searched on a logarithmic grid of :math:`\beta (a_{(1)} - a_{(2)})` from 0.05 to 30 (from less, where the margin is
-    a small part of the range) and refined twice, in float64 on the k x k Gram matrix of the logits' Jacobian: k
-    backward passes and no Hessian.
+    Beta is searched on a logarithmic grid of :math:`\beta (a_{(1)} - a_{(2)})` from 0.05 to 30, refined twice; the grid
+    starts lower where the margin is a small part of the logit range.  The norm is computed in float64 from the k x k
+    Gram matrix of the logits' Jacobian, which takes k backward passes and no Hessian.
 
     Source: Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511 (Algorithm 2).
 
     Arguments:
-        points: Points of the grid.
-        published: Search the paper's 100 linearly spaced points instead, with its fall-backs to 1: a misclassified
-            image, a tie, or a maximum at an end of the grid.
+        points: Number of grid points.
+        published: Whether to search a linear grid as the paper does, and fall back to 1 for a misclassified image, a
+            tie, or a maximum at an end of the grid.
     """
 
     points: int = 64
@@ -39,7 +39,7 @@ class Hns:
 
     @classmethod
     def paper(cls) -> "Hns":
-        """Return the search as published."""
+        """Return the search as published, on 100 linearly spaced points."""
         return cls(points=100, published=True)
 
     def __call__(self, model: Model, images: Images, labels: Labels) -> Scaled:
@@ -49,14 +49,12 @@ class Hns:
         return Scaled(beta.to(logits))
 
     def passes(self, classes: int) -> int:
-        """Return one forward pass, and a backward pass for each row of the Jacobian."""
+        """Return 1 + k: one forward pass, and one backward pass for each row of the Jacobian."""
         return 1 + classes
 
     def _logarithmic(self, products: Tensor, logits: Tensor) -> Tensor:
         gap, span = safe_margin(logits), logit_range(logits)
-        low = (0.5 * gap / span.where(span > 0, 1.0)).clamp(max=0.05)[
-            :, None
-        ]  # where the margin is a sliver of the range
+        low = (0.5 * gap / span.where(span > 0, 1.0)).clamp(max=0.05)[:, None]  # lower for relatively small margins
         share = torch.linspace(0, 1, self.points, dtype=gap.dtype, device=gap.device)
         grid = low * (30 / low) ** share
         for _ in range(3):

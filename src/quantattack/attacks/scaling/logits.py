@@ -1,4 +1,4 @@
-"""Temperature for everyone: a model with the same decisions whose logits any other toolkit can climb."""
+"""Temperatures as a model wrapper, so that attacks without temperatures, also of other libraries, can use them."""
 
 from dataclasses import dataclass, replace
 
@@ -24,14 +24,14 @@ from quantattack.types import Images, Labels, Logits, Model
 
 
 class ScaledLogits(nn.Module):
-    """A model whose logits are multiplied by a temperature's number, one for each image: no prediction changes.
+    """A model whose logits are multiplied by a temperature's per-image factor, which changes no prediction.
 
-    The model's own prediction stands for the label.  `Fixed`, `Njs` and `Gap` work on any batch; `Hns`, which looks at
-    a start point, is frozen for a batch by `at`.
+    The model's prediction takes the place of the label.  `Fixed`, `Njs` and `Gap` work on any batch; `Hns`, which is
+    fitted at a start point, must first be fixed for a batch by `at`.
 
     Arguments:
         model: Maps images in [0, 1] to logits.
-        temperature: What the logits are multiplied by.
+        temperature: Factor that multiplies the logits.
     """
 
     def __init__(self, model: Model, temperature: Temperature) -> None:
@@ -43,19 +43,19 @@ class ScaledLogits(nn.Module):
     def forward(self, images: Images) -> Logits:
         logits = self.model(images)
         labels = logits.detach().argmax(1)
-        return (self.frozen or self._live(images, labels))(logits, labels)
+        return (self.frozen or self._fit_now(images, labels))(logits, labels)
 
     def at(self, images: Images) -> "ScaledLogits":
-        """Return the module with its temperature fixed at these images, for a batch of them in this order.
+        """Return a module with the temperature fitted at these images; it accepts only batches of them in this order.
 
         Arguments:
             images: The start points, with shape (n, ...).
         """
-        fixed = ScaledLogits(self.model, self.temperature)
-        fixed.frozen = self.temperature(self.model, images, self.model(images).detach().argmax(1))
-        return fixed
+        fitted = ScaledLogits(self.model, self.temperature)
+        fitted.frozen = self.temperature(self.model, images, self.model(images).detach().argmax(1))
+        return fitted
 
-    def _live(self, images: Images, labels: Labels) -> Rescale:
+    def _fit_now(self, images: Images, labels: Labels) -> Rescale:
         if isinstance(self.temperature, Hns):
             raise InputError(
                 "Hns looks once at a start point; freeze it for the batch with ScaledLogits(...).at(images)"
@@ -66,13 +66,13 @@ class ScaledLogits(nn.Module):
 @tagged("OnScaled")
 @dataclass(frozen=True)
 class OnScaled:
-    """An attack on a model whose logits are scaled; the judge is the model as given, whose decisions are the same.
+    """Run an attack on `ScaledLogits` of the model; success is judged on the model as given.
 
-    `Hns` is frozen at the clean images, so only for attacks that keep the batch as it is.
+    `Hns` is fitted at the clean images, which requires an attack that drops and reorders no images of the batch.
 
     Arguments:
-        attack: Any attack, one from elsewhere too.
-        temperature: What the logits are multiplied by.
+        attack: Any attack, including another library's.
+        temperature: Factor that multiplies the logits.
     """
 
     attack: Attack
@@ -86,18 +86,18 @@ class OnScaled:
     def passes(self, classes: int) -> int:
         fitting = fitting_passes(self.temperature, classes)
         inside = passes(self.attack, classes)
-        return inside + 1 + fitting if self._looks else inside * (1 + fitting)
+        return inside + 1 + fitting if self._needs_fitting else inside * (1 + fitting)
 
     def to_the_end(self) -> Attack:
         return replace(self, attack=to_the_end(self.attack))
 
     def trace(self, model: Model, batch: Batch) -> Trace:
         scaled = ScaledLogits(model, self.temperature)
-        if not self._looks:
+        if not self._needs_fitting:
             return untold(search(self.attack, scaled, batch).images)
-        # one number for each image of the batch: the model is shown the batch as it is
+        # the fitted factors belong to the rows of this batch, so the model must receive it unsplit
         return untold(search(self.attack, scaled.at(batch.images), replace(batch, at_once=None)).images)
 
     @property
-    def _looks(self) -> bool:
+    def _needs_fitting(self) -> bool:
         return isinstance(self.temperature, Hns)

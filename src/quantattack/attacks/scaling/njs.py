@@ -1,4 +1,4 @@
-"""Network Jacobian Scaling."""
+"""Network Jacobian Scaling (NJS)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ _PROBE_BATCH = 16
 @tagged("Njs")
 @dataclass(frozen=True)
 class Njs:
-    r"""Network Jacobian Scaling: bring the mean singular value to one, then the error signal to at least rho.
+    r"""Network Jacobian Scaling: scale the Jacobian's mean singular value to 1, then the error signal to at least rho.
 
     .. math:: \beta_1 = 1 / \mathrm{mean}(\sigma(J)), \quad
        \beta_2 = -\ln\frac{\rho}{(1 - \rho)(k - 1)} \Big/ (z_{(1)} - z_{(k)}) \text{ where } 1 - p_y < \rho
 
-    with :math:`z = \beta_1 a`; :math:`\beta_2` is taken anew for each image at each step, and is 1 elsewhere.
+    with :math:`z = \beta_1 a`; :math:`\beta_2` is recomputed for each image at each step, and is 1 elsewhere.
 
     Source: Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511 (Algorithm 1, Proposition 1).
 
     Arguments:
-        beta1: Inverse of the mean singular value; `Njs.fit` finds it.
-        rho: Smallest error signal :math:`1 - p_y` that is left as it is.
-        unit: Coordinates of the Jacobian behind beta1: pixels of [0, 1], or the paper's normalized ones.
+        beta1: Inverse of the mean singular value; `Njs.fit` measures it.
+        rho: Lower bound of the error signal :math:`1 - p_y`.
+        unit: Input coordinates in which beta1 was measured: "pixel" in [0, 1], or "normalized" as in the paper.
     """
 
     beta1: int | float
@@ -47,16 +47,16 @@ class Njs:
 
     @classmethod
     def fit(cls, model: Model, probe: Images, std: Sequence[float] | None = None, rho: int | float = 0.01) -> "Njs":
-        """Measure the mean singular value over a probe and return the temperature.
+        """Measure the mean singular value of the Jacobian on probe images, and return the temperature.
 
         Arguments:
             model: Maps images in [0, 1] to logits.
-            probe: Images with shape (m, ...); the paper takes 100 of the test set.
+            probe: Images with shape (m, ...); the paper uses 100 test images.
             std: The channels' standard deviations, for a Jacobian in the paper's normalized coordinates.
-            rho: Smallest error signal that is left as it is.
+            rho: Lower bound of the error signal.
 
         Raises:
-            InputError: If the model's Jacobian is zero on the whole probe.
+            InputError: If there are no probe images, std has the wrong length, or all their Jacobians are zero.
         """
         if not len(probe):
             raise InputError("Njs.fit needs at least one image to measure the Jacobian on; the paper takes 100")
@@ -75,14 +75,14 @@ class Njs:
     def scale(self, logits: Logits, labels: Labels) -> Logits:
         z = self.beta1 * logits
         with torch.no_grad():
-            beta2 = self._sharpened(z.detach(), labels)
+            beta2 = self._beta2(z.detach(), labels)
         return z * beta2[:, None]
 
-    def _sharpened(self, z: Logits, labels: Labels) -> PerImage:
+    def _beta2(self, z: Logits, labels: Labels) -> PerImage:
         error = torch.softmax(z, 1).scatter(1, labels.long()[:, None], 0).sum(1)  # 1 - p_y without the cancellation
         span = z.amax(1) - z.amin(1)
-        wanted = confidence(self.rho, z.shape[1]) / span.where(span > 0, span.new_ones(()))
-        return wanted.where((error < self.rho) & (span > 0), wanted.new_ones(()))
+        beta2 = confidence(self.rho, z.shape[1]) / span.where(span > 0, span.new_ones(()))
+        return beta2.where((error < self.rho) & (span > 0), beta2.new_ones(()))
 
 
 def _spectrum(model: Model, probe: Images, weight: Tensor | None) -> Tensor:
