@@ -11,10 +11,10 @@ class InputError(ValueError):
 
 
 def check_count(name: str, value: object, least: int = 1) -> None:
-    """Refuse anything but a whole number from `least` on.
+    """Raise InputError unless the value is an integer of at least `least`.
 
     Raises:
-        InputError: If the value is no whole number, True or False, or too small.
+        InputError: If the value is not an integer, is a bool, or is too small.
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise InputError(f"{name} must be a whole number from {least} on, not {value!r}")
@@ -31,5 +31,5 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
 
 
 def warn_renamed(former: str, name: str) -> None:
-    """Say in one line that a name has another one now; the former one works until version 0.3."""
+    """Warn that a public name was renamed; the former name works until version 0.3."""
     warnings.warn(f"{former} is now {name}; the former name ends with version 0.3", DeprecationWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""Derivatives of a model: gradients one an image, input Jacobians, and the Hessian's norm without the Hessian."""
+"""Derivatives of a model: per-image gradients, input Jacobians, and the input Hessian's norm without forming it."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,11 @@ from quantattack.errors import InputError
 from quantattack.types import Gram, Images, Jacobian, Logits, Model, PerImage
 
 _CHUNK = 16  # rows of a Jacobian computed at once on a GPU: bounds the memory
-_ELEMENTS = 1 << 23  # numbers of a block of Hessian norms
+_ELEMENTS = 1 << 23  # elements per block of Hessian norms: bounds the memory
 
 
 class NoGradient(InputError):
-    """A gradient was asked of a model that has no gradient path from its logits to its input."""
+    """The model has no gradient path from its logits to its input."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -22,15 +22,15 @@ class NoGradient(InputError):
 
 
 def gradient(model: Model, images: Images, objective: Callable[[Logits], PerImage]) -> tuple[Logits, Images]:
-    """Return the logits, and for each image the gradient of its own objective.
+    """Return the logits and the per-image gradients of the objective, with NaN replaced by 0.
 
-    The objectives are summed, never averaged: an average would divide every gradient by the size of the batch, and
-    near underflow the verdict would depend on it.
+    The objectives are summed, not averaged: averaging would divide every gradient by the batch size, so that near
+    underflow the result would depend on the batch size.
 
     Arguments:
         model: Maps images in [0, 1] to logits.
         images: Images with shape (n, ...).
-        objective: Maps logits with shape (n, k) to one number an image.
+        objective: Maps logits with shape (n, k) to one value per image, with shape (n,).
 
     Raises:
         NoGradient: If the objective does not depend on the images through autograd.
@@ -45,15 +45,15 @@ def gradient(model: Model, images: Images, objective: Callable[[Logits], PerImag
 def gradient_in_parts(
     model: Model, images: Images, objective: Callable[[Logits, slice], PerImage], at_once: int | None = None
 ) -> tuple[Logits, Images]:
-    """Return what `gradient` does, showing the model no more rows at once than `at_once`.
+    """Compute `gradient` in batches of at most `at_once` images.
 
-    Images that were solved are gone from the count before it is cut, so every batch is as full as it can be.
+    Pass only the images still under attack: batches are cut from what is passed, and so stay as full as possible.
 
     Arguments:
         model: Maps images in [0, 1] to logits.
         images: Images with shape (n, ...).
-        objective: Maps logits of some rows, and which rows they are, to one number an image.
-        at_once: Rows that the model is shown at once, at most; None for any number.
+        objective: Maps the logits of a batch, and the slice of `images` it covers, to one value per image.
+        at_once: Largest batch size; None for no limit.
 
     Raises:
         NoGradient: If the objective does not depend on the images through autograd.
@@ -69,14 +69,14 @@ def gradient_in_parts(
 
 
 def logits_in_parts(model: Model, images: Images, at_once: int | None = None) -> Logits:
-    """Return the logits without a gradient, showing the model no more rows at once than `at_once`."""
+    """Return the logits without a gradient, computed in batches of at most `at_once` images."""
     with torch.no_grad():
         batches = [model(images[rows]) for rows in parts_of(len(images), at_once)]
     return batches[0] if len(batches) == 1 else torch.cat(batches)
 
 
 def parts_of(count: int, at_once: int | None = None) -> list[slice]:
-    """Cut a count of images into even batches, each within `at_once` and a multiple of 8 but the last."""
+    """Return slices that cut `count` images into even batches of at most `at_once`, multiples of 8 where possible."""
     width = at_once or count
     parts = max(1, -(-count // width)) if width else 1
     size = max(1, min(width, -(-count // parts // 8) * 8))
@@ -119,7 +119,7 @@ def _batched(logits: Logits, x: Images) -> Tensor | None:
             torch.autograd.grad(logits, x, chunk, retain_graph=True, is_grads_batched=True)[0]
             for chunk in torch.split(basis, _CHUNK)
         ]
-    except RuntimeError:  # an operation of the model has no rule for vmap: the loop serves it
+    except RuntimeError:  # an operation of the model has no vmap rule: the caller falls back to a loop
         return None
     return torch.cat(parts).transpose(0, 1)
 
@@ -139,7 +139,8 @@ def singular_values(rows: Jacobian) -> Tensor:
 def differences(rows: Jacobian, logits: Logits) -> Gram:
     """Return the Gram matrix of the Jacobian's rows minus the predicted class's row, with shape (n, k, k).
 
-    The softmax's derivative does not see a common row, and without it nothing cancels when one class takes it all.
+    Adding one row to all others leaves the softmax's derivative unchanged; subtracting the predicted class's row avoids
+    cancellation when the softmax saturates.
     """
     top = logits.argmax(1)[:, None, None].expand(-1, 1, rows.shape[2])
     rows = rows.double()

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-Advance: TypeAlias = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+Advance: TypeAlias = Callable[[str, int, int], None]  # (attack's name, images done, images in total)
 
 
 @contextmanager
 def bar(shown: bool) -> Iterator[Advance]:
-    """Show each attack's progress, images per second and the time left, if asked to and on a terminal."""
+    """Show each attack's progress, images per second and time left, if `shown` and on a terminal."""
     if not shown:
         yield lambda name, done, total: None  # noqa: ARG005
         return

@@ -1,7 +1,7 @@
-"""Random numbers that depend on the image and on nothing else: a counter-based integer hash.
+"""Counter-based random numbers that depend on each image's index, never on its place in a batch.
 
-Cutting a run into other batches, shards or workers changes no image's numbers, and they are the same bits on a CPU and
-on a GPU.
+Splitting a run into different batches, shards or workers changes no image's numbers, and CPU
+and GPU give the same bits.
 """
 
 import math
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from quantattack.types import Indices, Mask
 
-# Streams: one for each use, so that no two uses share a number.
+# Streams: one for each use, so that the numbers of different uses are independent.
 START, SIGNS, PLACES, FRESH, ROUNDING, NOISE, SETS = range(7)
 
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -38,11 +38,11 @@ class Rng:
     restart: int = 0
 
     def keep(self, mask: Mask) -> "Rng":
-        """Return the random numbers of some of the images."""
+        """Return the generator for the images selected by a mask."""
         return replace(self, index=self.index[mask])
 
     def restarted(self, restart: int) -> "Rng":
-        """Return the random numbers of another restart."""
+        """Return the generator for another restart."""
         return replace(self, restart=restart)
 
     def uniform(self, step: int, stream: int, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:

@@ -1,4 +1,4 @@
-"""Names of tensors: n images, k classes, d pixels of one image, m probe images. One letter, one meaning."""
+"""Tensor types; in shapes, n is images, k classes, d pixels per image and m probe images throughout."""
 
 from collections.abc import Callable
 from typing import TypeAlias

@@ -1,7 +1,7 @@
-"""What a run leaves behind, without torch: SQLite files, read and written, and every number that is computed from them.
+"""Storage of results in SQLite, and every number computed from them; works without torch.
 
-`outcome` is what is recorded of an image, `file` and `run_file` the SQLite file, `identity` what a run is continued by,
-`cell` an attack's outcomes as one array, `record` the numbers over them, `store` a run's file with its records.  Beside
-them: `findings` of a diagnosis, `signals`, `statistics`, `merge` of parts, `export` to CSV and Parquet, and
-`description`, by which attacks become JSON.
+`outcome` defines what is recorded per image, `file` and `run_file` the SQLite file, `identity` the settings that decide
+whether a run may be resumed, `cell` one attack's outcomes as an array, `record` the numbers computed from the cells,
+and `store` a run's file together with its records.  The others: `findings` of a diagnosis, `signals`, `statistics`,
+`merge` for runs split into parts, `export` to CSV and Parquet, and `description`, which turns settings into JSON.
 """

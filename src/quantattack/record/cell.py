@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from quantattack.record.outcome import COLUMNS, Outcome, Subject
 
 Table: TypeAlias = NDArray[Any]  # of `DTYPE`: the type checkers know no fields
-NO_STEP = -1  # an array of whole numbers has no None
+NO_STEP = -1  # stands for None, which an integer array cannot hold
 DTYPE = np.dtype(
     [
         ("image", np.int64),
@@ -38,11 +38,11 @@ class Cell:
     """One attack on the images of one model, data set and threat.
 
     Arguments:
-        connection: The file to read the outcomes from, when they are asked for first.
-        row: Number of the cell's row in the file.
+        connection: The file that the outcomes are read from on first access.
+        row: The cell's id in the `cell` table.
         attack: Name of the attack.
         settings: The attack's settings, as JSON.
-        images: How many images the evaluation is of.
+        images: Number of images that the whole evaluation covers.
     """
 
     connection: sqlite3.Connection
@@ -73,7 +73,7 @@ class Cell:
 
     @property
     def robust(self) -> float:
-        """The robust accuracy under the attack, from 0 to 1; NaN of no images."""
+        """The robust accuracy under the attack, from 0 to 1; NaN if there are no images."""
         return share(~self.broken)
 
     @property
@@ -83,7 +83,7 @@ class Cell:
         return np.asarray(np.where(steps == NO_STEP, np.nan, steps), dtype=np.float64)
 
     def column(self, name: str) -> NDArray[np.int64] | NDArray[np.float64]:
-        """Return one column over the images: whole numbers as they are, with NaN for None."""
+        """Return one column over the images: integers, or floats with NaN for None."""
         if name == "step" and np.any(self.outcomes["step"] == NO_STEP):
             return self.steps
         values: NDArray[np.int64] | NDArray[np.float64] = self.outcomes[name].copy()
@@ -97,7 +97,7 @@ class Cell:
         return [Outcome(*row) for row in table.tolist()]
 
     def places(self, images: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return where some of the cell's images, given by their indices, are in its arrays."""
+        """Return the positions in this cell's arrays of the images with the given data set indices."""
         return np.asarray(np.searchsorted(self.outcomes["image"], images), dtype=np.int64)
 
 
@@ -110,7 +110,7 @@ def read_cells(connection: sqlite3.Connection, subject: Subject) -> dict[str, Ce
 
 
 def common_images(cells: Iterable[Cell]) -> NDArray[np.int64]:
-    """Return the indices of the images that all of some attacks have seen, ascending."""
+    """Return the indices, ascending, of the images that every given attack has been run on."""
     seen = [cell.outcomes["image"] for cell in cells]
     if not seen:
         return np.zeros(0, dtype=np.int64)
@@ -122,51 +122,51 @@ def _common(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.i
 
 
 def broken_matrix(cells: Mapping[str, Cell]) -> NDArray[np.bool_]:
-    """Return which attack (row) broke which image (column), over the images that every attack has seen."""
+    """Return whether each attack (row) broke each image (column), over the images common to all attacks."""
     images = common_images(cells.values())
     rows = [cell.broken[cell.places(images)] for cell in cells.values()]
     return np.array(rows, dtype=np.bool_).reshape(len(rows), len(images))
 
 
 def survivors(cells: Mapping[str, Cell]) -> NDArray[np.bool_]:
-    """Return whether each image that every attack has seen withstood all of them."""
+    """Return whether each image common to all attacks is classified correctly and withstood all of them."""
     return np.asarray(~broken_matrix(cells).any(axis=0), dtype=np.bool_)
 
 
 def most_seen(cells: Mapping[str, Cell]) -> Cell | None:
-    """Return the attack that has seen the most images, the first of equals; None if there is none."""
+    """Return the cell with the most outcomes, the first in a tie; None if there are no cells."""
     return max(cells.values(), key=lambda cell: len(cell.outcomes), default=None)
 
 
 def clean_accuracy(cells: Mapping[str, Cell]) -> float:
-    """Return the accuracy on the clean images, from 0 to 1; NaN of no images."""
+    """Return the clean accuracy over the cell with the most outcomes, from 0 to 1; NaN without images."""
     cell = most_seen(cells)
     return float("nan") if cell is None else share(cell.right)
 
 
 def plain_pgd(names: Iterable[str]) -> str | None:
-    """Return the name of plain PGD: `pgd`, else `pgd` with settings in brackets, the shortest; None if not there."""
+    """Return the name of plain PGD: `pgd`, else the shortest name of the form `pgd[...]`; None without one."""
     plain = [name for name in names if name == "pgd" or name.startswith("pgd[")]
     return min(plain, key=len, default=None)
 
 
 def masking_gap(cells: Mapping[str, Cell]) -> float | None:
-    """Return robust accuracy under plain PGD minus the worst case; None where it was not run."""
+    """Return robust accuracy under plain PGD minus the worst case; None if plain PGD was not run."""
     name = plain_pgd(cells)
     return None if name is None else cells[name].robust - share(survivors(cells))
 
 
 def image_count(cells: Mapping[str, Cell]) -> int:
-    """Return how many images the evaluation is of."""
+    """Return the number of images that the whole evaluation covers, attacked yet or not."""
     return max((cell.images for cell in cells.values()), default=0)
 
 
 def is_complete(cells: Mapping[str, Cell]) -> bool:
-    """Return whether every attack has seen every image."""
+    """Return whether there are attacks and each has been run on every image."""
     images = image_count(cells)
     return bool(cells) and all(len(cell.outcomes) == images for cell in cells.values())
 
 
 def share(values: NDArray[np.bool_]) -> float:
-    """Return the share of the values that are true, from 0 to 1; NaN of none."""
+    """Return the fraction of values that are true, from 0 to 1; NaN if there are none."""
     return float(np.mean(values)) if len(values) else float("nan")

@@ -1,4 +1,4 @@
-"""How parts and runs are written down: every setting as JSON, the same text for equal settings."""
+"""Serialization of attacks, their components and runs to JSON, with the same text for equal settings."""
 
 import hashlib
 import json
@@ -13,10 +13,10 @@ _TAG, _AS = "__tag__", "recorded_as"
 
 
 def tagged(name: str) -> Callable[[_T], _T]:
-    """Give a part the name that it is recorded under, which stays when its class or function is renamed.
+    """Return a decorator that sets the recorded name of a class or function, so that it can be renamed freely.
 
     Arguments:
-        name: The tag, never to be changed and never to be used by another part.
+        name: The tag, which must never change and never be reused.
     """
 
     def give(part: _T) -> _T:
@@ -32,10 +32,10 @@ def tag_of(part: type | Callable[..., Any]) -> str:
 
 
 def describe(part: Any) -> Any:
-    """Return the JSON form of a part: every field of a dataclass, the qualified name of a function.
+    """Return the JSON form of a value: every field of a dataclass, the tag or qualified name of a function.
 
-    A field whose metadata say ``recorded_as`` is left out where it is None; else it is recorded under that name, in the
-    place of the field that has it.
+    A field with ``recorded_as`` in its metadata is omitted when it is None; otherwise it is recorded under that name,
+    replacing the field so named.
     """
     if part is None or isinstance(part, bool | int | float | str):
         return part
@@ -53,7 +53,7 @@ def describe(part: Any) -> Any:
 
 
 def _described(part: Any) -> Any:
-    """Describe what is no part of ours: NumPy's numbers, arrays, networks, functions, and objects by what they hold."""
+    """Describe other values: NumPy numbers, arrays, networks, functions, and objects by their attributes."""
     if isinstance(part, Real):
         return int(part) if isinstance(part, Integral) else float(part)
     if hasattr(part, "state_dict"):
@@ -70,7 +70,7 @@ def _described(part: Any) -> Any:
 
 
 def _digest(arrays: Mapping[str, Any]) -> str:
-    """Digest named arrays or tensors: two networks of one architecture are two parts."""
+    """Digest named arrays or tensors, so that two networks of the same architecture are told apart."""
     sha = hashlib.sha256()
     for name, array in arrays.items():
         # through float64: NumPy knows no bfloat16
@@ -80,7 +80,7 @@ def _digest(arrays: Mapping[str, Any]) -> str:
 
 
 def _body(function: Any) -> str:
-    """Tell apart functions without a name of their own by what they do; empty for the others."""
+    """Return a suffix with the digest of a lambda's or local function's bytecode and closure; empty for others."""
     if "<" not in function.__qualname__:
         return ""
     code = function.__code__
@@ -91,10 +91,10 @@ def _body(function: Any) -> str:
 
 
 def stable(settings: Any) -> str:
-    """Return the one JSON text of some settings, the same for equal settings."""
+    """Return canonical JSON: sorted keys and no spaces, so that equal settings give equal text."""
     return json.dumps(settings, sort_keys=True, separators=(",", ":"), default=str)
 
 
 def digest_of(settings: Any) -> str:
-    """Return eight digits that stand for some settings."""
+    """Return the first eight hexadecimal digits of the SHA-256 of the canonical JSON."""
     return hashlib.sha256(stable(settings).encode()).hexdigest()[:8]

@@ -11,15 +11,15 @@ from quantattack.record.store import Store
 
 SUFFIXES = (".csv", ".parquet")
 NAMES = ("model", "data", "threat", "attack", *COLUMNS)
-_ROWS = 10_000  # at once
+_ROWS = 10_000  # per block, to bound memory
 
 
 def export(folder: Path | str, file: Path | str) -> int:
-    """Write one row for each image and attack, and return how many there are.
+    """Write one row for each image and attack, and return the number of rows.
 
     Arguments:
         folder: The record's folder.
-        file: Where to write; its suffix, `.csv` or `.parquet`, says what.
+        file: Where to write; the suffix, `.csv` or `.parquet`, selects the format.
 
     Raises:
         InputError: If there is no record, the suffix is another one, or the file cannot be written.

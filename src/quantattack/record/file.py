@@ -1,4 +1,4 @@
-"""The one SQLite file of a run: its tables, its lock, and what is said when it cannot be used."""
+"""The one SQLite file of a run: its tables, its lock, and its error messages."""
 
 import os
 import sqlite3
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS shard (
 
 
 def write_ahead(connection: sqlite3.Connection, on: bool) -> None:
-    """Log what is written ahead, so that others can read meanwhile; or bring everything back into the one file."""
+    """Turn write-ahead logging on, so that others can read during writes, or off, leaving a single file."""
     mode = "WAL" if on else "DELETE"
     try:
         connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()
@@ -40,7 +40,7 @@ def write_ahead(connection: sqlite3.Connection, on: bool) -> None:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open a record, whose transactions are begun by hand."""
+    """Open a record in autocommit mode; transactions are started explicitly with `transaction`."""
     # Never read-only, not even to read: only a writer can undo what a killed process left half written.
     with plain_errors(path.parent):
         connection = sqlite3.connect(path, isolation_level=None)
@@ -50,7 +50,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Do several things to a file, all or none of them."""
+    """Run the block in one transaction, rolled back if it raises."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -62,13 +62,13 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def has_table(connection: sqlite3.Connection, name: str) -> bool:
-    """Return whether a file has a table: some are made only when there is something to put into them."""
+    """Return whether a file has a table: some are created only when first needed."""
     return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
 
 
 @contextmanager
 def plain_errors(folder: Path | None) -> Iterator[None]:
-    """Say in one line what SQLite cannot do with the record in a folder."""
+    """Turn SQLite's errors into a one-line `InputError` that names the folder."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -78,7 +78,7 @@ def plain_errors(folder: Path | None) -> Iterator[None]:
 
 
 def take_lock(folder: Path) -> int:
-    """Hold the folder while this process lives; the system lets go of a dead process's lock by itself."""
+    """Lock a folder for writing and return the lock's file descriptor; the system frees it if the process dies."""
     lock: Callable[[int], None] | None = _locker()
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:

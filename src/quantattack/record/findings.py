@@ -22,7 +22,7 @@ _SUBJECT = "model = ? AND data = ? AND threat = ?"
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found.
+    """The result of one diagnostic check.
 
     Arguments:
         check: The check's name.
@@ -51,7 +51,7 @@ class Finding:
 
 
 def write_findings(connection: sqlite3.Connection, subject: Subject, findings: Iterable[Finding]) -> None:
-    """Put a subject's findings in place of the ones it had, in one transaction."""
+    """Replace a subject's findings in one transaction."""
     key = (subject.model, subject.data, subject.threat)
     rows = [(*key, *_row(finding)) for finding in findings]
     connection.execute(TABLE)

@@ -1,4 +1,4 @@
-"""What makes a run the run it is: only a run of equal identity is continued in a folder."""
+"""The settings that identify a run: a run in a folder is resumed only by one with the same identity."""
 
 import json
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ from quantattack.record.description import stable
 from quantattack.record.outcome import Subject
 
 _ALWAYS = {"model", "data", "threat", "attacks"}
-_UNUSUAL = {"part", "images", "speed"}  # written down where they are not as usual
-_SPLIT = ("model", "data", "threat", "attacks", "part", "images", "speed")  # told apart where two runs differ
+_UNUSUAL = {"part", "images", "speed"}  # recorded only where they differ from the default
+_SPLIT = ("model", "data", "threat", "attacks", "part", "images", "speed")  # named one by one when two runs differ
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SubjectIdentity:
         index_digest: Digest of the images' indices in the data set.
         threat: The threat's description.
         attacks: The attacks' descriptions by name.
-        part: Which part of how many, from 1 on, the run does of the images; None where it does all.
+        part: (k, n) where the run attacks the k-th of n parts of the images, from 1; None where it attacks all.
         keep_images: Whether every attacked image is kept beside the record.
         speed: How the search may differ from the model as given.
     """
@@ -51,7 +51,7 @@ class SubjectIdentity:
         return Subject(self.model, self.data, stable(self.threat))
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the record holds of it."""
+        """Return the JSON form that is recorded; `part`, `images` and `speed` only where they are not the default."""
         unusual = {
             "part": None if self.part is None else list(self.part),
             "images": "kept" if self.keep_images else None,
@@ -67,7 +67,7 @@ class SubjectIdentity:
 
     @classmethod
     def from_json(cls, about: Mapping[str, Any]) -> "SubjectIdentity":
-        """Return what a record holds, as `to_json` wrote it."""
+        """Rebuild the identity from what `to_json` returned."""
         (model, model_checksum, *fingerprint), (data, count, data_checksum, index_digest) = (
             about["model"],
             about["data"],
@@ -94,7 +94,7 @@ class Identity:
     """The settings of a run.
 
     Arguments:
-        subjects: What is attacked; None in a run that names nothing of the kind.
+        subjects: What is attacked; None in a run without subjects, such as a diagnosis alone.
         seed: Seed of every random number; None in a run without one.
         other: Any other settings by name, such as those of a reproduction; plain JSON.
     """
@@ -105,7 +105,7 @@ class Identity:
 
     @property
     def text(self) -> str:
-        """The one JSON text of the settings, as the record holds it."""
+        """The settings as canonical JSON text, as it is recorded."""
         return stable(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class Identity:
 
     @classmethod
     def from_json(cls, run: Mapping[str, Any]) -> "Identity":
-        """Return the settings that some JSON states, whatever kind of run they are of."""
+        """Parse the settings of any kind of run; what is not a subject or an integer seed goes to `other`."""
         other, subjects, seed = dict(json.loads(stable(run))), None, None
         if _are_subjects(other.get("subjects")):
             subjects = tuple(SubjectIdentity.from_json(subject) for subject in other.pop("subjects"))
@@ -126,13 +126,13 @@ class Identity:
 
     @property
     def whole(self) -> "Identity":
-        """The run that this one is a part of."""
+        """The identity of the whole run, that is, without the parts."""
         if self.subjects is None:
             return self
         return replace(self, subjects=tuple(replace(subject, part=None) for subject in self.subjects))
 
     def grown(self, wanted: "Identity") -> "Identity | None":
-        """Return the run with what another adds: subjects, and attacks on them; None where they contradict."""
+        """Return the union with another run's subjects and attacks; None where the two contradict."""
         if (self.seed, self._beside) != (wanted.seed, wanted._beside):
             return None
         subjects = {subject.subject: subject for subject in self.subjects or ()}
@@ -149,20 +149,20 @@ class Identity:
         return {name: value for name, value in self.other.items() if name != "subjects"}
 
     def differing(self, wanted: "Identity") -> str:
-        """Say in words which settings of two runs differ."""
+        """Describe which settings of two runs differ."""
         mine, theirs = self._split(), wanted._split()
         names = sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name))
         return "its " + ", ".join(names) + (" differs" if names in (["seed"], ["model"], ["threat"]) else " differ")
 
     def _split(self) -> dict[str, Any]:
-        """Return the settings with the subjects' own, each as a list over the subjects, beside the rest."""
+        """Return the settings by name, with each subject setting as the sorted list of its values over all subjects."""
         subjects = [subject.to_json() for subject in self.subjects or ()]
         parts = {name: sorted({stable(subject.get(name)) for subject in subjects}) for name in _SPLIT}
         return {**parts, "seed": self.seed, **self.other}
 
 
 def _are_subjects(value: object) -> bool:
-    """Return whether each is a subject with its checksums; a diagnosis alone has mere names."""
+    """Return whether a value is a list of full subjects; a diagnosis alone records only their names."""
     return isinstance(value, list) and all(map(_is_subject, value))
 
 
@@ -173,7 +173,7 @@ def _is_subject(value: object) -> bool:
 
 
 def _with_attacks(had: SubjectIdentity, more: SubjectIdentity) -> SubjectIdentity | None:
-    """Return a subject with another's attacks too; None where anything else differs, or an attack of one name."""
+    """Return a subject with the union of two subjects' attacks; None where they conflict in any setting."""
     if replace(had, attacks={}) != replace(more, attacks={}):
         return None
     if any(had.attacks[name] != more.attacks[name] for name in had.attacks.keys() & more.attacks.keys()):

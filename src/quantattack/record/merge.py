@@ -1,4 +1,4 @@
-"""Records of one run that was done in parts, put together."""
+"""Merging of the records of one run that was split into parts."""
 
 import shutil
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ _ON = "ON theirs.image = mine.image WHERE mine.cell = ? AND theirs.cell = ?"
 
 
 def merge(parts: Sequence[Path | str], out: Path | str) -> Store:
-    """Put the records of a run's parts into one, which the run without parts continues.
+    """Merge the records of a run's parts into one record, which the run without parts can resume.
 
     Arguments:
-        parts: Folders of records that differ in nothing but their part.
-        out: Folder of the record that they are put into; parts may be added to it later.
+        parts: Folders of records whose settings differ only in the part.
+        out: Folder of the merged record; more parts may be merged into it later.
 
     Raises:
         InputError: If a folder holds no record, a part of another run, or other verdicts on the same images.
@@ -61,7 +61,7 @@ def _add(merged: Store, part: Store) -> None:
 
 
 def _copy(merged: Store, part: Store, cell: int, to: int) -> None:
-    """Copy the outcomes of one cell, with the files of its images."""
+    """Copy one cell's outcomes and files of attacked images; refuse where shared images have other verdicts."""
     differ = " OR ".join(f"theirs.{name} != mine.{name}" for name in _VERDICT)
     query = f"SELECT count(*) FROM outcome AS mine JOIN part.outcome AS theirs {_ON} AND ({differ})"
     with plain_errors(merged.folder):

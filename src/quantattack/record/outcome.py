@@ -1,4 +1,4 @@
-"""What a record holds: one outcome for each image and attack, about one subject; and how sure a share is."""
+"""The rows of a record: one outcome for each image and attack, its subject, and files of attacked images."""
 
 from dataclasses import dataclass, fields
 
@@ -11,15 +11,15 @@ class Outcome:
         image: Index of the image in its data set.
         label: True class.
         clean_prediction: Class predicted for the clean image.
-        prediction: Class predicted for the attacked image, by the model as given.
-        margin: True logit minus the largest other logit of the attacked image; negative is fooled, 0 is a tie.
+        prediction: Class predicted for the attacked image, by the original model.
+        margin: True logit minus the largest other logit of the attacked image; negative if fooled, 0 for a tie.
         size: Norm of the perturbation, in pixels of [0, 1].
-        step: First iterate that fooled the model (0 is the start point); None if none did or nobody looked.
+        step: First iterate that fooled the model (0 is the start point); None if none did or it was not tracked.
         restart: Restart that the image comes from.
         forwards: Forward passes spent on the image.
         backwards: Backward passes spent on the image.
         seconds: Wall time spent on the image.
-        inside: Whether the attacked image is inside the threat.
+        inside: Whether the attacked image satisfies the threat model.
 
     """
 
@@ -58,7 +58,7 @@ class Shard:
 
 @dataclass(frozen=True, order=True)
 class Subject:
-    """What was attacked under what threat: the model's and the data set's name, and the threat's description."""
+    """One model, data set and threat: the two names and the threat's description as JSON."""
 
     model: str
     data: str

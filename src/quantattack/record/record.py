@@ -1,4 +1,4 @@
-"""A view on a store: all numbers of one model on one data set under one threat."""
+"""A read-only view of a store: all numbers of one model on one data set under one threat."""
 
 import json
 from collections.abc import Mapping
@@ -14,18 +14,18 @@ from quantattack.record.cell import Cell, share
 from quantattack.record.outcome import COLUMNS, Outcome, Subject
 from quantattack.record.run_file import RunFile
 
-MASKED = 0.10  # how far above the worst case a gradient attack's number may lie and still be trusted
+MASKED = 0.10  # gap between an attack's robust accuracy and the worst case from which masking is flagged
 
 
 class Record:
-    """What is known of one model on one data set under one threat: per image and attack, right or wrong and how.
+    """The results of one model on one data set under one threat, for each image and attack.
 
-    Arrays are in the order of the images' indices in the data set.  Outcomes are read once, and again only after
-    something was written.
+    Arrays are in the order of the images' indices in the data set.  Outcomes are cached and read
+    again only after the file has changed.
 
     Arguments:
         store: The file (or memory) that holds the outcomes.
-        subject: Which model, data set and threat of it.
+        subject: The model, data set and threat to view.
 
     """
 
@@ -56,7 +56,7 @@ class Record:
     def by_attack(self) -> Mapping[str, Cell]:
         """The outcomes of each attack as one array, in the order in which the attacks were run.
 
-        What is returned stays as it is; ask again after something was written.
+        The mapping is a snapshot: access the property again after a write.
         """
         version = self.store.version
         if version != self._version:
@@ -77,7 +77,7 @@ class Record:
 
     @property
     def cells(self) -> dict[str, int]:
-        """The attacks' names and the rows of their cells."""
+        """The id of each attack's row in the `cell` table, by the attack's name."""
         return {name: cell.row for name, cell in self.by_attack.items()}
 
     @property
@@ -101,12 +101,12 @@ class Record:
 
     @property
     def indices(self) -> NDArray[np.int64]:
-        """The indices of the images in their data set, ascending: those that every attack has seen."""
+        """The indices of the images in their data set, ascending, of the images that every attack has been run on."""
         return over.common_images(self.by_attack.values())
 
     @property
     def images(self) -> int:
-        """How many images the evaluation is of."""
+        """Number of images that the whole evaluation covers, whether or not they have been attacked yet."""
         return over.image_count(self.by_attack)
 
     @property
@@ -124,7 +124,7 @@ class Record:
 
     @property
     def survivors(self) -> NDArray[np.bool_]:
-        """Whether each image withstood every attack that was tried on it (over `indices`)."""
+        """Whether each image of `indices` is classified correctly and withstood every attack."""
         return over.survivors(self.by_attack)
 
     @property
@@ -145,12 +145,12 @@ class Record:
 
     @property
     def masking_gap(self) -> float | None:
-        """Robust accuracy under plain PGD minus the worst case; None where it was not run."""
+        """Robust accuracy under plain PGD minus the worst case; None if plain PGD was not run."""
         return over.masking_gap(self.by_attack)
 
     @property
     def codes(self) -> dict[str, str]:
-        """The flags: code to sentence."""
+        """The warning flags, as a mapping from code to sentence."""
         return self.store.flags_of(self.subject)
 
     @property
@@ -160,12 +160,12 @@ class Record:
 
     @property
     def finished(self) -> bool:
-        """Whether the run said that it ended, and every attack has seen every image."""
+        """Whether the run was marked as finished and every attack has been run on every image."""
         return self.store.finished and self.complete
 
     @property
     def complete(self) -> bool:
-        """Whether every attack has seen every image."""
+        """Whether every attack has been run on every image."""
         return over.is_complete(self.by_attack)
 
     def summary(self) -> dict[str, Any]:
@@ -186,7 +186,7 @@ class Record:
 
 
 def _known(number: float | None) -> float | None:
-    """Return None for a share of no images: JSON has no NaN."""
+    """Replace NaN, the share of zero images, by None, since JSON has no NaN."""
     return None if number is None or np.isnan(number) else number
 
 

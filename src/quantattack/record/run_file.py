@@ -1,7 +1,7 @@
-"""The file of a run: per-image outcomes in SQLite, opened, continued, written, and read without torch.
+"""The file of a run: per-image outcomes in SQLite, opened, resumed, written, and read without torch.
 
 ``run`` holds the settings, ``cell`` one row for each model, data set, threat and attack, ``outcome`` one row for each
-image of a cell.  Worst cases, intervals and paired comparisons are computed from the outcomes, without a new attack.
+image of a cell.  Worst cases, intervals and paired comparisons are computed from the outcomes; no attack is rerun.
 """
 
 import json
@@ -25,7 +25,7 @@ _File = TypeVar("_File", bound="RunFile")
 
 
 class RunFile:
-    """One run's SQLite file, or the same in memory where no folder is asked for."""
+    """One run's SQLite database, on disk or, without a folder, in memory."""
 
     def __init__(self, connection: sqlite3.Connection, folder: Path | None = None, lock: int | None = None) -> None:
         self.connection, self.folder, self._lock = connection, folder, lock
@@ -34,12 +34,12 @@ class RunFile:
     def open(
         cls: type[_File], folder: Path | str | None, run: Identity | Mapping[str, Any], grow: bool = False
     ) -> _File:
-        """Start a run in a folder, or continue it where the folder holds the same one.
+        """Start a run in a folder, or resume the one that is there if its settings are equal.
 
         Arguments:
             folder: Where the record lies; None keeps it in memory.
-            run: The settings that make the run what it is; only a run with equal settings is continued.
-            grow: Whether a run is continued too to which these settings add models, data sets, threats or attacks.
+            run: The settings that identify the run.
+            grow: Whether to also resume a run to which these settings add models, data sets, threats or attacks.
 
         Raises:
             InputError: If the folder holds another run, a foreign file, or is in use by a living process.
@@ -86,7 +86,7 @@ class RunFile:
         return self
 
     def _joined(self, run: Identity | Mapping[str, Any], grow: bool) -> Identity:
-        """Return the identity of the run that is begun or continued; refuse where another one is there."""
+        """Return the identity of the run to start or resume; raise InputError where the folder holds another run."""
         wanted, text = run if isinstance(run, Identity) else Identity.from_json(run), self._get("identity")
         if text in (None, wanted.text):
             return wanted
@@ -116,36 +116,36 @@ class RunFile:
 
     @property
     def version(self) -> tuple[int, int]:
-        """Two numbers that stay the same for as long as nobody, here or in another process, writes to the file."""
+        """Two numbers that change whenever this or another process writes to the file."""
         elsewhere = self.connection.execute("PRAGMA data_version").fetchone()[0]
         return self.connection.total_changes, int(elsewhere)
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The settings that the run was started with."""
+        """The run's settings as JSON, including what was added when it was resumed."""
         return dict(json.loads(self._get("identity") or "{}"))
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What is known of the run beside its settings: versions, device, dates."""
+        """Metadata of the run that is not part of its identity: versions, device, dates."""
         return dict(json.loads(self._get("notes") or "{}"))
 
     def note(self, **notes: Any) -> None:
-        """Add to what is known of the run."""
+        """Add to the run's notes, replacing those of the same name."""
         self._set("notes", stable({**self.notes, **notes}))
 
     @property
     def finished(self) -> bool:
-        """Whether every image of every cell has its outcome and the run said that it ended."""
+        """Whether the run was marked as finished by `finish`; the outcomes are not checked."""
         return self._get("finished") == "yes"
 
     def finish(self) -> None:
-        """Say that the run is complete."""
+        """Mark the run as finished."""
         self._set("finished", "yes")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Say that the run is complete, if it gets there, and give the folder back, however it ends."""
+        """Mark the run as finished if the block does not raise, and release the folder either way."""
         try:
             yield
             self.finish()
@@ -153,7 +153,7 @@ class RunFile:
             self.release()
 
     def cell(self, subject: Subject, attack: str, settings: Any, images: int) -> int:
-        """Return the row of a cell, made where it is new."""
+        """Return the id of a cell's row, inserting the row if it is new."""
         key = (subject.model, subject.data, subject.threat, attack)
         with plain_errors(self.folder):
             self.connection.execute(
@@ -168,7 +168,7 @@ class RunFile:
         return {row[0] for row in self.connection.execute("SELECT image FROM outcome WHERE cell = ?", (cell,))}
 
     def write(self, cell: int, outcomes: Iterable[Outcome], shard: Shard | None = None) -> None:
-        """Write outcomes, and what is known of the file of their images, in one transaction: all of it or nothing."""
+        """Write outcomes, and the entry of the file with their attacked images if any, in one transaction."""
         rows = [(cell, *astuple(outcome)) for outcome in outcomes]
         places = ", ".join("?" * (len(COLUMNS) + 1))
         with plain_errors(self.folder), self.transaction():
@@ -186,12 +186,12 @@ class RunFile:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Do several things to the file, all or none of them."""
+        """Run the block in one transaction, rolled back if it raises."""
         with transaction(self.connection):
             yield
 
     def flag(self, subject: Subject, flags: Mapping[str, str]) -> None:
-        """Put a subject's flags (code to sentence) in place of the ones it had."""
+        """Replace a subject's flags (code to sentence)."""
         key = (subject.model, subject.data, subject.threat)
         with plain_errors(self.folder), self.transaction():
             self.connection.execute("DELETE FROM flag WHERE model = ? AND data = ? AND threat = ?", key)
@@ -205,17 +205,17 @@ class RunFile:
         return {str(code): str(sentence) for code, sentence in self.connection.execute(query, key)}
 
     def subjects(self) -> list[Subject]:
-        """Return what the record holds, in the order in which it was run."""
+        """Return each model, data set and threat in the file, in the order in which they were run."""
         rows = self.connection.execute("SELECT model, data, threat FROM cell GROUP BY 1, 2, 3 ORDER BY min(id)")
         return [Subject(*row) for row in rows]
 
     def close(self) -> None:
-        """Close the file and give the folder back."""
+        """Release the folder and close the file."""
         self.release()
         self.connection.close()
 
     def release(self) -> None:
-        """Let another process write to the folder; the record can still be read."""
+        """Release the write lock on the folder; this object can still read the record."""
         if self._lock is not None:
             write_ahead(self.connection, on=False)
             os.close(self._lock)

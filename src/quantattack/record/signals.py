@@ -1,4 +1,4 @@
-"""What was measured of a network's signals, in a record: rows of plain JSON, read and written without torch."""
+"""Measurements of a network's signals in a record: rows of plain JSON, read and written without torch."""
 
 import json
 import sqlite3
@@ -24,8 +24,8 @@ class Signal:
         model: Name of the model.
         data: Name of the data set.
         quantity: What was measured: `singular_values`, `error`, `gradient`, `sign`, `curves` or `clever`.
-        temperature: Name of the temperature that the logits were at; empty where the quantity is over many.
-        unit: `pixel`, `normalized`, or empty where the quantity has no pixels in it.
+        temperature: Name of the temperature applied to the logits; empty where the quantity spans several.
+        unit: `pixel`, `normalized`, or empty where the quantity does not depend on the pixel scale.
         numbers: The measurement; plain JSON.
     """
 
@@ -38,7 +38,7 @@ class Signal:
 
 
 def write_signals(connection: sqlite3.Connection, signals: Iterable[Signal]) -> None:
-    """Add signals to a record in one transaction; one that is there already is replaced."""
+    """Add signals to a record in one transaction; an existing signal with the same key is replaced."""
     rows = [(*astuple(signal)[:5], json.dumps(_short(signal.numbers), allow_nan=False)) for signal in signals]
     connection.execute(TABLE)
     with transaction(connection):
@@ -46,7 +46,7 @@ def write_signals(connection: sqlite3.Connection, signals: Iterable[Signal]) -> 
 
 
 def _short(value: Any) -> Any:
-    """Return numbers with 5 significant digits: a record of many images stays small."""
+    """Round floats to 5 significant digits, to keep the record small."""
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}")
     if isinstance(value, Mapping):
@@ -55,7 +55,7 @@ def _short(value: Any) -> Any:
 
 
 def read_signals(connection: sqlite3.Connection) -> tuple[Signal, ...]:
-    """Return a record's signals in the order in which they were measured; none where nothing was."""
+    """Return a record's signals in the order in which they were measured; empty if there are none."""
     if not has_table(connection, "signal"):
         return ()
     rows = connection.execute("SELECT model, data, quantity, temperature, unit, numbers FROM signal ORDER BY rowid")

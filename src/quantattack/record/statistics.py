@@ -1,6 +1,6 @@
-"""How sure a share is, and whether two shares differ.
+"""Confidence interval of a proportion, and tests of whether two proportions differ.
 
-SciPy is imported where a number is asked for: most commands need none of it.
+SciPy is imported inside the functions, since most commands do not need it.
 """
 
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ CONFIDENCE = 0.9500000018071153  # that of the normal quantile z = 1.959964, rou
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    r"""Return the 95 % score interval of a share, from 0 to 1.
+    r"""Return the 95 % Wilson score interval of a proportion, as (low, high) within [0, 1].
 
     .. math:: \frac{\hat p + z^2 / 2n \pm z \sqrt{\hat p (1 - \hat p) / n + z^2 / 4n^2}}{1 + z^2 / n},\ z = 1.959964
 
     Source: Wilson, 1927, https://doi.org/10.2307/2276774.
 
     Arguments:
-        successes: How many there are.
-        trials: Of how many; of none, the interval is from 0 to 1.
+        successes: Number of successes.
+        trials: Number of trials; for 0, the interval is (0, 1).
     """
     from scipy.stats import binomtest
 
@@ -35,8 +35,8 @@ def mcnemar(first_only: int, second_only: int) -> float:
     Source: McNemar, 1947, https://doi.org/10.1007/BF02295996.
 
     Arguments:
-        first_only: Images b on which the first alone succeeds.
-        second_only: Images c on which the second alone succeeds.
+        first_only: Number b of images on which only the first succeeds.
+        second_only: Number c of images on which only the second succeeds.
     """
     from scipy.stats import binomtest
 
@@ -45,7 +45,7 @@ def mcnemar(first_only: int, second_only: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    r"""Return p-values adjusted for their number, in the order given.
+    r"""Return the Holm-adjusted p-values for multiple tests, in the order given.
 
     .. math:: \tilde p_{(i)} = \max_{j \le i} \min(1,\ (m - j + 1)\, p_{(j)})
 

@@ -1,12 +1,12 @@
-"""The record of an evaluation: a run's file, and a view of each model, data set and threat in it."""
+"""A run's file together with one `Record` for each model, data set and threat in it."""
 
 from quantattack.record.record import Record, records_of
 from quantattack.record.run_file import RunFile
 
 
 class Store(RunFile):
-    """One run's SQLite file, or the same in memory where no folder is asked for."""
+    """One run's SQLite database, on disk or, without a folder, in memory."""
 
     def records(self) -> list[Record]:
-        """Return a view of each model, data set and threat."""
+        """Return one `Record` for each model, data set and threat, in the order in which they were run."""
         return records_of(self)
