@@ -5,7 +5,7 @@ import pytest
 
 from quantattack.record.findings import Finding
 from quantattack.record.store import Store
-from quantattack.report.diagnosis import diagnosis, elsewhere, summed
+from quantattack.report.diagnosis import diagnosis, summed, unevaluated_diagnoses
 from quantattack.report.page import write_page
 
 from .conftest import build, subject
@@ -67,7 +67,7 @@ def test_the_page_has_each_check_in_words_with_evidence_and_advice(diagnosed):
 
 def test_a_model_that_no_attack_ran_on_has_its_own_section(diagnosed):
     store = Store.load(diagnosed)
-    ((who, found),) = elsewhere(store)
+    ((who, found),) = unevaluated_diagnoses(store)
     assert (who.model, len(found.findings)) == ("probabilities", 1)
     store.close()
     parsed = Page(write_page(diagnosed).read_text(encoding="utf-8"))
@@ -91,7 +91,7 @@ def test_a_page_of_signals_has_their_figures_and_tables(tmp_path):
     text = write_page(tmp_path).read_text(encoding="utf-8")
     parsed = Page(text)
     assert parsed.unbalanced == parsed.open == []
-    assert parsed.texts("h1") == ["How far the signals of an error come"]
+    assert parsed.texts("h1") == ["Signal propagation through the networks"]
     assert parsed.texts("h2") == ["Signal propagation", "The run"]
     assert text.count('<svg role="img"') == 5
     assert len(parsed.all("table")) == 2

@@ -1,1 +1,1 @@
-"""Tables, figures and the page of a run: they read records and never a model."""
+"""Tables, figures and HTML reports built from records; nothing here loads a model."""

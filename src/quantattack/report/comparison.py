@@ -1,4 +1,4 @@
-"""Networks side by side on the same images, with paired tests."""
+"""Compare networks image by image with McNemar's exact test, adjusted after Holm."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,17 +18,19 @@ from quantattack.report.tables import Share, threat_words
 
 @dataclass(frozen=True)
 class Pair:
-    """Two networks on the same images.
+    """Paired robustness counts of two networks on the same images.
+
+    An image is robust if the network classifies it correctly before and after every compared attack.
 
     Arguments:
         first: One network.
         second: The other.
-        both: Images that both hold.
-        only_first: Images that the first alone holds.
-        only_second: Images that the second alone holds.
-        neither: Images that neither holds.
-        p: Exact McNemar test: how likely so uneven a split is if both were equally robust.
-        adjusted: The same, adjusted for the number of pairs.
+        both: Images on which both are robust.
+        only_first: Images on which only the first is robust.
+        only_second: Images on which only the second is robust.
+        neither: Images on which neither is robust.
+        p: p-value of McNemar's exact test, computed from `only_first` and `only_second`.
+        adjusted: Holm-adjusted p-value over all pairs; 1 until it is computed.
     """
 
     first: str
@@ -43,16 +45,16 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Networks on one data set under one threat.
+    """Comparison of networks on one data set under one threat.
 
     Arguments:
         data: The data set.
         threat: The threat in words.
-        images: How many images all of them were attacked on.
-        attacks: The attacks that all of them met.
-        clean: Images that each has right before any attack.
-        robust: Images that each has right after every one of the attacks.
-        pairs: Each two of them.
+        images: Number of images that every compared attack has seen on every network.
+        attacks: The attacks that were run on every network.
+        clean: Clean accuracy of each network on these images.
+        robust: Robust accuracy of each network under all of these attacks.
+        pairs: The paired comparison of every two networks.
     """
 
     data: str
@@ -70,10 +72,10 @@ def comparisons(records: Sequence[Record], models: Sequence[str] = (), attack: s
     Arguments:
         records: The evaluations, as `Store.records` returns them.
         models: The networks to compare; all by default.
-        attack: The attack to compare under; all that they have in common by default.
+        attack: The attack to compare under; by default, all attacks that a group has in common.
 
     Raises:
-        InputError: If a network or the attack is not there.
+        InputError: If a network or the attack is absent, or the labels of the same images differ.
     """
     present = list(dict.fromkeys(record.subject.model for record in records))
     for model in models:
@@ -92,7 +94,7 @@ def _compared(group: Sequence[Record], attack: str | None) -> Comparison | None:
     names = _common_attacks(list(cells.values()), attack)
     if not names:
         return None
-    correct = {model: _correct({name: by_attack[name] for name in names}) for model, by_attack in cells.items()}
+    correct = {model: _correctness({name: by_attack[name] for name in names}) for model, by_attack in cells.items()}
     images = reduce(np.intersect1d, [network.images for network in correct.values()])
     if not len(images):
         return None
@@ -106,7 +108,7 @@ def _compared(group: Sequence[Record], attack: str | None) -> Comparison | None:
 
 
 def _common_attacks(cells: Sequence[Mapping[str, Cell]], attack: str | None) -> list[str]:
-    """Return the attacks that all networks met, or the one of them that is asked for."""
+    """Return the attacks that were run on all networks, or only the requested one."""
     names = [name for name in cells[0] if all(name in by_attack for by_attack in cells)]
     if attack is not None and attack not in names:
         raise unknown("attack that these networks have in common", attack, names)
@@ -114,22 +116,22 @@ def _common_attacks(cells: Sequence[Mapping[str, Cell]], attack: str | None) -> 
 
 
 @dataclass(frozen=True)
-class _Correct:
-    """The images that every attack on a network has seen: which are right before the attacks, and after all of them."""
+class _Correctness:
+    """Whether a network is correct, clean and after all attacks, on each image that every attack has seen."""
 
     images: NDArray[np.int64]
     clean: NDArray[np.bool_]
     robust: NDArray[np.bool_]
 
-    def on(self, images: NDArray[np.int64]) -> "_Correct":
-        """Return the same of some of the images."""
-        places = np.searchsorted(self.images, images)
-        return _Correct(images, self.clean[places], self.robust[places])
+    def on(self, images: NDArray[np.int64]) -> "_Correctness":
+        """Select the rows of the given images."""
+        rows = np.searchsorted(self.images, images)
+        return _Correctness(images, self.clean[rows], self.robust[rows])
 
 
-def _correct(cells: Mapping[str, Cell]) -> _Correct:
+def _correctness(cells: Mapping[str, Cell]) -> _Correctness:
     images, last = common_images(cells.values()), list(cells.values())[-1]
-    return _Correct(images, last.right[last.places(images)], survivors(cells))
+    return _Correctness(images, last.right[last.places(images)], survivors(cells))
 
 
 def _check_labels(cells: Sequence[Cell], images: NDArray[np.int64]) -> None:
@@ -138,20 +140,20 @@ def _check_labels(cells: Sequence[Cell], images: NDArray[np.int64]) -> None:
         raise InputError("the networks were attacked on different images under one name; they cannot be compared")
 
 
-def _pair(first: str, second: str, one: NDArray[np.bool_], other: NDArray[np.bool_]) -> Pair:
-    only_first, only_second = int((one & ~other).sum()), int((~one & other).sum())
-    both, neither = int((one & other).sum()), int((~one & ~other).sum())
+def _pair(first: str, second: str, robust: NDArray[np.bool_], other: NDArray[np.bool_]) -> Pair:
+    only_first, only_second = int((robust & ~other).sum()), int((~robust & other).sum())
+    both, neither = int((robust & other).sum()), int((~robust & ~other).sum())
     return Pair(first, second, both, only_first, only_second, neither, mcnemar(only_first, only_second))
 
 
 def _adjusted(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
-    """Adjust the p-values for the number of pairs."""
+    """Adjust the p-values after Holm."""
     adjusted = holm([pair.p for pair in pairs])
     return tuple(replace(pair, adjusted=p) for pair, p in zip(pairs, adjusted, strict=True))
 
 
 def words(pair: Pair) -> str:
-    """Say which of two networks holds more of the images, and how sure that is."""
+    """Name the more robust network, or say that the adjusted p-value is 0.05 or more."""
     if pair.adjusted >= 0.05:
         return "no difference can be told"
     return f"{pair.first if pair.only_first > pair.only_second else pair.second} holds more"

@@ -1,4 +1,4 @@
-"""A diagnosis for the report: the verdict of each check in words, with its evidence and advice."""
+"""The diagnosis of an evaluation, read from its recorded findings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from quantattack.record.record import Record
 from quantattack.record.store import Store
 
 ORDER = {"fail": 0, "cannot tell": 1, "pass": 2}
-SIGNS = {"fail": "✗", "cannot tell": "?", "pass": "✓"}  # together with the word: neither color nor shape alone says it
+SIGNS = {"fail": "✗", "cannot tell": "?", "pass": "✓"}  # shown next to the word, for accessibility
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Diagnosis:
     """The diagnosis of one evaluation.
 
     Arguments:
-        headline: Whether the robust accuracy can be trusted, and how many checks say so.
+        headline: Whether the robust accuracy can be trusted, and the number of checks by verdict.
         trusted: Whether no check failed.
-        findings: The findings, those that failed first.
+        findings: The findings: failed, then undecided, then passed.
         passes: Forward and backward passes spent per image.
     """
 
@@ -30,22 +30,22 @@ class Diagnosis:
 
 
 def diagnosis(record: Record) -> Diagnosis | None:
-    """Return the diagnosis of an evaluation, None where there was none."""
+    """Return the diagnosis of an evaluation; None if it was not diagnosed."""
     return summed(read_findings(record.store.connection, record.subject))
 
 
-def elsewhere(store: Store) -> list[tuple[Subject, Diagnosis]]:
-    """Return the diagnoses without an evaluation: of models that no attack could be run on."""
+def unevaluated_diagnoses(store: Store) -> list[tuple[Subject, Diagnosis]]:
+    """Return the diagnoses of the subjects that have no evaluation in this run."""
     connection, evaluated = store.connection, set(store.subjects())
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'diagnosis'").fetchone():
         return []
     rows = connection.execute("SELECT model, data, threat FROM diagnosis GROUP BY 1, 2, 3 ORDER BY min(rowid)")
     diagnoses = [(subject, summed(read_findings(connection, subject))) for subject in (Subject(*row) for row in rows)]
-    return [(subject, known) for subject, known in diagnoses if known is not None and subject not in evaluated]
+    return [(subject, result) for subject, result in diagnoses if result is not None and subject not in evaluated]
 
 
 def summed(findings: Sequence[Finding]) -> Diagnosis | None:
-    """Return the diagnosis of some findings, those that failed first; None without any."""
+    """Build a diagnosis from findings, sorted by verdict with failures first; None if there are no findings."""
     if not findings:
         return None
     ordered = sorted(findings, key=lambda finding: ORDER[finding.verdict])

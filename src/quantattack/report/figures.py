@@ -30,10 +30,10 @@ class Curve:
 
 
 def step_curve(record: Record, name: str) -> Curve | None:
-    """Return robust accuracy against steps, those of earlier restarts included, from the first step that fooled.
+    """Return robust accuracy after each step; steps of earlier, failed restarts are counted too.
 
-    An image that an attack broke without a known step is counted at the attack's last step.  An attack without
-    any known step has no curve: None.
+    An image broken at an unknown step is counted at the attack's last step.  None if the record is empty, or if
+    images were broken but every step is unknown.
 
     Arguments:
         record: The evaluation.
@@ -47,12 +47,12 @@ def step_curve(record: Record, name: str) -> Curve | None:
     fell = broken & ~wrong
     if not len(broken) or (fell.any() and np.isnan(first[fell]).all()):
         return None
-    known = first[fell & ~np.isnan(first)].astype(np.int64)
-    last = max(int(known.max(initial=0)), length)
+    fooled_at = first[fell & ~np.isnan(first)].astype(np.int64)
+    last = max(int(fooled_at.max(initial=0)), length)
     steps = np.arange(last + 1)
-    gone = wrong.sum() + np.searchsorted(np.sort(known), steps, side="right")
-    gone[-1] = broken.sum()
-    return Curve(steps, np.asarray(1 - gone / len(broken), dtype=np.float64))
+    lost = wrong.sum() + np.searchsorted(np.sort(fooled_at), steps, side="right")
+    lost[-1] = broken.sum()
+    return Curve(steps, np.asarray(1 - lost / len(broken), dtype=np.float64))
 
 
 def _length(settings: Any) -> int:
@@ -82,8 +82,8 @@ def steps_figure(record: Record) -> Figure:
 
 def _draw_curve(axes: Axes, curve: Curve, name: str, look: dict[str, Any]) -> None:
     steps, robust = curve.steps, 100 * curve.robust
-    turns = np.flatnonzero(np.diff(robust, prepend=np.inf, append=-np.inf)[:-1])  # the steps at which something fell
-    kept = np.unique([*turns, len(steps) - 1])
+    drops = np.flatnonzero(np.diff(robust, prepend=np.inf, append=-np.inf)[:-1])  # steps at which robust accuracy drops
+    kept = np.unique([*drops, len(steps) - 1])
     every = max(1, len(kept) // 6)
     axes.plot(steps[kept], robust[kept], drawstyle="steps-post", markevery=every, label=name, gid="series", **look)
 
@@ -100,7 +100,7 @@ def _steps_axis(axes: Axes, last: int) -> None:
 
 
 def radius_groups(records: Sequence[Record]) -> list[list[Record]]:
-    """Return the evaluations that differ by their radius only, ascending, where there are several of a kind."""
+    """Group the evaluations that differ only in radius, sorted by radius; single-radius groups are left out."""
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         threat = record.threat
@@ -214,7 +214,7 @@ def margins_figure(record: Record, bins: int = 40) -> Figure:
 
 
 def _edges(values: Sequence[NDArray[np.float64]], bins: int) -> NDArray[np.float64]:
-    """Return bin edges over all values, one of them at 0, so that no bar is half fooled."""
+    """Return bin edges over all values, one of them at 0, so that no bar mixes fooled and robust images."""
     every = np.concatenate([[0.0], *values])
     low, high = float(every.min()), float(every.max())
     width = (high - low) / bins or 1.0

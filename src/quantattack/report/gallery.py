@@ -66,7 +66,7 @@ def read_gallery(folder: Path, place: int, subject: Subject) -> Gallery:
     Arguments:
         folder: The run's folder.
         place: Position of the evaluation in the run, from 1: the file is `gallery-<place>.safetensors`.
-        subject: The evaluation; a file of another one is not shown.
+        subject: The evaluation; a file with another model or data set is rejected.
 
     """
     path = folder / f"gallery-{place}.safetensors"
@@ -93,10 +93,10 @@ def _pictures(tensors: Mapping[str, NDArray[Any]], attack: str) -> Gallery:
     change = adversarial - clean
     largest = float(np.abs(change).max(initial=0.0))
     factor = 0.5 / largest if largest > 0 else 0.0
-    numbers = zip(*(tensors[name][:SHOWN].tolist() for name in TENSORS[2:]), strict=True)
+    facts = zip(*(tensors[name][:SHOWN].tolist() for name in TENSORS[2:]), strict=True)
     images = zip(clean, 0.5 + factor * change, adversarial, strict=True)
-    pairs = zip(numbers, images, strict=True)
-    return Gallery(tuple(Picture(*facts, *map(png, three)) for facts, three in pairs), attack, factor)
+    rows = zip(facts, images, strict=True)
+    return Gallery(tuple(Picture(*fields, *map(png, triple)) for fields, triple in rows), attack, factor)
 
 
 def _pixels(images: NDArray[Any]) -> NDArray[np.float64]:

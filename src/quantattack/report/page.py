@@ -1,4 +1,4 @@
-"""A run as one HTML file that needs nothing else: no script, no font, no picture from elsewhere."""
+"""The HTML report of a run: one self-contained file without scripts, fonts or external images."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from quantattack.errors import InputError
 from quantattack.record.record import Record
 from quantattack.record.store import Store
 from quantattack.report.comparison import Comparison, comparisons
-from quantattack.report.diagnosis import SIGNS, Diagnosis, diagnosis, elsewhere
+from quantattack.report.diagnosis import SIGNS, Diagnosis, diagnosis, unevaluated_diagnoses
 from quantattack.report.figures import (
     margins,
     margins_figure,
@@ -51,23 +51,23 @@ FILE = "report.html"
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says of one evaluation.
+    """Content of the page for one evaluation.
 
     Arguments:
-        anchor: Where links lead.
+        anchor: HTML id that links point to.
         model: Name of the model.
         data: Name of the data set.
         threat: The threat in words.
-        progress: How much of it there is, where it is unfinished.
+        progress: Progress of an unfinished evaluation; empty if finished.
         verdict: Whether PGD's number can be trusted.
         headline: What PGD says and what is true.
-        flags: Code and sentence of what to know before trusting the numbers.
-        images: How many images the evaluation is of.
-        clean: Images that are right before any attack.
-        pgd: Images that are right under ordinary PGD; None where it was not run.
-        worst: Images that no attack broke.
+        flags: Warnings by code, one sentence each.
+        images: Number of images in the evaluation.
+        clean: Clean accuracy.
+        pgd: Robust accuracy under plain PGD; None if it was not run.
+        worst: Worst-case robust accuracy.
         gap: PGD's robust accuracy minus the worst case, in points; None where PGD was not run.
-        strongest: The attack that leaves the fewest images.
+        strongest: The attack with the lowest robust accuracy.
         rows: The attacks.
         pairs: For each pair of attacks, the images that the row's attack broke and the column's did not.
         diagnosis: What the checks found; None where there was no diagnosis.
@@ -100,12 +100,12 @@ class Section:
 
 
 def section_of(record: Record, place: int, folder: Path) -> Section:
-    """Gather what the page says of one evaluation.
+    """Collect the content of the page for one evaluation.
 
     Arguments:
         record: The evaluation.
         place: Its position in the run, from 1.
-        folder: Where the run lies, with its images.
+        folder: The run's folder, with its gallery files.
 
     """
     gap, attacks, checks = record.masking_gap, record.attacks, diagnosis(record)
@@ -133,10 +133,10 @@ def section_of(record: Record, place: int, folder: Path) -> Section:
     )
 
 
-def judged(number: Verdict, checks: Diagnosis | None) -> Verdict:
-    """Return the verdict on PGD's number, which a check that failed outweighs."""
-    if checks is None or checks.trusted or number.kind == "masked":
-        return number
+def judged(by_attacks: Verdict, checks: Diagnosis | None) -> Verdict:
+    """Return the verdict on the robust accuracy: a failed check overrides the verdict from attacks alone."""
+    if checks is None or checks.trusted or by_attacks.kind == "masked":
+        return by_attacks
     return Verdict("masked", "The robust accuracy cannot be trusted: a check failed")
 
 
@@ -150,10 +150,10 @@ def drawings(record: Record, place: int) -> list[Drawing]:
 
 
 def _steps(record: Record, place: int) -> Drawing:
-    silent = [name for name in record.attacks if step_curve(record, name) is None]
+    undrawn = [name for name in record.attacks if step_curve(record, name) is None]
     caption = "Counted from the first step that fooled each image."
-    if silent:
-        caption += f" Not drawn, because they do not say when they broke an image: {', '.join(silent)}."
+    if undrawn:
+        caption += f" Not drawn, because they do not say when they broke an image: {', '.join(undrawn)}."
     described = f"Line chart, robust accuracy against steps. At the end: {_ends(record)}."
     picture = svg(steps_figure(record), f"steps-{place}", described)
     return Drawing("Robust accuracy against steps", Markup(picture), caption)
@@ -165,7 +165,7 @@ def _ends(record: Record) -> str:
 
 def _matrix(record: Record, place: int) -> Drawing:
     counts = ", ".join(f"{name} {int(record.broken(name).sum())}" for name in record.attacks)
-    described = f"One row an attack, one column an image. Images broken or wrong before, of {record.images}: {counts}."
+    described = f"One row per attack, one column per image. Broken or wrong before, of {record.images}: {counts}."
     picture = svg(matrix_figure(record), f"matrix-{place}", described)
     caption = "Filled: broken by the attack. Hatched: wrong before any attack. Empty: withstood it."
     return Drawing("Which attack broke which image", Markup(picture), caption)
@@ -174,7 +174,7 @@ def _matrix(record: Record, place: int) -> Drawing:
 def _margins(record: Record, place: int) -> list[Drawing]:
     if not margins(record):
         return []
-    described = "Histograms of the attacked images' margins, one an attack; left of 0 the model is fooled."
+    described = "Histograms of the attacked images' margins, one per attack; left of 0 the model is fooled."
     picture = svg(margins_figure(record), f"margins-{place}", described)
     caption = "The true logit minus the largest other, under the model as it was given."
     return [Drawing("Margins of the attacked images", Markup(picture), caption)]
@@ -198,12 +198,12 @@ def render(store: Store, folder: Path) -> str:
 
     Arguments:
         store: The run's record.
-        folder: Where its images lie.
+        folder: The run's folder, with its gallery files.
 
     """
     records = store.records()
     first, sections = leading(records), [section_of(record, place, folder) for place, record in enumerate(records, 1)]
-    strangers, drawn, shown = elsewhere(store), signal_drawings(store), tables(store)
+    strangers, drawn, shown = unevaluated_diagnoses(store), signal_drawings(store), tables(store)
     return fill_in(
         "page.html.j2",
         title=_title(
@@ -224,16 +224,16 @@ def render(store: Store, folder: Path) -> str:
 def _side_by_side(records: list[Record]) -> list[Comparison]:
     try:
         return comparisons(records)
-    except InputError:  # other images under one name: there is nothing to compare
+    except InputError:  # the labels differ: these are not the same images
         return []
 
 
 def _title(records: list[Record], diagnoses: list[Diagnosis | None], signals: bool) -> str:
-    """Return the page's first words: a check that failed outweighs a number that looks sound."""
+    """Return the page's title: a failed check overrides the verdict from attacks alone."""
     failed = [checks for checks in diagnoses if checks is not None and not checks.trusted]
     if failed and "masked" not in [verdict(record).kind for record in records]:
         return judged(Verdict("unknown", ""), failed[0]).words
-    return "How far the signals of an error come" if signals and not records else run_headline(records)
+    return "Signal propagation through the networks" if signals and not records else run_headline(records)
 
 
 def write_page(folder: Path) -> Path:

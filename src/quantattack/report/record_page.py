@@ -1,4 +1,4 @@
-"""A record as a plain page: every setting, the seed, the versions, and what became of each image."""
+"""A record as a plain HTML page: settings, seed, versions, and the outcome of each image."""
 
 import json
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ HEAD = "image label clean after margin size step restart"
 
 @dataclass(frozen=True)
 class Section:
-    """A cell or a signal on the page.
+    """One attack of one evaluation (a cell), or one signal.
 
     Arguments:
-        anchor: Where links lead.
-        title: What it is.
-        share: The number, with its interval; empty for a signal.
+        anchor: HTML id that links point to.
+        title: Heading.
+        share: Robust accuracy with its interval; empty for a signal.
         settings: Every setting as JSON.
-        lines: What became of each image, one line each; a signal's numbers.
+        lines: The outcome of each image, one per line; for a signal, its numbers as JSON.
     """
 
     anchor: str

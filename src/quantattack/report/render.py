@@ -1,4 +1,4 @@
-"""The pages' templates, filled in: one place for all of them."""
+"""Render the Jinja templates of all HTML pages."""
 
 from functools import cache
 from pathlib import Path
@@ -13,21 +13,21 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 def render(template: str, **values: object) -> str:
-    """Return a page of HTML.
+    """Render a template to HTML.
 
     Arguments:
         template: Name of the template's file.
-        values: What the template shows, by the names that it uses.
+        values: Variables of the template.
 
     Raises:
-        jinja2.UndefinedError: If the template shows what is not among the values.
+        jinja2.UndefinedError: If the template uses a variable that is not given.
     """
     return _environment().get_template(template).render(values)
 
 
 @cache
 def _environment() -> Environment:
-    """Return where templates are found; what they show is escaped unless it is marked as HTML."""
+    """Return the Jinja environment; values are escaped unless they are `Markup`."""
     environment = Environment(
         autoescape=True,
         undefined=StrictUndefined,

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 ABSENT = "-"
-WIDE = 11  # columns of a page beyond which a table is turned
-WIDE_TERMINAL = 8
+WIDE = 11  # a table with more columns is transposed on the page
+WIDE_TERMINAL = 8  # the same in the terminal
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Entry:
         published: As printed; empty where the paper has none.
         measured: As measured; empty where it was not.
         interval: Its 95 % interval; empty where it has none.
-        link: The page of its record, and the place in it.
-        images: How many images are behind it.
-        quoted: Whether the published number is quoted and never run.
+        link: Link to its record page, with the fragment.
+        images: Number of images that it is computed over.
+        quoted: Whether the column holds numbers that are only quoted, never measured.
     """
 
     published: str = ""
@@ -41,8 +41,8 @@ class Line:
 
     Arguments:
         label: What the paper calls it.
-        network: What stands for it here; empty where nothing does.
-        difference: How that differs from the paper's.
+        network: The network used in its place; empty if there is none.
+        difference: How the network used differs from the paper's.
         entries: The numbers, in the order of the headers.
         published_for: The paper's network that the published numbers are of, where that is not the label's own.
     """
@@ -65,11 +65,11 @@ class Comparison:
 
     Arguments:
         label: The network.
-        words: Which attacks.
+        words: The two attacks, as shown to the reader.
         first: Images that only the first broke.
         second: Images that only the second broke.
         images: Images that both have seen.
-        p: The exact probability of so uneven a split, were they equally strong.
+        p: p-value of McNemar's exact test.
     """
 
     label: str
@@ -103,7 +103,7 @@ class View:
         lines: The networks.
         comparisons: The paired tests.
         absences: What was not run.
-        seconds: What its attacks took, one after the other.
+        seconds: Total wall time of its attacks.
         figures: Figures as SVG, each with its caption.
     """
 
@@ -142,19 +142,19 @@ def duration(seconds: float) -> str:
 
 
 def turned(view: View) -> bool:
-    """Return whether a table of a page has a line for each number, and a column for each network."""
+    """Return whether the page transposes a table: it has one network, or more than 11 columns."""
     return len(view.lines) == 1 or len(view.headers) > WIDE
 
 
 def small(p: float) -> str:
-    """Return a probability in few digits."""
+    """Format a p-value with two significant digits."""
     return "under 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def print_view(view: View, console: Console) -> None:
-    """Print a table, and what of it was not run.
+    """Print a table, and the cells that were not run.
 
-    A table of one network is turned: one line a number.
+    A table with one network or more than 8 columns is printed as one table per network, one row per number.
     """
     if any(entry.measured or entry.quoted for line in view.lines for entry in line.entries):
         alone = len(view.lines) == 1 or len(view.headers) > WIDE_TERMINAL

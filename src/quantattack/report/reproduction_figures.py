@@ -24,11 +24,11 @@ class Panel:
 
 
 def lines_figure(panels: Sequence[Panel], label: str, logarithmic: bool = False) -> Figure:
-    """Draw robust accuracy against something.
+    """Draw robust accuracy against the variable on the horizontal axis, one panel per network.
 
     Arguments:
         panels: The networks.
-        label: What the horizontal axis is.
+        label: Label of the horizontal axis.
         logarithmic: Whether it is logarithmic.
     """
     names = list(dict.fromkeys(name for panel in panels for name in panel.lines))

@@ -18,7 +18,10 @@ from quantattack.record.signals import Signal
 from quantattack.report.signal_tables import NAMES, measured, unit_words
 from quantattack.report.style import legend, look, styled
 
-NEAR, REACH = 12.0, 130.0  # times 1 / margin: where the Hessian's norm has its peak; where float32 has no gradient left
+NEAR, REACH = (
+    12.0,
+    130.0,
+)  # ranges of beta * margin: up to past the peak of the Hessian's norm; to where float32 gradients vanish
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def spectrum_figure(signals: Sequence[Signal]) -> Figure:
 
 
 def _bars_line(axes: Axes, numbers: Any, label: str, place: int) -> None:
-    """Draw a histogram as its outline, with sparse markers that tell the series apart."""
+    """Draw a histogram as its outline, with sparse markers that distinguish the series."""
     edges, counts = np.asarray(numbers["edges"]), np.asarray(numbers["counts"])
     middle = np.sqrt(edges[1:] * edges[:-1])
     filled = np.flatnonzero(counts)
@@ -83,7 +86,7 @@ def sign_figure(signals: Sequence[Signal]) -> Figure:
     return _curves(signals, series, REACH, "norm of the gradient's sign")
 
 
-Series = tuple[tuple[str, str, float], ...]
+Series = tuple[tuple[str, str, float], ...]  # (key in the record, label, factor)
 
 
 def _curves(signals: Sequence[Signal], series: Series, reach: float, label: str, marks: bool = False) -> Figure:

@@ -52,7 +52,7 @@ class SignalTable:
 
 
 def measured(signals: Sequence[Signal], quantity: str) -> list[Signal]:
-    """Return the signals of one quantity; where they are in several units, those in normalized pixels."""
+    """Select the signals of one quantity, only those in normalized pixels if there are any."""
     chosen = [signal for signal in signals if signal.quantity == quantity]
     normalized = [signal for signal in chosen if signal.unit == "normalized"]
     return normalized or chosen
@@ -65,7 +65,7 @@ def unit_words(signals: Sequence[Signal]) -> str:
 
 
 def tables(store: Store) -> list[SignalTable]:
-    """Return the tables of what a record holds beside outcomes."""
+    """Return the tables of the signals and CLEVER scores in a record."""
     signals = read_signals(store.connection)
     clever = [clever_table(signals)] if measured(signals, "clever") else []
     return [*propagation_tables(signals), *clever]

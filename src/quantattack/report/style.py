@@ -1,6 +1,6 @@
-"""How every figure of a report looks, and how it becomes part of a page.
+"""The common style of all figures, and their conversion to inline SVG.
 
-Series differ by line and marker as well as by color.  No pyplot: nothing global is left behind.
+Series differ by line and marker as well as by color.  pyplot is not used, so no global state changes.
 """
 
 import io
@@ -46,7 +46,7 @@ STYLE: Any = {
 
 @contextmanager
 def styled(labels: Sequence[str] = (), height: float = 0.0) -> Iterator[Figure]:
-    """Give a figure to draw in; below the height there is room for a legend of these entries."""
+    """Yield an empty figure in the common style, with room below for a legend of these labels."""
     lines = -(-len(labels) // _legend_columns(labels))
     with mpl.rc_context(STYLE):
         yield Figure(figsize=(WIDTH, (height or 2.7) + 0.2 * lines), layout="constrained")
@@ -57,7 +57,7 @@ def _legend_columns(labels: Sequence[str]) -> int:
 
 
 def look(place: int) -> dict[str, Any]:
-    """Return a series' color, line and marker: no two places look alike without the color."""
+    """Return the color, line style and marker of a series; the first 63 differ even without color."""
     return {
         "color": COLORS[place % len(COLORS)],
         "linestyle": LINES[place % len(LINES)],
@@ -85,7 +85,7 @@ def svg(figure: Figure, name: str, description: str) -> str:
     Arguments:
         figure: What to draw.
         name: Letters, digits and hyphens; put before every id, so that several figures can share a page.
-        description: What a reader hears who does not see it.
+        description: Alternative text for screen readers.
 
     """
     buffer = io.StringIO()
@@ -94,7 +94,7 @@ def svg(figure: Figure, name: str, description: str) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'\bid="(series|bar|wrong|level)"', r'class="\1"', text)  # a kind of mark: many have the same
+    text = re.sub(r'\bid="(series|bar|wrong|level)"', r'class="\1"', text)  # ids that occur many times become classes
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text)
     text = re.sub(r"font: ([^;\"]*?px) [^;\"]*", r"font-size: \1; font-family: inherit", text)

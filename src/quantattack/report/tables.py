@@ -15,11 +15,11 @@ from quantattack.record.statistics import wilson
 
 @dataclass(frozen=True)
 class Share:
-    """So many of so many images, with the 95 % interval of the share.
+    """A share of images, with its 95 % Wilson interval.
 
     Arguments:
-        count: Images that are counted.
-        of: Images that were looked at.
+        count: Number of images counted.
+        of: Number of images in total.
 
     """
 
@@ -41,11 +41,11 @@ class Row:
 
     Arguments:
         attack: Name of the attack.
-        robust: Images that are right under it.
-        alone: Images that it broke and no other attack did.
+        robust: Robust accuracy under it.
+        alone: Number of images that only this attack broke.
         steps: Median first step that fooled, over the images that were right before; None if no step is known.
-        forwards: Forward passes an image.
-        backwards: Backward passes an image.
+        forwards: Mean forward passes per image.
+        backwards: Mean backward passes per image.
         seconds: Wall time over all images.
 
     """
@@ -87,7 +87,7 @@ def radius_words(radius: float) -> str:
 
 
 def norm_name(threat: dict[str, Any]) -> str:
-    """Return the name of a threat's norm, which is a name or a described part."""
+    """Return the name of a threat's norm, which is stored as a string or as a dict with the name under `part`."""
     norm = threat.get("norm", "")
     return str(norm.get("part", "")) if isinstance(norm, dict) else str(norm)
 
@@ -99,18 +99,18 @@ def threat_words(threat: dict[str, Any]) -> str:
 
 
 def clean_share(record: Record) -> Share:
-    """Return the images that are right before any attack."""
+    """Return the clean accuracy, over the attack that has seen the most images."""
     cell = most_seen(record.by_attack)
     return Share(0, 0) if cell is None else _share(cell.right)
 
 
 def robust_share(record: Record, name: str) -> Share:
-    """Return the images that are right under one attack."""
+    """Return the robust accuracy under one attack."""
     return _share(~record.broken(name))
 
 
 def worst_share(record: Record) -> Share:
-    """Return the images that no attack broke."""
+    """Return the worst-case robust accuracy, over the images that every attack has seen."""
     return _share(record.survivors)
 
 
@@ -167,7 +167,7 @@ def _row(cell: Cell, single: int) -> Row:
 
 
 def strongest(record: Record) -> str | None:
-    """Return the attack that leaves the fewest images, the first of equals; None if nothing was attacked."""
+    """Return the attack with the lowest robust accuracy, the first in a tie; None if nothing was attacked."""
     robust = {name: cell.robust for name, cell in record.by_attack.items() if len(cell.outcomes)}
     return min(robust, key=robust.__getitem__, default=None)
 
@@ -196,7 +196,7 @@ def checks(record: Record) -> list[str]:
 
 
 def headline(record: Record) -> str:
-    """Return what ordinary PGD says and what is true, in one sentence or two."""
+    """Compare plain PGD's robust accuracy with the worst case, in one or two sentences."""
     if not len(record.indices):
         return "No image has been through every attack yet."
     worst, count = percent(record.worst_case), len(record.attacks)
@@ -236,10 +236,10 @@ def run_headline(records: Sequence[Record]) -> str:
 
 
 def leading(records: Sequence[Record]) -> Record | None:
-    """Return the evaluation to talk about first: the one where PGD is furthest from the worst case."""
+    """Return the evaluation shown first: the one with the largest masking gap."""
     return max(records, key=lambda record: -1.0 if record.masking_gap is None else record.masking_gap, default=None)
 
 
 def progress_words(record: Record) -> str:
-    """Return how much of an unfinished evaluation there is; empty for a finished one."""
+    """Return the progress of an unfinished evaluation; empty for a finished one."""
     return "" if record.finished else f"unfinished: {len(record.indices)} of {record.images} images"

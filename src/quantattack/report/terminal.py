@@ -14,9 +14,9 @@ from quantattack.report.tables import headline, interval, percent, progress_word
 
 
 def print_table(records: Sequence[Record], console: Console) -> None:
-    """Print one line an evaluation, then each evaluation's sentence and flags.
+    """Print one row per evaluation, then the headline and flags of each.
 
-    Where the line is wider than the console, the table is turned: one column an evaluation.
+    If the table is wider than the console, it is transposed: one column per evaluation.
 
     Arguments:
         records: The evaluations, as `Store.records` returns them.
@@ -69,7 +69,7 @@ def _subject(record: Record) -> tuple[str, str, str]:
 
 
 def _file_name(model: str) -> str:
-    """Return a checkpoint's name without its folder, whose path is said below the table; any other name as it is."""
+    """Return a checkpoint's name without its folder, which is printed below the table; keep any other name."""
     return Path(model).stem if model.endswith(".safetensors") else model
 
 
@@ -91,7 +91,7 @@ def _print_words(record: Record, console: Console) -> None:
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print a table of the networks and one of each two of them."""
+    """Print a table of the networks and a table of their pairs."""
     about = f"{comparison.data}, {comparison.threat}: {comparison.images} images, {', '.join(comparison.attacks)}"
     console.print(Text(about, style="bold"))
     console.print(_networks(comparison))
