@@ -22,7 +22,9 @@ class NoGradient(InputError):
 
 
 def gradient(model: Model, images: Images, objective: Callable[[Logits], PerImage]) -> tuple[Logits, Images]:
-    """Return the logits and the per-image gradients of the objective, with NaN replaced by 0.
+    """Return the logits and the per-image gradients of the objective.
+
+    NaN in a gradient is replaced by 0, and an infinity by the largest number of its sign.
 
     The objectives are summed, not averaged: averaging would divide every gradient by the batch size, so that near
     underflow the result would depend on the batch size.

@@ -102,6 +102,10 @@ def test_a_store_takes_the_identity_and_its_json_alike(tmp_path: Path):
     other = replace(RUN, subjects=(replace(SUBJECT, model="other"),))
     with pytest.raises(InputError, match=r"another run \(its model differs\)"):
         Store.open(tmp_path, other)
+    finished = Store.open(tmp_path, RUN)
+    finished.finish()
+    finished.close()
     grown = Store.open(tmp_path, other, grow=True)
     assert Identity.from_json(grown.identity) == RUN.grown(other)
+    assert not grown.finished  # what was added is still to be done
     grown.close()

@@ -22,6 +22,7 @@ from quantattack.attacks.wrappers import Ensemble, Restarts, Transfer
 from quantattack.diagnostics.case import GAP, SHARE, Case, broken_by, many, percent
 from quantattack.diagnostics.plain_pgd import STEPS, Trajectory, plain_pgd
 from quantattack.errors import InputError
+from quantattack.record.description import tagged
 from quantattack.record.findings import Finding
 from quantattack.rng import NOISE, Rng
 from quantattack.types import Images, Labels, Mask, Model, PerImage
@@ -31,6 +32,7 @@ QUERIES = 80
 DRAWS = 20
 
 
+@tagged("RandomSearch")
 @dataclass(frozen=True)
 class RandomSearch:
     """Random points of the threat, on its surface, without any gradient: the first that fools the model is kept.

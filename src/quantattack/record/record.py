@@ -12,7 +12,7 @@ from quantattack.errors import InputError, unknown, warn_renamed
 from quantattack.record import cell as over
 from quantattack.record.cell import Cell, share
 from quantattack.record.outcome import COLUMNS, Outcome, Subject
-from quantattack.record.run_file import RunFile
+from quantattack.record.record_file import RecordFile
 
 MASKED = 0.10  # gap between an attack's robust accuracy and the worst case from which masking is flagged
 
@@ -29,7 +29,7 @@ class Record:
 
     """
 
-    def __init__(self, store: RunFile, subject: Subject) -> None:
+    def __init__(self, store: RecordFile, subject: Subject) -> None:
         self.store, self.subject = store, subject
         self._version: tuple[int, int] | None = None
         self._cells: dict[str, Cell] = {}
@@ -42,7 +42,7 @@ class Record:
             InputError: If there is none, or several: then use `Store.load(folder).records()`.
 
         """
-        store = RunFile.load(folder)
+        store = RecordFile.load(folder)
         subjects = store.subjects()
         if len(subjects) != 1:
             raise InputError(f"{folder} holds {len(subjects)} evaluations; read them with Store.load(...).records()")
@@ -190,6 +190,6 @@ def _known(number: float | None) -> float | None:
     return None if number is None or np.isnan(number) else number
 
 
-def records_of(store: RunFile) -> list[Record]:
+def records_of(store: RecordFile) -> list[Record]:
     """Return a view of each model, data set and threat that a run holds, in the order in which they were run."""
     return [Record(store, subject) for subject in store.subjects()]

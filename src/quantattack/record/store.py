@@ -1,10 +1,10 @@
 """A run's file together with one `Record` for each model, data set and threat in it."""
 
 from quantattack.record.record import Record, records_of
-from quantattack.record.run_file import RunFile
+from quantattack.record.record_file import RecordFile
 
 
-class Store(RunFile):
+class Store(RecordFile):
     """One run's SQLite database, on disk or, without a folder, in memory."""
 
     def records(self) -> list[Record]:

@@ -24,6 +24,7 @@ from quantattack.data.probe import draw_probe
 from quantattack.data.sets import SETS, load_data
 from quantattack.evaluation.models import CountedModel, model_checksum
 from quantattack.gradients import placement
+from quantattack.record.description import tagged
 from quantattack.reproduction.scales import QUICK, Scale
 from quantattack.types import Images, Labels, Logits, Model
 
@@ -110,6 +111,7 @@ class Source:
         return f"{self.network.name} {model_checksum(self.network.model)}"
 
 
+@tagged("Run")
 @dataclass(frozen=True)
 class Run:
     """One of several independent runs of an attack, which differ only in their random numbers.

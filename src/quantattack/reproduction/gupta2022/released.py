@@ -12,10 +12,12 @@ from quantattack.attacks.scaling.base import Temperature, fitting_passes, unit
 from quantattack.attacks.threat import Threat
 from quantattack.errors import check_count
 from quantattack.gradients import gradient
+from quantattack.record.description import tagged
 from quantattack.rng import START
 from quantattack.types import Images, Model
 
 
+@tagged("ReleasedL2")
 @dataclass(frozen=True, kw_only=True)
 class ReleasedL2:
     r"""PGD under L2 as released: one ball per channel, a floored gradient norm, and no projection between steps.

@@ -21,10 +21,10 @@ from quantattack.record.outcome import COLUMNS, Outcome, Shard, Subject
 
 FORMAT = 1
 TABLES = {"run", "cell", "outcome", "flag"}
-_File = TypeVar("_File", bound="RunFile")
+_File = TypeVar("_File", bound="RecordFile")
 
 
-class RunFile:
+class RecordFile:
     """One run's SQLite database, on disk or, without a folder, in memory."""
 
     def __init__(self, connection: sqlite3.Connection, folder: Path | None = None, lock: int | None = None) -> None:
@@ -81,7 +81,10 @@ class RunFile:
         with plain_errors(self.folder):
             self._check_ours()
             self.connection.executescript(SCHEMA)
-            self._set("identity", self._joined(run, grow).text)
+            identity = self._joined(run, grow).text
+            if identity != self._get("identity"):  # what was added to a finished run is still to be done
+                self._set("finished", "no")
+            self._set("identity", identity)
             self._set("format", str(FORMAT))
         return self
 
