@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, TensorDataset
 from networks import relu_network
 from quantattack import Linf, Threat
 from quantattack.data.sources import DatasetSource, TensorSource, digest, source_of
-from quantattack.evaluation.checks import positions_of
+from quantattack.evaluation.checks import dataset_indices
 from quantattack.evaluation.models import model_checksum
 
 THREAT = Threat(Linf(), 0.1)
@@ -101,5 +101,5 @@ def test_a_digest_depends_on_names_types_shapes_and_values():
 
 
 def test_positions_are_the_indices_that_are_given():
-    assert positions_of(None, 3).tolist() == [0, 1, 2]
-    assert positions_of(np.array([7, 0, 3]), 3).tolist() == [7, 0, 3]
+    assert dataset_indices(None, 3).tolist() == [0, 1, 2]
+    assert dataset_indices(np.array([7, 0, 3]), 3).tolist() == [7, 0, 3]

@@ -5,7 +5,7 @@ import pytest
 
 from quantattack.record.findings import Finding
 from quantattack.record.store import Store
-from quantattack.report.diagnosis import diagnosis, summed, unevaluated_diagnoses
+from quantattack.report.diagnosis import diagnosis, summarize, unevaluated_diagnoses
 from quantattack.report.page import write_page
 
 from .conftest import build, subject
@@ -16,7 +16,7 @@ SIGNALS = Path(__file__).parents[2] / "results" / "signal"
 
 
 def test_failures_come_first_and_count():
-    found = summed(FINDINGS)
+    found = summarize(FINDINGS)
     assert [finding.verdict for finding in found.findings] == ["fail", "cannot tell", "pass"]
     assert not found.trusted
     assert found.headline == (
@@ -26,7 +26,7 @@ def test_failures_come_first_and_count():
 
 
 def test_without_a_failure_nothing_speaks_against_it():
-    found = summed(FINDINGS[:2])
+    found = summarize(FINDINGS[:2])
     assert found.trusted
     assert (
         found.headline == "No check speaks against the robust accuracy. Of 2 checks 1 passed, 0 failed, 1 cannot tell."
@@ -35,11 +35,11 @@ def test_without_a_failure_nothing_speaks_against_it():
 
 def test_reasons_are_named_once_and_a_check_without_a_code_by_its_name():
     failed = [Finding("a", "fail", "random", ""), Finding("b", "fail", "random", ""), Finding("c", "fail", "", "")]
-    assert "(random, c)" in summed(failed).headline
+    assert "(random, c)" in summarize(failed).headline
 
 
 def test_no_findings_are_no_diagnosis(records):
-    assert summed(()) is None
+    assert summarize(()) is None
     assert diagnosis(records[0]) is None
 
 

@@ -12,7 +12,7 @@ from quantattack.reproduction.judges_paired import Alike, GainFalls, Stronger, T
 from quantattack.reproduction.numbers import Number, Pair
 from quantattack.reproduction.paper import Column
 from quantattack.reproduction.read import Reader
-from quantattack.reproduction.verdicts import Every, Evidence, Verdict, summed
+from quantattack.reproduction.verdicts import Every, Evidence, Verdict, combine_votes
 
 from .conftest import plan_of
 
@@ -36,7 +36,7 @@ def test_mcnemars_probability_is_the_binomials():
 
 def test_one_network_against_a_claim_is_enough_and_all_must_be_for_it():
     def kind(*says):
-        return summed([Evidence("", one) for one in says]).kind
+        return combine_votes([Evidence("", one) for one in says]).kind
 
     assert kind(1, 1) == "holds"
     assert kind(1, 0) == "cannot be told"

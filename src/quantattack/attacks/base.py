@@ -77,7 +77,7 @@ class Trace:
     restart: Indices
 
 
-def untold(images: Images) -> Trace:
+def without_steps(images: Images) -> Trace:
     """Return a trace without step numbers: every step is -1 and every restart 0."""
     unknown = torch.full((len(images),), -1, device=images.device)
     return Trace(images, unknown, torch.zeros_like(unknown))

@@ -14,7 +14,7 @@ from quantattack.attacks.base import (
     search,
     to_the_end,
     traits_around,
-    untold,
+    without_steps,
 )
 from quantattack.attacks.success import Criterion, misclassified
 from quantattack.attacks.threat import Threat
@@ -78,7 +78,7 @@ class MinimumNorm:
             if number == 0:  # not fooled at the whole radius: no smaller radius is tried
                 images[active[~fooled]], active = attacked[~fooled], hits
             radius = (lower + upper) / 2
-        return untold(images)
+        return without_steps(images)
 
     def _fooled(self, model: Model, images: Images, batch: Batch) -> Mask:
         if not len(batch):

@@ -17,7 +17,7 @@ from quantattack.attacks.base import (
     success_of,
     to_the_end,
     traits_around,
-    untold,
+    without_steps,
 )
 from quantattack.attacks.class_pair import nth_rival
 from quantattack.attacks.merging import Member, merged
@@ -177,7 +177,7 @@ class Transfer:
         return replace(self, attack=to_the_end(self.attack))
 
     def trace(self, model: Model, batch: Batch) -> Trace:  # noqa: ARG002
-        return untold(search(to_the_end(self.attack), self.source, replace(batch, at_once=None)).images)
+        return without_steps(search(to_the_end(self.attack), self.source, replace(batch, at_once=None)).images)
 
 
 @tagged("InFloat64")

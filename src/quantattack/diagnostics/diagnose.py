@@ -11,7 +11,7 @@ from quantattack.data.sources import Source, source_of
 from quantattack.diagnostics.case import Case
 from quantattack.diagnostics.checklist import Budget, Checklist
 from quantattack.errors import InputError, check_count
-from quantattack.evaluation.checks import check_classes, check_logits, check_model, positions_of
+from quantattack.evaluation.checks import check_classes, check_logits, check_model, dataset_indices
 from quantattack.evaluation.models import CountedModel
 from quantattack.evaluation.task import usual_batch
 from quantattack.gradients import placement
@@ -115,7 +115,7 @@ def _checked(model: Model, images: Any, labels: Any, threat: Threat, indices: An
     if not isinstance(threat, Threat):
         raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
     source = source_of(images, labels, threat.low, threat.high)
-    return source, positions_of(indices, len(source))
+    return source, dataset_indices(indices, len(source))
 
 
 def _case(model: Model, source: Source, threat: Threat, rng: Rng, twin: Model | None, size: int | None) -> Case:

@@ -132,7 +132,7 @@ def are_probabilities(logits: Logits) -> bool:
     return bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 1e-3).all())
 
 
-def positions_of(indices: LabelData, count: int) -> Indices:
+def dataset_indices(indices: LabelData, count: int) -> Indices:
     """Return each image's index in its data set with shape (n,): 0 to n - 1 if `indices` is None.
 
     Raises:

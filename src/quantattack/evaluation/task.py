@@ -22,8 +22,8 @@ from quantattack.evaluation.checks import (
     check_classes,
     check_model,
     check_threats,
+    dataset_indices,
     first_logits,
-    positions_of,
 )
 from quantattack.evaluation.fast_search import FastSearch, faster_models
 from quantattack.evaluation.models import CountedModel, fingerprint, model_checksum
@@ -148,7 +148,7 @@ def prepare(
         check_count("batch_size", batch_size)
     counted, source = examine(model, images, labels, threat)
     check_threats(attacks, threat)
-    index, speed = positions_of(indices, len(source)), speed or FastSearch()
+    index, speed = dataset_indices(indices, len(source)), speed or FastSearch()
     identity = replace(
         identity_of(counted, source, index, attacks, threat, names),
         part=None if part == (1, 1) else part,

@@ -31,7 +31,7 @@ class Diagnosis:
 
 def diagnosis(record: Record) -> Diagnosis | None:
     """Return the diagnosis of an evaluation; None if it was not diagnosed."""
-    return summed(read_findings(record.store.connection, record.subject))
+    return summarize(read_findings(record.store.connection, record.subject))
 
 
 def unevaluated_diagnoses(store: Store) -> list[tuple[Subject, Diagnosis]]:
@@ -40,11 +40,13 @@ def unevaluated_diagnoses(store: Store) -> list[tuple[Subject, Diagnosis]]:
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'diagnosis'").fetchone():
         return []
     rows = connection.execute("SELECT model, data, threat FROM diagnosis GROUP BY 1, 2, 3 ORDER BY min(rowid)")
-    diagnoses = [(subject, summed(read_findings(connection, subject))) for subject in (Subject(*row) for row in rows)]
+    diagnoses = [
+        (subject, summarize(read_findings(connection, subject))) for subject in (Subject(*row) for row in rows)
+    ]
     return [(subject, result) for subject, result in diagnoses if result is not None and subject not in evaluated]
 
 
-def summed(findings: Sequence[Finding]) -> Diagnosis | None:
+def summarize(findings: Sequence[Finding]) -> Diagnosis | None:
     """Build a diagnosis from findings, sorted by verdict with failures first; None if there are no findings."""
     if not findings:
         return None

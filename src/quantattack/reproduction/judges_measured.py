@@ -11,7 +11,7 @@ from quantattack.reproduction.files import STRICT
 from quantattack.reproduction.numbers import Number, Z
 from quantattack.reproduction.paper import Column, Row
 from quantattack.reproduction.read import Reader
-from quantattack.reproduction.verdicts import Evidence, Verdict, rows_of, summed
+from quantattack.reproduction.verdicts import Evidence, Verdict, combine_votes, rows_of
 
 Values = NDArray[np.float64] | None
 
@@ -42,7 +42,7 @@ class Limit:
             number = reader.number(row.role, self.column)
             if number is not None and number.interval is not None:
                 evidence.append(Evidence(self._words(row, number), self._says(number.interval)))
-        return summed(evidence)
+        return combine_votes(evidence)
 
     def _says(self, interval: tuple[float, float]) -> int:
         low, high = interval
@@ -88,7 +88,7 @@ class Larger:
                 per_image = [reader.values(row.role, column) for column in (self.first, self.second)]
                 vote = self._says(pair[0], pair[1], *per_image)
                 evidence.append(Evidence(self._words(row, pair[0], pair[1]), vote))
-        return summed(evidence)
+        return combine_votes(evidence)
 
     def _says(self, first: Number, second: Number, a: Values = None, b: Values = None) -> int:
         """Return the vote: by the per-image values if both have them, else by the two numbers."""
@@ -138,4 +138,4 @@ class Wider:
                     sizes = f"{pair[0].value:.3g} in {kind}, {pair[1].value:.3g} in {self.other}"
                     words = f"{architecture}: {self.column.header} {sizes}"
                     evidence.append(Evidence(words, 1 if ratio > self.times else -1))
-        return summed(evidence)
+        return combine_votes(evidence)

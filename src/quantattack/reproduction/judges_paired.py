@@ -9,7 +9,7 @@ from quantattack.reproduction.files import STRICT
 from quantattack.reproduction.numbers import Pair
 from quantattack.reproduction.paper import Row, label
 from quantattack.reproduction.read import Reader
-from quantattack.reproduction.verdicts import Evidence, Verdict, rows_of, summed
+from quantattack.reproduction.verdicts import Evidence, Verdict, combine_votes, rows_of
 
 SIGNIFICANCE = 0.05  # level of McNemar's test
 
@@ -49,7 +49,7 @@ class Stronger:
                 )
             elif pair is not None:
                 evidence.append(Evidence(self._words(reader, row, pair), _vote(pair)))
-        return summed(evidence)
+        return combine_votes(evidence)
 
     def _breaks_all(self, reader: Reader, row: Row) -> bool:
         """Return whether the second attack breaks every image, so that no attack can be stronger."""
@@ -104,7 +104,7 @@ class Alike:
             pair = reader.pair(row.role, self.first, self.second, self.times)
             if pair is not None:
                 evidence.append(Evidence(self._words(reader, row, pair), self._says(pair)))
-        return summed(evidence)
+        return combine_votes(evidence)
 
     def _says(self, pair: Pair) -> int:
         low, high = pair.interval
@@ -154,7 +154,7 @@ class GainFalls:
             )
             if early is not None and late is not None:
                 evidence.append(self._evidence(row, early, late))
-        return summed(evidence)
+        return combine_votes(evidence)
 
     def _evidence(self, row: Row, early: Pair, late: Pair) -> Evidence:
         change = Pair(early.difference_by_image - late.difference_by_image)
@@ -195,10 +195,10 @@ class Trained:
     def __call__(self, reader: Reader) -> Verdict:
         rows = {row.role.kind: row for row in rows_of(reader, self.item, (self.kind, self.other))}
         if len(rows) < len((self.kind, self.other)):
-            return summed([])
+            return combine_votes([])
         pair = reader.network_pair(rows[self.other].role, rows[self.kind].role, self.attack)
         if pair is None:
-            return summed([])
+            return combine_votes([])
         low, high = pair.interval
         upper, lower = (high, low) if self.no == "better" else (-low, -high)
         vote = 1 if upper <= self.within else -1 if lower > 0 else 0
@@ -206,4 +206,4 @@ class Trained:
             f"{self.kind}: {100 * pair.difference:.1f} points more robust than {self.other} "
             f"({100 * low:.1f} to {100 * high:.1f}), {pair.images} images"
         )
-        return summed([Evidence(words, vote)])
+        return combine_votes([Evidence(words, vote)])

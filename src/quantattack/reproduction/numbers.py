@@ -12,7 +12,9 @@ from quantattack.record.signals import Signal
 from quantattack.record.statistics import mcnemar, wilson
 
 Broken = NDArray[np.bool_]  # for each image of a cell, whether the attack broke it
-Cell = tuple[Record, str]  # a record and the name of one of its attacks; what a cells.Cell became once it was run
+RecordedCell = tuple[
+    Record, str
+]  # a record and the name of one of its attacks; what a cells.Cell became once it was run
 Z = 1.959964  # standard normal quantile of a two-sided 95 % interval
 
 
@@ -112,13 +114,13 @@ def robust(broken: Broken, record: Record, name: str) -> Number:
     return Number(unbroken / count, interval, record.store.folder, f"cell-{record.cells[name]}", count)
 
 
-def cost(cell: Cell) -> float:
+def cost(cell: RecordedCell) -> float:
     """Return the run time of a cell over all its images, in seconds."""
     record, name = cell
     return float(record.column(name, "seconds").astype(float).sum())
 
 
-def paired(a: Cell, b: Cell, step: int | None) -> NDArray[np.float64] | None:
+def paired(a: RecordedCell, b: RecordedCell, step: int | None) -> NDArray[np.float64] | None:
     """Return, for each image that two cells share, 1 if only the first broke it, -1 if only the second, else 0.
 
     The result is None if `step` is given and one of the attacks had fewer steps.

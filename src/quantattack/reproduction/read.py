@@ -15,7 +15,17 @@ from quantattack.record.signals import Signal, read_signals
 from quantattack.record.statistics import wilson
 from quantattack.record.store import Store
 from quantattack.report.tables import norm_name
-from quantattack.reproduction.numbers import Cell, Number, Pair, broken_after, cost, entry_of, marks_of, paired, robust
+from quantattack.reproduction.numbers import (
+    Number,
+    Pair,
+    RecordedCell,
+    broken_after,
+    cost,
+    entry_of,
+    marks_of,
+    paired,
+    robust,
+)
 from quantattack.reproduction.paper import Column, Row, signals_of
 from quantattack.reproduction.plan import Plan
 from quantattack.reproduction.roles import Role
@@ -32,7 +42,7 @@ class NetworkRecords:
     stores: tuple[Store, ...]
 
     @cached_property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[RecordedCell]:
         return [(record, name) for store in self.stores for record in store.records() for name in record.attacks]
 
     @cached_property
@@ -110,7 +120,7 @@ class Reader:
         mask = np.logical_or.reduce(masks) if column.how == "merged" else masks[worst]
         return robust(mask, *cells[worst])
 
-    def cells(self, role: Role, column: Column) -> list[Cell]:
+    def cells(self, role: Role, column: Column) -> list[RecordedCell]:
         """Return the cells that a column is computed from: one, or one for each run; empty unless all are complete."""
         cells = [cell for cell in self.records(role).cells if self._has_threat(cell[0], column)]
         runs = column.how in ("mean", "worst", "merged")
@@ -196,14 +206,14 @@ class Reader:
                 return np.asarray(value, dtype=np.float64) if isinstance(value, list) else None
         return None
 
-    def side(self, role: Role, name: str, times: float = 1.0) -> list[Cell]:
+    def side(self, role: Role, name: str, times: float = 1.0) -> list[RecordedCell]:
         """Return the cells of one side of a comparison: the attack's only cell, or one for each of its runs."""
         norm = "L2" if "_l2" in name else "Linf"
         single = self.cells(role, Column("", name, norm=norm, times=times))
         return single or self.cells(role, Column("", name, "mean", norm=norm, times=times))
 
 
-def _largest(cells: list[Cell]) -> list[Cell]:
+def _largest(cells: list[RecordedCell]) -> list[RecordedCell]:
     """Return the cells with the most images; those of another record with fewer images would be counted twice."""
     most = max((record.images for record, _ in cells), default=0)
     return [cell for cell in cells if cell[0].images == most]

@@ -34,7 +34,7 @@ class Verdict:
 Judge = Callable[[Reader], Verdict]  # decides a claim from the records
 
 
-def summed(evidence: Sequence[Evidence]) -> Verdict:
+def combine_votes(evidence: Sequence[Evidence]) -> Verdict:
     """Combine the networks' votes: one against the claim refutes it; it holds only if all are for it."""
     kind: Kind = "cannot be told"
     votes = [line.says for line in evidence if line.says is not None]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images, untold
+from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images, without_steps
 from quantattack.attacks.losses import cross_entropy
 from quantattack.attacks.norms import L2, per_image
 from quantattack.attacks.scaling.base import Temperature, fitting_passes, unit
@@ -77,7 +77,7 @@ class ReleasedL2:
     def trace(self, model: Model, batch: Batch) -> Trace:
         clean, labels = batch.images, batch.labels
         if not len(clean):
-            return untold(clean)
+            return without_steps(clean)
         first = batch.rng.uniform(0, START, clean.shape[1:], clean.dtype)
         x, delta = clean, self._clipped((first if batch.start is None else batch.start) - clean)
         rescale = self.temperature(model, clean, labels)
@@ -85,7 +85,7 @@ class ReleasedL2:
             _, raw = gradient(model, x + delta, lambda a: cross_entropy(rescale(a, labels), labels) / self.batch)
             x = (x + self.step_size * self._unit(raw)).clamp(0, 1)
             delta = x - clean
-        return untold((clean + self._clipped(delta)).clamp(0, 1))
+        return without_steps((clean + self._clipped(delta)).clamp(0, 1))
 
     def _unit(self, raw: Images) -> Tensor:
         """Return the gradient in normalized pixels, divided by its L2 norm or by `floor` if that is larger."""
