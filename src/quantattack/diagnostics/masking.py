@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from quantattack.attacks.ascent import Ascent
-from quantattack.attacks.base import Attack
+from quantattack.attacks.base import Attack, default_rng
 from quantattack.attacks.losses import log_odds
 from quantattack.attacks.norms import L1, Linf, per_image
 from quantattack.attacks.recipes import LinearDecay, fgsm
@@ -203,7 +203,7 @@ class Later:
         rng: Rng | None = None,
         radius: PerImage | None = None,
     ) -> Images:
-        drawn = rng or Rng(0, torch.arange(len(clean)))
+        drawn = rng or default_rng(clean)
         return self.attack(model, clean, labels, start, drawn.restarted(drawn.restart + self.first), radius)
 
 
