@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,deployed]'
 	touch $@
 
 # The main job: a binarized network on real digits, beside its float twin and the same with BatchNorm on its logits.

@@ -16,16 +16,17 @@ RANKS = {  # a room is a folder with all that is in it, but for folders that are
     "record": 2,
     "nn": 3,
     "data": 4,
-    "attacks": 5,
-    "attacks.adapters": 6,
-    "training": 7,
-    "evaluation": 8,
-    "diagnostics": 9,
-    "": 10,  # the public names
-    "report": 11,
-    "reproduction": 12,
-    "cli": 13,
-    "__main__": 14,
+    "deployed": 5,
+    "attacks": 6,
+    "attacks.adapters": 7,
+    "training": 8,
+    "evaluation": 9,
+    "diagnostics": 10,
+    "": 11,  # the public names
+    "report": 12,
+    "reproduction": 13,
+    "cli": 14,
+    "__main__": 15,
 }
 GROUND_FLOOR = ("errors", "types", "rng", "progress")
 NO_TORCH = ("errors", "record.", "report.")  # they read, and attack nothing

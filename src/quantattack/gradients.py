@@ -1,6 +1,7 @@
 """Derivatives of a model: per-image gradients, input Jacobians, and the input Hessian's norm without forming it."""
 
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -184,3 +185,37 @@ def placement(model: Model) -> tuple[torch.device, torch.dtype]:
         if tensor.is_floating_point():
             return tensor.device, tensor.dtype
     return torch.device("cpu"), torch.float32
+
+
+@runtime_checkable
+class Twinned(Protocol):
+    """A model whose gradient comes from another implementation than its verdict; see `deployed.DeployedModel`.
+
+    With gradients enabled and images that require them it runs its twin, otherwise what judges.
+    """
+
+    @property
+    def twinned(self) -> bool:
+        """Whether the two differ."""
+
+
+def is_twinned(model: Model) -> bool:
+    """Return whether a model's gradient and verdict come from two implementations."""
+    return isinstance(model, Twinned) and model.twinned
+
+
+def climbed_logits(model: Model, images: Images, at_once: int | None = None) -> Logits:
+    """Return the logits that an attack climbs, without a gradient: those of the twin where the model has one.
+
+    Whatever prepares a search (temperatures, rivals) looks at these; whatever judges looks at `logits_in_parts`.
+
+    Arguments:
+        model: Maps images in [0, 1] to logits.
+        images: Images with shape (n, ...).
+        at_once: Largest batch size; None for no limit.
+    """
+    if not is_twinned(model):
+        return logits_in_parts(model, images, at_once)
+    with torch.enable_grad():
+        batches = [model(images[rows].detach().requires_grad_()).detach() for rows in parts_of(len(images), at_once)]
+    return batches[0] if len(batches) == 1 else torch.cat(batches)

@@ -18,10 +18,10 @@ from quantattack.attacks.scaling.base import (
     select_rows,
     unit,
 )
-from quantattack.attacks.success import Criterion, misclassified
+from quantattack.attacks.success import Criterion, confirmed, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.errors import check_count
-from quantattack.gradients import gradient_in_parts, logits_in_parts
+from quantattack.gradients import climbed_logits, gradient_in_parts
 from quantattack.record.description import tagged
 from quantattack.rng import START, Rng
 from quantattack.types import Images, Logits, Mask, Model, PerImage
@@ -128,11 +128,12 @@ class Apgd:
             return value
 
         if index == self.steps:  # no step follows the last iterate: no gradient is needed
-            logits, grad = logits_in_parts(model, walk.x, walk.batch.at_once), walk.grad
+            logits, grad = climbed_logits(model, walk.x, walk.batch.at_once), walk.grad
             objective(logits, slice(None))
         else:
             logits, grad = gradient_in_parts(model, walk.x, objective, walk.batch.at_once)
-        solved, value = self.solved(logits, walk.batch.labels), torch.cat(values).double()
+        solved = confirmed(self.solved, logits, model, walk.x, walk.batch.labels, walk.batch.at_once)
+        value = torch.cat(values).double()
         better = solved | (value > walk.best_loss)
         wide = per_image(better, walk.x)
         return solved, replace(

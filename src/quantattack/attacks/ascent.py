@@ -20,7 +20,7 @@ from quantattack.attacks.scaling.base import (
     select_rows,
     unit,
 )
-from quantattack.attacks.success import Criterion, misclassified
+from quantattack.attacks.success import Criterion, confirmed, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.transforms import Transform, is_coupled
 from quantattack.errors import InputError, check_count
@@ -139,7 +139,7 @@ class Ascent:
                 use_last = (fooled_at[active] == self.steps) | self.last_iterate
                 images[active[use_last]] = end.value[use_last]
                 return Trace(images, fooled_at, torch.zeros_like(fooled_at))
-            solved = self.solved(step.logits, batch.labels[active])
+            solved = confirmed(self.solved, step.logits, model, step.x, batch.labels[active], batch.at_once)
             first = solved & (fooled_at[active] == self.steps)
             fooled_at[active[first]] = step.index
             images[active[first]] = step.x[first]

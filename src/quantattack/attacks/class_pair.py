@@ -7,6 +7,7 @@ import torch
 from quantattack.attacks.losses import logit_spread
 from quantattack.attacks.scaling.base import Temperature, unit
 from quantattack.errors import InputError, check_count
+from quantattack.gradients import climbed_logits
 from quantattack.record.description import tagged
 from quantattack.types import Images, Labels, Logits, Mask, Model
 
@@ -35,9 +36,7 @@ class ClassPair:
         check_count("rank", self.rank)
 
     def __call__(self, model: Model, images: Images, labels: Labels) -> "PairedLogits":
-        with torch.no_grad():
-            logits = model(images)
-        return PairedLogits(nth_rival(logits, labels, self.rank), self.ratio)
+        return PairedLogits(nth_rival(climbed_logits(model, images), labels, self.rank), self.ratio)
 
     def passes(self, classes: int) -> int:  # noqa: ARG002
         """Return 1: one forward pass at the start point, to choose the rival."""

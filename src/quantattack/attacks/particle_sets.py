@@ -8,6 +8,7 @@ import torch
 
 from quantattack.attacks.ascent import Ascent
 from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images, traits_around
+from quantattack.attacks.success import confirmed
 from quantattack.errors import InputError
 from quantattack.record.description import tagged
 from quantattack.rng import SETS, Rng
@@ -102,7 +103,8 @@ class ParticleSets:
                 step = points.send(stay)
             except StopIteration as end:
                 return end.value, iterates, steps
-            new = self.attack.solved(step.logits, particles.labels) & ~broken
+            solved = confirmed(self.attack.solved, step.logits, model, step.x, particles.labels, particles.at_once)
+            new = solved & ~broken
             iterates[new], steps[new], broken = step.x[new], step.index, broken | new
             stay = ~broken if self.broken == "freeze" else None
 

@@ -5,7 +5,8 @@ from typing import TypeAlias
 
 from quantattack.attacks.losses import margin
 from quantattack.record.description import tagged
-from quantattack.types import Labels, Logits, Mask, PerImage
+from quantattack.gradients import is_twinned, logits_in_parts
+from quantattack.types import Images, Labels, Logits, Mask, Model, PerImage
 
 Criterion: TypeAlias = Callable[[Logits, Labels], Mask]
 
@@ -20,6 +21,29 @@ def misclassified(logits: Logits, labels: Labels) -> Mask:
 def hits(logits: Logits, labels: Labels) -> Mask:
     """Return whether the prediction is the label, for targeted attacks, whose labels are target classes."""
     return logits.argmax(1) == labels
+
+
+def confirmed(
+    solved: Criterion, logits: Logits, model: Model, images: Images, labels: Labels, at_once: int | None = None
+) -> Mask:
+    """Return which images are solved, by the logits that an attack climbed and by what judges them.
+
+    The two differ where the model is deployed: its twin's successes are put to the runtime, and what the runtime does
+    not confirm is not solved.
+
+    Arguments:
+        solved: Success criterion.
+        logits: Logits that the attack climbed, with shape (n, k).
+        model: Maps images in [0, 1] to logits.
+        images: The images, with shape (n, ...).
+        labels: True classes with shape (n,); target classes for a targeted attack.
+        at_once: Largest batch size; None for no limit.
+    """
+    fooled = solved(logits, labels)
+    if is_twinned(model) and bool(fooled.any()):
+        judged = solved(logits_in_parts(model, images[fooled], at_once), labels[fooled])
+        fooled = fooled.masked_scatter(fooled, judged)
+    return fooled
 
 
 def nearness(solved: Criterion, logits: Logits, labels: Labels) -> PerImage:

@@ -24,7 +24,7 @@ from quantattack.attacks.merging import Member, merged
 from quantattack.attacks.success import Criterion, hits, misclassified
 from quantattack.attacks.threat import toward
 from quantattack.errors import InputError, check_count, unknown
-from quantattack.gradients import logits_in_parts
+from quantattack.gradients import climbed_logits
 from quantattack.record.description import tagged
 from quantattack.types import Model
 
@@ -144,7 +144,7 @@ class AgainstRival:
         return replace(self, attack=to_the_end(self.attack))
 
     def trace(self, model: Model, batch: Batch) -> Trace:
-        targets = nth_rival(logits_in_parts(model, batch.images, batch.at_once), batch.labels, self.rank)
+        targets = nth_rival(climbed_logits(model, batch.images, batch.at_once), batch.labels, self.rank)
         return search(self.attack, model, replace(batch, labels=targets))
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from quantattack.data.sources import digest
 from quantattack.errors import InputError
-from quantattack.gradients import NoGradient, parts_of, placement
+from quantattack.gradients import NoGradient, is_twinned, parts_of, placement
 from quantattack.types import Images, Logits, Model
 
 _FEWEST, _MULTIPLE = 16, 8  # a batch has at least 16 rows, and a multiple of 8
@@ -57,6 +57,11 @@ class CountedModel(nn.Module):
         self.model, self.passes = model, passes or Passes()
         self.width = width
         self.eval()
+
+    @property
+    def twinned(self) -> bool:
+        """Whether the model's gradient and verdict come from two implementations; see `gradients.Twinned`."""
+        return is_twinned(self.model)
 
     def showing(self, at_once: int | None, passes: Passes | None = None) -> "CountedModel":
         """Return a view of the same model with another width; this one is unchanged.

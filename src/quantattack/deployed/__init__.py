@@ -1,0 +1,1 @@
+"""Deployed models: files of other runtimes, attacked through a differentiable twin and judged by their runtime."""
