@@ -104,7 +104,6 @@ class DeployedModel(nn.Module):
         quantized: How the file quantizes its input, where it does so first; None for a float input.
         is_float: Whether nothing in the file is quantized.
         variants: Other runtimes of the same file, which `file` opens it under.
-        float_model: The float network that the file was made of, from which attacks are transferred.
         file: Opens the file again, also under another runtime; None for a model in memory.
     """
 
@@ -119,14 +118,14 @@ class DeployedModel(nn.Module):
         quantized: Quantized | None = None,
         is_float: bool = False,
         variants: tuple[str, ...] = (),
-        float_model: nn.Module | None = None,
         file: Any = None,
     ) -> None:
         super().__init__()
         self.twin, self.runtime, self.pixels, self.softmax = twin, runtime, pixels, softmax
         self.takes, self.quantized, self.is_float = takes, quantized, is_float
         self.variants, self.file = variants, file
-        self._relatives = (float_model,)  # in a tuple, so that it is no part of this model
+        self._relatives: tuple[nn.Module, ...] = ()  # in a tuple, so that it is no part of this model
+        self.float_name: str | None = None
         self.eval()
 
     @property
@@ -141,8 +140,19 @@ class DeployedModel(nn.Module):
 
     @property
     def float_model(self) -> nn.Module | None:
-        """The float network that the file was made of, if it was given."""
-        return self._relatives[0]
+        """The float network that the file was made of, if it was given; no part of this model."""
+        return next(iter(self._relatives), None)
+
+    def relate(self, float_model: nn.Module, name: str | None = None) -> None:
+        """Take a float network from which attacks are transferred; it gives the gradient where the file has no twin.
+
+        Arguments:
+            float_model: The float network that the file was made of; maps images in [0, 1] to logits.
+            name: Its name.
+        """
+        self._relatives, self.float_name = (float_model,), name
+        if self.twin is None:
+            self.twin = OfImages(float_model, self.softmax).eval()
 
     def forward(self, images: Images) -> Logits:
         if torch.is_grad_enabled() and images.requires_grad and self.twin is not None:

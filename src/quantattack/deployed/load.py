@@ -42,24 +42,11 @@ class DeployedFile:
         Raises:
             InputError: If it cannot be read or run, or nobody says what pixels mean to it.
         """
-        return self.opened(None, None)
-
-    def opened(self, twin: nn.Module | None, float_model: nn.Module | None) -> DeployedModel:
-        """Open the file and join it to what was given with it.
-
-        Arguments:
-            twin: A relative that gives the gradient in place of the file's own twin; maps images to logits.
-            float_model: The float network that the file was made of.
-        """
         read = self._read()
-        own = read.twin
-        if twin is None and own is None:
-            twin = float_model
-        searched = own if twin is None else OfImages(twin, read.softmax)
         pixels = pixels_of(read, self.meaning, self.otherwise)
         about: dict[str, Any] = {"takes": read.takes, "quantized": read.quantized, "file": self}
-        about.update(is_float=read.float_file, variants=read.variants, float_model=float_model)
-        return DeployedModel(searched, read.runtime, pixels, read.softmax, **about)
+        about.update(is_float=read.float_file, variants=read.variants)
+        return DeployedModel(read.twin, read.runtime, pixels, read.softmax, **about)
 
     def under(self, runtime: str) -> "DeployedFile":
         """Return the same file under another runtime."""
@@ -105,27 +92,34 @@ def load(
     Raises:
         InputError: If the file cannot be read or run, or nobody says what pixels mean to it.
     """
-    file = DeployedFile(str(path), runtime, meaning_of(layout, range, mean, std))
-    relative = float_model if isinstance(float_model, nn.Module) or float_model is None else None
-    model = file.opened(twin, relative)
-    if float_model is None or relative is not None:
-        return model
-    named: Any = float_model
-    return file.opened(twin, relative_of(model, str(named), file.meaning))
+    model = DeployedFile(str(path), runtime, meaning_of(layout, range, mean, std))()
+    if twin is not None:
+        model.twin = OfImages(twin, model.softmax).eval()
+    if isinstance(float_model, nn.Module):
+        model.relate(float_model)
+    elif float_model is not None:
+        relate(model, str(float_model), model.file.meaning)
+    return model
 
 
-def relative_of(model: nn.Module, name: str, meaning: Meaning | None = None) -> nn.Module:
-    """Return the float network of a model by its name or file; what its file does not say is as in the model's.
+def relate(model: nn.Module, name: str, meaning: Meaning | None = None) -> nn.Module:
+    """Return the float network of a model by its name or file, and give it to the model where that is deployed.
+
+    What its file does not say of pixels is as in the model's file.
 
     Arguments:
         model: The deployed model, or any other.
         name: A name of the zoo, a checkpoint, or a deployed file.
         meaning: What the caller says that pixels mean to the files.
     """
-    if not is_file(name):
-        return zoo.load_model(name)
-    otherwise = model.pixels if isinstance(model, DeployedModel) else None
-    return DeployedFile(name, None, meaning or Meaning(), otherwise)()
+    if is_file(name):
+        otherwise = model.pixels if isinstance(model, DeployedModel) else None
+        relative: nn.Module = DeployedFile(name, None, meaning or Meaning(), otherwise)()
+    else:
+        relative = zoo.load_model(name)
+    if isinstance(model, DeployedModel):
+        model.relate(relative, name)
+    return relative
 
 
 def load_model(name: Path | str, **settings: Any) -> nn.Module:

@@ -40,6 +40,7 @@ def note_deployed(task: Task, store: Store) -> None:
     attacked = dict(on["attacked"])
     if task.subject.threat not in attacked:
         attacked[task.subject.threat] = _on_attacked_images(task, model)
+    about["float"] = model.float_name
     about["on"] = {**about["on"], task.subject.data: {**on, "attacked": attacked}}
     store.note(**{NOTE: {**noted, task.subject.model: about}})
 

@@ -10,7 +10,7 @@ from typing import Any
 from quantattack.record.outcome import Subject
 from quantattack.record.record_file import RecordFile
 
-NOTE = "deployed"  # name of the facts among a record's notes
+NOTE = "deployed"  # the facts' name among a record's notes
 
 
 @dataclass(frozen=True)
