@@ -71,10 +71,12 @@ def load_onnx(
     """
     file = read_file(path, most)
     graph = read_graph(optimized_model(file, level))
+    shape, layout = _shape_of(file, size)
     twin = _guarded(lambda: OnnxTwin(graph), file).eval()
+    if shape[0] is not None and not _takes_any_rows(twin, shape):
+        twin = OnnxTwin(graph, shape[0]).eval()
     ends = twin.ends
     runtime = OnnxRuntime(file, level, threads, ends.input_levels if ends.integers else None, ends.output_levels)
-    shape, layout = _shape_of(file, size)
     classes = _try_out(twin, runtime, shape, file)
     quantized = any("Linear" in node.operator or node.operator == "QGemm" for node in graph.nodes)
     metadata = {entry.key: entry.value for entry in file.model.metadata_props}
@@ -103,19 +105,17 @@ def _shape_of(file: OnnxFile, size: tuple[int, int] | None) -> tuple[tuple[int |
         axes = (2, 3) if layout != "nhwc" else (1, 2)
         given = dict(zip(axes, size, strict=True))
         shape = tuple(stated or given.get(axis) for axis, stated in enumerate(shape))
+    if any(axis is None for axis in shape[1:]):
+        raise InputError(f"{file.path.name} takes inputs of shape {shape}; state the images' height and width")
     return shape, layout
 
 
 def _try_out(twin: OnnxTwin, runtime: OnnxRuntime, shape: tuple[int | None, ...], file: OnnxFile) -> int:
-    """Run both once; whether rows of a fixed batch may be shown all at once is found here, too."""
-    if any(size is None for size in shape[1:]):
-        raise InputError(f"{file.path.name} takes inputs of shape {shape}; state the images' height and width")
-    rows = shape[0] or 2
-    inputs = _random_inputs((2 * rows, *(size or 1 for size in shape[1:])), twin.ends.input_levels)
+    """Run both once and return the number of classes."""
+    inputs = _random_inputs(shape, twin.ends.input_levels)
     outputs = runtime(inputs)
     if outputs.ndim != 2 or len(outputs) != len(inputs) or outputs.shape[1] < 2:
         raise InputError(f"{file.path.name} gives outputs of shape {tuple(outputs.shape)}, not (n, classes)")
-    twin.batch = None if _takes_any_rows(twin, inputs, rows) else shape[0]
     try:
         with torch.no_grad():
             found = (twin.outputs(inputs), twin(inputs))
@@ -126,13 +126,16 @@ def _try_out(twin: OnnxTwin, runtime: OnnxRuntime, shape: tuple[int | None, ...]
     return int(outputs.shape[1])
 
 
-def _random_inputs(shape: tuple[int, ...], levels: Levels | None) -> Tensor:
-    values = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+def _random_inputs(shape: tuple[int | None, ...], levels: Levels | None) -> Tensor:
+    """Inputs of two batches, over the range that the file rounds to."""
+    sizes = (2 * (shape[0] or 1), *(size or 1 for size in shape[1:]))
+    values = torch.rand(sizes, generator=torch.Generator().manual_seed(0))
     return values if levels is None else levels.low + (levels.high - levels.low) * values
 
 
-def _takes_any_rows(twin: OnnxTwin, inputs: Tensor, rows: int) -> bool:
-    """Whether rows shown together give what they give batch by batch."""
+def _takes_any_rows(twin: OnnxTwin, shape: tuple[int | None, ...]) -> bool:
+    """Whether rows shown together give what they give in batches of the size that the file states."""
+    rows, inputs = shape[0] or 1, _random_inputs(shape, twin.ends.input_levels)
     try:
         with torch.no_grad():
             together = twin.outputs(inputs)

@@ -38,14 +38,15 @@ class OnnxTwin(nn.Module):
 
     Arguments:
         graph: The graph that the runtime runs.
+        batch: How many rows at a time, where the graph takes no other number; none for any number.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, batch: int | None = None) -> None:
         super().__init__()
         self.ends: Ends = find_ends(graph)
         self.input, self.output = graph.input.name, graph.output.name
-        self.batch: int | None = None  # how many rows at a time, where the graph takes no other number
-        build = _Build(graph)
+        self.batch = batch
+        build = _Build(graph, graph.input.shape[0] if batch is None and graph.input.shape else None)
         self.parts = nn.ModuleList(build.modules)
         self._names = list(build.kept)
         for index, name in enumerate(self._names):
@@ -92,12 +93,13 @@ class _Build:
 
     Arguments:
         graph: The graph.
+        fixed: How many rows the graph states, where any number shall do.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, fixed: int | None) -> None:
         self.constants: dict[str, Tensor] = dict(graph.constants)
         self.kinds, self.opset = graph.kinds, graph.opset
-        self.batch = graph.input.shape[0] if graph.input.shape else None
+        self.fixed = fixed
         self.modules: list[nn.Module] = []
         self.steps: list[Step] = []
         for node in graph.nodes:
@@ -113,7 +115,7 @@ class _Build:
         if node.operator == "Constant":
             self.constants[node.outputs[0]] = _constant(node)
             return
-        part = builder_of(node)(Call(node, self.constants, self.kinds, self.opset, self.batch))
+        part = builder_of(node)(Call(node, self.constants, self.kinds, self.opset, self.fixed))
         if any(name and name not in self.constants for name in part.takes):
             self.steps.append(Step(len(self.modules), part.takes, node.outputs))
             self.modules.append(part.module)

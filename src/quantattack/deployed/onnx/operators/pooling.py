@@ -1,6 +1,7 @@
 """Pooling of real numbers; largest numbers of quantized ones too, whose order is the same."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -56,6 +57,34 @@ def average(x: Tensor, window: Window, counted: bool, ceil: bool) -> Tensor:
     return mean / pool(ones, window.kernel, window.strides, pads, ceil)
 
 
+def average_by_columns(x: Tensor, window: Window, counted: bool, ceil: bool) -> Tensor:
+    """Return AveragePool with the sums in the order of onnxruntime's kernel: down each column, then along the row.
+
+    The order decides ties: the mean of four levels lies halfway between two levels as often as not.
+
+    Arguments:
+        x: Inputs with shape (n, c, ...).
+        window: Where the windows lie.
+        counted: Whether padding counts in the mean.
+        ceil: Whether the output's size is rounded up.
+    """
+    if len(window.kernel) != 2 or window.strides[1] > 2 or ceil:
+        return average(x, window, counted, ceil)
+    padding = window.padding(x.shape[2:])
+    sums = _window_sums(x, window, padding)
+    if counted or not any(map(any, padding)):
+        return sums / math.prod(window.kernel)
+    return sums / _window_sums(torch.ones_like(x[:1, :1]), window, padding)
+
+
+def _window_sums(x: Tensor, window: Window, padding: Sequence[tuple[int, int]]) -> Tensor:
+    (high, wide), (down, along) = window.kernel, window.strides
+    values, (above, before) = padded(x, padding)
+    pool = functional.avg_pool2d
+    columns = pool(values, (high, 1), (down, 1), (above, 0), divisor_override=1)
+    return pool(columns, (1, wide), (1, along), (0, before), divisor_override=1)
+
+
 def max_pool(call: Call) -> Part:
     """Return MaxPool without its indices."""
     if len([name for name in call.node.outputs if name]) > 1:
@@ -68,7 +97,7 @@ def average_pool(call: Call) -> Part:
     window, counted = window_of(call, ()), bool(call.attribute("count_include_pad", 0))
     if any(step != 1 for step in window.dilations):
         raise call.refuse("has dilated windows, which is not supported")
-    return applied(average, call, window=window, counted=counted, ceil=bool(call.attribute("ceil_mode", 0)))
+    return applied(average_by_columns, call, window=window, counted=counted, ceil=bool(call.attribute("ceil_mode", 0)))
 
 
 def global_average(x: Tensor) -> Tensor:

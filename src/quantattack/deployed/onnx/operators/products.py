@@ -168,6 +168,12 @@ def matrix_product(a: Tensor, b: Tensor) -> Tensor:
     return torch.matmul(a, b)
 
 
+def einsum(*factors: Tensor, equation: str) -> Tensor:
+    """Return Einsum."""
+    product: Tensor = torch.einsum(equation, *factors)
+    return product
+
+
 def fused_matrix_product(
     a: Tensor,
     b: Tensor,

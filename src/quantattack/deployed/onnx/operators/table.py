@@ -10,6 +10,7 @@ from quantattack.deployed.onnx.graph import Node
 from quantattack.deployed.onnx.operators import (
     activations,
     arithmetic,
+    blocks,
     elementwise,
     normalization,
     pooling,
@@ -46,6 +47,7 @@ ONNX: Mapping[str, Builder] = {
     "DequantizeLinear": quantized.dequantize,
     "Div": with_settings(arithmetic.divide),
     "Dropout": with_settings(shapes.identity),
+    "Einsum": lambda call: applied(products.einsum, call, equation=str(call.attribute("equation", ""))),
     "Elu": with_settings(activations.elu, "alpha"),
     "Equal": with_settings(torch.eq),
     "Erf": with_settings(torch.erf),
@@ -153,6 +155,7 @@ MICROSOFT: Mapping[str, Builder] = {
     "FusedConv": lambda call: products.convolution(call, activations.fused_activation(call)),
     "FusedGemm": lambda call: products.gemm(call, activations.fused_activation(call)),
     "FusedMatMul": _fused_matrix_product,
+    "MatMulNBits": blocks.blockwise_matrix_product,
     "Gelu": with_settings(activations.gelu),
     "BiasGelu": with_settings(activations.bias_gelu),
     "FastGelu": with_settings(activations.fast_gelu),
@@ -187,5 +190,5 @@ def builder_of(node: Node) -> Builder:
     table = {"": ONNX, CONTRIBUTED: MICROSOFT}.get(node.domain, {})
     if node.operator not in table:
         name = f"{node.domain}.{node.operator}" if node.domain else node.operator
-        raise InputError(f"the operator {name} is not known, so the model has no twin; known: see deployed models")
+        raise InputError(f"the operator {name} has no twin; export the model without it")
     return table[node.operator]
