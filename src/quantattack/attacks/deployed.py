@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from torch import nn
 
@@ -25,6 +26,7 @@ from quantattack.deployed.base import Outputs, deployed_in
 from quantattack.record.description import tagged
 from quantattack.types import Model
 
+AnyModel = TypeVar("AnyModel", bound=Model)
 TRANSFERRED, SQUARE, ON_LOGITS = "transfer", "square", "pgd_logits"  # names of members in a record
 
 
@@ -57,7 +59,7 @@ class OnOutputs:
         return passes(self.attack, classes)
 
 
-def showing_outputs(model: Model) -> Model:
+def showing_outputs(model: AnyModel) -> AnyModel:
     """Return a model whose deployed model shows its outputs in place of its logits; any other model as it is.
 
     Arguments:

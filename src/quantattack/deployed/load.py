@@ -71,9 +71,9 @@ def load(
     float_model: nn.Module | Path | str | None = None,
     twin: nn.Module | None = None,
     layout: str | None = None,
-    range: Sequence[float] | None = None,  # noqa: A002
-    mean: Sequence[float] = (),
-    std: Sequence[float] = (),
+    range: Sequence[int | float] | None = None,  # noqa: A002
+    mean: Sequence[int | float] = (),
+    std: Sequence[int | float] = (),
 ) -> DeployedModel:
     """Return a deployed file as a model that is attacked through its twin and judged by its runtime.
 
@@ -140,7 +140,7 @@ def load_model(name: Path | str, **settings: Any) -> nn.Module:
 
 
 def meaning_of(
-    layout: str | None, span: Sequence[float] | None, mean: Sequence[float] = (), std: Sequence[float] = ()
+    layout: str | None, span: Sequence[int | float] | None, mean: Sequence[int | float] = (), std: Sequence[int | float] = ()
 ) -> Meaning:
     """Return what the caller says that pixels mean, after checking it.
 

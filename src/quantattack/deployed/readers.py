@@ -63,4 +63,24 @@ def _stated_range(text: str) -> tuple[float, float] | None:
         return None
 
 
-READERS: MutableMapping[str, Reader] = {".onnx": _onnx}
+def _tflite(path: Path, runtime: str | None) -> LoadedFile:
+    """Read a TFLite file; its variant is the interpreter's other kernels."""
+    from quantattack.deployed.tflite.load import load_tflite
+
+    kernels = setting_of(runtime, "litert", ("xnnpack", "reference"))
+    loaded = load_tflite(path, kernels=kernels)
+    kind = loaded.input_type
+    return LoadedFile(
+        twin=loaded.twin,
+        runtime=loaded.runtime,
+        softmax=loaded.softmax,
+        takes=loaded.input_shape,
+        layout=loaded.layout,
+        quantized=Quantized(kind, loaded.input_scale, loaded.input_zero) if kind in INTEGERS else None,
+        range=loaded.pixel_range,
+        float_file=loaded.float_file,
+        variants=("litert:reference",) if kernels == "xnnpack" else ("litert:xnnpack",),
+    )
+
+
+READERS: MutableMapping[str, Reader] = {".onnx": _onnx, ".tflite": _tflite}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from quantattack.attacks.deployed import showing_outputs
 from quantattack.diagnostics import checks, deployed, failures, layers, masking
 from quantattack.diagnostics.case import Case, many
 from quantattack.diagnostics.clean_gradients import CleanGradients, clean_gradients
@@ -106,6 +107,7 @@ class Checklist:
         if model is None:
             return
         self.check("twin", 2, lambda: deployed.twin_check(self.case, model))
+        self.check("softmax", 0, lambda: deployed.softmax_check(everything, model))
         self.check("input grid", 0, lambda: deployed.input_check(everything, model))
         for variant in model.variants:
             share = len(everything) / len(self.case)
@@ -134,7 +136,8 @@ class Checklist:
         seen = list[Trajectory]()
 
         def unavailable() -> Finding:
-            seen.append(follow_pgd(self.case))
+            host = showing_outputs(self.case.host)  # what an ordinary attack climbs
+            seen.append(follow_pgd(replace(self.case, host=host)))
             return failures.unavailable_gradients(self.case, seen[0])
 
         self.check("unavailable gradients", 2 * STEPS + 1, unavailable)

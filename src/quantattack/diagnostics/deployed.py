@@ -2,7 +2,7 @@
 
 import torch
 
-from quantattack.deployed.agreement import agreement, clipped_share
+from quantattack.deployed.agreement import agreement, clipped_share, outputs_of, saturated_share
 from quantattack.deployed.base import DeployedModel, deployed_in
 from quantattack.diagnostics.case import SHARE, Case, many, percent
 from quantattack.evaluation.deployed import in_pixels
@@ -35,6 +35,24 @@ def twin_check(case: Case, model: DeployedModel) -> Finding:
     if many(differing, len(case)):
         return Finding("twin", "fail", "inexact_twin", says, "search longer, and transfer from the float network", data)
     return Finding("twin", "pass", "", says, data=data)
+
+
+def softmax_check(case: Case, model: DeployedModel) -> Finding:
+    """Whether the softmax at the end of the file is flat, so that an attack on its outputs stands still.
+
+    Arguments:
+        case: All images.
+        model: The deployed model in it.
+    """
+    if not model.softmax:
+        return Finding("softmax", "pass", "", "the file ends in no softmax")
+    case.host.passes.forward(len(case))
+    share = saturated_share(outputs_of(model, case.images))
+    says = f"the softmax's largest output is at its maximum on {percent(share)} of {len(case)} images"
+    if share < SHARE:
+        return Finding("softmax", "pass", "", says, data={"saturated": share})
+    advice = "climb what enters the softmax, as quantattack's attacks on a deployed file do, and not its outputs"
+    return Finding("softmax", "fail", "saturated_softmax", says, advice, {"saturated": share})
 
 
 def input_check(case: Case, model: DeployedModel) -> Finding:

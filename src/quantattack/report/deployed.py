@@ -16,6 +16,7 @@ from quantattack.report.tables import Share, percent, threat_words
 TRANSFERRED, SQUARE = "transfer", "square"
 COLUMNS = ("float", "transferred", "Square", "ordinary PGD", "worst case")
 ARGMAX, TIES = "by argmax", "for the label"  # how a tie of the two largest outputs is decided
+UNDER = "Below each number: how far it is above the worst case, in points, and the paired 95% interval of that."
 ONE_OF = "A robustness number is one of file and runtime: under another runtime, kernel or processor it may be another."
 
 
@@ -112,11 +113,13 @@ def _entry(stands: NDArray[np.bool_], worst: NDArray[np.bool_]) -> Entry:
 
 
 def entry_words(entry: Entry | None) -> str:
-    """Return a number in percent, and below it how far it is above the worst case, with the interval of that."""
+    """Return a number in percent, below it how far it is above the worst case, and below that the interval."""
     if entry is None:
         return "-"
     share = percent(entry.share.value).rstrip("%")
-    return f"{share}\n{over_words(entry)}"
+    low, high = entry.share.interval if entry.interval is None else entry.interval
+    over = "" if entry.over is None else f"{100 * entry.over:+.1f}\n"
+    return f"{share}\n{over}{100 * low:.0f} to {100 * high:.0f}"
 
 
 def over_words(entry: Entry) -> str:
