@@ -1,5 +1,5 @@
 """Deployed models: files of other runtimes, attacked through a differentiable twin and judged by their runtime."""
 
-from quantattack.deployed.load import load
-
-__all__ = ["load"]
+from quantattack.deployed.load import load as load
+from quantattack.deployed.torch_programs.load import adopted as adopted
+from quantattack.deployed.torch_programs.load import from_program as from_program

@@ -8,6 +8,7 @@ import torch
 
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import Source, source_of
+from quantattack.deployed import adopted
 from quantattack.diagnostics.case import Case
 from quantattack.diagnostics.checklist import Budget, Checklist
 from quantattack.errors import InputError, check_count
@@ -103,6 +104,7 @@ def diagnose(
         InputError: If the model, the images, the labels or the threat cannot be used, or no image is
             classified correctly.
     """
+    model, twin = adopted(model), adopted(twin)
     source, index = _checked(model, images, labels, threat, indices)
     everything = _case(model, source, threat, Rng(seed, index), twin, batch_size)
     case = everything.where(_correct(everything))
