@@ -15,6 +15,7 @@ from quantattack.cli.data import data as data_group
 from quantattack.cli.data import fetch
 from quantattack.cli.diagnose import diagnose
 from quantattack.cli.evaluate import evaluate
+from quantattack.cli.export_onnx import export_onnx
 from quantattack.cli.inspect import inspect
 from quantattack.cli.options import DataRoot
 from quantattack.cli.record import compare, export, merge, show, verify
@@ -56,6 +57,7 @@ app.command()(inspect)
 app.command()(signal)
 app.command()(reproduce)
 app.command()(fetch)
+app.command(name="export-onnx")(export_onnx)
 
 
 @app.command()

@@ -1,1 +1,6 @@
 """Deployed models: files of other runtimes, attacked through a differentiable twin and judged by their runtime."""
+
+from quantattack.deployed.export.int8 import Int8
+from quantattack.deployed.export.onnx import Exported, export_onnx
+
+__all__ = ["Exported", "Int8", "export_onnx"]
