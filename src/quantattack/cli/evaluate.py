@@ -1,7 +1,7 @@
 """The command `evaluate`: what the record lacks is run."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,12 +11,18 @@ from torch import nn
 
 from quantattack.attacks.threat import Threat
 from quantattack.cli import names
-from quantattack.cli.attacks import Context, attacks_named
+from quantattack.cli.attacks import DEPLOYED, STANDARD, attacks_named
+from quantattack.cli.deployed import FileOptions, Float, Layout, Mean, Range, RuntimeName, Std, file_options
 from quantattack.cli.run_file import RunFile, ThreatEntry, read_run_file
+from quantattack.cli.temperatures import Context
 from quantattack.data.streams import Stream, stream_data
+from quantattack.deployed.base import DeployedModel, deployed_in
+from quantattack.deployed.load import relate
 from quantattack.errors import InputError, check_count
+from quantattack.evaluation.checks import first_logits
 from quantattack.evaluation.evaluate import evaluate_tasks, run_identity
 from quantattack.evaluation.fast_search import FastSearch
+from quantattack.evaluation.models import CountedModel
 from quantattack.evaluation.ray import Workers
 from quantattack.evaluation.task import Task, TaskSettings, examine, prepare
 from quantattack.record.description import digest_of
@@ -28,7 +34,8 @@ DEFAULT = "digits-mdtanhs"
 
 def evaluate(
     model: Annotated[
-        list[str] | None, typer.Argument(help=f"Names of the zoo, checkpoints, or package.module:function [{DEFAULT}].")
+        list[str] | None,
+        typer.Argument(help=f"Names of the zoo, checkpoints, deployed files, package.module:function [{DEFAULT}]."),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
@@ -36,7 +43,15 @@ def evaluate(
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
     norm: Annotated[str, typer.Option(help="linf, l2 or l1.")] = "linf",
     radius: Annotated[str | None, typer.Option(help="Radius, 8/255, or several, a,b,c; else the data set's.")] = None,
-    attacks: Annotated[str, typer.Option(help="Attacks, a,b[steps=40]; see `quantattack list attacks`.")] = "standard",
+    attacks: Annotated[
+        str | None, typer.Option(help="Attacks, a,b[steps=40]; else standard, or deployed for deployed files.")
+    ] = None,
+    float_model: Float = None,
+    layout: Layout = None,
+    range_: Range = None,
+    mean: Mean = None,
+    std: Std = None,
+    runtime: RuntimeName = None,
     images: Annotated[int | None, typer.Option(help="How many test images, from the first on; else all.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
     batch_size: Annotated[
@@ -58,7 +73,8 @@ def evaluate(
         raise InputError("a run file names its models; leave them out of the command")
     about: dict[str, Any] = {"models": model or [DEFAULT], "data_root": data_root, "attacks": attacks, "images": images}
     how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": device, "save_images": save_images}
-    plan = read_run_file(config) if config else _plan(data, norm, radius, speed, **about, **how)
+    of_files: dict[str, Any] = {"float": float_model, "layout": layout, "range": range_, "mean": mean, "std": std}
+    plan = read_run_file(config) if config else _plan(data, norm, radius, speed, runtime, **about, **how, **of_files)
     tasks = list(tasks_of(plan, part_named(part)))
     records = evaluate_tasks(
         tasks,
@@ -72,11 +88,13 @@ def evaluate(
     typer.echo(f"record: {store.folder}")
 
 
-def _plan(data: str | None, norm: str, radius: str | None, speed: str, **settings: Any) -> RunFile:
+def _plan(data: str | None, norm: str, radius: str | None, speed: str, runtime: str | None, **settings: Any) -> RunFile:
     """Return what the command's options say, as a run file would say it."""
     threat = ThreatEntry(norm=norm, radius=None if radius is None else radius.split(","))
     options = [item for item in speed.split(",") if item.strip()]
-    return RunFile(threats=[threat], speed=options, data=None if data is None else [data], **settings)
+    for name in ("range", "mean", "std"):
+        settings[name] = settings[name].split(",") if settings[name] else None
+    return RunFile(threats=[threat], speed=options, data=None if data is None else [data], runtime=runtime, **settings)
 
 
 def part_named(text: str) -> tuple[int, int]:
@@ -96,14 +114,13 @@ def tasks_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:
     wanted = plan.data or [names.data_for(None, plan.models)]
     sets = {data: stream_data(data, plan.data_root) for data in dict.fromkeys(map(names.data_named, wanted))}
     given = [entry for data in sets for entry in _threats(plan, data)]
-    speed, place = FastSearch.named(plan.speed), names.device_named(plan.device)
+    speed = FastSearch.named(plan.speed)
     settings: TaskSettings = {"seed": plan.seed, "batch_size": plan.batch_size, "part": part, "speed": speed}
     settings["keep_images"] = plan.save_images
-    models = {name: names.model_named(name, place) for name in dict.fromkeys(plan.models)}
-    for name, model in models.items():
-        settings["make"] = Named(name, plan.device)
+    for model in _models(plan):
+        settings["make"] = model.make
         for data, threat in given:
-            yield _task(model, sets[data], threat, plan, {**settings, "names": (name, data)})
+            yield _task(model, sets[data], threat, plan, {**settings, "names": (model.name, data)})
 
 
 def _threats(plan: RunFile, data: str) -> list[tuple[str, Threat]]:
@@ -115,11 +132,53 @@ def _threats(plan: RunFile, data: str) -> list[tuple[str, Threat]]:
     return [(data, threat) for threat in dict.fromkeys(named)]
 
 
-def _task(model: nn.Module, stream: Stream, threat: Threat, plan: RunFile, settings: TaskSettings) -> Task:
-    images = stream.first(_count(plan.images, len(stream)))
-    examine(model, images, None, threat)  # before anything is fitted on the model
-    context = Context(model, threat, stream, settings["names"][1])
-    return prepare(model, images, None, attacks_named(",".join(plan.attacks), context), threat, **settings)
+@dataclass(frozen=True, eq=False)
+class _Evaluated:
+    """A model of a run, with how another process makes it, and the float network that it was made of."""
+
+    name: str
+    model: nn.Module
+    make: Callable[[], nn.Module]
+    float_model: nn.Module | None = None
+
+
+def _models(plan: RunFile) -> Iterator[_Evaluated]:
+    """Yield the models of a plan, and after them the float network that deployed files were made of."""
+    options, place = _file_options(plan), names.device_named(plan.device)
+    options.check([*plan.models, *filter(None, [plan.float_model])])
+    relative = None
+    for name in dict.fromkeys(plan.models):
+        model = names.model_named(name, place, options)
+        if plan.float_model is not None:
+            relative = relate(model, plan.float_model, options.meaning).to(place)
+        yield _Evaluated(name, model, Named(name, plan.device, options, plan.float_model), relative)
+    if relative is not None and plan.float_model not in plan.models:
+        file = relative.file if isinstance(relative, DeployedModel) else None
+        yield _Evaluated(str(plan.float_model), relative, file or Named(str(plan.float_model), plan.device))
+
+
+def _file_options(plan: RunFile) -> FileOptions:
+    return file_options(plan.layout, plan.range, plan.mean, plan.std, plan.runtime)
+
+
+def _task(evaluated: _Evaluated, stream: Stream, threat: Threat, plan: RunFile, settings: TaskSettings) -> Task:
+    model, images = evaluated.model, stream.first(_count(plan.images, len(stream)))
+    counted, _ = examine(model, images, None, threat)  # before anything is fitted on the model
+    if evaluated.float_model is not None:
+        _check_relative(counted, evaluated, images, threat)
+    context = Context(model, threat, stream, settings["names"][1], evaluated.float_model)
+    is_deployed = deployed_in(model) is not None or evaluated.float_model is not None
+    attacks = plan.attacks or [DEPLOYED if is_deployed else STANDARD]
+    return prepare(model, images, None, attacks_named(",".join(attacks), context), threat, **settings)
+
+
+def _check_relative(model: CountedModel, evaluated: _Evaluated, images: Stream, threat: Threat) -> None:
+    """Raise InputError unless the float network takes the same images and has the same classes."""
+    relative, _ = examine(evaluated.float_model or model, images, None, threat)
+    shown = images.take([0])[0]
+    own, other = (first_logits(each, shown).shape[1] for each in (model, relative))
+    if own != other:
+        raise InputError(f"the network of --float has {other} classes and {evaluated.name} has {own}; name its own")
 
 
 @dataclass(frozen=True)
@@ -129,13 +188,20 @@ class Named:
     Arguments:
         name: The model's name.
         device: Where it is put.
+        options: How a deployed file is opened.
+        float_model: The float network that a deployed file was made of.
     """
 
     name: str
     device: str
+    options: FileOptions = field(default_factory=FileOptions)
+    float_model: str | None = None
 
     def __call__(self) -> nn.Module:
-        return names.model_named(self.name, names.device_named(self.device))
+        model = names.model_named(self.name, names.device_named(self.device), self.options)
+        if self.float_model is not None and isinstance(model, DeployedModel):
+            relate(model, self.float_model, self.options.meaning)
+        return model
 
 
 def _count(asked: int | None, there: int) -> int:

@@ -15,8 +15,10 @@ from torch import nn
 
 from quantattack.attacks.norms import norm_named
 from quantattack.attacks.threat import Threat
+from quantattack.cli.deployed import FileOptions
 from quantattack.data.model_files import MODEL_FILES, ModelFile
 from quantattack.data.sets import SETS, check_data, is_path
+from quantattack.deployed.load import is_file
 from quantattack.errors import InputError, unknown
 from quantattack.nn.zoo import card_of, load_model, models
 
@@ -30,6 +32,11 @@ def threat_named(norm: str, radius: str | None, data: str) -> list[Threat]:
         raise InputError(f"{data} has no usual radius; give one, such as 8/255")
     texts = [str(SETS[data].radius(norm))] if radius is None else [item.strip() for item in radius.split(",")]
     return [Threat(measure, number(text)) for text in dict.fromkeys(texts)]
+
+
+def threat_of_data(data: str) -> Threat:
+    """Return a data set's usual threat under Linf; 8/255 where it has none."""
+    return Threat(norm_named("linf"), 8 / 255) if is_path(data) else threat_named("linf", None, data)[0]
 
 
 def number(text: str) -> float:
@@ -71,10 +78,17 @@ def data_for(given: str | None, models: Sequence[str]) -> str:
     """
     if given is not None:
         return data_named(given)
-    own = sorted({card_of(model).data for model in models if not _is_function(model)})
+    own = sorted({_trained_on(model) for model in models if not _is_function(model)})
     if len(own) > 1:
         raise InputError(f"these models were trained on {', '.join(own)}; name the images' data set with --data")
     return data_named(own[0]) if own else "digits"
+
+
+def _trained_on(model: str) -> str:
+    """Return the data set that a model was trained on."""
+    if is_file(model):
+        raise InputError(f"{model} does not say what it was trained on; name the images' data set with --data")
+    return card_of(model).data
 
 
 def device_named(name: str) -> torch.device:
@@ -89,12 +103,19 @@ def device_named(name: str) -> torch.device:
         raise InputError(f"the device {name} is unavailable: {str(error).splitlines()[0]}") from None
 
 
-def model_named(name: str, device: torch.device) -> nn.Module:
-    """Return a model by its name in the zoo, its checkpoint's path, or `package.module:function`.
+def model_named(name: str, device: torch.device, options: FileOptions | None = None) -> nn.Module:
+    """Return a model by its name in the zoo, its checkpoint's or deployed file's path, or `package.module:function`.
+
+    Arguments:
+        name: The name.
+        device: Where the model is put; what runs a deployed file stays where it is.
+        options: How a deployed file is opened; as the file says itself where None.
 
     Raises:
         InputError: If there is none, or the function fails or returns no `torch.nn.Module`.
     """
+    if is_file(name):
+        return (options or FileOptions()).file(name)().to(device)
     model = _made(name) if _is_function(name) else load_model(name)
     return model.to(device)
 

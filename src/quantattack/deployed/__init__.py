@@ -2,5 +2,6 @@
 
 from quantattack.deployed.export.int8 import Int8
 from quantattack.deployed.export.onnx import Exported, export_onnx
+from quantattack.deployed.load import load
 
-__all__ = ["Exported", "Int8", "export_onnx"]
+__all__ = ["Exported", "Int8", "export_onnx", "load"]
