@@ -105,6 +105,7 @@ class Apgd:
                 walk = self._check(walk, checks[index])
             if index < self.steps:
                 walk = self._move(walk, index)
+        images = self.threat.snap(images, batch.images, batch.radius)  # the best iterate, as it was shown
         return Trace(images, fooled_at, torch.zeros_like(fooled_at))
 
     def _begin(self, model: Model, batch: Batch) -> "_Walk":
@@ -113,7 +114,8 @@ class Apgd:
             x = self.threat.project(batch.start.to(clean), clean, radius)
         else:
             x = (self.start or farthest)(self.threat, clean, batch.rng, radius)
-        rescale = fit_in_batches(self.pair or self.temperature, model, x, batch.labels, batch.at_once)
+        shown = self.threat.snap(x, clean, radius)
+        rescale = fit_in_batches(self.pair or self.temperature, model, shown, batch.labels, batch.at_once)
         size = (1.0 if isinstance(self.threat.norm, L1) else 2.0) * radius
         return _Walk.begin(x, batch, radius, rescale, size)
 
@@ -127,12 +129,13 @@ class Apgd:
             values.append(value.detach() if self.progress is None else self.progress(logits.detach(), labels))
             return value
 
+        shown = self.threat.snap(walk.x, walk.batch.images, walk.radius)
         if index == self.steps:  # no step follows the last iterate: no gradient is needed
-            logits, grad = climbed_logits(model, walk.x, walk.batch.at_once), walk.grad
+            logits, grad = climbed_logits(model, shown, walk.batch.at_once), walk.grad
             objective(logits, slice(None))
         else:
-            logits, grad = gradient_in_parts(model, walk.x, objective, walk.batch.at_once)
-        solved = confirmed(self.solved, logits, model, walk.x, walk.batch.labels, walk.batch.at_once)
+            logits, grad = gradient_in_parts(model, shown, objective, walk.batch.at_once)
+        solved = confirmed(self.solved, logits, model, shown, walk.batch.labels, walk.batch.at_once)
         value = torch.cat(values).double()
         better = solved | (value > walk.best_loss)
         wide = per_image(better, walk.x)
