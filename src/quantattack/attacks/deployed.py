@@ -25,7 +25,7 @@ from quantattack.deployed.base import Outputs, deployed_in
 from quantattack.record.description import tagged
 from quantattack.types import Model
 
-TRANSFERRED, SQUARE = "transfer", "square"  # names of members in a record
+TRANSFERRED, SQUARE, ON_LOGITS = "transfer", "square", "pgd_logits"  # names of members in a record
 
 
 @tagged("OnOutputs")
@@ -88,7 +88,7 @@ def deployed_suite(threat: Threat, float_model: Model | None = None, softmax: bo
     if float_model is not None:
         transferred = {TRANSFERRED: Ensemble({name: Transfer(attack, float_model) for name, attack in own.items()})}
     plain = own.pop("pgd")
-    on_logits: Mapping[str, Attack] = {"pgd_logits": plain} if softmax else {}
+    on_logits: Mapping[str, Attack] = {ON_LOGITS: plain} if softmax else {}
     return Ensemble({"pgd": OnOutputs(pgd(threat)), **transferred, **alone, **on_logits, **own})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from quantattack.attacks.base import Attack
-from quantattack.attacks.deployed import suite_for
+from quantattack.attacks.deployed import TRANSFERRED, suite_for
 from quantattack.attacks.losses import dlr, log_odds, margin
 from quantattack.attacks.norms import Linf
 from quantattack.attacks.recipes import (
@@ -34,6 +34,7 @@ from quantattack.attacks.threat import Threat
 from quantattack.cli.names import number_of
 from quantattack.cli.peers import PEERS, is_peer, peer_named
 from quantattack.cli.temperatures import TEMPERATURES, Context, Maker
+from quantattack.deployed.base import deployed_in
 from quantattack.errors import InputError, unknown
 from quantattack.reproduction.liu2020.attacks import published
 from quantattack.types import Images
@@ -114,15 +115,21 @@ def attacks_named(text: str, context: Context) -> dict[str, Attack]:
         InputError: If a name or a setting is unknown, or a setting's value cannot be used.
     """
     attacks: dict[str, Attack] = {}
-    members = standard(context.threat).attacks
-    for name in (name for item in _split(text) for name in _published(item, context)):
+    whole = standard(context.threat).attacks
+    members = _deployed(context) if is_deployed(context) else whole
+    for name in (name for item in split_list(text) for name in _published(item, context)):
         if name in (STANDARD, DEPLOYED):
-            attacks.update(members if name == STANDARD else _deployed(context))
+            attacks.update(whole if name == STANDARD else _deployed(context))
         else:
             attacks[name] = members.get(name) or attack_named(name, context)
     if not attacks:
         raise InputError("no attack is named; try --attacks standard, or `quantattack list attacks`")
     return attacks
+
+
+def is_deployed(context: Context) -> bool:
+    """Return whether a model is a deployed file, or is attacked beside the float network that it was made of."""
+    return deployed_in(context.model) is not None or context.float_model is not None
 
 
 def _deployed(context: Context) -> Mapping[str, Attack]:
@@ -148,6 +155,8 @@ def attack_named(text: str, context: Context) -> Attack:
     if is_peer(name):
         scale, inside = _taken("scaled", inside)
         return _scaled(peer_named(name, inside, context.threat), scale, context)
+    if name == TRANSFERRED:
+        raise InputError(f"{TRANSFERRED} attacks the float network that a model was made of; name it with --float")
     if name in _MEMBERS and name not in ATTACKS:
         raise InputError(f"{name} is a member of standard and takes no settings; see `quantattack list attacks`")
     if name in (STANDARD, DEPLOYED):
@@ -188,7 +197,8 @@ def _scaled(attack: Attack, scale: str, context: Context) -> Attack:
     return OnScaled(attack, maker(context))
 
 
-def _split(text: str) -> list[str]:
+def split_list(text: str) -> list[str]:
+    """Return the names of a comma-separated list; commas between brackets do not separate."""
     return [item.strip() for item in re.split(r",(?![^\[]*\])", text) if item.strip()]
 
 

@@ -9,14 +9,15 @@ import typer
 from rich.console import Console
 from torch import nn
 
+from quantattack.attacks.deployed import ON_LOGITS, TRANSFERRED
 from quantattack.attacks.threat import Threat
 from quantattack.cli import names
-from quantattack.cli.attacks import DEPLOYED, STANDARD, attacks_named
+from quantattack.cli.attacks import DEPLOYED, STANDARD, attacks_named, is_deployed, split_list
 from quantattack.cli.deployed import FileOptions, Float, Layout, Mean, Range, RuntimeName, Std, file_options
 from quantattack.cli.run_file import RunFile, ThreatEntry, read_run_file
 from quantattack.cli.temperatures import Context
 from quantattack.data.streams import Stream, stream_data
-from quantattack.deployed.base import DeployedModel, deployed_in
+from quantattack.deployed.base import DeployedModel
 from quantattack.deployed.load import relate
 from quantattack.errors import InputError, check_count
 from quantattack.evaluation.checks import first_logits
@@ -167,9 +168,14 @@ def _task(evaluated: _Evaluated, stream: Stream, threat: Threat, plan: RunFile, 
     if evaluated.float_model is not None:
         _check_relative(counted, evaluated, images, threat)
     context = Context(model, threat, stream, settings["names"][1], evaluated.float_model)
-    is_deployed = deployed_in(model) is not None or evaluated.float_model is not None
-    attacks = plan.attacks or [DEPLOYED if is_deployed else STANDARD]
+    attacks = _attacks(plan, evaluated.name) or [DEPLOYED if is_deployed(context) else STANDARD]
     return prepare(model, images, None, attacks_named(",".join(attacks), context), threat, **settings)
+
+
+def _attacks(plan: RunFile, name: str) -> list[str]:
+    """Return the attacks that are named for a model; for the float network none that are of deployed files alone."""
+    attacks = split_list(",".join(plan.attacks or []))
+    return [each for each in attacks if name != plan.float_model or each not in (TRANSFERRED, ON_LOGITS)]
 
 
 def _check_relative(model: CountedModel, evaluated: _Evaluated, images: Stream, threat: Threat) -> None:

@@ -26,6 +26,8 @@ def print_facts(model: DeployedModel, images: Images, threat: Threat, console: C
     """
     about = {"file": facts(model), "on": {"": {**on_images(model, images), "attacked": {}}}}
     table = Table(box=None, show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
     for name, words in fact_rows(about, ""):
         table.add_row(Text(name), Text(words))
     for name, agreed in _agreements(model, images, threat, about["on"][""]).items():

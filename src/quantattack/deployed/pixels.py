@@ -9,7 +9,7 @@ from quantattack.errors import InputError
 from quantattack.types import Images
 
 LAYOUTS = ("nchw", "nhwc", "flat")
-_TYPES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
+INTEGERS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
 
 
 @dataclass(frozen=True)
@@ -78,5 +78,5 @@ class Quantized:
     @property
     def range(self) -> tuple[float, float]:
         """The smallest and the largest value that is not clipped."""
-        low, high = _TYPES[self.type]
+        low, high = INTEGERS[self.type]
         return (low - self.zero_point) * self.scale, (high - self.zero_point) * self.scale

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from quantattack.deployed.loaded import LoadedFile
+from quantattack.deployed.pixels import INTEGERS, Quantized
 from quantattack.errors import InputError, unknown
 
 Reader: TypeAlias = Callable[[Path, str | None], LoadedFile]  # reads a file for a runtime; None for the format's own
-
-READERS: MutableMapping[str, Reader] = {}
 
 
 def setting_of(runtime: str | None, name: str, settings: tuple[str, ...]) -> str:
@@ -31,3 +30,37 @@ def setting_of(runtime: str | None, name: str, settings: tuple[str, ...]) -> str
     if setting and setting not in settings:
         raise unknown(f"setting of {name}", setting, settings)
     return setting or settings[0]
+
+
+def _onnx(path: Path, runtime: str | None) -> LoadedFile:
+    """Read an ONNX file; its variants are the levels to which onnxruntime rewrites the graph."""
+    from quantattack.deployed.onnx.load import load_onnx
+
+    levels = ("extended", "all", "basic", "off")
+    level = setting_of(runtime, "onnxruntime", levels)
+    loaded = load_onnx(path, level=level)
+    grid, stated = loaded.levels, loaded.metadata
+    known = grid is not None and grid.kind in INTEGERS
+    return LoadedFile(
+        twin=loaded.twin,
+        runtime=loaded.runtime,
+        softmax=loaded.softmax,
+        takes=loaded.input_shape[1:],
+        layout=loaded.layout or stated.get("quantattack.layout", "nchw"),
+        quantized=Quantized(grid.kind, grid.scale, int(grid.zero)) if grid is not None and known else None,
+        range=_stated_range(stated.get("quantattack.range", "")),
+        float_file=not loaded.quantized,
+        variants=("onnxruntime:off",) if level != "off" else ("onnxruntime:extended",),
+    )
+
+
+def _stated_range(text: str) -> tuple[float, float] | None:
+    """Return what black and white are, as a maker wrote it into a file: two numbers, as `export_onnx` does."""
+    low, comma, high = text.partition(",")
+    try:
+        return (float(low), float(high)) if comma else None
+    except ValueError:
+        return None
+
+
+READERS: MutableMapping[str, Reader] = {".onnx": _onnx}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from quantattack.diagnostics import checks, failures, layers, masking
+from quantattack.diagnostics import checks, deployed, failures, layers, masking
 from quantattack.diagnostics.case import Case, many
 from quantattack.diagnostics.clean_gradients import CleanGradients, clean_gradients
 from quantattack.diagnostics.plain_pgd import STEPS, Trajectory, follow_pgd
@@ -95,6 +95,21 @@ class Checklist:
         random = self.check("randomness", 2, lambda: checks.randomness_check(case)).verdict == "fail"
         self.check("batch", 3, lambda: checks.batch_check(case))
         self._gradients(random)
+
+    def deployed(self, everything: Case) -> None:
+        """Run the checks of a deployed file; of any other model there are none.
+
+        Arguments:
+            everything: All images, those that are classified wrongly included.
+        """
+        model = deployed.model_of(self.case)
+        if model is None:
+            return
+        self.check("twin", 2, lambda: deployed.twin_check(self.case, model))
+        self.check("input grid", 0, lambda: deployed.input_check(everything, model))
+        for variant in model.variants:
+            share = len(everything) / len(self.case)
+            self.check(f"kernels, {variant}", 2 * share, partial(deployed.kernels_check, everything, model, variant))
 
     def _gradients(self, random: bool) -> None:
         case, seen = self.case, list[CleanGradients]()  # filled by the first check, where it fits

@@ -52,7 +52,7 @@ def facts(model: DeployedModel) -> dict[str, Any]:
         model: The deployed model.
     """
     quantized = model.quantized
-    pixel = None if quantized is None else _in_pixels(model, quantized.scale)
+    pixel = None if quantized is None else in_pixels(model, quantized.scale)
     return {
         **asdict(model.artifact),
         "softmax": model.softmax,
@@ -64,7 +64,7 @@ def facts(model: DeployedModel) -> dict[str, Any]:
     }
 
 
-def _in_pixels(model: DeployedModel, scale: float) -> float:
+def in_pixels(model: DeployedModel, scale: float) -> float:
     """Return the step of a file's input in pixels, of which 255 are the range from black to white."""
     pixels = model.pixels
     deviation = max(pixels.std, default=1.0)

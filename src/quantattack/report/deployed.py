@@ -15,7 +15,7 @@ from quantattack.report.tables import Share, percent, threat_words
 
 TRANSFERRED, SQUARE = "transfer", "square"
 COLUMNS = ("float", "transferred", "Square", "ordinary PGD", "worst case")
-ARGMAX, TIES = "decided by argmax", "ties counted for the label"
+ARGMAX, TIES = "by argmax", "for the label"  # how a tie of the two largest outputs is decided
 ONE_OF = "A robustness number is one of file and runtime: under another runtime, kernel or processor it may be another."
 
 
@@ -109,6 +109,23 @@ def _entry(stands: NDArray[np.bool_], worst: NDArray[np.bool_]) -> Entry:
     return Entry(
         Share(int(stands.sum()), total), (first - second) / total, paired_difference(first, second, both, total)
     )
+
+
+def entry_words(entry: Entry | None) -> str:
+    """Return a number in percent, and below it how far it is above the worst case, with the interval of that."""
+    if entry is None:
+        return "-"
+    share = percent(entry.share.value).rstrip("%")
+    return f"{share}\n{over_words(entry)}"
+
+
+def over_words(entry: Entry) -> str:
+    """Return how far a number is above the worst case, in points with its interval; the worst case's own interval."""
+    if entry.over is None or entry.interval is None:
+        low, high = entry.share.interval
+        return f"{100 * low:.1f} to {100 * high:.1f}"
+    low, high = entry.interval
+    return f"{100 * entry.over:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def fact_rows(about: Mapping[str, Any], data: str) -> list[tuple[str, str]]:

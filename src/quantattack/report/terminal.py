@@ -10,6 +10,7 @@ from rich.text import Text
 
 from quantattack.record.record import Record
 from quantattack.report.comparison import Comparison, p_words, words
+from quantattack.report.deployed import COLUMNS, ONE_OF, Line, deployed_lines, entry_words
 from quantattack.report.tables import headline, interval, percent, progress_words, threat_words
 
 
@@ -28,6 +29,9 @@ def print_table(records: Sequence[Record], console: Console) -> None:
     unbounded = console.options.update(width=10_000)
     fits = console.measure(table, options=unbounded).maximum <= console.width
     console.print(table if fits else _one_column_each(records, names))
+    if lines := deployed_lines(records):
+        console.print(_deployed(lines))
+        console.print(Text(ONE_OF))
     for record in records:
         _print_words(record, console)
 
@@ -52,6 +56,24 @@ def _one_column_each(records: Sequence[Record], names: Sequence[str]) -> Table:
     columns = [_numbers(record, names) for record in records]
     for place, header in enumerate(("clean", *names, "worst case")):
         table.add_row(Text(header), *(column[place] for column in columns))
+    return table
+
+
+def _deployed(lines: Sequence[Line]) -> Table:
+    """The deployed models, each number with how far it is above the worst case and the paired interval of that."""
+    table = Table(title="Deployed models, %", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("threat")
+    table.add_column("ties")
+    for header in COLUMNS:
+        table.add_column(Text(header.replace(" ", "\n")), justify="right")
+    models = dict.fromkeys((line.model, line.data) for line in lines)
+    for model, data in models:
+        if len(models) > 1:
+            table.add_row(Text(f"{_file_name(model)} on {data}", style="bold"))
+        for line in lines:
+            if (line.model, line.data) == (model, data):
+                cells = [Text(entry_words(line.entries[header])) for header in COLUMNS]
+                table.add_row(Text(line.threat), Text(line.ties), *cells)
     return table
 
 
