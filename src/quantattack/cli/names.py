@@ -16,7 +16,7 @@ from torch import nn
 from quantattack.attacks.norms import norm_named
 from quantattack.attacks.threat import Threat
 from quantattack.cli.deployed import FileOptions
-from quantattack.data.model_files import MODEL_FILES, ModelFile
+from quantattack.data.model_files import MODEL_FILES, ModelFile, is_model_file
 from quantattack.data.sets import SETS, check_data, is_path
 from quantattack.deployed.load import is_file
 from quantattack.errors import InputError, unknown
@@ -86,6 +86,8 @@ def data_for(given: str | None, models: Sequence[str]) -> str:
 
 def _trained_on(model: str) -> str:
     """Return the data set that a model was trained on."""
+    if is_model_file(model) and MODEL_FILES[model].data:
+        return MODEL_FILES[model].data
     if is_file(model):
         raise InputError(f"{model} does not say what it was trained on; name the images' data set with --data")
     return card_of(model).data
