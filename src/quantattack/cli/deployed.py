@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from quantattack.deployed.load import DeployedFile, is_file, meaning_of
+from quantattack.deployed.load import DeployedFile, is_file, located, meaning_of
 from quantattack.deployed.loaded import Meaning
 from quantattack.errors import InputError
 from quantattack.record.deployed import deployed_note
@@ -37,14 +37,16 @@ class FileOptions:
     Arguments:
         meaning: What pixels mean to them.
         runtime: What runs them; None for each format's own.
+        root: Folder of the data sets, where fetched files lie; None for the variable QUANTATTACK_DATA.
     """
 
     meaning: Meaning = field(default_factory=Meaning)
     runtime: str | None = None
+    root: str | None = field(default=None, compare=False)
 
     def file(self, path: str) -> DeployedFile:
         """Return the file at a path, to be opened so."""
-        return DeployedFile(path, self.runtime, self.meaning)
+        return DeployedFile(located(path, self.root), self.runtime, self.meaning)
 
     def check(self, models: Sequence[str]) -> None:
         """Raise InputError if something is said of deployed files and none of the models is one."""
@@ -59,6 +61,7 @@ def file_options(
     mean: str | Sequence[str] | None = None,
     std: str | Sequence[str] | None = None,
     runtime: str | None = None,
+    root: str | None = None,
 ) -> FileOptions:
     """Return how deployed files are opened, from the texts of the command or of a run file.
 
@@ -67,7 +70,7 @@ def file_options(
     """
     span = _numbers("range", range_) if range_ else None
     meaning = meaning_of(layout, span, _numbers("mean", mean), _numbers("std", std))
-    return FileOptions(meaning, runtime)
+    return FileOptions(meaning, runtime, root)
 
 
 def _numbers(name: str, text: str | Sequence[str] | None) -> tuple[float, ...]:
@@ -78,15 +81,17 @@ def _numbers(name: str, text: str | Sequence[str] | None) -> tuple[float, ...]:
         raise InputError(f"--{name} must be numbers like 0,255, not {','.join(parts)!r}") from None
 
 
-def noted_options(record: Record) -> FileOptions:
+def noted_options(record: Record, root: str | None = None) -> FileOptions:
     """Return how the deployed file of a record was opened when it was attacked.
 
     Arguments:
         record: The record of one model, data set and threat.
+        root: Folder of the data sets, where fetched files lie; None for the variable QUANTATTACK_DATA.
     """
     about = deployed_note(record.store, record.subject.model)
     if about is None:
-        return FileOptions()
+        return FileOptions(root=root)
     pixels, file = about["file"]["pixels"], about["file"]
     span = pixels["low"], pixels["high"]
-    return FileOptions(meaning_of(pixels["layout"], span, pixels["mean"], pixels["std"]), file["opened"])
+    meaning = meaning_of(pixels["layout"], span, pixels["mean"], pixels["std"])
+    return FileOptions(meaning, file["opened"], root)

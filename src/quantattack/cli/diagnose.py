@@ -60,7 +60,7 @@ def diagnose(
     check_count("--images", images)
     if not budget > 0:
         raise InputError(f"--budget must be a positive number of passes, not {budget:g}")
-    options = file_options(layout, range_, mean, std, runtime)
+    options = file_options(layout, range_, mean, std, runtime, data_root)
     options.check([model, *filter(None, [twin])])
     data = names.data_for(data, [model])
     shown, labels = (tensor[:images] for tensor in load_data(data, data_root))
@@ -108,7 +108,7 @@ def _diagnosed(asked: _Asked, twin: str | None, device: str, out: Path | None) -
 def _relative(network: nn.Module, twin: str, asked: _Asked, place: torch.device) -> nn.Module:
     """Return the differentiable relative; what its file does not say of pixels is as in the network's file."""
     if is_file(twin):
-        return relate(network, twin, asked.options.meaning).to(place)
+        return relate(network, twin, asked.options.meaning, asked.options.root).to(place)
     return names.model_named(twin, place)
 
 

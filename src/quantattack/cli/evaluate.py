@@ -151,7 +151,7 @@ def _models(plan: RunFile) -> Iterator[_Evaluated]:
     for name in dict.fromkeys(plan.models):
         model = names.model_named(name, place, options)
         if plan.float_model is not None:
-            relative = relate(model, plan.float_model, options.meaning).to(place)
+            relative = relate(model, plan.float_model, options.meaning, options.root).to(place)
         yield _Evaluated(name, model, Named(name, plan.device, options, plan.float_model), relative)
     if relative is not None and plan.float_model not in plan.models:
         file = relative.file if isinstance(relative, DeployedModel) else None
@@ -159,7 +159,7 @@ def _models(plan: RunFile) -> Iterator[_Evaluated]:
 
 
 def _file_options(plan: RunFile) -> FileOptions:
-    return file_options(plan.layout, plan.range, plan.mean, plan.std, plan.runtime)
+    return file_options(plan.layout, plan.range, plan.mean, plan.std, plan.runtime, plan.data_root)
 
 
 def _task(evaluated: _Evaluated, stream: Stream, threat: Threat, plan: RunFile, settings: TaskSettings) -> Task:
@@ -206,7 +206,7 @@ class Named:
     def __call__(self) -> nn.Module:
         model = names.model_named(self.name, names.device_named(self.device), self.options)
         if self.float_model is not None and isinstance(model, DeployedModel):
-            relate(model, self.float_model, self.options.meaning)
+            relate(model, self.float_model, self.options.meaning, self.options.root)
         return model
 
 

@@ -32,7 +32,7 @@ def inspect(
     runtime: RuntimeName = None,
 ) -> None:
     """Print what is really quantized, judged by the levels of the tensors; of a deployed file, what runs and how."""
-    options = file_options(layout, range_, mean, std, runtime)
+    options = file_options(layout, range_, mean, std, runtime, data_root)
     options.check([model])
     network, named = names.model_named(model, torch.device("cpu"), options), names.data_for(data, [model])
     images = _images(named, data_root)

@@ -66,7 +66,7 @@ def verify(
     runtime: RuntimeName = None,
 ) -> None:
     """Compute every verdict once more, from the model, the data and the saved images; exit with 4 where one differs."""
-    said, records = file_options(layout, range_, mean, std, runtime), Store.load(run).records()
+    said, records = file_options(layout, range_, mean, std, runtime, data_root), Store.load(run).records()
     said.check([record.subject.model for record in records] or [str(run)])
     agreeing = [_agrees(record, data, data_root, device, said) for record in records]
     if not agreeing:
@@ -90,7 +90,7 @@ def compare(
 
 def _agrees(record: Record, data: str | None, data_root: str | None, device: str, said: FileOptions) -> bool:
     """Verify one evaluation, print what disagrees, and return whether nothing does."""
-    subject, options = record.subject, noted_options(record) if said == FileOptions() else said
+    subject, options = record.subject, noted_options(record, data_root) if said == FileOptions() else said
     images = stream_data(names.data_named(data or subject.data), data_root)
     model = names.model_named(subject.model, names.device_named(device), options)
     verified = compute_again(record, model, images, threat_of(record))

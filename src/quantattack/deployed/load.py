@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from quantattack.data.model_files import is_model_file, path_of_file
 from quantattack.deployed.base import DeployedModel, OfImages
 from quantattack.deployed.loaded import LoadedFile, Meaning, pixels_of
 from quantattack.deployed.pixels import Pixels
@@ -16,8 +17,21 @@ from quantattack.nn import zoo
 
 
 def is_file(name: str | Path) -> bool:
-    """Return whether a model's name is that of a deployed file, by its suffix."""
-    return Path(name).suffix.lower() in READERS
+    """Return whether a model's name is that of a deployed file, by its suffix or among the published ones."""
+    return is_model_file(str(name)) or Path(name).suffix.lower() in READERS
+
+
+def located(name: str, root: Path | str | None = None) -> str:
+    """Return the path of a deployed file: that of a published one where the name is one's, else the name itself.
+
+    Arguments:
+        name: The path, or a published model's name.
+        root: Folder of the data sets, where fetched files lie; None takes it from the variable QUANTATTACK_DATA.
+
+    Raises:
+        InputError: If the published model was not fetched yet.
+    """
+    return str(path_of_file(name, root)) if is_model_file(name) else name
 
 
 @dataclass(frozen=True)
@@ -25,7 +39,7 @@ class DeployedFile:
     """A deployed file and how it is opened; calling it opens it, in whatever process.
 
     Arguments:
-        path: The file.
+        path: The file, or the name of a published one that was fetched.
         runtime: What runs it, such as "litert:reference" or "onnxruntime:basic"; None for the format's own.
         meaning: What the caller says that pixels mean to it.
         otherwise: What pixels mean to a relative of the file, which holds where neither the file nor the caller says.
@@ -53,7 +67,7 @@ class DeployedFile:
         return replace(self, runtime=runtime)
 
     def _read(self) -> LoadedFile:
-        path = Path(self.path)
+        path = Path(located(self.path))
         reader = READERS.get(path.suffix.lower())
         if reader is None:
             raise InputError(f"{path} is no deployed model: its name must end in {', '.join(sorted(READERS))}")
@@ -78,7 +92,8 @@ def load(
     """Return a deployed file as a model that is attacked through its twin and judged by its runtime.
 
     Arguments:
-        path: The file: .onnx, .tflite, .pt2, .pte or .xml.
+        path: The file: .onnx, .tflite, .pt2, .pte or .xml; or a published one's name, such as
+            "mlperf-tiny/resnet8-int8".
         runtime: What runs it: "onnxruntime" with an optimization level ("onnxruntime:basic"), "litert" with its kernels
             ("litert:reference"), or "openvino"; the format's own by default.
         float_model: The float network that the file was made of, or its name or file: attacks are transferred from it,
@@ -102,7 +117,7 @@ def load(
     return model
 
 
-def relate(model: nn.Module, name: str, meaning: Meaning | None = None) -> nn.Module:
+def relate(model: nn.Module, name: str, meaning: Meaning | None = None, root: Path | str | None = None) -> nn.Module:
     """Return the float network of a model by its name or file, and give it to the model where that is deployed.
 
     What its file does not say of pixels is as in the model's file.
@@ -111,10 +126,11 @@ def relate(model: nn.Module, name: str, meaning: Meaning | None = None) -> nn.Mo
         model: The deployed model, or any other.
         name: A name of the zoo, a checkpoint, or a deployed file.
         meaning: What the caller says that pixels mean to the files.
+        root: Folder of the data sets, where fetched files lie; None takes it from the variable QUANTATTACK_DATA.
     """
     if is_file(name):
         otherwise = model.pixels if isinstance(model, DeployedModel) else None
-        relative: nn.Module = DeployedFile(name, None, meaning or Meaning(), otherwise)()
+        relative: nn.Module = DeployedFile(located(name, root), None, meaning or Meaning(), otherwise)()
     else:
         relative = zoo.load_model(name)
     if isinstance(model, DeployedModel):

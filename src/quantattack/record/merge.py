@@ -77,6 +77,8 @@ def _copy(merged: Store, part: Store, cell: int, to: int) -> None:
             for shard, file in zip(part.shards(cell), shards, strict=True):
                 row = (to, file, shard.images, shard.sha256)
                 merged.connection.execute("INSERT OR REPLACE INTO shard VALUES (?, ?, ?, ?)", row)
+            gone = [(to, image) for image in sorted(part.lost(cell))]
+            merged.connection.executemany("INSERT OR IGNORE INTO lost VALUES (?, ?)", gone)
 
 
 def _copied(merged: Store, part: Store, file: str, to: int) -> str:
