@@ -9,14 +9,17 @@ import typer
 from rich.console import Console
 from torch import nn
 
-from quantattack.attacks.threat import Threat
+from quantattack.attacks.threat import Threat, rounded_radius
 from quantattack.cli import names
 from quantattack.cli.attacks import Context, attacks_named
+from quantattack.cli.options import FILES, Pixels
 from quantattack.cli.run_file import RunFile, ThreatEntry, read_run_file
+from quantattack.data.sources import Source
 from quantattack.data.streams import Stream, stream_data
-from quantattack.errors import InputError, check_count
+from quantattack.errors import InputError, check_count, unknown
 from quantattack.evaluation.evaluate import evaluate_tasks, run_identity
 from quantattack.evaluation.fast_search import FastSearch
+from quantattack.evaluation.pixels import levels_named, usual_threat
 from quantattack.evaluation.ray import Workers
 from quantattack.evaluation.task import Task, TaskSettings, examine, prepare
 from quantattack.record.description import digest_of
@@ -45,7 +48,8 @@ def evaluate(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")] = "cpu",
     speed: Annotated[str, typer.Option(help="fold,channels_last,bfloat16,compile: how the search may differ.")] = "",
     part: Annotated[str, typer.Option(help="Do part 2/5 of the images; `quantattack merge` joins the parts.")] = "1/1",
-    save_images: Annotated[bool, typer.Option("--save-images", help="Keep every attacked image.")] = False,
+    save_images: Annotated[str, typer.Option(help="Keep every attacked image; png: as PNG files too.")] = "",
+    pixels: Pixels = None,
     workers: Annotated[int | None, typer.Option(help="Processes that share the work, through Ray.")] = None,
     ray_address: Annotated[str | None, typer.Option(help="A Ray cluster to join; else one is started.")] = None,
     gpus_per_worker: Annotated[float, typer.Option(help="Share of a GPU that each worker asks for.")] = 0.0,
@@ -57,9 +61,11 @@ def evaluate(
     if config is not None and model:
         raise InputError("a run file names its models; leave them out of the command")
     about: dict[str, Any] = {"models": model or [DEFAULT], "data_root": data_root, "attacks": attacks, "images": images}
-    how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": device, "save_images": save_images}
-    plan = read_run_file(config) if config else _plan(data, norm, radius, speed, **about, **how)
+    how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": device, "save_images": _kept(save_images)}
+    threat = ThreatEntry(norm=norm, radius=None if radius is None else radius.split(","), levels=pixels)
+    plan = read_run_file(config) if config else _plan(data, threat, speed, **about, **how)
     tasks = list(tasks_of(plan, part_named(part)))
+    _say_radii(tasks)
     records = evaluate_tasks(
         tasks,
         out or plan.out or default_folder(tasks),
@@ -72,9 +78,22 @@ def evaluate(
     typer.echo(f"record: {store.folder}")
 
 
-def _plan(data: str | None, norm: str, radius: str | None, speed: str, **settings: Any) -> RunFile:
+def _kept(how: str) -> bool | str:
+    """Return how the attacked images are kept: `--save-images` alone says `files`."""
+    if how not in ("", FILES, "png"):
+        raise unknown("kind of saved image", how, (FILES, "png"))
+    return "png" if how == "png" else how == FILES
+
+
+def _say_radii(tasks: Sequence[Task]) -> None:
+    """Print what each radius that is no multiple of a level comes to."""
+    for line in dict.fromkeys(rounded_radius(task.threat) for task in tasks):
+        if line is not None:
+            typer.echo(line)
+
+
+def _plan(data: str | None, threat: ThreatEntry, speed: str, **settings: Any) -> RunFile:
     """Return what the command's options say, as a run file would say it."""
-    threat = ThreatEntry(norm=norm, radius=None if radius is None else radius.split(","))
     options = [item for item in speed.split(",") if item.strip()]
     return RunFile(threats=[threat], speed=options, data=None if data is None else [data], **settings)
 
@@ -102,21 +121,27 @@ def tasks_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:
     models = {name: names.model_named(name, place) for name in dict.fromkeys(plan.models)}
     for name, model in models.items():
         settings["make"] = Named(name, plan.device)
-        for data, threat in given:
-            yield _task(model, sets[data], threat, plan, {**settings, "names": (name, data)})
+        for data, (threat, free) in given:
+            images = sets[data].first(_count(plan.images, len(sets[data])))
+            stated = usual_threat(model, images, threat) if free else threat
+            yield _task(model, images, sets[data], stated, plan, {**settings, "names": (name, data)})
 
 
-def _threats(plan: RunFile, data: str) -> list[tuple[str, Threat]]:
+def _threats(plan: RunFile, data: str) -> list[tuple[str, tuple[Threat, bool]]]:
+    """Return the plan's threats on a data set, each with whether its levels are left to what is usual."""
     named = [
-        threat
+        (threat, entry.levels is None)
         for entry in plan.threats
-        for threat in names.threat_named(entry.norm, ",".join(entry.radius) if entry.radius else None, data)
+        for threat in names.threat_named(
+            entry.norm, ",".join(entry.radius) if entry.radius else None, data, levels_named(entry.levels)
+        )
     ]
-    return [(data, threat) for threat in dict.fromkeys(named)]
+    return [(data, pair) for pair in dict.fromkeys(named)]
 
 
-def _task(model: nn.Module, stream: Stream, threat: Threat, plan: RunFile, settings: TaskSettings) -> Task:
-    images = stream.first(_count(plan.images, len(stream)))
+def _task(
+    model: nn.Module, images: Source, stream: Stream, threat: Threat, plan: RunFile, settings: TaskSettings
+) -> Task:
     examine(model, images, None, threat)  # before anything is fitted on the model
     context = Context(model, threat, stream, settings["names"][1])
     return prepare(model, images, None, attacks_named(",".join(plan.attacks), context), threat, **settings)
