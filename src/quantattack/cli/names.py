@@ -25,13 +25,20 @@ from quantattack.nn.zoo import card_of, load_model, models
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
-def threat_named(norm: str, radius: str | None, data: str) -> list[Threat]:
-    """Return the threats of a norm's name and a comma-separated list of radii; the data set's own radius if none."""
+def threat_named(norm: str, radius: str | None, data: str, levels: int | None = None) -> list[Threat]:
+    """Return the threats of a norm's name and a comma-separated list of radii; the data set's own radius if none.
+
+    Arguments:
+        norm: The norm's name.
+        radius: The radii; None for the data set's own.
+        data: The data set.
+        levels: The number of values that a pixel can have; None for any real number.
+    """
     measure = norm_named(norm)
     if radius is None and is_path(data):
         raise InputError(f"{data} has no usual radius; give one, such as 8/255")
     texts = [str(SETS[data].radius(norm))] if radius is None else [item.strip() for item in radius.split(",")]
-    return [Threat(measure, number(text)) for text in dict.fromkeys(texts)]
+    return [Threat(measure, number(text), levels=levels) for text in dict.fromkeys(texts)]
 
 
 def threat_of_data(data: str) -> Threat:

@@ -1,7 +1,7 @@
 """What a run is: the models, data sets, threats and attacks of a run file, or of the command line."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -24,11 +24,19 @@ Radii = Annotated[list[str], BeforeValidator(_texts), Field(min_length=1)]
 
 
 class ThreatEntry(BaseModel):
-    """A norm and its radii; without radii each data set's own."""
+    """A norm and its radii; without radii each data set's own.
+
+    Arguments:
+        norm: Name of the norm.
+        radius: The radii.
+        levels: How many values a pixel can have: a number, true for the 256 of bytes, false for any real number; left
+            out, bytes for deployed models alone.
+    """
 
     model_config = ConfigDict(extra="forbid")
     norm: str = "linf"
     radius: Radii | None = None
+    levels: bool | int | None = None
 
 
 class RunFile(BaseModel):
@@ -51,7 +59,7 @@ class RunFile(BaseModel):
         batch_size: Images attacked at once; found where it is left out.
         device: Where the models are.
         speed: FastSearch options.
-        save_images: Whether the attacked images are kept.
+        save_images: Whether the attacked images are kept; png for PNG files too.
         workers: Processes that share the work.
         out: Folder of the record, seen from the working directory.
     """
@@ -73,7 +81,7 @@ class RunFile(BaseModel):
     batch_size: int | None = None
     device: str = "cpu"
     speed: Annotated[list[str], BeforeValidator(_listed)] = []
-    save_images: bool = False
+    save_images: bool | Literal["png"] = False
     workers: int | None = None
     out: Path | None = None
 

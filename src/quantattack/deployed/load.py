@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import nn
 
@@ -14,6 +14,8 @@ from quantattack.deployed.pixels import Pixels
 from quantattack.deployed.readers import READERS
 from quantattack.errors import InputError
 from quantattack.nn import zoo
+
+Numbers: TypeAlias = Sequence[int | float]
 
 
 def is_file(name: str | Path) -> bool:
@@ -85,9 +87,9 @@ def load(
     float_model: nn.Module | Path | str | None = None,
     twin: nn.Module | None = None,
     layout: str | None = None,
-    range: Sequence[int | float] | None = None,  # noqa: A002
-    mean: Sequence[int | float] = (),
-    std: Sequence[int | float] = (),
+    range: Numbers | None = None,  # noqa: A002
+    mean: Numbers = (),
+    std: Numbers = (),
 ) -> DeployedModel:
     """Return a deployed file as a model that is attacked through its twin and judged by its runtime.
 
@@ -156,7 +158,10 @@ def load_model(name: Path | str, **settings: Any) -> nn.Module:
 
 
 def meaning_of(
-    layout: str | None, span: Sequence[int | float] | None, mean: Sequence[int | float] = (), std: Sequence[int | float] = ()
+    layout: str | None,
+    span: Numbers | None,
+    mean: Numbers = (),
+    std: Numbers = (),
 ) -> Meaning:
     """Return what the caller says that pixels mean, after checking it.
 

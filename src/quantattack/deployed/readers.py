@@ -26,7 +26,7 @@ def setting_of(runtime: str | None, name: str, settings: tuple[str, ...]) -> str
         return settings[0]
     own, _, setting = runtime.partition(":")
     if own != name:
-        raise InputError(f"this file is run by {name}, not by {own!r}; write {name}:{settings[-1]} or leave it out")
+        raise InputError(f"this file is run by {name}, not by {own!r}; write {name} or leave it out")
     if setting and setting not in settings:
         raise unknown(f"setting of {name}", setting, settings)
     return setting or settings[0]
@@ -83,4 +83,14 @@ def _tflite(path: Path, runtime: str | None) -> LoadedFile:
     )
 
 
-READERS: MutableMapping[str, Reader] = {".onnx": _onnx, ".tflite": _tflite}
+def _program(path: Path, runtime: str | None) -> LoadedFile:
+    """Read a program of `torch.export`, which torch runs as it is."""
+    from quantattack.deployed.torch_programs.load import load_pt2
+
+    setting_of(runtime, "torch", ("",))
+    loaded = load_pt2(path)
+    takes = loaded.input_shape[1:]
+    return LoadedFile(loaded.twin, loaded.runtime, loaded.softmax, takes, "nchw")
+
+
+READERS: MutableMapping[str, Reader] = {".onnx": _onnx, ".tflite": _tflite, ".pt2": _program}

@@ -9,10 +9,12 @@ from quantattack.attacks.grid import BYTE, Grid
 from quantattack.attacks.norms import per_image
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import Source
+from quantattack.errors import InputError
 from quantattack.evaluation.models import CountedModel
 from quantattack.gradients import is_twinned
 from quantattack.types import Images, Labels, Mask, Model
 
+_CHANNELS = (1, 3)  # of PNG files: gray and color
 _FIRST = 16  # images by which a data set is taken for one of bytes
 
 
@@ -30,6 +32,11 @@ def usual_threat(model: Model, source: Source, threat: Threat) -> Threat:
         return threat
     first = source.take(range(min(_FIRST, len(source))))[0]
     return replace(threat, levels=BYTE) if bool(bytes_of(threat).holds(first).all()) else threat
+
+
+def levels_named(levels: bool | int | None) -> int | None:
+    """Return the number of levels that a setting says: a number, True for the 256 of bytes, else None."""
+    return BYTE if levels is True else levels or None
 
 
 def bytes_of(threat: Threat) -> Grid:
@@ -59,6 +66,22 @@ def check_clean(threat: Threat, images: Images, index: Sequence[int]) -> None:
     off = ~grid.holds(images)
     if bool(off.any()):
         raise grid.off(f"clean image {index[int(off.int().argmax())]}")
+
+
+def check_png(threat: Threat, shape: tuple[int, ...]) -> None:
+    """Check that attacked images can be written as PNG files.
+
+    Arguments:
+        threat: The threat.
+        shape: Shape of one image.
+
+    Raises:
+        InputError: If the threat has no 256 levels, or the images have neither one nor three channels.
+    """
+    if threat.levels != BYTE:
+        raise InputError(f"PNG files hold 8-bit images: give the threat {BYTE} levels (--pixels), or save no PNG files")
+    if len(shape) != 3 or shape[0] not in _CHANNELS:
+        raise InputError(f"PNG files hold images of 1 or 3 channels, not of the shape {shape}; save no PNG files")
 
 
 def judged_images(threat: Threat, images: Images, clean: Images, slack: float) -> Images:

@@ -95,9 +95,10 @@ def norm_name(threat: dict[str, Any]) -> str:
 
 
 def threat_words(threat: dict[str, Any]) -> str:
-    """Return a threat in a few words: the norm and the radius."""
-    radius = threat.get("radius")
-    return f"{norm_name(threat)} {radius_words(float(radius))}" if radius is not None else norm_name(threat)
+    """Return a threat in a few words: the norm, the radius, and the levels of its pixels if it has any."""
+    radius, levels = threat.get("radius"), threat.get("levels")
+    words = f"{norm_name(threat)} {radius_words(float(radius))}" if radius is not None else norm_name(threat)
+    return words if levels is None else f"{words} on {levels} levels"
 
 
 def clean_share(record: Record) -> Share:
