@@ -268,7 +268,7 @@ def _value(attack: str, name: str, text: str, default: Any) -> Any:
         if isinstance(default, bool):
             return {"true": True, "false": False}[text.lower()]
         if isinstance(default, int):
-            return int(text)
+            return _whole(text)
         return text if isinstance(default, str) else number_of(text)
     except (KeyError, ValueError, ZeroDivisionError, OverflowError):
         kind = (
@@ -279,6 +279,12 @@ def _value(attack: str, name: str, text: str, default: Any) -> Any:
             else "a number"
         )
         raise InputError(f"the setting {name} of {attack} must be {kind}, not {text!r}") from None
+
+
+def _whole(text: str) -> int:
+    if not text.isascii() or "_" in text:  # int() takes the digits of every script, and underscores
+        raise ValueError
+    return int(text)
 
 
 def attack_rows() -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The command `evaluate`: what the record lacks is run."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,9 +83,14 @@ def _plan(data: str | None, norm: str, radius: str | None, speed: str, **setting
 def part_named(text: str) -> tuple[int, int]:
     """Return which part of how many `2/5` is."""
     number, slash, of = text.partition("/")
-    if not (slash and number.strip().isdigit() and of.strip().isdigit()):
+    if not (slash and _is_count(number) and _is_count(of)):
         raise InputError(f"--part must be like 2/5, the second of five, not {text!r}")
     return int(number), int(of)
+
+
+def _is_count(text: str) -> bool:
+    """Return whether a text is a whole number of few ASCII digits; `str.isdigit` takes superscripts too."""
+    return bool(re.fullmatch(r"\s*[0-9]{1,9}\s*", text))
 
 
 def tasks_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:
