@@ -32,12 +32,13 @@ def parsing(path: Path | str, kind: str, advice: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except OSError as error:
-        reason = error.strerror or first_line(error)
-        raise InputError(f"cannot read {shown(path)}: {reason}; {advice}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{shown(path)} is not {kind}: it is no text; {advice}") from None
     except MemoryError:
         raise InputError(f"{shown(path)} claims more than fits in memory; {advice}") from None
     except Exception as error:
+        if isinstance(error, OSError) and error.strerror:  # without one, a library's own error of a damaged file
+            raise InputError(f"cannot read {shown(path)}: {error.strerror}; {advice}") from None
         raise InputError(f"{shown(path)} is not {kind}: {first_line(error)}; {advice}") from None
 
 

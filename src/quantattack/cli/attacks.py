@@ -36,7 +36,7 @@ from quantattack.attacks.scaling.logits import OnScaled
 from quantattack.attacks.scaling.njs import Njs
 from quantattack.attacks.standard import standard
 from quantattack.attacks.threat import Threat
-from quantattack.cli.names import deviation, number_of
+from quantattack.cli.names import deviation, number_of, whole_of
 from quantattack.cli.peers import PEERS, is_peer, peer_named
 from quantattack.data.probe import draw_probe
 from quantattack.data.streams import Stream
@@ -268,7 +268,7 @@ def _value(attack: str, name: str, text: str, default: Any) -> Any:
         if isinstance(default, bool):
             return {"true": True, "false": False}[text.lower()]
         if isinstance(default, int):
-            return _whole(text)
+            return whole_of(text)
         return text if isinstance(default, str) else number_of(text)
     except (KeyError, ValueError, ZeroDivisionError, OverflowError):
         kind = (
@@ -279,12 +279,6 @@ def _value(attack: str, name: str, text: str, default: Any) -> Any:
             else "a number"
         )
         raise InputError(f"the setting {name} of {attack} must be {kind}, not {text!r}") from None
-
-
-def _whole(text: str) -> int:
-    if not text.isascii() or "_" in text:  # int() takes the digits of every script, and underscores
-        raise ValueError
-    return int(text)
 
 
 def attack_rows() -> list[dict[str, Any]]:

@@ -43,12 +43,19 @@ def number(text: str) -> float:
 def number_of(text: str) -> float:
     """Return the number of a text like 0.03 or 8/255, and raise what Python does where it is none."""
     if not text.isascii() or "_" in text:  # float() takes the digits of every script, and underscores
-        raise ValueError
+        raise ValueError("not in ASCII digits")
     over, slash, under = text.partition("/")
     value = float(over) / float(under) if slash else float(over)
     if not math.isfinite(value):
         raise OverflowError
     return value
+
+
+def whole_of(text: str) -> int:
+    """Return the whole number of a text like 40, and raise what Python does where it is none."""
+    if not text.isascii() or "_" in text:  # int() takes the digits of every script, and underscores
+        raise ValueError("not in ASCII digits")
+    return int(text)
 
 
 def data_named(name: str) -> str:

@@ -6,7 +6,7 @@ import warnings
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,7 +125,7 @@ def _member(path: Path | str, name: str) -> NDArray[Any]:
     return array
 
 
-def _claimed_bytes(file: IO[bytes], path: Path | str, name: str) -> int:
+def _claimed_bytes(file: Any, path: Path | str, name: str) -> int:
     """Return the size of an array with its header, by the header."""
     read_header = np.lib.format.read_array_header_1_0
     if np.lib.format.read_magic(file) != (1, 0):
@@ -135,7 +135,7 @@ def _claimed_bytes(file: IO[bytes], path: Path | str, name: str) -> int:
         raise InputError(f"{shown(path)} holds {name} as pickled objects; save plain arrays with numpy.savez")
     if any(size < 0 for size in shape):
         raise InputError(f"{shown(path)} holds {name} of shape {shape}; save it again")
-    return file.tell() + math.prod(shape) * dtype.itemsize
+    return int(file.tell()) + math.prod(shape) * dtype.itemsize
 
 
 def read_folder(path: Path | str) -> tuple[Bytes, NDArray[np.int64], tuple[str, ...]]:
