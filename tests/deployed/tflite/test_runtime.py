@@ -1,6 +1,7 @@
 """The runtime: what it is fed, in how many pieces, copies and pickles, and what it says of itself."""
 
 import copy
+import os
 import pickle
 
 import numpy as np
@@ -11,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from deployed.tflite.files import judged, residual
 from deployed.tflite.writer import Writer
 from quantattack.deployed.base import Runtime
+from quantattack.deployed.tflite.greeting import without_greeting
 from quantattack.deployed.tflite.load import load_tflite
 from quantattack.errors import InputError
 
@@ -118,3 +120,14 @@ def test_the_layout_is_read_from_the_shape(shape, layout, tmp_path):
     file = load_tflite(write(tmp_path / "file.tflite", writer.bytes([inputs], [output])))
     assert (file.layout, file.input_type, file.pixel_range) == (layout, "uint8", (-1.0, 1.0))
     assert torch.equal(file.runtime(torch.ones(3, *shape)), file.twin.outputs(torch.ones(3, *shape)))
+
+
+def test_opening_a_file_writes_nothing(small, capfd):
+    load_tflite(small)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_no_greeting_is_passed_on(capfd):
+    with without_greeting():
+        os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\nERROR: out of memory\n")
+    assert capfd.readouterr().err == "ERROR: out of memory\n"

@@ -13,6 +13,7 @@ from torch import Tensor
 from quantattack.deployed.base import Artifact
 from quantattack.deployed.processor import features
 from quantattack.deployed.tflite.graph import Graph, Value, read_graph
+from quantattack.deployed.tflite.greeting import without_greeting
 from quantattack.deployed.tflite.grid import grid_of
 from quantattack.deployed.tflite.opening import ROWS
 from quantattack.deployed.tflite.quantization import input_levels
@@ -96,7 +97,8 @@ class TfliteRuntime:
         return levels.contiguous().numpy().astype(self.takes.type)
 
     def _session(self, rows: int) -> "_Session":
-        return _Session(opened(self.data, self.kernels, self.threads), rows)
+        with without_greeting():
+            return _Session(opened(self.data, self.kernels, self.threads), rows)
 
     def _batched(self) -> "_Session | None":
         """Return a session for several images at once, if its outputs are the same bit by bit as not all are."""
