@@ -82,11 +82,14 @@ def grid(rng, kind, halves):
     return float(np.float32(scale)), int(rng.integers(LIMITS[kind][0], LIMITS[kind][1] + 1))
 
 
-def residual(seed=0, kind="int8", size=8, channels=8, classes=5, softmax=True, mean=True):
+def residual(seed=0, kind="int8", size=8, channels=8, classes=5, softmax=True, mean=True, float_ends=False):
     """A small residual network as deployed: convolutions, a sum, a mean or a pool, a layer, and a softmax."""
     rng, writer = np.random.default_rng(seed), Writer()
     low = LIMITS[kind][0]
+    given = writer.tensor((1, size, size, 3), "float32") if float_ends else None
     inputs = writer.tensor((1, size, size, 3), kind, 1 / 255, low)
+    if float_ends:
+        writer.operator("QUANTIZE", [given], [inputs], schema.QuantizeOptionsT())
     first = convolved(writer, rng, inputs, 3, channels, size, kind, 1 / 255, 0.02, low, "relu")
     second = convolved(writer, rng, first, channels, channels, size, kind, 0.02, 0.05, low + 128, "none")
     joined = writer.tensor((1, size, size, channels), kind, 0.04, low)
@@ -98,7 +101,11 @@ def residual(seed=0, kind="int8", size=8, channels=8, classes=5, softmax=True, m
         return writer.bytes([inputs], [layer])
     output = writer.tensor((1, classes), kind, 1 / 256, low)
     writer.operator("SOFTMAX", [layer], [output], schema.SoftmaxOptionsT(beta=1.0), 2)
-    return writer.bytes([inputs], [output])
+    if not float_ends:
+        return writer.bytes([inputs], [output])
+    real_output = writer.tensor((1, classes), "float32")
+    writer.operator("DEQUANTIZE", [output], [real_output], schema.DequantizeOptionsT(), 2)
+    return writer.bytes([given], [real_output])
 
 
 def _pooled(writer, joined, size, channels, kind, mean):

@@ -8,7 +8,17 @@ import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
 
-from deployed.tflite.files import convolved, fully_connected, judged, random_rows, real, residual, steps_off, twin_of
+from deployed.tflite.files import (
+    convolved,
+    flat,
+    fully_connected,
+    judged,
+    random_rows,
+    real,
+    residual,
+    steps_off,
+    twin_of,
+)
 from deployed.tflite.writer import Writer
 from quantattack.data.sets import load_data
 from quantattack.deployed.base import DeployedModel, Outputs
@@ -30,6 +40,29 @@ def deployed(path, **settings):
 def test_a_residual_network(mean, kind, kernels):
     data = residual(kind=kind, mean=mean, softmax=False)
     assert steps_off(data, kernels, count=64).max() < 0.01
+
+
+def test_a_quantized_network_between_float_ends(tmp_path):
+    path = tmp_path / "float-ends.tflite"
+    path.write_bytes(residual(float_ends=True))
+    file = load_tflite(path)
+    x = torch.rand(32, 8, 8, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert (file.softmax, file.input_type, file.float_file, file.pixel_range) == (True, "float32", False, (0.0, 1.0))
+    assert torch.equal(file.twin.outputs(x).detach(), file.runtime(x))
+    assert (torch.softmax(file.twin(x), 1) - file.twin.outputs(x)).abs().max() < 0.51 / 256
+    (slope,) = torch.autograd.grad(file.twin(x).sum(), x)
+    assert (slope.flatten(1).abs().sum(1) > 0).all()
+
+
+def test_groups_of_channels():
+    rng, writer = np.random.default_rng(0), Writer()
+    inputs = writer.tensor((1, 6, 6, 8), "int8", 0.5, 3)
+    kernel = writer.tensor((6, 3, 3, 4), "int8", np.full(6, 0.25), data=rng.integers(-127, 128, (6, 3, 3, 4)))
+    output = writer.tensor((1, 6, 6, 6), "int8", 64.0, 3)
+    options = schema.Conv2DOptionsT(padding=0, strideW=1, strideH=1)
+    biases = writer.tensor((6,), "int32", np.full(6, 0.125), data=rng.integers(-900, 900, 6))
+    writer.operator("CONV_2D", [inputs, kernel, biases], [output], options, 3)
+    assert steps_off(flat(writer, output, 216, "int8", 64.0, 3)).max() == 0
 
 
 @pytest.mark.parametrize("name", FILES)
