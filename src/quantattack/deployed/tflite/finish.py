@@ -63,8 +63,8 @@ class Floated(nn.Module):
 class Stored(nn.Module):
     r"""XNNPACK's rescaling of a sum over dimensions, made of the levels as they are stored, zero points and all.
 
-    Equation: :math:`\mathrm{round}(\mathrm{float}(r)\, s + (z_y - z_r s)) - z_y`, each step in float32, with r the sum of
-    the stored levels and :math:`z_r` that of their zero points: where a half goes depends on both.
+    Equation: :math:`\mathrm{round}(\mathrm{float}(r)\, s + (z_y - z_r s)) - z_y`, in float32, with r the sum of the
+    stored levels and :math:`z_r` that of their zero points: where a half goes depends on both.
 
     Arguments:
         scale: One float32 number.
