@@ -5,7 +5,9 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-Network: TypeAlias = Annotated[str, typer.Argument(help="Name of the zoo, checkpoint, or package.module:function.")]
+Network: TypeAlias = Annotated[
+    str, typer.Argument(help="Name of the zoo, checkpoint, deployed file, or package.module:function.")
+]
 Data: TypeAlias = Annotated[
     str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
 ]

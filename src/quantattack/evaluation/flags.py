@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from quantattack.evaluation.deployed_flags import deployed_flags
 from quantattack.evaluation.gradient_health import Health
 from quantattack.record.record import MASKED, Record
 
@@ -29,6 +30,7 @@ def flags(record: Record, health: Health, random: bool) -> dict[str, str]:
         "ties": _ties(record),
         "off_grid": None if random else _off_grid(record),
         "opaque": _opaque(record),
+        **deployed_flags(record),
     }
     return {code: sentence for code, sentence in sentences.items() if sentence}
 

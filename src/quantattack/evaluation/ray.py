@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from quantattack.attacks.base import Attack
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import Source
+from quantattack.deployed import adopted
 from quantattack.errors import InputError, check_count
 from quantattack.evaluation.batching import BatchLimits, BatchSizer
 from quantattack.evaluation.cells import Cell
@@ -94,7 +95,7 @@ class SentTask:
         """Build the task in a worker process."""
         sys.path.extend(folder for folder in self.path if folder not in sys.path)
         about = (self.source, self.attacks, self.threat, self.seed, self.limits, self.index, self.identity)
-        task = Task(CountedModel(self.make()), *about, return_images=self.send_images, speed=self.speed)
+        task = Task(CountedModel(adopted(self.make())), *about, return_images=self.send_images, speed=self.speed)
         return with_faster_models(task)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from quantattack.attacks.threat import rounded_radius
 from quantattack.errors import InputError
 from quantattack.evaluation.cells import CLEAN, Cell, begin, cells_of, clean_cell, keep
+from quantattack.evaluation.deployed import note_deployed
 from quantattack.evaluation.executors import Executor, Serial
 from quantattack.evaluation.flags import flags
 from quantattack.evaluation.gallery import keep_gallery
@@ -53,6 +54,7 @@ def run(
     clean = _predictions(tasks, advances, executor)
     for task in tasks:
         check_same(task, store, clean[task])
+        note_deployed(task, store)
     filled = {
         task: FilledTask(task, store, clean[task], advance, gallery)
         for task, advance in zip(tasks, advances, strict=True)

@@ -13,6 +13,7 @@ from torch import nn
 from quantattack.attacks.base import Attack, needs_all
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import PartSource, Source, TensorSource, digest, source_of
+from quantattack.deployed import adopted
 from quantattack.errors import InputError, check_count
 from quantattack.evaluation.batching import BatchLimits
 from quantattack.evaluation.checks import (
@@ -238,6 +239,7 @@ def examine(model: Model, images: ImageData, labels: LabelData, threat: Threat) 
         InputError: If the model fails on the images, a label is not one of its classes, or an argument has a wrong
             type.
     """
+    model = adopted(model)
     check_model(model)
     if not isinstance(threat, Threat):
         raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
