@@ -1,6 +1,6 @@
 """How near an ONNX file's twin is to onnxruntime, and what it costs over the float network.
 
-    QUANTATTACK_DATA=data python benchmarks/deployed_onnx.py [--out results/deployed] [--images 1000] [--networks NAME ...]
+    QUANTATTACK_DATA=data python benchmarks/deployed_onnx.py [--out results/deployed] [--networks NAME ...]
 
 Networks of the zoo, and three networks with random weights (depthwise, concatenation, attention), are exported by
 torch and quantized by onnxruntime in four variants, calibrated on the last 1,000 images of CIFAR-10's test set and

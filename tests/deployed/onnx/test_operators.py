@@ -82,6 +82,35 @@ def test_sums_and_products_of_two_inputs(operator, kind, shapes):
         assert_equal(both(operator, inputs, constants, order, CONTRIBUTED))
 
 
+def any_scale(draw, low=0.01, high=0.1):
+    return draw.random.uniform(low, high, ()).astype(np.float32)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_sums_of_every_pair_of_levels(swapped):
+    levels = np.arange(256).astype(np.uint8)
+    inputs = {"a": np.repeat(levels, 256).reshape(256, 256), "b": np.tile(levels, 256).reshape(256, 256)}
+    if swapped:  # one number for each row, which the kernel takes as its second input
+        inputs["a"] = levels[:, None]
+    for seed in range(20):
+        draw = Draw(seed, "uint8")
+        constants = {f"{name}_scale": any_scale(draw) for name in "abc"}
+        constants |= {f"{name}_zero": draw.zero() for name in "abc"}
+        order = ("a", "a_scale", "a_zero", "b", "b_scale", "b_zero", "c_scale", "c_zero")
+        assert_equal(both("QLinearAdd", inputs, constants, order, CONTRIBUTED))
+
+
+@pytest.mark.parametrize("classes", [10, 65, 100])
+def test_softmax_of_many_numbers_with_any_scale(classes):
+    for seed in range(3):
+        draw = Draw(seed, "uint8")
+        constants = {"x_scale": any_scale(draw), "x_zero": draw.zero(), "y_zero": np.array(0, "uint8")}
+        constants["y_scale"] = any_scale(draw, 0.002, 0.004)
+        inputs = {"x": (draw.random.normal(size=(800, classes)) * 30 + 128).clip(0, 255).astype(np.uint8)}
+        order = ("x", "x_scale", "x_zero", "y_scale", "y_zero")
+        assert_equal(both("QLinearSoftmax", inputs, constants, order, CONTRIBUTED, axis=-1, opset=13))
+
+
 @KINDS
 @pytest.mark.parametrize("weights", ["int8", "uint8"])
 @pytest.mark.parametrize("geometry", [(8, 3, 1, 1, 1), (8, 3, 2, 1, 8), (6, 1, 1, 0, 1), (8, 5, 2, 2, 2)])
