@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from quantattack.deployed.base import Artifact, DeployedModel
+from quantattack.deployed.facts import checksum_of, checksum_of_file, torch_version
 from quantattack.deployed.pixels import Pixels
 from quantattack.deployed.torch_programs.archive import read_archive
-from quantattack.deployed.torch_programs.facts import checksum_of, checksum_of_file, torch_version
 from quantattack.deployed.torch_programs.graphs import has_observers, is_program, read_graph
 from quantattack.deployed.torch_programs.operators import OF_BATCH, run_operator
 from quantattack.deployed.torch_programs.program import Program, folded

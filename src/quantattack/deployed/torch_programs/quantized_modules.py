@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from quantattack.deployed.base import Artifact
-from quantattack.deployed.torch_programs.facts import checksum_of, torch_version
+from quantattack.deployed.facts import checksum_of, torch_version
+from quantattack.deployed.rows import by_rows
 from quantattack.deployed.torch_programs.grids import averaged, integers, is_placed, placed, quantized
 from quantattack.deployed.torch_programs.quantized_operators import AVERAGES, CLAMPS, FIXED, MOVES, OPERATORS
-from quantattack.deployed.torch_programs.rows import by_rows
 from quantattack.errors import InputError
 
 _CONVERTED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized")

@@ -196,8 +196,8 @@ def _relu6(values: Tensor, inplace: bool = False) -> Tensor:
     return quantized(values.clamp(0, 6), integers(values)[1])
 
 
-# Functions that move or select integers, or clamp them at 0; that clamp them elsewhere; that average and round; and those
-# whose outputs have one grid whatever their inputs are.
+# Functions that move or select integers or clamp them at 0; that clamp them elsewhere; that average and round them; and
+# that put what they compute on one grid.
 _LAYOUTS = (
     "flatten",
     "unflatten",
