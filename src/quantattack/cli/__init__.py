@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import typer
 
 from quantattack.cli.commands import app
+from quantattack.cli.options import with_values
 from quantattack.errors import InputError
 
 # click's base exception, wherever this release of typer keeps it
@@ -20,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    given = with_values(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         code = app(given, prog_name="quantattack", standalone_mode=False)
     except InputError as error:

@@ -102,7 +102,7 @@ class SentTask:
 def sent(task: Task) -> SentTask:
     """Return the picklable form of a task."""
     about = (task.source, task.attacks, task.threat, task.seed, task.limits, task.index, task.identity)
-    send_images = task.keep_images or task.return_images
+    send_images = bool(task.keep_images) or task.return_images
     return SentTask(task.make or Given(task.model.model), *about, send_images, task.speed, tuple(sys.path))
 
 

@@ -121,3 +121,15 @@ def test_a_file_without_its_twin_is_refused(xml):
     _, path = xml
     with pytest.raises(qa.InputError, match="twin=model"):
         judged(path, None)
+
+
+@pytest.mark.parametrize("kind", ["pte", "xml"])
+def test_load_takes_the_file_with_its_twin(kind, request):
+    source, path = request.getfixturevalue(kind)
+    model = qa.deployed.load(path, twin=source, range=(0, 1))
+    assert torch.equal(model(images(8)), judged(path, source)(images(8)))
+    asked = images(8).requires_grad_()
+    (gradient,) = torch.autograd.grad(model(asked).sum(), asked)
+    assert gradient.abs().sum() > 0
+    alone = qa.deployed.load(path, range=(0, 1))
+    assert not alone(images(8).requires_grad_()).requires_grad

@@ -46,7 +46,7 @@ def open_pte(path: Path) -> FileRuntime:
     about = Artifact(
         path.name, "executorch", checksum_of_file(*files), sizes, f"executorch {version('executorch')}", settings
     )
-    return FileRuntime(run, about, rows, path, open_pte)
+    return FileRuntime(run, about, rows, shape[1:], path, open_pte)
 
 
 class _Method:

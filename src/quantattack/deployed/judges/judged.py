@@ -73,11 +73,13 @@ def judged(
     """
     runtime = open_judge(path, **settings)
     made_of = adopted(twin)
-    if isinstance(made_of, DeployedModel):
+    if isinstance(made_of, DeployedModel) and made_of.twin is not None:
         ends = made_of.softmax if softmax is None else softmax
         climbed = made_of.twin if ends == made_of.softmax else BorrowedTwin(made_of.twin, ends)
-        return DeployedModel(climbed, runtime, pixels or made_of.pixels, ends)
+        return DeployedModel(climbed, runtime, pixels or made_of.pixels, ends, takes=runtime.takes)
     if not isinstance(made_of, nn.Module):
         name = Path(path).name
         raise InputError(f"{name} has no gradient: give the model that it was made of, judged({name!r}, twin=model)")
-    return DeployedModel(BorrowedTwin(made_of, bool(softmax)), runtime, pixels or Pixels(), bool(softmax))
+    return DeployedModel(
+        BorrowedTwin(made_of, bool(softmax)), runtime, pixels or Pixels(), bool(softmax), takes=runtime.takes
+    )

@@ -41,7 +41,9 @@ def open_openvino(path: Path, precision: str = "f32") -> FileRuntime:
     settings = {"device": "CPU", "precision": precision}
     runtime = f"openvino {openvino.__version__.partition('-')[0]}"
     about = Artifact(path.name, "openvino", checksum_of_file(*files), sizes, runtime, settings)
-    return FileRuntime(_Compiled(compiled), about, rows, path, open_openvino, (precision,))
+    shape = model.inputs[0].partial_shape
+    takes = tuple(None if size.is_dynamic else int(size.get_length()) for size in list(shape)[1:])
+    return FileRuntime(_Compiled(compiled), about, rows, takes, path, open_openvino, (precision,))
 
 
 class _Compiled:

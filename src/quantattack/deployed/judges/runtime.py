@@ -25,6 +25,7 @@ class FileRuntime:
         run: Maps float32 inputs with shape (rows, ...) to outputs with shape (rows, k).
         artifact: The file and what runs it.
         rows: Images that it takes at once; None for any number.
+        takes: Shape of one input, None where a size is free.
         path: The file.
         opened: Opens the file: a function of the path and the settings.
         settings: The settings that it was opened with.
@@ -33,6 +34,7 @@ class FileRuntime:
     run: Run
     artifact: Artifact
     rows: int | None
+    takes: tuple[int | None, ...]
     path: Path
     opened: Opener
     settings: tuple[Any, ...] = ()

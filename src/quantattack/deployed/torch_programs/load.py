@@ -46,6 +46,16 @@ class LoadedProgram:
     input_shape: tuple[int | None, ...]
     classes: int
 
+    @property
+    def input_grid(self) -> tuple[str, float, int] | None:
+        """Type, scale and zero point with which the program quantizes its input, where it does so first."""
+        program = self.runtime.program
+        readers = [step for step in program.steps if program.image in step.reads]
+        if len(readers) != 1 or readers[0].target != "quantized_decomposed.quantize_per_tensor.default":
+            return None
+        _, scale, zero, _, _, dtype = readers[0].args
+        return str(dtype).removeprefix("torch."), float(scale), int(zero)
+
     def deployed(self, pixels: Pixels | None = None) -> DeployedModel:
         """Return the deployed model.
 
