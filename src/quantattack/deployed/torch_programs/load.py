@@ -132,21 +132,15 @@ def _reopened(path: str, digest: str) -> ProgramRuntime:
 def _loaded(program: Program, name: str, digest: str, size: int) -> LoadedProgram:
     program = without_checks(program)
     check_evaluation(program)
-    of_batch = any(step.target in OF_BATCH for step in program.steps)
-    rows = 1 if of_batch else (program.shape or (None,))[0]
-    if of_batch and (program.shape or (None,))[0] not in (None, 1):
-        raise InputError(
-            "the program finds its scales from each batch and takes several images at once, so an image's answer "
-            "depends on the others; quantize it statically, or export it with one image"
-        )
+    rows, relaxed = _rows(program)
+    settings = {} if rows is None else {"images at once": str(rows)}
+    artifact = Artifact(name, "pt2e", digest, size, torch_version(), settings)
     try:
         program = folded(program, run_operator)
-        settings = {} if rows is None else {"images at once": str(rows)}
-        artifact = Artifact(name, "pt2e", digest, size, torch_version(), settings)
         logits = before_softmax(program)
         twin, runtime = ProgramTwin(program, logits, rows), ProgramRuntime(program, artifact, rows)
         classes = _tried(twin, runtime, program.shape)
-        if rows is not None and not of_batch and classes and _takes_any_number(program, twin):
+        if relaxed and classes and _takes_any_number(program, twin):
             twin.rows = None
     except InputError:
         raise
@@ -154,6 +148,19 @@ def _loaded(program: Program, name: str, digest: str, size: int) -> LoadedProgra
         reason = " ".join(f"{type(error).__name__} {error}".split())[:160]
         raise InputError(f"{name} does not run: {reason}; export it again") from None
     return LoadedProgram(twin, runtime, logits != program.output, program.shape, classes)
+
+
+def _rows(program: Program) -> tuple[int | None, bool]:
+    """Return how many images a program is shown at once, None for any number, and whether its twin may take others."""
+    fixed = (program.shape or (None,))[0]
+    if not any(step.target in OF_BATCH for step in program.steps):
+        return fixed, fixed is not None
+    if fixed not in (None, 1):
+        raise InputError(
+            "the program finds its scales from each batch and takes several images at once, so an image's answer "
+            "depends on the others; quantize it statically, or export it with one image"
+        )
+    return 1, False
 
 
 def _tried(twin: ProgramTwin, runtime: ProgramRuntime, shape: tuple[int | None, ...]) -> int:
