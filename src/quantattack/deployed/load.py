@@ -12,6 +12,7 @@ from quantattack.deployed.base import DeployedModel, OfImages
 from quantattack.deployed.loaded import LoadedFile, Meaning, pixels_of
 from quantattack.deployed.pixels import Pixels
 from quantattack.deployed.readers import READERS
+from quantattack.deployed.torch_programs.load import adopted
 from quantattack.errors import InputError
 from quantattack.nn import zoo
 
@@ -111,7 +112,7 @@ def load(
     """
     model = DeployedFile(str(path), runtime, meaning_of(layout, range, mean, std))()
     if twin is not None:
-        model.twin = OfImages(twin, model.softmax).eval()
+        model.twin = OfImages(adopted(twin), model.softmax).eval()
     if isinstance(float_model, nn.Module):
         model.relate(float_model)
     elif float_model is not None:
