@@ -57,6 +57,7 @@ test-ray: .venv-ray/ready
 results: results/demo/record.sqlite
 	$(BIN)/quantattack reproduce --pages --networks zoo --out results
 	$(BIN)/python scripts/readme.py
+	$(BIN)/python scripts/deployed.py
 
 results/demo/record.sqlite: | .venv/ready
 	$(BIN)/quantattack evaluate $(DEMO) --out results/demo
