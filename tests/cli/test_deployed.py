@@ -49,7 +49,13 @@ def test_a_file_is_evaluated_shown_verified_compared_and_reported(
     code, out, _ = said(capsys, "report", str(run))
     page = (run / "report.html").read_text(encoding="utf-8")
     assert code == 0
-    for words in ("Deployed models: what each attack alone says", "ordinary PGD", "SHA-256", "fake 1.0", "Ties decided"):
+    for words in (
+        "Deployed models: what each attack alone says",
+        "ordinary PGD",
+        "SHA-256",
+        "fake 1.0",
+        "Ties decided",
+    ):
         assert words in page
 
 
