@@ -22,6 +22,7 @@ from quantattack.deployed.base import DeployedModel
 from quantattack.deployed.load import is_file, relate
 from quantattack.errors import InputError, unknown
 from quantattack.nn.zoo import card_of, load_model, models
+from quantattack.reading import exists
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 
@@ -57,11 +58,20 @@ def number(text: str) -> float:
 
 def number_of(text: str) -> float:
     """Return the number of a text like 0.03 or 8/255, and raise what Python does where it is none."""
+    if not text.isascii() or "_" in text:  # float() takes the digits of every script, and underscores
+        raise ValueError("not in ASCII digits")
     over, slash, under = text.partition("/")
     value = float(over) / float(under) if slash else float(over)
     if not math.isfinite(value):
         raise OverflowError
     return value
+
+
+def whole_of(text: str) -> int:
+    """Return the whole number of a text like 40, and raise what Python does where it is none."""
+    if not text.isascii() or "_" in text:  # int() takes the digits of every script, and underscores
+        raise ValueError("not in ASCII digits")
+    return int(text)
 
 
 def data_named(name: str) -> str:
@@ -149,7 +159,7 @@ def relative_named(model: nn.Module, name: str, device: torch.device, options: F
 
 
 def _is_function(name: str) -> bool:
-    return bool(re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name)) and not Path(name).exists()
+    return bool(re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name)) and not exists(name)
 
 
 def _made(name: str) -> nn.Module:
