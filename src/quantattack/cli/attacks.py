@@ -31,7 +31,7 @@ from quantattack.attacks.recipes import (
 from quantattack.attacks.scaling.logits import OnScaled
 from quantattack.attacks.standard import standard
 from quantattack.attacks.threat import Threat
-from quantattack.cli.names import number_of
+from quantattack.cli.names import number_of, whole_of
 from quantattack.cli.peers import PEERS, is_peer, peer_named
 from quantattack.cli.temperatures import TEMPERATURES, Context, Maker
 from quantattack.deployed.base import deployed_in
@@ -216,7 +216,7 @@ def _value(attack: str, name: str, text: str, default: Any) -> Any:
         if isinstance(default, bool):
             return {"true": True, "false": False}[text.lower()]
         if isinstance(default, int):
-            return int(text)
+            return whole_of(text)
         return text if isinstance(default, str) else number_of(text)
     except (KeyError, ValueError, ZeroDivisionError, OverflowError):
         kind = (

@@ -1,5 +1,6 @@
 """The command `evaluate`: what the record lacks is run."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -107,9 +108,14 @@ def _plan(data: str | None, threat: ThreatEntry, speed: str, runtime: str | None
 def part_named(text: str) -> tuple[int, int]:
     """Return which part of how many `2/5` is."""
     number, slash, of = text.partition("/")
-    if not (slash and number.strip().isdigit() and of.strip().isdigit()):
+    if not (slash and _is_count(number) and _is_count(of)):
         raise InputError(f"--part must be like 2/5, the second of five, not {text!r}")
     return int(number), int(of)
+
+
+def _is_count(text: str) -> bool:
+    """Return whether a text is a whole number of few ASCII digits; `str.isdigit` takes superscripts too."""
+    return bool(re.fullmatch(r"\s*[0-9]{1,9}\s*", text))
 
 
 def default_folder(tasks: Sequence[Task]) -> Path:

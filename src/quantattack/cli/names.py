@@ -18,9 +18,11 @@ from quantattack.attacks.threat import Threat
 from quantattack.cli.deployed import FileOptions
 from quantattack.data.model_files import MODEL_FILES, ModelFile, is_model_file
 from quantattack.data.sets import SETS, check_data, is_path
-from quantattack.deployed.load import is_file
+from quantattack.deployed.base import DeployedModel
+from quantattack.deployed.load import is_file, relate
 from quantattack.errors import InputError, unknown
 from quantattack.nn.zoo import card_of, load_model, models
+from quantattack.reading import exists
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 
@@ -56,11 +58,20 @@ def number(text: str) -> float:
 
 def number_of(text: str) -> float:
     """Return the number of a text like 0.03 or 8/255, and raise what Python does where it is none."""
+    if not text.isascii() or "_" in text:  # float() takes the digits of every script, and underscores
+        raise ValueError("not in ASCII digits")
     over, slash, under = text.partition("/")
     value = float(over) / float(under) if slash else float(over)
     if not math.isfinite(value):
         raise OverflowError
     return value
+
+
+def whole_of(text: str) -> int:
+    """Return the whole number of a text like 40, and raise what Python does where it is none."""
+    if not text.isascii() or "_" in text:  # int() takes the digits of every script, and underscores
+        raise ValueError("not in ASCII digits")
+    return int(text)
 
 
 def data_named(name: str) -> str:
@@ -129,8 +140,26 @@ def model_named(name: str, device: torch.device, options: FileOptions | None = N
     return model.to(device)
 
 
+def relative_named(model: nn.Module, name: str, device: torch.device, options: FileOptions | None = None) -> nn.Module:
+    """Return the float network that a model was made of by its name, and give it to the model where that is deployed.
+
+    Arguments:
+        model: The model.
+        name: The float network's name, as `model_named` takes it.
+        device: Where it is put.
+        options: How a deployed file is opened; what neither they nor the file say of pixels is as in the model's file.
+    """
+    if is_file(name):
+        asked = options or FileOptions()
+        return relate(model, name, asked.meaning, asked.root).to(device)
+    relative = model_named(name, device)
+    if isinstance(model, DeployedModel):
+        model.relate(relative, name)
+    return relative
+
+
 def _is_function(name: str) -> bool:
-    return bool(re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name)) and not Path(name).exists()
+    return bool(re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name)) and not exists(name)
 
 
 def _made(name: str) -> nn.Module:

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from quantattack.errors import InputError
+from quantattack.reading import read_yaml, shown
 
 
 def _listed(value: Any) -> Any:
@@ -92,21 +92,11 @@ def read_run_file(path: Path) -> RunFile:
     Raises:
         InputError: If the file cannot be read, or a setting in it is unknown, missing or of the wrong kind.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise InputError(f"cannot read {path}: {reason}") from None
-    try:
-        settings = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(settings, dict):
-        raise InputError(f"{path} must hold settings, such as 'models: [digits-float]'")
+    settings = read_yaml(path, "models: [digits-float]")
     try:
         return RunFile(**settings)
     except ValidationError as error:
-        raise InputError(f"{path}: {_first(error)}") from None
+        raise InputError(f"{shown(path)}: {_first(error)}") from None
 
 
 def _first(error: ValidationError) -> str:

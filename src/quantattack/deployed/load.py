@@ -130,14 +130,12 @@ def relate(model: nn.Module, name: str, meaning: Meaning | None = None, root: Pa
         meaning: What the caller says that pixels mean to the files.
         root: Folder of the data sets, where fetched files lie; None takes it from the variable QUANTATTACK_DATA.
     """
-    if is_file(name):
-        otherwise = model.pixels if isinstance(model, DeployedModel) else None
-        relative: nn.Module = DeployedFile(located(name, root), None, meaning or Meaning(), otherwise)()
-    else:
-        relative = zoo.load_model(name)
+    otherwise = model.pixels if isinstance(model, DeployedModel) else None
+    relative = DeployedFile(located(name, root), None, meaning or Meaning(), otherwise)() if is_file(name) else None
+    related = zoo.load_model(name) if relative is None else relative
     if isinstance(model, DeployedModel):
-        model.relate(relative, name)
-    return relative
+        model.relate(related, name)
+    return related
 
 
 def load_model(name: Path | str, **settings: Any) -> nn.Module:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from quantattack.errors import InputError
+from quantattack.reading import is_file
 from quantattack.record.description import stable
 from quantattack.record.file import FILE, SCHEMA, connect, has_table, plain_errors, take_lock, transaction, write_ahead
 from quantattack.record.identity import Identity
@@ -67,7 +68,7 @@ class RecordFile:
     def load(cls: type[_File], folder: Path | str) -> _File:
         """Open a record for reading."""
         path = Path(folder)
-        if not (path / FILE).is_file():
+        if not is_file(path / FILE):
             raise InputError(f"no record in {path}; give a folder that `quantattack evaluate --out` wrote")
         store = cls(connect(path / FILE), path)
         with plain_errors(path):

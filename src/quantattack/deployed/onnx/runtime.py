@@ -11,7 +11,7 @@ from torch import Tensor
 from quantattack.deployed.base import Artifact
 from quantattack.deployed.onnx.ends import Levels, in_batches, to_rows
 from quantattack.deployed.onnx.file import OnnxFile, one_line, read_file
-from quantattack.deployed.onnx.processor import features
+from quantattack.deployed.processor import features
 from quantattack.errors import InputError, unknown
 
 LEVELS = {"off": "DISABLE_ALL", "basic": "ENABLE_BASIC", "extended": "ENABLE_EXTENDED", "all": "ENABLE_ALL"}

@@ -1,5 +1,6 @@
 """The twin: the graph that onnxruntime runs, as torch operations with straight-through derivatives."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from quantattack.deployed.onnx.call import Call
 from quantattack.deployed.onnx.ends import Ends, find_ends, in_batches, to_rows
 from quantattack.deployed.onnx.graph import Graph, Node
+from quantattack.deployed.onnx.operators.quantized import QuantizedLinear
 from quantattack.deployed.onnx.operators.table import builder_of
 from quantattack.errors import InputError
 
@@ -102,6 +104,8 @@ class _Build:
         self.fixed = fixed
         self.modules: list[nn.Module] = []
         self.steps: list[Step] = []
+        self.uses = Counter(name for node in graph.nodes for name in node.inputs)
+        self.uses[graph.output.name] += 1
         for node in graph.nodes:
             self._add(node)
         known = {graph.input.name, "", *self.constants, *(name for step in self.steps for name in step.gives)}
@@ -115,6 +119,8 @@ class _Build:
         if node.operator == "Constant":
             self.constants[node.outputs[0]] = _constant(node)
             return
+        if node.operator == "MaxPool" and self._pooled_before(node):
+            return
         part = builder_of(node)(Call(node, self.constants, self.kinds, self.opset, self.fixed))
         if any(name and name not in self.constants for name in part.takes):
             self.steps.append(Step(len(self.modules), part.takes, node.outputs))
@@ -124,6 +130,18 @@ class _Build:
             results = part.module(*[self.constants[name] if name else None for name in part.takes])
         found = results if isinstance(results, tuple) else (results,)
         self.constants.update({name: value for name, value in zip(node.outputs, found, strict=False) if name})
+
+    def _pooled_before(self, node: Node) -> bool:
+        """Take a maximum of integer sums before they are put on a grid, if nothing else takes the levels."""
+        last = self.steps[-1] if self.steps else None
+        if last is None or last.gives != node.inputs or self.uses[node.inputs[0]] != 1:
+            return False
+        module = self.modules[last.module]
+        if not isinstance(module, QuantizedLinear) or module.pool is not None or not module.rises:
+            return False
+        module.pool = builder_of(node)(Call(node, self.constants)).module
+        self.steps[-1] = Step(last.module, last.takes, node.outputs)
+        return True
 
 
 def _constant(node: Node) -> Tensor:

@@ -1,6 +1,6 @@
 """How a sum of products becomes levels of the output's grid: in floats as XNNPACK does, or in fixed point."""
 
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from quantattack.deployed.tflite.grid import ENDS, Grid, rounded, settled
 Reals: TypeAlias = npt.NDArray[Any] | np.floating[Any]  # one number, or one for each channel
 
 
+@runtime_checkable
 class Finish(Protocol):
     """What follows the sum of an operator: rescaling and activation."""
 

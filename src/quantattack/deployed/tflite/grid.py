@@ -69,7 +69,7 @@ def grid_of(value: Value, operator: str) -> Grid:
     (low, high), zero = LIMITS[value.type], int(value.zero[0])
     if not low <= zero <= high:
         raise InputError(f"the file is damaged: its {operator} has the zero point {zero}")
-    return Grid(float(value.scale[0]), zero, low - zero, high - zero)
+    return Grid(float(value.scale[0]), zero, float(low - zero), float(high - zero))
 
 
 class _Straight(torch.autograd.Function):

@@ -14,14 +14,13 @@ def unpack(packed: Tensor, bits: int) -> Tensor:
         bits: How many bits each number has: 2, 4 or 8.
     """
     shifts = torch.arange(0, 8, bits, dtype=torch.int64)
-    numbers = (packed.long()[..., None] >> shifts) & (2**bits - 1)
+    numbers: Tensor = (packed.long()[..., None] >> shifts) & (2**bits - 1)
     return numbers.flatten(-2).float()
 
 
 def product_with(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return the product of rows with weights of shape (outputs, inputs), plus a bias."""
-    product: Tensor = torch.matmul(x, weight.T)
-    return product if bias is None else product + bias
+    return torch.matmul(x, weight.T) if bias is None else torch.matmul(x, weight.T) + bias
 
 
 def blockwise_matrix_product(call: Call) -> Part:

@@ -1,7 +1,6 @@
 """Quantized elementwise operators, pooling and concatenation, in the order of onnxruntime's kernels."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,55 +12,73 @@ from quantattack.deployed.onnx.operators.pooling import average
 from quantattack.deployed.onnx.operators.window import Window, window_of
 
 
-class _Sum(torch.autograd.Function):
-    """``ra a + (rb b + fixed)`` with two fused multiply-adds, which float64 emulates."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(a: Tensor, b: Tensor, ratio_a: float, ratio_b: float, fixed: float) -> Tensor:
-        inner = b.double().mul(ratio_b).add(fixed).to(b.dtype)
-        return a.double().mul(ratio_a).add(inner).to(a.dtype)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:  # noqa: ARG004 -- torch calls it so
-        ctx.ratios = inputs[2:4]
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        ratio_a, ratio_b = ctx.ratios
-        return grads[0] * ratio_a, grads[0] * ratio_b, None, None, None
-
-
 def scalar(values: Tensor) -> Tensor:
     """Return the one number of a scale in float32."""
     return values.float().reshape(())
 
 
 class QuantizedAdd(nn.Module):
-    """QLinearAdd; a factor that spreads over whole rows comes second in the runtime, whichever it was.
+    """QLinearAdd: ``ra a + (rb b + fixed)`` with two fused multiply-adds, then rounding.
+
+    torch's addition with a factor is one, too, on processors that have it; else float64 emulates it.
+    A factor that spreads over whole rows comes second in the runtime, whichever it was.
 
     Arguments:
         grids: Grids of both inputs, then of the output.
     """
+
+    fixed: Tensor
 
     def __init__(self, grids: tuple[Grid, Grid, Grid]) -> None:
         super().__init__()
         a, b, c = grids
         ratios = [scalar(grid.scale) / scalar(c.scale) for grid in (a, b)]
         products = [ratio * grid.origin for ratio, grid in zip(ratios, (a, b), strict=True)]
-        self.ratios = [float(ratio) for ratio in ratios]
-        self.fixed = float(torch.tensor(c.origin) - (products[0] + products[1]))
+        self.ratios = float(ratios[0]), float(ratios[1])
+        self.register_buffer("fixed", torch.tensor(c.origin) - (products[0] + products[1]))
         self.low, self.high = c.low, c.high
+        levels = torch.arange(min(a.low, b.low), max(a.high, b.high) + 1, dtype=torch.float32)
+        self.fuses = len(levels) <= 1 << 9 and self._fuses(levels)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         swap = _spreads(a, b)
-        first, second = (b, a) if swap else (a, b)
-        if first.shape != second.shape:
-            first, second = torch.broadcast_tensors(first, second)  # type: ignore[no-untyped-call]
-        ratios = self.ratios[::-1] if swap else self.ratios
-        sums: Tensor = _Sum.apply(first, second, *ratios, self.fixed)  # type: ignore[no-untyped-call]
+        pair = ((b, a), self.ratios[::-1]) if swap else ((a, b), self.ratios)
+        sums = fused_sum(*pair, self.fixed) if self.fuses else emulated_sum(*pair, self.fixed)
         return to_grid(sums, 0.0, self.low, self.high)
+
+    def _fuses(self, levels: Tensor) -> bool:
+        """Whether torch's sum is the emulated one for every pair of levels, in either order."""
+        pair = levels.repeat_interleave(len(levels)), levels.repeat(len(levels))
+        orders = (self.ratios, self.ratios[::-1])
+        return all(
+            torch.equal(fused_sum(pair, ratios, self.fixed), emulated_sum(pair, ratios, self.fixed))
+            for ratios in orders
+        )
+
+
+def fused_sum(pair: tuple[Tensor, Tensor], ratios: tuple[float, ...], fixed: Tensor) -> Tensor:
+    """Return ``ra a + (rb b + fixed)`` by torch's addition with a factor.
+
+    Arguments:
+        pair: a and b.
+        ratios: ra and rb.
+        fixed: What is added, a scalar.
+    """
+    (a, b), (first, second) = pair, ratios
+    return torch.add(torch.add(fixed, b, alpha=second), a, alpha=first)
+
+
+def emulated_sum(pair: tuple[Tensor, Tensor], ratios: tuple[float, ...], fixed: Tensor) -> Tensor:
+    """Return ``ra a + (rb b + fixed)``, each product and its sum rounded together, by way of float64.
+
+    Arguments:
+        pair: a and b.
+        ratios: ra and rb.
+        fixed: What is added, a scalar.
+    """
+    (a, b), (first, second) = pair, ratios
+    inner = (b.double() * second + fixed.double()).to(b.dtype)
+    return (a.double() * first + inner.double()).to(a.dtype)
 
 
 def _spreads(a: Tensor, b: Tensor) -> bool:
@@ -200,7 +217,7 @@ class QuantizedGlobalAverage(nn.Module):
             count *= x.shape[axis]
         ratio = float(self.scales[0] / (self.scales[1] * float(count)))
         sums = (x - self.zeros[0]).sum(axes, keepdim=True)
-        return to_grid(sums * ratio, self.zeros[1], self.low, self.high)
+        return to_grid(sums, self.zeros[1], self.low, self.high, ratio)
 
 
 def quantized_global_average(call: Call) -> Part:

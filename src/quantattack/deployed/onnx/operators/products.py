@@ -66,7 +66,7 @@ class IntegerProducts(nn.Module):
         weight: Integer weights with shape (outputs, inputs, ...), their zero point subtracted.
         bias: Integer bias with shape (outputs), or none.
         reach: Largest magnitude of an input, its zero point subtracted.
-        product: Maps inputs and weights to sums of products, the output channels in dimension 1 or last.
+        product: Maps inputs, weights and a bias or none to sums, the output channels in dimension 1 or last.
         axis: The inputs' dimension in x: 1, or -1.
         groups: How many groups the channels are in.
     """
@@ -79,41 +79,42 @@ class IntegerProducts(nn.Module):
         weight: Tensor,
         bias: Tensor | None,
         reach: float,
-        product: Callable[[Tensor, Tensor], Tensor],
+        product: Callable[[Tensor, Tensor, Tensor | None], Tensor],
         axis: int,
         groups: int = 1,
     ) -> None:
         super().__init__()
         self.product, self.axis = product, axis
         self.register_buffer("weight", weight.float())
-        column = (-1, *[1] * (weight.ndim - 2)) if axis == 1 else (-1,)
-        self.register_buffer("bias", None if bias is None else bias.double().reshape(column))
         self.parts = parts_of(weight, reach)
         if groups > 1 and self.parts is not None and len(self.parts) > 1:
             self.parts = None  # a cut through all groups' inputs would be no slice: float64 does it
         whole = 0.0 if bias is None else float(bias.double().abs().max())
         most = float(weight.double().abs().flatten(1).sum(1).max()) * reach + whole
         self.simple = self.parts is not None and len(self.parts) == 1 and most < EXACT
+        kind = torch.float32 if self.simple else torch.float64  # an int32 bias may have more bits than a float32
+        self.register_buffer("bias", None if bias is None else bias.to(kind))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.simple:
-            sums = self.product(x, self.weight)
-            return sums if self.bias is None else sums + self.bias.to(x.dtype)
+            return self.product(x, self.weight, self.bias)
         total = self._wide(x)
-        return (total if self.bias is None else total + self.bias.double()).to(x.dtype)
+        if self.bias is not None:
+            total = total + self.bias.double().reshape(-1, *[1] * (x.ndim - 2) if self.axis == 1 else ())
+        return total.to(x.dtype)
 
     def _wide(self, x: Tensor) -> Tensor:
         if self.parts is None:
-            return self.product(x.double(), self.weight.double())
+            return self.product(x.double(), self.weight.double(), None)
         cuts = zip(pieces(x, self.parts, self.axis), pieces(self.weight, self.parts, 1), strict=True)
-        return torch.stack([self.product(piece, weight).double() for piece, weight in cuts]).sum(0)
+        return torch.stack([self.product(piece, weight, None).double() for piece, weight in cuts]).sum(0)
 
     def extra_repr(self) -> str:
         return f"weight={tuple(self.weight.shape)}, parts={self.parts}"
 
 
 class Convolve(nn.Module):
-    """A convolution without bias, as a callable that copies and pickles.
+    """A convolution, as a callable that copies and pickles.
 
     Arguments:
         window: Where the windows lie.
@@ -124,8 +125,8 @@ class Convolve(nn.Module):
         super().__init__()
         self.window, self.groups = window, groups
 
-    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
-        return convolve(x, weight, None, self.window, self.groups)
+    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return convolve(x, weight, bias, self.window, self.groups)
 
 
 class RealConvolution(nn.Module):

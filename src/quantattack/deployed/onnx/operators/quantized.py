@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from quantattack.deployed.onnx.call import Call, Grid, Part
 from quantattack.deployed.onnx.grid import to_grid
@@ -27,7 +28,7 @@ class Requantize(nn.Module):
         self.zero, self.low, self.high = grid.origin, grid.low, grid.high
 
     def forward(self, sums: Tensor) -> Tensor:
-        return to_grid(sums * self.scale, self.zero, self.low, self.high)
+        return to_grid(sums, self.zero, self.low, self.high, self.scale)
 
 
 class QuantizedLinear(nn.Module):
@@ -37,14 +38,26 @@ class QuantizedLinear(nn.Module):
         zero: Zero point of the input.
         products: The integer sums.
         finish: What maps the sums to the output.
+
+    A maximum over windows that follows may be taken of the sums: `finish` keeps their order, so that the levels are the
+    same, there are fewer of them to round, and the derivative goes to the largest sum and not to the first of its tie.
     """
 
     def __init__(self, zero: float, products: IntegerProducts, finish: nn.Module) -> None:
         super().__init__()
         self.zero, self.products, self.finish = zero, products, finish
 
+        self.pool: nn.Module | None = None
+
+    @property
+    def rises(self) -> bool:
+        """Whether a larger sum gives a larger level or the same: scales are positive but in a damaged file."""
+        scale = self.finish.scale
+        return isinstance(scale, Tensor) and bool((scale > 0).all())
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.finish(self.products(x - self.zero if self.zero else x))  # type: ignore[no-any-return]
+        sums = self.products(x - self.zero if self.zero else x)
+        return self.finish(sums if self.pool is None else self.pool(sums))  # type: ignore[no-any-return]
 
 
 class Scaled(nn.Module):
@@ -125,8 +138,8 @@ def _finish(call: Call, scale: Tensor, index: int) -> nn.Module:
 class RowProducts(nn.Module):
     """Products of rows with weights that have the outputs in their first dimension."""
 
-    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
-        return torch.matmul(x, weight.T)
+    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return functional.linear(x, weight, bias)
 
 
 class TwoProducts(nn.Module):

@@ -153,3 +153,6 @@ def _axes(call: Call) -> tuple[tuple[int, ...], int]:
     if not axes or axes[0] == 0 or len(axes) > len(set(call.integers(1))):
         raise call.refused("sums over the images of a batch, or over nothing")
     return axes, math.prod(shape[axis] for axis in axes)
+
+
+POOLED = {"AVERAGE_POOL_2D": average, "MAX_POOL_2D": largest, "MEAN": mean, "SUM": summed}
