@@ -49,21 +49,32 @@ def _cell(entry: Entry | None) -> str:
 
 
 def formats(path: Path) -> str:
-    """How far twin and runtime agree, by file and format."""
-    found = _read(path)
+    """How far twin and runtime agree, by file and format, on test images and on noise."""
     head = ["file", "format", "images", "outputs that differ, %", "largest step", "same prediction, %"]
     rows = [
-        [f"`{name}`", f"{form}, {kind}", str(each["images"]), *_agreed(each)]
-        for name, forms in found.items()
+        [
+            f"`{name.removesuffix('-qdq')}`",
+            form,
+            str(kinds["clean"]["images"]),
+            *_agreed([kinds[kind] for kind in KINDS]),
+        ]
+        for name, forms in _read(path).items()
         for form, kinds in forms.items()
-        for kind, each in ((kind, kinds[kind]) for kind in KINDS)
     ]
-    return markdown(head, rows)
+    words = "Each number on test images / on uniform noise; a step is one of the file's quantized output."
+    return markdown(head, rows) + (f"\n\n{words}" if rows else "")
 
 
-def _agreed(each: dict[str, Any]) -> list[str]:
-    step = f"{each['largest']:.2g} (float)" if each["step"] is None else str(each["step"])
-    return [f"{100 * each['differing']:.3g}", step, f"{100 * each['argmax']:.1f}"]
+def _agreed(found: list[dict[str, Any]]) -> list[str]:
+    differing = [f"{100 * each['differing']:.3g}" for each in found]
+    same = [f"{100 * each['argmax']:.1f}" for each in found]
+    return [" / ".join(cells) for cells in (differing, map(_step, found), same)]
+
+
+def _step(each: dict[str, Any]) -> str:
+    if each["largest"] == 0:
+        return "0"
+    return f"{each['largest']:.2g} (float)" if each["step"] is None else str(each["step"])
 
 
 def cost(ratios: Path, reproduced: Path) -> str:
