@@ -14,7 +14,6 @@ MOST_CODE, MEDIAN, MOST_LINES, MOST_EXCEPTIONS = 25, 8, 300, 8
 LONG_FUNCTIONS: dict[str, str] = {
     "cli/diagnose.py:diagnose": "one line for each option of the command",
     "cli/evaluate.py:evaluate": "one line for each option of the command",
-    "cli/diagnose.py:diagnose": "one line for each option of the command",
     "cli/reproduce.py:reproduce": "one line for each option of the command",
     "cli/signal.py:signal": "one line for each option of the command",
     "evaluation/evaluate.py:evaluate": "one line for each argument of the public call",
