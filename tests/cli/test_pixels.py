@@ -123,6 +123,7 @@ def test_an_option_takes_only_a_value_of_its_own():
     assert with_values(["m", "--save-images"]) == ["m", "--save-images=files"]
     assert with_values(["--save-images", "png", "m"]) == ["--save-images", "png", "m"]
     assert with_values(["--save-images=png"]) == ["--save-images=png"]
+    assert with_values([]) == []
 
 
 def test_a_diagnosis_on_the_grid(capsys: Any):

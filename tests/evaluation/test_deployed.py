@@ -9,7 +9,7 @@ from torch import Tensor
 
 import quantattack as qa
 from deployed.fake import FakeRuntime, Write
-from quantattack.attacks.deployed import OnOutputs, deployed_suite, showing_outputs, suite_for
+from quantattack.attacks.deployed import OnOutputs, deployed_suite, showing_outputs, suite_of
 from quantattack.attacks.recipes import pgd
 from quantattack.attacks.wrappers import Ensemble, Transfer
 from quantattack.deployed.base import DeployedModel
@@ -164,7 +164,7 @@ def test_workers_get_the_file_and_open_it_themselves(fake: Write):
     import pickle
 
     model = load(fake(shift=0.05))
-    suite = deployed_suite(THREAT, load_model("digits-float")).attacks
+    suite = suite_of(THREAT, load_model("digits-float")).attacks
     task = prepare(model, *data(), {"transfer": suite["transfer"]}, THREAT, make=model.file)
     there = pickle.loads(pickle.dumps(sent(task))).load()
     images, _ = data()
@@ -222,13 +222,13 @@ def test_no_other_model_has_these_flags():
 
 
 def test_the_suite_has_a_member_for_each_column_of_the_table(fake: Write):
-    whole = suite_for(load(fake(), float_model="digits-float"), THREAT).attacks
+    whole = deployed_suite(load(fake(), float_model="digits-float"), THREAT).attacks
     assert list(whole) == ["pgd", "transfer", "square", "pgd_logits", "gap", "log_odds", "rivals"]
     assert isinstance(whole["pgd"], OnOutputs)
     transfer = whole["transfer"]
     assert isinstance(transfer, Ensemble)
     assert list(transfer.attacks) == ["pgd", "gap", "log_odds", "rivals"]
     assert all(isinstance(member, Transfer) for member in transfer.attacks.values())
-    assert "transfer" not in suite_for(load(fake()), THREAT).attacks
-    assert "pgd_logits" not in suite_for(load(fake(softmax=False)), THREAT).attacks
-    assert "square" not in deployed_suite(qa.Threat(qa.L1(), 1.0)).attacks
+    assert "transfer" not in deployed_suite(load(fake()), THREAT).attacks
+    assert "pgd_logits" not in deployed_suite(load(fake(softmax=False)), THREAT).attacks
+    assert "square" not in suite_of(qa.Threat(qa.L1(), 1.0)).attacks

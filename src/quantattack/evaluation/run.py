@@ -123,9 +123,17 @@ class FilledTask:
         store.flag(task.subject, flags(record, health, self._clean.random))
         if self._gallery:
             keep_gallery(task, store, record)
+        note_radius(task, store)
         if task.keep_images == "png":
             write_pngs(task, store, record)
         store.note(**versions(task), batch_size=max(cell.sizer.size for cell in self._cells))
+
+
+def note_radius(task: Task, store: Store) -> None:
+    """Note what a task's radius comes to, if it is no multiple of a level."""
+    line, noted = rounded_radius(task.threat), store.notes.get("radii", [])
+    if line is not None and line not in noted:
+        store.note(radii=[*noted, line])
 
 
 def _opened(filled: Iterable[FilledTask]) -> Iterator[Cell]:
