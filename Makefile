@@ -65,6 +65,7 @@ test-executorch: .venv-executorch/ready
 results: results/demo/record.sqlite
 	$(BIN)/quantattack reproduce --pages --networks zoo --out results
 	$(BIN)/python scripts/readme.py
+	$(BIN)/python scripts/deployed.py
 
 results/demo/record.sqlite: | .venv/ready
 	$(BIN)/quantattack evaluate $(DEMO) --out results/demo

@@ -54,7 +54,7 @@ def run(
     clean = _predictions(tasks, advances, executor)
     for task in tasks:
         check_same(task, store, clean[task])
-        note_deployed(task, store)
+    _note_subjects(tasks, store)
     filled = {
         task: FilledTask(task, store, clean[task], advance, gallery)
         for task, advance in zip(tasks, advances, strict=True)
@@ -65,6 +65,14 @@ def run(
             receive(cell, result)
     store.note(seconds=round(store.notes.get("seconds", 0.0) + time.time() - started, 3), **executor.notes())
     return [Record(store, task.subject) for task in tasks]
+
+
+def _note_subjects(tasks: Sequence[Task], store: Store) -> None:
+    """Note what deployed models are, and what radii that are no multiple of a level come to."""
+    for task in tasks:
+        note_deployed(task, store)
+    radii = [line for line in dict.fromkeys(rounded_radius(task.threat) for task in tasks) if line is not None]
+    store.note(**({"radii": radii} if radii else {}))
 
 
 class FilledTask:
