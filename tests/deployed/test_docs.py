@@ -21,6 +21,7 @@ from quantattack.cli import main
 from quantattack.data import model_files
 from quantattack.data.fetch import Published
 from quantattack.data.model_files import MODEL_FILES
+from quantattack.deployed.readers import READERS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "deployed-models.md").read_text(encoding="utf-8")
@@ -130,6 +131,12 @@ def test_the_extras_that_the_page_names_exist():
     named = set(re.findall(r"\| `(\w+)`(?:, `(\w+)`)? \|", PAGE))
     for extra in {extra for pair in named for extra in pair if extra}:
         assert re.search(rf"^{extra} = \[", project, re.MULTILINE), extra
+
+
+def test_every_format_that_is_read_is_in_the_table():
+    rows = re.findall(r"^\| (`\..*?) \|", PAGE, re.MULTILINE)
+    listed = {suffix for row in rows for suffix in re.findall(r"`(\.\w+)`", row)}
+    assert listed >= set(READERS) >= {".onnx", ".tflite"}
 
 
 def test_the_numbers_of_the_page_are_those_of_the_records():
