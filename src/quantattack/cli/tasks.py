@@ -99,14 +99,16 @@ def _task(
     if evaluated.float_model is not None:
         _check_relative(counted, evaluated, images)
     context = Context(model, threat, stream, settings["names"][1], evaluated.float_model)
-    attacks = _attacks(plan, evaluated.name) or [DEPLOYED if is_deployed(context) else STANDARD]
+    attacks = _attacks(plan, evaluated.name, DEPLOYED if is_deployed(context) else STANDARD)
     return prepare(model, images, None, attacks_named(",".join(attacks), context), threat, **settings)
 
 
-def _attacks(plan: RunFile, name: str) -> list[str]:
-    """Return the attacks that are named for a model; for the float network none that are of deployed files alone."""
-    attacks = split_list(",".join(plan.attacks or []))
-    return [each for each in attacks if name != plan.float_model or each not in (TRANSFERRED, ON_LOGITS)]
+def _attacks(plan: RunFile, name: str, usual: str) -> list[str]:
+    """Return the attacks that are named for a model, else the usual; the float network gets none of files alone."""
+    named = [usual] if plan.attacks is None else split_list(",".join(plan.attacks))
+    if name != plan.float_model or not named:
+        return named
+    return [each for each in named if each not in (TRANSFERRED, ON_LOGITS, DEPLOYED)] or [usual]
 
 
 def _check_relative(model: CountedModel, evaluated: _Evaluated, images: Source) -> None:
