@@ -10,7 +10,7 @@ import torch
 
 from quantattack import InputError, Linf, Record, Threat, daa_blob, fgsm, load_data, load_model, pgd
 from quantattack.cli import main
-from quantattack.cli.evaluate import Named
+from quantattack.cli.tasks import Named
 from quantattack.evaluation.batching import BatchSizer
 from quantattack.evaluation.cells import Cell
 from quantattack.evaluation.fast_search import FastSearch
