@@ -443,7 +443,7 @@ CALLS: dict[str, tuple[Call, tuple[str, ...]]] = {
     "attack that returns nan": (attacked(own=bad_models.nan_pixels), ("'own'", "NaN")),
     "attack that returns nothing": (attacked(own=bad_models.nothing), ("'own'", "NoneType")),
     "float64 of a function": (lambda folder: InFloat64(fgsm(THREAT))(torch.flatten, *data()), ("torch.nn.Module",)),
-    "not callable": (calling(model="digits-mdtanhs"), ("callable", "str")),
+    "not callable": (calling(model="digits-mdtanhs"), ("path", "qa.load_model")),
     "no model": (calling(model=None), ("callable", "NoneType")),
     "train mode": (wrong_model("train_mode"), ("train mode", "eval()")),
     "probabilities": (wrong_model("probabilities"), ("softmax",)),
