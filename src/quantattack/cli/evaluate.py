@@ -14,7 +14,7 @@ from quantattack.cli import names
 from quantattack.cli.attacks import Context, attacks_named
 from quantattack.cli.run_file import RunFile, ThreatEntry, read_run_file
 from quantattack.data.streams import Stream, stream_data
-from quantattack.errors import InputError, check_count
+from quantattack.errors import InputError, check_count, guarded
 from quantattack.evaluation.evaluate import evaluate_tasks, run_identity
 from quantattack.evaluation.fast_search import FastSearch
 from quantattack.evaluation.ray import Workers
@@ -119,7 +119,9 @@ def _task(model: nn.Module, stream: Stream, threat: Threat, plan: RunFile, setti
     images = stream.first(_count(plan.images, len(stream)))
     examine(model, images, None, threat)  # before anything is fitted on the model
     context = Context(model, threat, stream, settings["names"][1])
-    return prepare(model, images, None, attacks_named(",".join(plan.attacks), context), threat, **settings)
+    with guarded("the model", "an attack is fitted on it"):
+        attacks = attacks_named(",".join(plan.attacks), context)
+    return prepare(model, images, None, attacks, threat, **settings)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+DEBUG = "--debug"  # taken anywhere on the command line
+
 Network: TypeAlias = Annotated[str, typer.Argument(help="Name of the zoo, checkpoint, or package.module:function.")]
 Data: TypeAlias = Annotated[
     str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from quantattack.errors import InputError
+from quantattack.errors import InputError, guarded
+from quantattack.gradients import ordinary
 from quantattack.types import Images, Labels
 
 
@@ -55,9 +56,9 @@ class DatasetSource:
         return len(self.dataset)  # type: ignore[arg-type]
 
     def take(self, positions: Sequence[int]) -> tuple[Images, Labels]:
-        pairs = [self.dataset[position] for position in positions]
+        pairs = [self._item(position) for position in positions]
         try:
-            images = torch.stack([torch.as_tensor(image) for image, _ in pairs])
+            images = torch.stack([ordinary(torch.as_tensor(image)) for image, _ in pairs])
             labels = torch.tensor([operator.index(label) for _, label in pairs])
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(
@@ -65,6 +66,10 @@ class DatasetSource:
             ) from None
         check_images(images, self.low, self.high)
         return images, labels
+
+    def _item(self, position: int) -> Any:
+        with guarded("the data set", f"item {position} of {len(self)}"):
+            return self.dataset[position]
 
     def checksum(self) -> str:
         first, last = self.take([0, len(self) - 1])
@@ -106,7 +111,9 @@ def source_of(images: Any, labels: Any, low: float = 0.0, high: float = 1.0) -> 
     if isinstance(images, Dataset):
         if labels is not None:
             raise InputError("a Dataset brings its own labels; give labels=None with it")
-        if not hasattr(images, "__len__") or len(images) == 0:
+        with guarded("the length of the data set"):
+            is_empty = not hasattr(images, "__len__") or len(images) == 0
+        if is_empty:
             raise InputError("the data set is empty or has no length; give one with at least one image")
         return DatasetSource(images, low, high)
     if labels is None:

@@ -11,7 +11,7 @@ from quantattack.data.sources import Source, source_of
 from quantattack.diagnostics.case import Case
 from quantattack.diagnostics.checklist import Budget, Checklist
 from quantattack.errors import InputError, check_count
-from quantattack.evaluation.checks import check_classes, check_logits, check_model, dataset_indices
+from quantattack.evaluation.checks import check_classes, check_logits, check_model, counted_model, dataset_indices
 from quantattack.evaluation.models import CountedModel
 from quantattack.evaluation.task import usual_batch
 from quantattack.gradients import placement
@@ -20,6 +20,7 @@ from quantattack.rng import Rng
 from quantattack.types import Indices, Mask, Model
 
 BUDGET = 500
+_FIRST = 16  # images of the trial batch
 # A fault earlier in this list explains the ones behind it.
 REASONS = ("probabilities", "nan", "batch_dependent", "random", "shattered", "no_gradient", "saturation")
 
@@ -72,6 +73,7 @@ class Diagnosis:
         return (*causes, *(code for code in codes if code not in causes))
 
 
+@torch.inference_mode(False)
 def diagnose(
     model: Model,
     images: Any,
@@ -120,14 +122,17 @@ def _checked(model: Model, images: Any, labels: Any, threat: Threat, indices: An
 
 def _case(model: Model, source: Source, threat: Threat, rng: Rng, twin: Model | None, size: int | None) -> Case:
     """Return all images as a case, where the model is and as its parameters are."""
-    host, (device, dtype) = CountedModel(model), placement(model)
+    device, dtype = placement(model)
     images, labels = source.take(range(len(source)))
     shape = tuple(images.shape[1:])
     threat.check(shape)
     chosen = usual_batch(shape, device) if size is None else size
     check_count("batch_size", chosen)
     rng = Rng(rng.seed, rng.index.to(device))
-    return Case(host, images.to(device, dtype), labels.to(device), threat, rng, chosen, _counted_twin(twin, host))
+    images = images.to(device, dtype)
+    tried, _ = counted_model(model, images[:_FIRST], size)
+    host = CountedModel(model, rows=tried.rows)  # which has not counted the trial
+    return Case(host, images, labels.to(device), threat, rng, chosen, _counted_twin(twin, host))
 
 
 def _diagnosed(case: Case, budget: Budget, progress: Callable[[Finding], None] | None) -> Diagnosis:
@@ -153,11 +158,7 @@ def _counted_twin(twin: Model | None, host: CountedModel) -> CountedModel | None
 
 def _correct(case: Case) -> Mask:
     """Return which images the model classifies correctly; at least one, or there is nothing to diagnose."""
-    try:
-        logits = case.logits()
-    except (RuntimeError, ValueError, IndexError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"the model does not take images of shape {tuple(case.images.shape[1:])}: {reason}") from None
+    logits = case.logits()
     check_logits(logits, len(case))
     check_classes(case.labels, logits.shape[1])
     correct = logits.argmax(1) == case.labels

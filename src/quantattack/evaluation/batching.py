@@ -6,11 +6,10 @@ from typing import TypeVar
 
 import torch
 
-from quantattack.errors import InputError
+from quantattack.errors import InputError, out_of_memory
 
 LEAST = 16  # smallest batch size: `CountedModel` pads smaller batches to 16 rows, so they save nothing
 _BETTER = 1.03  # a batch size must raise the throughput by this factor to be preferred over a smaller one
-_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 T = TypeVar("T")
 
@@ -106,13 +105,6 @@ class BatchSizer:
             else:
                 _empty_cache()
                 self.halve(len(chunk))
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Return whether an exception is an out-of-memory error of the CPU or the GPU."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _OUT_OF_MEMORY)
 
 
 def _empty_cache() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeAlias
 
@@ -13,9 +14,10 @@ from torch.utils.data import Dataset
 from quantattack.attacks.base import Attack, takes
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import Source, as_tensor
-from quantattack.errors import InputError
-from quantattack.evaluation.models import check_rows
-from quantattack.types import Images, Indices, Labels, Logits
+from quantattack.errors import CallFailed, InputError, guarded
+from quantattack.evaluation.models import CountedModel, check_rows
+from quantattack.gradients import called
+from quantattack.types import Images, Indices, Labels, Logits, Model
 
 ImageData: TypeAlias = Tensor | np.ndarray | Sequence[Any] | Dataset[Any] | Source  # what `evaluate` accepts as images
 LabelData: TypeAlias = Tensor | np.ndarray | Sequence[int] | None
@@ -97,32 +99,70 @@ def _description(threat: Threat) -> str:
     return f"{norm} {threat.radius:g} in [{threat.low:g}, {threat.high:g}]"
 
 
+def counted_model(
+    model: Model, images: Images, batch_size: int | None = None, padding: bool = True
+) -> tuple[CountedModel, Logits]:
+    """Return the model as evaluations call it, and its logits on a few images.
+
+    A model that does not take the padded batches, such as a graph of fixed size, is shown one image at a time, or as
+    many as `batch_size` says, if it takes these.
+
+    Arguments:
+        model: Maps images in [0, 1] to logits.
+        images: A few images with shape (m, ...), where the model is.
+        batch_size: The batch size that the caller asked for.
+        padding: Whether batches may be padded.
+
+    Raises:
+        InputError: If the model takes none of these, or does not return finite logits, one row per image.
+    """
+    counted = CountedModel(model, rows=None if padding else 0)
+    try:
+        return counted, _answer(counted, images)
+    except InputError as refused:
+        for rows in {1, batch_size or 1}:
+            fixed = CountedModel(model, rows=rows)
+            with suppress(InputError):
+                return fixed, _answer(fixed, images)
+        raise refused from refused.__cause__
+
+
 def first_logits(model: Callable[[Images], Any], images: Images) -> Logits:
     """Run a model on a few images and return its logits with shape (n, k), after checking them.
 
     Raises:
         InputError: If the model fails, or does not return finite logits, one row per image.
     """
+    logits = _answer(model, images)
+    check_no_probabilities(logits)
+    return logits
+
+
+def _answer(model: Callable[[Images], Any], images: Images) -> Logits:
     shape = tuple(images.shape[1:])
     try:
-        with torch.no_grad():
-            logits = model(images)
-    except InputError:
-        raise
-    except Exception as error:  # a model may fail in any way
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"the model does not take images of shape {shape}: {reason}") from None
+        with torch.no_grad(), guarded("the model"):
+            logits = called(model, images)
+    except CallFailed as failed:
+        raise InputError(f"the model does not take images of shape {shape}: {failed.reason}") from failed.error
     check_logits(logits, len(images))
+    return torch.as_tensor(logits)
+
+
+def check_no_probabilities(logits: Logits) -> None:
+    """Raise `InputError` if every row is a probability distribution."""
     if are_probabilities(logits):
         raise InputError("the model returns probabilities; return logits: leave the softmax out")
-    return torch.as_tensor(logits)
 
 
 def check_logits(logits: Any, rows: int) -> None:
     """Raise `InputError` unless the logits are finite, with one row per image and two or more classes."""
     check_rows(logits, rows)
     if logits.shape[1] < 2:
-        raise InputError("the model returns one class only; it must return a logit for each of two or more classes")
+        raise InputError(
+            "the model returns one class only; it must return a logit for each of two or more classes: "
+            "torch.cat([-z, z], 1) of one sigmoid logit z"
+        )
     if not bool(torch.isfinite(logits).all()):
         raise InputError("the model returns NaN or infinite logits; fix the model first")
 

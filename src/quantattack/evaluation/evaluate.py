@@ -6,12 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict, overload
 
+import torch
 from typing_extensions import Unpack
 
 from quantattack.attacks.base import Attack, takes
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Ensemble
-from quantattack.errors import InputError
+from quantattack.errors import InputError, guarded
 from quantattack.evaluation.checks import ImageData, LabelData, check_attacks
 from quantattack.evaluation.fast_search import FastSearch
 from quantattack.evaluation.ray import Workers, executor
@@ -46,6 +47,7 @@ class Settings(TypedDict, total=False):
     part: tuple[int, int]
     keep_images: bool
     grow: bool
+    padding: bool
 
 
 @overload
@@ -100,6 +102,7 @@ def evaluate(
 ) -> list[WithImages]: ...
 
 
+@torch.inference_mode(False)
 def evaluate(
     model: Model,
     images: ImageData,
@@ -122,6 +125,7 @@ def evaluate(
     keep_images: bool = False,
     return_images: bool = False,
     grow: bool = False,
+    padding: bool = True,
 ) -> Record | WithImages | list[Record] | list[WithImages]:
     """Attack every image with every attack and return the outcomes as a record.
 
@@ -159,6 +163,9 @@ def evaluate(
         keep_images: Whether to save every attacked image in the record's folder.
         return_images: Whether to return every attacked image.
         grow: Whether an existing record may be extended by models, data sets, threats or attacks that it lacks.
+        padding: Whether batches are padded with copies of an image, to row counts for which a model's logits are the
+            same to the last bit however the images are cut into batches.  A model that takes one image at a time, or
+            batches of `batch_size` alone, is shown these.
 
     Raises:
         InputError: If the model, the images, the labels, the attacks or the folder cannot be used, or an attack was
@@ -168,6 +175,7 @@ def evaluate(
         raise InputError("keep_images saves the images beside the record; name its folder with out")
     settings: TaskSettings = {"names": (name, data), "seed": seed, "batch_size": batch_size, "indices": indices}
     settings.update({"part": part, "keep_images": keep_images, "return_images": return_images, "speed": _speed(speed)})
+    settings["padding"] = padding
     tasks = [prepare(model, images, labels, named_attacks(attacks, each), each, **settings) for each in _unique(threat)]
     ray_workers = Workers(workers, ray_address, gpus_per_worker)
     returned = ReturnedImages(tasks) if return_images else None
@@ -230,7 +238,9 @@ def named_attacks(attacks: Attacks | AttackMaker, threat: Threat) -> Mapping[str
         check_attacks(attacks)
     if not takes(attacks, 3) and not takes(attacks, 6) and takes(attacks, 1):
         maker: AttackMaker = attacks  # type: ignore[assignment]
-        return named_attacks(maker(threat), threat)
+        with guarded("the function that makes the attacks"):
+            made = maker(threat)
+        return named_attacks(made, threat)
     return {"attack": attacks}  # type: ignore[dict-item]
 
 

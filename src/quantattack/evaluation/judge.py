@@ -4,15 +4,24 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from quantattack.attacks.base import Attack, Batch, Trace, needs_all, refills, search
+from quantattack.attacks.base import (
+    Adopted,
+    Attack,
+    Batch,
+    Trace,
+    TracedAttack,
+    check_returned,
+    needs_all,
+    refills,
+    search,
+)
 from quantattack.attacks.losses import margin
-from quantattack.errors import InputError
+from quantattack.errors import InputError, guarded
 from quantattack.evaluation.batching import BatchSizer
 from quantattack.evaluation.checks import check_classes, check_logits
 from quantattack.evaluation.fast_search import InBfloat16
@@ -99,9 +108,12 @@ def predict(
 
 
 def _predicted(task: Task, positions: Sequence[int]) -> Clean:
-    images, labels = task.batch(positions)
-    logits, margins = judged(task.model, images, labels)
-    random = positions[0] == 0 and not torch.equal(logits, judged(task.model, images, labels)[0])
+    where = _named(task, positions)
+    with guarded("the data set", where):
+        images, labels = task.batch(positions)
+    with guarded("the model", where):
+        logits, margins = judged(task.model, images, labels)
+        random = positions[0] == 0 and not torch.equal(logits, judged(task.model, images, labels)[0])
     label, prediction, gap = (column.cpu().numpy() for column in (labels, logits.argmax(1), margins))
     return Clean(np.asarray(positions), label, prediction, gap, random)
 
@@ -176,15 +188,27 @@ def attack(
         yield result
 
 
+def _named(task: Task, positions: Sequence[int]) -> str:
+    """Return the range of images at some positions, by their indices in the data set."""
+    index = task.index[list(positions)]
+    first, last = int(index.min()), int(index.max())
+    return f"image {first}" if first == last else f"images {first} to {last}"
+
+
 def _attacked(task: Task, name: str, positions: Sequence[int], at_once: int, watch: Watch | None) -> Attacked:
-    images, labels = task.batch(positions)
+    where = _named(task, positions)
+    with guarded("the data set", where):
+        images, labels = task.batch(positions)
     passes, begun = Passes(watch), time.perf_counter()
     model = task.model.showing(at_once, passes)
     batch = Batch(images, labels, Rng(task.seed, task.index[list(positions)].to(images.device)), at_once=at_once)
-    result = _searched(task, model, task.attacks[name], batch)
-    cost = Cost(*passes.snapshot(), time.perf_counter() - begun)
-    final = _checked(name, result.images, images).to(images.dtype)  # measure the pixels that the model gets
-    outcomes = _outcomes(task, model, batch, replace(result, images=final), cost)
+    with guarded(f"the attack {name!r}", where):
+        attack = task.attacks[name]
+        attack = attack if isinstance(attack, TracedAttack) else Adopted(attack, name)
+        result = _searched(task, model, attack, batch)
+        cost = Cost(*passes.snapshot(), time.perf_counter() - begun)
+        final = _checked(name, result.images, images).to(images.dtype)  # measure the pixels that the model gets
+        outcomes = _outcomes(task, model, batch, replace(result, images=final), cost)
     return Attacked(positions, outcomes, cost, final.cpu() if task.keep_images or task.return_images else None)
 
 
@@ -195,7 +219,7 @@ def _searched(task: Task, model: CountedModel, attack: Attack, batch: Batch) -> 
     version, only images that fool that version but not the model are; the others had a full float32 search.
     """
     faster = () if needs_all(attack) else task.faster
-    models = [*(CountedModel(version, model.passes, model.width) for version in faster), model]
+    models = [*(CountedModel(version, model.passes, model.width, model.rows) for version in faster), model]
     result = search(attack, models[0], batch)
     for searched, following in pairwise(models):
         again = ~_fooled(model, result.images, batch.labels)
@@ -243,11 +267,9 @@ def _outcomes(task: Task, model: CountedModel, batch: Batch, result: Trace, cost
     ]
 
 
-def _checked(name: str, final: Any, images: Images) -> Images:
+def _checked(name: str, final: Images, images: Images) -> Images:
     """Return an attack's images on the device of the clean ones; raise `InputError` if they are not usable images."""
-    if not isinstance(final, Tensor) or final.shape != images.shape:
-        got = tuple(final.shape) if isinstance(final, Tensor) else type(final).__name__
-        raise InputError(f"the attack {name!r} returned {got} in place of images of shape {tuple(images.shape)}")
+    check_returned(final, images, name)
     if not bool(torch.isfinite(final).all()):
         raise InputError(f"the attack {name!r} returned NaN or infinite pixels; fix the attack")
     return final.detach().to(images.device)

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from quantattack.errors import InputError
+from quantattack.errors import InputError, guarded
 from quantattack.evaluation.cells import CLEAN, Cell, begin, cells_of, clean_cell, keep
 from quantattack.evaluation.executors import Executor, Serial
 from quantattack.evaluation.flags import flags
@@ -107,7 +107,8 @@ class FilledTask:
         probe = np.flatnonzero(self._clean.right)[:_PROBE].tolist()
         sizer = task.limits.sizer()
         comparisons = sizer.parts(probe, lambda chunk: compare_gradients(task.model, *task.batch(chunk)))
-        health = health_of(comparisons)
+        with guarded("the model's gradient", f"the first {len(probe)} images that it has right"):
+            health = health_of(comparisons)
         store.flag(task.subject, flags(record, health, self._clean.random))
         if self._gallery:
             keep_gallery(task, store, record)

@@ -21,9 +21,10 @@ from quantattack.evaluation.checks import (
     check_attacks,
     check_classes,
     check_model,
+    check_no_probabilities,
     check_threats,
+    counted_model,
     dataset_indices,
-    first_logits,
 )
 from quantattack.evaluation.fast_search import FastSearch, faster_models
 from quantattack.evaluation.models import CountedModel, fingerprint, model_checksum
@@ -102,6 +103,7 @@ class TaskSettings(TypedDict, total=False):
     return_images: bool
     speed: FastSearch | None
     make: Callable[[], Model] | None
+    padding: bool
 
 
 def prepare(
@@ -120,6 +122,7 @@ def prepare(
     return_images: bool = False,
     speed: FastSearch | None = None,
     make: Callable[[], Model] | None = None,
+    padding: bool = True,
 ) -> Task:
     """Check the input of an evaluation and return it as a task.
 
@@ -138,6 +141,7 @@ def prepare(
         return_images: Whether the attacked images are handed back to the caller.
         speed: The speed options of the search; none by default.
         make: Builds the model in another process; None to send the model itself.
+        padding: Whether batches may be padded to safe row counts.
 
     Raises:
         InputError: If an argument cannot be used.
@@ -146,7 +150,7 @@ def prepare(
     check_count("seed", seed, least=0)
     if batch_size is not None:
         check_count("batch_size", batch_size)
-    counted, source = examine(model, images, labels, threat)
+    counted, source = examine(model, images, labels, threat, batch_size, padding)
     check_threats(attacks, threat)
     index, speed = dataset_indices(indices, len(source)), speed or FastSearch()
     identity = replace(
@@ -226,8 +230,23 @@ def part_range(count: int, part: tuple[int, int]) -> slice:
     return slice(count * (number - 1) // total, count * number // total)
 
 
-def examine(model: Model, images: ImageData, labels: LabelData, threat: Threat) -> tuple[CountedModel, Source]:
+def examine(
+    model: Model,
+    images: ImageData,
+    labels: LabelData,
+    threat: Threat,
+    batch_size: int | None = None,
+    padding: bool = True,
+) -> tuple[CountedModel, Source]:
     """Check model, images, labels and threat on a trial batch; return the wrapped model and the image source.
+
+    Arguments:
+        model: Maps images in [0, 1] to logits.
+        images: Images with shape (n, ...), or a `Dataset` of (image, label).
+        labels: True classes with shape (n,); None with a `Dataset`.
+        threat: The judge's threat.
+        batch_size: The batch size that was asked for; a model of fixed batch size may take no other.
+        padding: Whether batches may be padded.
 
     Raises:
         InputError: If the model fails on the images, a label is not one of its classes, or an argument has a wrong
@@ -236,11 +255,11 @@ def examine(model: Model, images: ImageData, labels: LabelData, threat: Threat) 
     check_model(model)
     if not isinstance(threat, Threat):
         raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
-    counted, source = CountedModel(model), source_of(images, labels, threat.low, threat.high)
-    device, dtype = placement(counted)
+    source, (device, dtype) = source_of(images, labels, threat.low, threat.high), placement(model)
     first, first_labels = source.take(range(min(_FIRST, len(source))))
     threat.check(tuple(first.shape[1:]))
-    logits = first_logits(counted, first.to(device, dtype))
+    counted, logits = counted_model(model, first.to(device, dtype), batch_size, padding)
+    check_no_probabilities(logits)
     check_classes(source.labels if isinstance(source, TensorSource) else first_labels, logits.shape[1])
     return counted, source
 
