@@ -71,6 +71,13 @@ class LateAttack:
         return fgsm(THREAT)(model, images, labels)
 
 
+LATE = LateAttack(SystemExit(0))
+
+
+def late_attack(model: Any, images: Tensor, labels: Tensor) -> Tensor:
+    return LATE(model, images, labels)
+
+
 def raising_model(error: BaseException, **settings: Any) -> None:
     evaluate(Late(error).eval(), *data(), {"pgd": pgd(THREAT, steps=4)}, THREAT, batch_size=16, **settings)
 
@@ -121,11 +128,7 @@ def test_an_interrupt_stays_an_interrupt(call: Callable[..., None]):
 def test_what_was_committed_stays_and_is_continued(tmp_path: Path):
     settings: Any = {"out": tmp_path, "batch_size": 16, "name": "mine"}
     images, labels = data()
-    late = LateAttack(SystemExit(0))
-
-    def attack(model: Any, images: Tensor, labels: Tensor) -> Tensor:
-        return late(model, images, labels)
-
+    attack, late = late_attack, LATE
     with pytest.raises(InputError):
         evaluate(carried("digits-float"), images, labels, {"mine": attack}, THREAT, **settings)
     assert len(Record.load(tmp_path).column("mine", "image")) >= 32

@@ -1,6 +1,6 @@
 """The diagnosis: every check on one model within a budget of passes, and whether its number can be trusted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,13 @@ import torch
 
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import Source, source_of
+from quantattack.diagnostics import checks
 from quantattack.diagnostics.case import Case
 from quantattack.diagnostics.checklist import Budget, Checklist
 from quantattack.errors import InputError, check_count
 from quantattack.evaluation.checks import check_classes, check_logits, check_model, counted_model, dataset_indices
 from quantattack.evaluation.models import CountedModel
+from quantattack.evaluation.reach import restored, state_of
 from quantattack.evaluation.task import usual_batch
 from quantattack.gradients import placement
 from quantattack.record.findings import Finding
@@ -22,7 +24,16 @@ from quantattack.types import Indices, Mask, Model
 BUDGET = 500
 _FIRST = 16  # images of the trial batch
 # A fault earlier in this list explains the ones behind it.
-REASONS = ("probabilities", "nan", "batch_dependent", "random", "shattered", "no_gradient", "saturation")
+REASONS = (
+    "probabilities",
+    "nan",
+    "model_changed",
+    "batch_dependent",
+    "random",
+    "shattered",
+    "no_gradient",
+    "saturation",
+)
 
 # The attack is too weak for the network; its gradients are none the worse for it.
 WEAK = ("weak_attack", "not_converged", "step_size", "restarts", "silent_success")
@@ -106,9 +117,11 @@ def diagnose(
             classified correctly.
     """
     source, index = _checked(model, images, labels, threat, indices)
-    everything = _case(model, source, threat, Rng(seed, index), twin, batch_size)
-    case = everything.where(_correct(everything))
-    return _diagnosed(case, Budget(case.host.passes, len(source), budget), progress)
+    with restored(model):
+        before = state_of(model)
+        everything = _case(model, source, threat, Rng(seed, index), twin, batch_size)
+        case = everything.where(_correct(everything))
+        return _diagnosed(case, Budget(case.host.passes, len(source), budget), progress, before)
 
 
 def _checked(model: Model, images: Any, labels: Any, threat: Threat, indices: Any) -> tuple[Source, Indices]:
@@ -135,8 +148,10 @@ def _case(model: Model, source: Source, threat: Threat, rng: Rng, twin: Model | 
     return Case(host, images, labels.to(device), threat, rng, chosen, _counted_twin(twin, host))
 
 
-def _diagnosed(case: Case, budget: Budget, progress: Callable[[Finding], None] | None) -> Diagnosis:
-    """Run the checks on the images that the model classifies correctly."""
+def _diagnosed(
+    case: Case, budget: Budget, progress: Callable[[Finding], None] | None, before: Mapping[str, str]
+) -> Diagnosis:
+    """Run the checks on the images that the model classifies correctly; `before` is its state at the start."""
     checklist = Checklist(case, budget, progress)
     checklist.before()
     trajectory = checklist.reference()
@@ -144,6 +159,7 @@ def _diagnosed(case: Case, budget: Budget, progress: Callable[[Finding], None] |
     if trajectory is not None:
         broken = checklist.challenge(trajectory)
         checklist.indicate(trajectory)
+    checklist.check("unchanged", 0, lambda: checks.unchanged_check(case, before))
     robust = len(case) if trajectory is None else int(trajectory.survivors.sum())
     clean, pgd, worst = (count / budget.images for count in (len(case), robust, int((~broken).sum())))
     return Diagnosis(tuple(checklist.findings), budget.images, clean, pgd, worst, *budget.spent)

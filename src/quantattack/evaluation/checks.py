@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from quantattack.attacks.base import Attack, takes
@@ -16,6 +16,7 @@ from quantattack.attacks.threat import Threat
 from quantattack.data.sources import Source, as_tensor
 from quantattack.errors import CallFailed, InputError, guarded
 from quantattack.evaluation.models import CountedModel, check_rows
+from quantattack.evaluation.reach import observing, training_layers, training_operations
 from quantattack.gradients import called
 from quantattack.types import Images, Indices, Labels, Logits, Model
 
@@ -33,11 +34,26 @@ def check_classes(labels: Labels, classes: int) -> None:
 
 
 def check_model(model: object) -> None:
-    """Raise `InputError` if the model is not callable or is in train mode."""
+    """Raise `InputError` if the model is not callable, is in train mode where that matters, or still observes."""
     if not callable(model):
         raise InputError(f"the model must be a callable that maps images to logits, not {type(model).__name__}")
-    if isinstance(model, nn.Module) and any(module.training for module in model.modules()):
-        raise InputError("the model is in train mode, so BatchNorm and dropout depend on the batch; call model.eval()")
+    if layers := training_layers(model):
+        raise InputError(f"the model is in train mode ({_first(layers)}), so no number would hold; call its .eval()")
+    if operations := training_operations(model):
+        raise InputError(
+            f"the program was exported in train mode ({_first(operations)}); export it in eval mode, "
+            "or call torchao.quantization.pt2e.move_exported_model_to_eval(model)"
+        )
+    if observers := observing(model):
+        raise InputError(
+            f"the model's observers are on ({_first(observers)}), so it changes with what it is shown; switch them "
+            "off with model.apply(disable_observer), of torch.ao or torchao, or convert the model"
+        )
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]}{more}"
 
 
 def check_attacks(attacks: object) -> None:

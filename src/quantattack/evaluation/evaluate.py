@@ -16,6 +16,7 @@ from quantattack.errors import InputError, guarded
 from quantattack.evaluation.checks import ImageData, LabelData, check_attacks
 from quantattack.evaluation.fast_search import FastSearch
 from quantattack.evaluation.ray import Workers, executor
+from quantattack.evaluation.reach import restored
 from quantattack.evaluation.returned_images import ReturnedImages
 from quantattack.evaluation.run import Receive, run
 from quantattack.evaluation.task import Task, TaskSettings, prepare
@@ -176,15 +177,18 @@ def evaluate(
     settings: TaskSettings = {"names": (name, data), "seed": seed, "batch_size": batch_size, "indices": indices}
     settings.update({"part": part, "keep_images": keep_images, "return_images": return_images, "speed": _speed(speed)})
     settings["padding"] = padding
-    tasks = [prepare(model, images, labels, named_attacks(attacks, each), each, **settings) for each in _unique(threat)]
-    ray_workers = Workers(workers, ray_address, gpus_per_worker)
-    returned = ReturnedImages(tasks) if return_images else None
-    receive = None if returned is None else returned.receive
-    records = evaluate_tasks(tasks, out, grow=grow, progress=progress, workers=ray_workers, receive=receive)
-    if returned is None:
-        return records if isinstance(threat, Sequence) else records[0]
-    pairs = [(record, returned.of(task, record)) for task, record in zip(tasks, records, strict=True)]
-    return pairs if isinstance(threat, Sequence) else pairs[0]
+    with restored(model):
+        tasks = [
+            prepare(model, images, labels, named_attacks(attacks, each), each, **settings) for each in _unique(threat)
+        ]
+        ray_workers = Workers(workers, ray_address, gpus_per_worker)
+        returned = ReturnedImages(tasks) if return_images else None
+        receive = None if returned is None else returned.receive
+        records = evaluate_tasks(tasks, out, grow=grow, progress=progress, workers=ray_workers, receive=receive)
+        if returned is None:
+            return records if isinstance(threat, Sequence) else records[0]
+        pairs = [(record, returned.of(task, record)) for task, record in zip(tasks, records, strict=True)]
+        return pairs if isinstance(threat, Sequence) else pairs[0]
 
 
 def evaluate_tasks(

@@ -24,6 +24,7 @@ from quantattack.attacks.losses import margin
 from quantattack.errors import InputError, guarded
 from quantattack.evaluation.batching import BatchSizer
 from quantattack.evaluation.checks import check_classes, check_logits
+from quantattack.evaluation.company import depends_on_company
 from quantattack.evaluation.fast_search import InBfloat16
 from quantattack.evaluation.models import CountedModel, Passes
 from quantattack.evaluation.task import Task
@@ -45,6 +46,7 @@ class Clean:
         prediction: The predicted classes, with shape (n,).
         margin: True logit minus the largest other, with shape (n,).
         random: Whether two forward passes of the same images differed.
+        dependent: Whether an image's logits depended on the other images of its batch.
     """
 
     position: np.ndarray
@@ -52,6 +54,7 @@ class Clean:
     prediction: np.ndarray
     margin: np.ndarray
     random: bool
+    dependent: bool = False
 
     @property
     def right(self) -> np.ndarray:
@@ -113,9 +116,12 @@ def _predicted(task: Task, positions: Sequence[int]) -> Clean:
         images, labels = task.batch(positions)
     with guarded("the model", where):
         logits, margins = judged(task.model, images, labels)
-        random = positions[0] == 0 and not torch.equal(logits, judged(task.model, images, labels)[0])
+        is_first = positions[0] == 0
+        random = is_first and not torch.equal(logits, judged(task.model, images, labels)[0])
+        pixels = task.threat.low, task.threat.high
+        dependent = is_first and not random and depends_on_company(task.model, images, *pixels)
     label, prediction, gap = (column.cpu().numpy() for column in (labels, logits.argmax(1), margins))
-    return Clean(np.asarray(positions), label, prediction, gap, random)
+    return Clean(np.asarray(positions), label, prediction, gap, random, dependent)
 
 
 def joined(batches: Sequence[Clean]) -> Clean:
@@ -125,7 +131,8 @@ def joined(batches: Sequence[Clean]) -> Clean:
         for columns in zip(*((b.position, b.label, b.prediction, b.margin) for b in batches), strict=True)
     )
     order = position.argsort(kind="stable")
-    return Clean(position[order], label[order], prediction[order], gap[order], any(batch.random for batch in batches))
+    found = any(batch.random for batch in batches), any(batch.dependent for batch in batches)
+    return Clean(position[order], label[order], prediction[order], gap[order], *found)
 
 
 def judged(model: CountedModel, images: Images, labels: Labels) -> tuple[Logits, PerImage]:

@@ -13,6 +13,7 @@ from quantattack.evaluation.flags import flags
 from quantattack.evaluation.gallery import keep_gallery
 from quantattack.evaluation.gradient_health import compare_gradients, health_of
 from quantattack.evaluation.judge import Attacked, Clean, attack, joined, predict
+from quantattack.evaluation.reach import changed, state_of
 from quantattack.evaluation.task import Task, versions
 from quantattack.progress import Advance
 from quantattack.record.record import Record
@@ -109,7 +110,8 @@ class FilledTask:
         comparisons = sizer.parts(probe, lambda chunk: compare_gradients(task.model, *task.batch(chunk)))
         with guarded("the model's gradient", f"the first {len(probe)} images that it has right"):
             health = health_of(comparisons)
-        store.flag(task.subject, flags(record, health, self._clean.random))
+        itself = changed(task.state, state_of(task.model.model))
+        store.flag(task.subject, flags(record, health, self._clean.random, self._clean.dependent, itself))
         if self._gallery:
             keep_gallery(task, store, record)
         store.note(**versions(task), batch_size=max(cell.sizer.size for cell in self._cells))
@@ -142,7 +144,7 @@ def check_same(task: Task, store: Store, clean: Clean) -> None:
     for name in record.attacks:
         rows = [at[int(image)] for image in record.column(name, "image")]
         same = np.array_equal(clean.label[rows], record.column(name, "label")) if rows else True
-        if rows and not clean.random:
+        if rows and not (clean.random or clean.dependent):
             same = same and np.array_equal(clean.prediction[rows], record.column(name, "clean_prediction"))
         if not same:
             raise InputError(

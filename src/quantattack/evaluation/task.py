@@ -28,6 +28,7 @@ from quantattack.evaluation.checks import (
 )
 from quantattack.evaluation.fast_search import FastSearch, faster_models
 from quantattack.evaluation.models import CountedModel, fingerprint, model_checksum
+from quantattack.evaluation.reach import state_of
 from quantattack.gradients import placement
 from quantattack.record.description import describe
 from quantattack.record.identity import SubjectIdentity
@@ -59,6 +60,7 @@ class Task:
         speed: The speed options of the search.
         faster: Faster versions of the model, which are attacked before it.
         make: Builds the model in another process; None to send the model itself.
+        state: Digests of the model's parameters and buffers before its first call, by name.
     """
 
     model: CountedModel
@@ -74,6 +76,7 @@ class Task:
     speed: FastSearch = field(default_factory=FastSearch)
     faster: tuple[nn.Module, ...] = ()
     make: Callable[[], Model] | None = None
+    state: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -150,6 +153,7 @@ def prepare(
     check_count("seed", seed, least=0)
     if batch_size is not None:
         check_count("batch_size", batch_size)
+    state = state_of(model)
     counted, source = examine(model, images, labels, threat, batch_size, padding)
     check_threats(attacks, threat)
     index, speed = dataset_indices(indices, len(source)), speed or FastSearch()
@@ -165,7 +169,7 @@ def prepare(
         source, index = PartSource(source, rows.start, rows.stop - rows.start), index[rows]
     limits = _limits(tuple(source.take([0])[0].shape[1:]), placement(model)[0], batch_size)
     about = (counted, source, dict(attacks), threat, seed, limits, index, identity)
-    return with_faster_models(Task(*about, keep_images, return_images, speed, make=make))
+    return with_faster_models(Task(*about, keep_images, return_images, speed, make=make, state=state))
 
 
 def with_faster_models(task: Task) -> Task:
