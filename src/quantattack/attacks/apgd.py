@@ -18,7 +18,7 @@ from quantattack.attacks.scaling.base import (
     select_rows,
     unit,
 )
-from quantattack.attacks.success import Criterion, confirmed, misclassified
+from quantattack.attacks.success import Criterion, check_criterion, confirmed, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.errors import check_count
 from quantattack.gradients import climbed_logits, gradient_in_parts
@@ -77,6 +77,7 @@ class Apgd:
         check_threat(self.threat)
         check_count("steps", self.steps)
         check_pair(self.pair, self.temperature)
+        check_criterion(self.loss, self.solved)
 
     @property
     def traits(self) -> Traits:

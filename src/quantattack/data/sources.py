@@ -14,6 +14,8 @@ from quantattack.errors import InputError, guarded
 from quantattack.gradients import ordinary
 from quantattack.types import Images, Labels
 
+_ITEMS, _AT_ONCE = 1024, 64  # items of a `Dataset` that its checksum covers, and those read at a time
+
 
 @runtime_checkable
 class Source(Protocol):
@@ -72,8 +74,17 @@ class DatasetSource:
             return self.dataset[position]
 
     def checksum(self) -> str:
-        first, last = self.take([0, len(self) - 1])
-        return f"{type(self.dataset).__qualname__}:{len(self)}:{digest({'images': first, 'labels': last})}"
+        """Return a digest of first image and last label, as ever, and one of many items at even distances, or all."""
+        ends = [0, len(self) - 1]
+        first, last = self.take(ends)
+        count = min(len(self), _ITEMS)
+        sha = hashlib.sha256()
+        for start in range(0, count, _AT_ONCE):
+            places = range(start, min(start + _AT_ONCE, count))
+            images, labels = self.take([place * (len(self) - 1) // max(1, count - 1) for place in places])
+            sha.update(digest({"images": images, "labels": labels}).encode())
+        known = f"{type(self.dataset).__qualname__}:{len(self)}:{digest({'images': first, 'labels': last})}"
+        return f"{known}:{sha.hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,12 +161,12 @@ def check_images(images: Tensor, low: float = 0.0, high: float = 1.0) -> None:
         )
 
 
-def check_labels(labels: Tensor, count: int) -> None:
+def check_labels(labels: Tensor, count: int, name: str = "labels") -> None:
     """Refuse anything but one whole class number for each image."""
     if labels.is_floating_point() or labels.dtype == torch.bool:
-        raise InputError(f"labels must be whole class numbers, not {labels.dtype}")
+        raise InputError(f"{name} must be whole class numbers, not {labels.dtype}")
     if tuple(labels.shape) != (count,):
-        raise InputError(f"labels must have the shape ({count},), one for each image, not {tuple(labels.shape)}")
+        raise InputError(f"{name} must have the shape ({count},), one for each image, not {tuple(labels.shape)}")
 
 
 def digest(tensors: Mapping[str, Any], salt: str = "") -> str:

@@ -12,10 +12,10 @@ from quantattack.diagnostics import checks
 from quantattack.diagnostics.case import Case
 from quantattack.diagnostics.checklist import Budget, Checklist
 from quantattack.errors import InputError, check_count
+from quantattack.evaluation.batching import usual_batch
 from quantattack.evaluation.checks import check_classes, check_logits, check_model, counted_model, dataset_indices
 from quantattack.evaluation.models import CountedModel
 from quantattack.evaluation.reach import restored, state_of
-from quantattack.evaluation.task import usual_batch
 from quantattack.gradients import placement
 from quantattack.record.findings import Finding
 from quantattack.rng import Rng

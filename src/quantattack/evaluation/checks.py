@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from quantattack.attacks.base import Attack, takes
+from quantattack.attacks.base import Attack, success_of, takes
+from quantattack.attacks.success import hits
 from quantattack.attacks.threat import Threat
-from quantattack.data.sources import Source, as_tensor
+from quantattack.attacks.wrappers import Toward
+from quantattack.data.sources import Source, as_tensor, check_labels
 from quantattack.errors import CallFailed, InputError, guarded
 from quantattack.evaluation.models import CountedModel, check_rows
 from quantattack.evaluation.reach import observing, training_layers, training_operations
@@ -86,6 +88,28 @@ def check_threats(attacks: Mapping[str, Attack], threat: Threat) -> None:
                     f"the attack {name!r} is made for {_description(carried)}, "
                     f"the judge's threat is {_description(threat)}; make both from one threat"
                 )
+
+
+def toward(attacks: Mapping[str, Attack], targets: LabelData, index: Indices) -> Mapping[str, Attack]:
+    """Return the attacks, each aimed at the images' target classes if there are any.
+
+    Arguments:
+        attacks: The attacks by name.
+        targets: Wanted classes with shape (n,), in the order of the images; None for any wrong class.
+        index: The images' indices in their data set, with shape (n,).
+
+    Raises:
+        InputError: If a targeted attack has no targets, another attack has, or they are no classes.
+    """
+    if targets is None:
+        aimed = [name for name, attack in attacks.items() if success_of(attack) is hits]
+        if aimed:
+            raise InputError(f"the attack {aimed[0]!r} climbs toward its labels; say what it is to reach with targets")
+        return attacks
+    wanted = as_tensor("targets", targets).cpu()
+    check_labels(wanted, len(index), "targets")
+    named = dict(zip(index.tolist(), wanted.tolist(), strict=True))
+    return {name: Toward(attack, named) for name, attack in attacks.items()}
 
 
 def threats_in(setting: object) -> Iterator[Threat]:

@@ -49,6 +49,7 @@ class Settings(TypedDict, total=False):
     keep_images: bool
     grow: bool
     padding: bool
+    targets: LabelData
 
 
 @overload
@@ -127,6 +128,7 @@ def evaluate(
     return_images: bool = False,
     grow: bool = False,
     padding: bool = True,
+    targets: LabelData = None,
 ) -> Record | WithImages | list[Record] | list[WithImages]:
     """Attack every image with every attack and return the outcomes as a record.
 
@@ -167,6 +169,8 @@ def evaluate(
         padding: Whether batches are padded with copies of an image, to row counts for which a model's logits are the
             same to the last bit however the images are cut into batches.  A model that takes one image at a time, or
             batches of `batch_size` alone, is shown these.
+        targets: The class that each image is to reach, with shape (n,), for targeted attacks: only an image that ends
+            as its target counts as broken.  None for any wrong class.
 
     Raises:
         InputError: If the model, the images, the labels, the attacks or the folder cannot be used, or an attack was
@@ -176,7 +180,7 @@ def evaluate(
         raise InputError("keep_images saves the images beside the record; name its folder with out")
     settings: TaskSettings = {"names": (name, data), "seed": seed, "batch_size": batch_size, "indices": indices}
     settings.update({"part": part, "keep_images": keep_images, "return_images": return_images, "speed": _speed(speed)})
-    settings["padding"] = padding
+    settings.update({"padding": padding, "targets": targets})
     with restored(model):
         tasks = [
             prepare(model, images, labels, named_attacks(attacks, each), each, **settings) for each in _unique(threat)

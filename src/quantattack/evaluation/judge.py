@@ -21,6 +21,7 @@ from quantattack.attacks.base import (
     search,
 )
 from quantattack.attacks.losses import margin
+from quantattack.attacks.wrappers import Toward
 from quantattack.errors import InputError, guarded
 from quantattack.evaluation.batching import BatchSizer
 from quantattack.evaluation.checks import check_classes, check_logits
@@ -215,7 +216,7 @@ def _attacked(task: Task, name: str, positions: Sequence[int], at_once: int, wat
         result = _searched(task, model, attack, batch)
         cost = Cost(*passes.snapshot(), time.perf_counter() - begun)
         final = _checked(name, result.images, images).to(images.dtype)  # measure the pixels that the model gets
-        outcomes = _outcomes(task, model, batch, replace(result, images=final), cost)
+        outcomes = _outcomes(task, attack, model, batch, replace(result, images=final), cost)
     return Attacked(positions, outcomes, cost, final.cpu() if task.keep_images or task.return_images else None)
 
 
@@ -256,11 +257,15 @@ def _merged(result: Trace, again: Mask, other: Trace) -> Trace:
     return Trace(*columns)
 
 
-def _outcomes(task: Task, model: CountedModel, batch: Batch, result: Trace, cost: Cost) -> list[Outcome]:
+def _outcomes(
+    task: Task, attack: Attack, model: CountedModel, batch: Batch, result: Trace, cost: Cost
+) -> list[Outcome]:
     labels, count = batch.labels, len(batch.labels)
     logits, margins = judged(model, result.images, labels)
     prediction = logits.argmax(1)
-    step = torch.where(prediction != labels, result.step.to(labels.device), -1)
+    wanted = attack.wanted(batch) if isinstance(attack, Toward) else None
+    solved = prediction != labels if wanted is None else prediction == wanted
+    step = torch.where(solved, result.step.to(labels.device), -1)
     size = task.threat.norm.size(result.images.double() - batch.images.double())
     inside = task.threat.contains(result.images, batch.images, SLACK)
     columns = (batch.rng.index, labels, prediction, margins, size, step, result.restart, inside)

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from quantattack.data.sources import digest
 from quantattack.errors import InputError, guarded
-from quantattack.gradients import NoGradient, called, is_twinned, parts_of, placement
-from quantattack.types import Images, Logits, Model
+from quantattack.evaluation.source_code import source_digest
+from quantattack.gradients import NoGradient, called, gradient, is_twinned, parts_of, placement
+from quantattack.types import Images, Logits, Model, PerImage
 
 _FEWEST, _MULTIPLE = 16, 8  # a batch has at least 16 rows, and a multiple of 8
 
@@ -139,10 +140,11 @@ def padded(images: Images, wanted: int | None = None) -> Tensor:
 
 
 def fingerprint(model: CountedModel, images: Images) -> str:
-    """Return a coarse summary of the logits on a few images, or "random" if two passes differ.
+    """Return a coarse summary of the logits and their gradient on a few images, or "random" if two passes differ.
 
-    It tells apart models with equal weights and equal `repr`.  The logits are rounded, so that the same model has the
-    same fingerprint on another processor.
+    It tells apart models with equal weights and equal `repr`, also by their source.  Numbers are rounded, so that the
+    same model has the same fingerprint on another processor.  What was added since comes after a colon, so that the
+    fingerprint of an older record is the beginning of today's.
 
     Arguments:
         model: The model to evaluate.
@@ -153,7 +155,25 @@ def fingerprint(model: CountedModel, images: Images) -> str:
         logits, again = (model(images.to(device, dtype)).double() for _ in range(2))
     if not torch.equal(logits, again):
         return "random"
-    return f"{logits.argmax(1).tolist()}:{float(logits.abs().mean()):.3g}:{float(logits.std()):.3g}"
+    summary = f"{logits.argmax(1).tolist()}:{float(logits.abs().mean()):.3g}:{float(logits.std()):.3g}"
+    about = (summary, _slopes(model, images.to(device, dtype)), source_digest(model.model))
+    return ":".join(part for part in about if part)
+
+
+def _slopes(model: CountedModel, images: Images) -> str:
+    """Return the size of the gradient of the largest logit and its sign along each image; "none" without a gradient."""
+    try:
+        first, again = (gradient(model, images, _lead)[1].double().flatten(1) for _ in range(2))
+    except (InputError, RuntimeError, NotImplementedError):
+        return "none"
+    if not torch.equal(first, again):
+        return "random"
+    along = (first * images.double().flatten(1)).sum(1)
+    return f"{float(first.abs().mean()):.2g}{''.join('+' if value > 0 else '-' for value in along.tolist())}"
+
+
+def _lead(logits: Logits) -> PerImage:
+    return logits.amax(1) - logits.mean(1)
 
 
 def model_checksum(model: Model) -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import TypedDict
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -14,7 +13,7 @@ from quantattack.attacks.base import Attack, needs_all
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import PartSource, Source, TensorSource, digest, source_of
 from quantattack.errors import InputError, check_count
-from quantattack.evaluation.batching import BatchLimits
+from quantattack.evaluation.batching import BatchLimits, limits_for
 from quantattack.evaluation.checks import (
     ImageData,
     LabelData,
@@ -25,6 +24,7 @@ from quantattack.evaluation.checks import (
     check_threats,
     counted_model,
     dataset_indices,
+    toward,
 )
 from quantattack.evaluation.fast_search import FastSearch, faster_models
 from quantattack.evaluation.models import CountedModel, fingerprint, model_checksum
@@ -36,7 +36,6 @@ from quantattack.record.outcome import Subject
 from quantattack.types import Images, Indices, Labels, Model
 
 _FIRST = 16  # images of the trial batch
-_PIXELS = 1 << 18  # pixels of the initial batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +106,7 @@ class TaskSettings(TypedDict, total=False):
     speed: FastSearch | None
     make: Callable[[], Model] | None
     padding: bool
+    targets: LabelData
 
 
 def prepare(
@@ -126,6 +126,7 @@ def prepare(
     speed: FastSearch | None = None,
     make: Callable[[], Model] | None = None,
     padding: bool = True,
+    targets: LabelData = None,
 ) -> Task:
     """Check the input of an evaluation and return it as a task.
 
@@ -145,6 +146,7 @@ def prepare(
         speed: The speed options of the search; none by default.
         make: Builds the model in another process; None to send the model itself.
         padding: Whether batches may be padded to safe row counts.
+        targets: The class that each image is to reach, with shape (n,); None for any wrong class.
 
     Raises:
         InputError: If an argument cannot be used.
@@ -157,6 +159,7 @@ def prepare(
     counted, source = examine(model, images, labels, threat, batch_size, padding)
     check_threats(attacks, threat)
     index, speed = dataset_indices(indices, len(source)), speed or FastSearch()
+    attacks = toward(attacks, targets, index)
     identity = replace(
         identity_of(counted, source, index, attacks, threat, names),
         part=None if part == (1, 1) else part,
@@ -167,7 +170,7 @@ def prepare(
         _check_part(part, attacks, len(source))
         rows = part_range(len(source), part)
         source, index = PartSource(source, rows.start, rows.stop - rows.start), index[rows]
-    limits = _limits(tuple(source.take([0])[0].shape[1:]), placement(model)[0], batch_size)
+    limits = limits_for(tuple(source.take([0])[0].shape[1:]), placement(model)[0], batch_size)
     about = (counted, source, dict(attacks), threat, seed, limits, index, identity)
     return with_faster_models(Task(*about, keep_images, return_images, speed, make=make, state=state))
 
@@ -266,25 +269,6 @@ def examine(
     check_no_probabilities(logits)
     check_classes(source.labels if isinstance(source, TensorSource) else first_labels, logits.shape[1])
     return counted, source
-
-
-def usual_batch(shape: tuple[int, ...], device: torch.device) -> int:
-    """Return the initial batch size in images: few enough for a CPU's caches, or enough to fill a GPU.
-
-    Arguments:
-        shape: Shape of one image.
-        device: Device of the model.
-    """
-    pixels = max(1, int(np.prod(shape)))
-    return max(16, min(256 if device.type == "cpu" else 1024, _PIXELS // pixels // 16 * 16))
-
-
-def _limits(shape: tuple[int, ...], device: torch.device, asked: int | None) -> BatchLimits:
-    if asked is not None:
-        return BatchLimits(asked, asked, fixed=True)
-    usual = usual_batch(shape, device)
-    # larger batches gain little on a CPU, where running out of memory kills the process without an exception
-    return BatchLimits(usual, (2 if device.type == "cpu" else 64) * usual)
 
 
 def versions(task: Task) -> dict[str, str | int]:
