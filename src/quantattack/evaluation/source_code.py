@@ -1,4 +1,4 @@
-"""The Python that a stranger's model is made of: two models of equal weights and layers may compute different things."""
+"""The Python that a stranger's model is made of: of equal weights and layers, two may compute different things."""
 
 import ast
 import hashlib
