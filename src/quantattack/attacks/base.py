@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from quantattack.attacks.success import Criterion, misclassified
-from quantattack.attacks.threat import Threat
+from quantattack.attacks.threat import Threat, threats_in
+from quantattack.data.sources import check_images
 from quantattack.errors import InputError
 from quantattack.gradients import ordinary
 from quantattack.rng import Rng
@@ -158,7 +159,13 @@ def attacked_images(
         start: Start points with the shape of the images; None for the attack's own start.
         rng: Per-image random numbers; None for those of seed 0.
         radius: Per-image radii with shape (n,); None for the threat's radius.
+
+    Raises:
+        InputError: If the images are not finite numbers in the threat's range, or the attack cannot be used.
     """
+    threat = next(threats_in(self), None)
+    if threat is not None and len(clean):
+        check_images(clean, threat.low, threat.high)
     start, radius = (None if column is None else ordinary(column) for column in (start, radius))
     return self.trace(model, batch_of(ordinary(clean), ordinary(labels), start, rng, radius)).images
 

@@ -1,7 +1,8 @@
 """The threat model: the set of admissible images, onto which attacks project and in which results are checked."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from numbers import Real
 
 import torch
@@ -123,6 +124,22 @@ class Threat:
             raise InputError(
                 f"the radius {self.radius:g} is over the range: no two images are more than {widest:g} apart"
             )
+
+
+def threats_in(setting: object) -> Iterator[Threat]:
+    """Yield every `Threat` among an attack's settings, those of nested attacks included."""
+    if isinstance(setting, Threat):
+        yield setting
+        return
+    nested: Iterable[object] = ()
+    if is_dataclass(setting) and not isinstance(setting, type):
+        nested = [getattr(setting, field.name) for field in fields(setting)]
+    elif isinstance(setting, Mapping):
+        nested = setting.values()
+    elif isinstance(setting, tuple | list):
+        nested = setting
+    for value in nested:
+        yield from threats_in(value)
 
 
 def toward(images: Tensor, clean: Images) -> Images:

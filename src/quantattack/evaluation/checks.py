@@ -1,9 +1,8 @@
 """Checks of the input of an evaluation; each failure is one line that says what is wrong and what to do."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,11 +12,11 @@ from torch.utils.data import Dataset
 
 from quantattack.attacks.base import Attack, success_of, takes
 from quantattack.attacks.success import hits
-from quantattack.attacks.threat import Threat
+from quantattack.attacks.threat import Threat, threats_in
 from quantattack.attacks.wrappers import Toward
 from quantattack.data.sources import Source, as_tensor, check_labels
 from quantattack.errors import CallFailed, InputError, guarded
-from quantattack.evaluation.models import CountedModel, check_rows
+from quantattack.evaluation.models import CountedModel, check_rows, padded
 from quantattack.evaluation.reach import observing, training_layers, training_operations
 from quantattack.gradients import called
 from quantattack.types import Images, Indices, Labels, Logits, Model
@@ -25,6 +24,7 @@ from quantattack.types import Images, Indices, Labels, Logits, Model
 ImageData: TypeAlias = Tensor | np.ndarray | Sequence[Any] | Dataset[Any] | Source  # what `evaluate` accepts as images
 LabelData: TypeAlias = Tensor | np.ndarray | Sequence[int] | None
 
+_OTHER = 24  # rows of a second trial batch
 _SAME = 1e-6  # fraction of the radius by which two equal threats may differ
 
 
@@ -112,22 +112,6 @@ def toward(attacks: Mapping[str, Attack], targets: LabelData, index: Indices) ->
     return {name: Toward(attack, named) for name, attack in attacks.items()}
 
 
-def threats_in(setting: object) -> Iterator[Threat]:
-    """Yield every `Threat` among an attack's settings, those of nested attacks included."""
-    if isinstance(setting, Threat):
-        yield setting
-        return
-    nested: Iterable[object] = ()
-    if is_dataclass(setting) and not isinstance(setting, type):
-        nested = [getattr(setting, field.name) for field in fields(setting)]
-    elif isinstance(setting, Mapping):
-        nested = setting.values()
-    elif isinstance(setting, tuple | list):
-        nested = setting
-    for value in nested:
-        yield from threats_in(value)
-
-
 def _is_same(carried: Threat, threat: Threat) -> bool:
     pairs = ((carried.radius, threat.radius), (carried.low, threat.low), (carried.high, threat.high))
     near = all(math.isclose(a, b, rel_tol=_SAME, abs_tol=_SAME * threat.radius) for a, b in pairs)
@@ -144,8 +128,8 @@ def counted_model(
 ) -> tuple[CountedModel, Logits]:
     """Return the model as evaluations call it, and its logits on a few images.
 
-    A model that does not take the padded batches, such as a graph of fixed size, is shown one image at a time, or as
-    many as `batch_size` says, if it takes these.
+    A model that does not take batches of any size, such as a graph of fixed size, is shown one image at a time, 16, or
+    as many as `batch_size` says, if it takes these.
 
     Arguments:
         model: Maps images in [0, 1] to logits.
@@ -158,7 +142,11 @@ def counted_model(
     """
     counted = CountedModel(model, rows=None if padding else 0)
     try:
-        return counted, _answer(counted, images)
+        logits = _answer(counted, images)
+        with suppress(CallFailed), torch.no_grad():  # a graph of 16 rows takes no 24
+            counted(images[:1].expand(_OTHER, *images.shape[1:]))
+            return counted, logits
+        return CountedModel(model, rows=len(padded(images))), logits
     except InputError as refused:
         for rows in {1, batch_size or 1}:
             fixed = CountedModel(model, rows=rows)

@@ -6,7 +6,7 @@ from quantattack.evaluation.models import CountedModel
 from quantattack.types import Images, Logits
 
 NOISY = 1e-4  # of the logits' range: differences by rounding stay below it
-_TOGETHER, _ALONE = 8, 2  # images
+TOGETHER, _ALONE = 8, 2  # images compared in one batch, and alone
 
 
 def relative_difference(logits: Logits, again: Logits) -> float:
@@ -26,7 +26,7 @@ def depends_on_company(model: CountedModel, images: Images, low: float, high: fl
         low: Lower end of the pixel range.
         high: Upper end of the pixel range.
     """
-    first = images[:_TOGETHER]
+    first = images[:TOGETHER]
     together = _logits(model, torch.cat([first, first]))[: len(first)]
     others = _logits(model, torch.cat([first, low + high - first]))[: len(first)]
     tolerance = max(NOISY, 16 * torch.finfo(together.dtype).eps)

@@ -25,7 +25,7 @@ from quantattack.attacks.wrappers import Toward
 from quantattack.errors import InputError, guarded
 from quantattack.evaluation.batching import BatchSizer
 from quantattack.evaluation.checks import check_classes, check_logits
-from quantattack.evaluation.company import depends_on_company
+from quantattack.evaluation.company import TOGETHER, depends_on_company
 from quantattack.evaluation.fast_search import InBfloat16
 from quantattack.evaluation.models import CountedModel, Passes
 from quantattack.evaluation.task import Task
@@ -120,9 +120,13 @@ def _predicted(task: Task, positions: Sequence[int]) -> Clean:
         is_first = positions[0] == 0
         random = is_first and not torch.equal(logits, judged(task.model, images, labels)[0])
         pixels = task.threat.low, task.threat.high
-        dependent = is_first and not random and depends_on_company(task.model, images, *pixels)
+        dependent = is_first and not random and depends_on_company(task.model, _first_images(task), *pixels)
     label, prediction, gap = (column.cpu().numpy() for column in (labels, logits.argmax(1), margins))
     return Clean(np.asarray(positions), label, prediction, gap, random, dependent)
+
+
+def _first_images(task: Task) -> Images:
+    return task.batch(range(min(TOGETHER, len(task))))[0]
 
 
 def joined(batches: Sequence[Clean]) -> Clean:
