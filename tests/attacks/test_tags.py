@@ -36,6 +36,7 @@ TAGS = {
     "Nearest": "minimum_norm.MinimumNorm",
     "Njs": "scaling.njs.Njs",
     "OnScaled": "scaling.logits.OnScaled",
+    "OnOutputs": "deployed.OnOutputs",
     "Quantized": "directions.Quantized",
     "Restarts": "wrappers.Restarts",
     "Rival": "class_pair.ClassPair",

@@ -107,6 +107,7 @@ class Apgd:
                 walk = self._check(walk, checks[index])
             if index < self.steps:
                 walk = self._move(walk, index)
+        images = self.threat.snap(images, batch.images, batch.radius)  # the best iterate, as it was shown
         return Trace(images, fooled_at, torch.zeros_like(fooled_at))
 
     def _begin(self, model: Model, batch: Batch) -> "_Walk":
@@ -115,7 +116,8 @@ class Apgd:
             x = self.threat.project(batch.start.to(clean), clean, radius)
         else:
             x = (self.start or farthest)(self.threat, clean, batch.rng, radius)
-        rescale = fit_in_batches(self.pair or self.temperature, model, x, batch.labels, batch.at_once)
+        shown = self.threat.snap(x, clean, radius)
+        rescale = fit_in_batches(self.pair or self.temperature, model, shown, batch.labels, batch.at_once)
         size = (1.0 if isinstance(self.threat.norm, L1) else 2.0) * radius
         return _Walk.begin(x, batch, radius, rescale, size)
 
@@ -129,12 +131,13 @@ class Apgd:
             values.append(value.detach() if self.progress is None else self.progress(logits.detach(), labels))
             return value
 
+        shown = self.threat.snap(walk.x, walk.batch.images, walk.radius)
         if index == self.steps:  # no step follows: no gradient is needed
-            logits, grad = climbed_logits(model, walk.x, walk.batch.at_once), walk.grad
+            logits, grad = climbed_logits(model, shown, walk.batch.at_once), walk.grad
             objective(logits, slice(None))
         else:
-            logits, grad = gradient_in_parts(model, walk.x, objective, walk.batch.at_once)
-        solved, value = self._is_solved(model, walk, logits), torch.cat(values).double()
+            logits, grad = gradient_in_parts(model, shown, objective, walk.batch.at_once)
+        solved, value = self._is_solved(model, walk, shown, logits), torch.cat(values).double()
         better = solved | (value > walk.best_loss)
         wide = per_image(better, walk.x)
         return solved, replace(
@@ -147,8 +150,8 @@ class Apgd:
             loss=value,
         )
 
-    def _is_solved(self, model: Model, walk: "_Walk", logits: Logits) -> Mask:
-        return confirmed(self.solved, logits, model, walk.x, walk.batch.labels, walk.batch.at_once)
+    def _is_solved(self, model: Model, walk: "_Walk", shown: Images, logits: Logits) -> Mask:
+        return confirmed(self.solved, logits, model, shown, walk.batch.labels, walk.batch.at_once)
 
     def _check(self, walk: "_Walk", span: int) -> "_Walk":
         """At a checkpoint, halve the step and return to the best point where the loss stopped rising."""

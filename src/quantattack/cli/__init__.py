@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from quantattack.cli.commands import app
-from quantattack.cli.options import DEBUG
+from quantattack.cli.options import DEBUG, with_values
 from quantattack.errors import CallFailed, InputError
 
 # click's base exception, wherever this release of typer keeps it
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    asked = list(sys.argv[1:] if arguments is None else arguments)
+    asked = with_values(sys.argv[1:] if arguments is None else arguments)
     given = [argument for argument in asked if argument != DEBUG] or ["--help"]
     try:
         code = app(given, prog_name="quantattack", standalone_mode=False)

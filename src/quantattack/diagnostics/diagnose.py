@@ -8,6 +8,7 @@ import torch
 
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import Source, source_of
+from quantattack.deployed import adopted
 from quantattack.diagnostics import checks
 from quantattack.diagnostics.case import Case
 from quantattack.diagnostics.checklist import Budget, Checklist
@@ -116,12 +117,13 @@ def diagnose(
         InputError: If the model, the images, the labels or the threat cannot be used, or no image is
             classified correctly.
     """
+    model, twin = adopted(model), adopted(twin)
     source, index = _checked(model, images, labels, threat, indices)
     with restored(model):
         before = state_of(model)
         everything = _case(model, source, threat, Rng(seed, index), twin, batch_size)
         case = everything.where(_correct(everything))
-        return _diagnosed(case, Budget(case.host.passes, len(source), budget), progress, before)
+        return _diagnosed(case, everything, Budget(case.host.passes, len(source), budget), progress, before)
 
 
 def _checked(model: Model, images: Any, labels: Any, threat: Threat, indices: Any) -> tuple[Source, Indices]:
@@ -149,10 +151,18 @@ def _case(model: Model, source: Source, threat: Threat, rng: Rng, twin: Model | 
 
 
 def _diagnosed(
-    case: Case, budget: Budget, progress: Callable[[Finding], None] | None, before: Mapping[str, str]
+    case: Case,
+    everything: Case,
+    budget: Budget,
+    progress: Callable[[Finding], None] | None,
+    before: Mapping[str, str],
 ) -> Diagnosis:
-    """Run the checks on the images that the model classifies correctly; `before` is its state at the start."""
+    """Run the checks on the images that the model classifies correctly, and some of a deployed file on all.
+
+    `before` is the model's state at the start.
+    """
     checklist = Checklist(case, budget, progress)
+    checklist.deployed(everything)
     checklist.before()
     trajectory = checklist.reference()
     broken = torch.zeros(len(case), dtype=torch.bool, device=case.images.device)

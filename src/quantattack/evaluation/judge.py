@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -18,7 +17,6 @@ from quantattack.attacks.base import (
     check_returned,
     needs_all,
     refills,
-    search,
 )
 from quantattack.attacks.losses import margin
 from quantattack.attacks.wrappers import Toward
@@ -26,12 +24,13 @@ from quantattack.errors import InputError, guarded
 from quantattack.evaluation.batching import BatchSizer
 from quantattack.evaluation.checks import check_classes, check_logits
 from quantattack.evaluation.company import TOGETHER, depends_on_company
-from quantattack.evaluation.fast_search import InBfloat16
 from quantattack.evaluation.models import CountedModel, Passes
+from quantattack.evaluation.pixels import check_clean, grid_of, judged_images, lost_by_rounding
+from quantattack.evaluation.searching import searched
 from quantattack.evaluation.task import Task
 from quantattack.record.outcome import Outcome
 from quantattack.rng import Rng
-from quantattack.types import Images, Labels, Logits, Mask, PerImage
+from quantattack.types import Images, Labels, Logits, PerImage
 
 SLACK = 1e-6  # fraction of the radius that other libraries' attacks may exceed it by, for rounding
 ROOM = 4  # batches per call of an attack that refills its batch: waiting images replace solved ones
@@ -81,12 +80,15 @@ class Attacked:
         outcomes: One outcome per image.
         cost: Cost of the whole call.
         images: The attacked images if the task keeps or returns them, else None.
+        lost: Indices in the data set of the broken images that fool the model no longer when rounded to 8 bits; only
+            where the threat has no levels.
     """
 
     positions: Sequence[int]
     outcomes: list[Outcome]
     cost: Cost
     images: Images | None = None
+    lost: tuple[int, ...] = ()
 
 
 Watch: TypeAlias = Callable[[int], None]  # called with the rows that went forward so far in a call
@@ -115,6 +117,7 @@ def _predicted(task: Task, positions: Sequence[int]) -> Clean:
     where = _named(task, positions)
     with guarded("the data set", where):
         images, labels = task.batch(positions)
+    check_clean(task.threat, images, task.index[list(positions)].tolist())
     with guarded("the model", where):
         logits, margins = judged(task.model, images, labels)
         is_first = positions[0] == 0
@@ -212,53 +215,29 @@ def _attacked(task: Task, name: str, positions: Sequence[int], at_once: int, wat
     with guarded("the data set", where):
         images, labels = task.batch(positions)
     passes, begun = Passes(watch), time.perf_counter()
-    model = task.model.showing(at_once, passes)
+    model = task.model.showing(at_once, passes, grid_of(task.threat))
     batch = Batch(images, labels, Rng(task.seed, task.index[list(positions)].to(images.device)), at_once=at_once)
     with guarded(f"the attack {name!r}", where):
         attack = task.attacks[name]
         attack = attack if isinstance(attack, TracedAttack) else Adopted(attack, name)
-        result = _searched(task, model, attack, batch)
+        result = searched(task, model, attack, batch)
         cost = Cost(*passes.snapshot(), time.perf_counter() - begun)
         final = _checked(name, result.images, images).to(images.dtype)  # measure the pixels that the model gets
+        final = judged_images(task.threat, final, images, SLACK)
         outcomes = _outcomes(task, attack, model, batch, replace(result, images=final), cost)
-    return Attacked(positions, outcomes, cost, final.cpu() if task.keep_images or task.return_images else None)
+        kept = final.cpu() if task.keep_images or task.return_images else None
+        return Attacked(positions, outcomes, cost, kept, _lost(task, attack, model, batch, final, outcomes))
 
 
-def _searched(task: Task, model: CountedModel, attack: Attack, batch: Batch) -> Trace:
-    """Attack the task's faster versions of the model in turn, then the model itself, and return the merged result.
-
-    After the bfloat16 version, every image that does not fool the model itself is attacked again.  After a float32
-    version, only images that fool that version but not the model are; the others had a full float32 search.
-    """
-    faster = () if needs_all(attack) else task.faster
-    models = [*(CountedModel(version, model.passes, model.width, model.rows) for version in faster), model]
-    result = search(attack, models[0], batch)
-    for searched, following in pairwise(models):
-        again = ~_fooled(model, result.images, batch.labels)
-        if not _is_bfloat16(searched):
-            again &= _fooled(searched, result.images, batch.labels)
-        if bool(again.any()):
-            result = _merged(result, again, search(attack, following, batch.keep(again)))
-    return result
-
-
-def _is_bfloat16(model: CountedModel) -> bool:
-    return any(isinstance(module, InBfloat16) for module in model.modules())
-
-
-def _fooled(model: CountedModel, images: Images, labels: Labels) -> Mask:
-    with torch.no_grad():
-        fooled: Mask = model(images).argmax(1) != labels
-    return fooled
-
-
-def _merged(result: Trace, again: Mask, other: Trace) -> Trace:
-    """Return `result` with its rows at `again` replaced by those of `other`."""
-    pairs = ((result.images, other.images), (result.step, other.step), (result.restart, other.restart))
-    columns = [column.clone() for column, _ in pairs]
-    for column, (_, new) in zip(columns, pairs, strict=True):
-        column[again] = new
-    return Trace(*columns)
+def _lost(
+    task: Task, attack: Attack, model: CountedModel, batch: Batch, final: Images, outcomes: Sequence[Outcome]
+) -> tuple[int, ...]:
+    """Return the indices of the images that count as broken and would not when rounded; none toward a class."""
+    if isinstance(attack, Toward):
+        return ()
+    broken = torch.tensor([each.inside and each.prediction != each.label for each in outcomes]).to(final.device)
+    lost = lost_by_rounding(task.threat, model, final, batch.images, batch.labels, broken)
+    return tuple(batch.rng.index[lost].tolist())
 
 
 def _outcomes(
@@ -270,7 +249,7 @@ def _outcomes(
     wanted = attack.wanted(batch) if isinstance(attack, Toward) else None
     solved = prediction != labels if wanted is None else prediction == wanted
     step = torch.where(solved, result.step.to(labels.device), -1)
-    size = task.threat.norm.size(result.images.double() - batch.images.double())
+    size = task.threat.distance(result.images, batch.images)
     inside = task.threat.contains(result.images, batch.images, SLACK)
     columns = (batch.rng.index, labels, prediction, margins, size, step, result.restart, inside)
     spent = cost.forwards / count, cost.backwards / count, cost.seconds / count

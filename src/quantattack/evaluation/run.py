@@ -6,13 +6,16 @@ from typing import TypeAlias
 
 import numpy as np
 
+from quantattack.attacks.threat import rounded_radius
 from quantattack.errors import InputError, guarded
 from quantattack.evaluation.cells import CLEAN, Cell, begin, cells_of, clean_cell, keep
+from quantattack.evaluation.deployed import note_deployed
 from quantattack.evaluation.executors import Executor, Serial
 from quantattack.evaluation.flags import flags
 from quantattack.evaluation.gallery import keep_gallery
 from quantattack.evaluation.gradient_health import compare_gradients, health_of
 from quantattack.evaluation.judge import Attacked, Clean, attack, joined, predict
+from quantattack.evaluation.png import write_pngs
 from quantattack.evaluation.reach import changed, state_of
 from quantattack.evaluation.task import Task, versions
 from quantattack.progress import Advance
@@ -52,6 +55,7 @@ def run(
     clean = _predictions(tasks, advances, executor)
     for task in tasks:
         check_same(task, store, clean[task])
+        note_deployed(task, store)
     filled = {
         task: FilledTask(task, store, clean[task], advance, gallery)
         for task, advance in zip(tasks, advances, strict=True)
@@ -60,6 +64,8 @@ def run(
         filled[cell.task].take(cell, result)
         if receive is not None:
             receive(cell, result)
+    radii = [line for line in dict.fromkeys(rounded_radius(task.threat) for task in tasks) if line is not None]
+    store.note(**({"radii": radii} if radii else {}))
     store.note(seconds=round(store.notes.get("seconds", 0.0) + time.time() - started, 3), **executor.notes())
     return [Record(store, task.subject) for task in tasks]
 
@@ -114,6 +120,8 @@ class FilledTask:
         store.flag(task.subject, flags(record, health, self._clean.random, self._clean.dependent, itself))
         if self._gallery:
             keep_gallery(task, store, record)
+        if task.keep_images == "png":
+            write_pngs(task, store, record)
         store.note(**versions(task), batch_size=max(cell.sizer.size for cell in self._cells))
 
 

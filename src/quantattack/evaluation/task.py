@@ -4,7 +4,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
 import torch
 from torch import nn
@@ -12,6 +12,7 @@ from torch import nn
 from quantattack.attacks.base import Attack, needs_all
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import PartSource, Source, TensorSource, digest, source_of
+from quantattack.deployed import adopted
 from quantattack.errors import InputError, check_count
 from quantattack.evaluation.batching import BatchLimits, limits_for
 from quantattack.evaluation.checks import (
@@ -28,12 +29,15 @@ from quantattack.evaluation.checks import (
 )
 from quantattack.evaluation.fast_search import FastSearch, faster_models
 from quantattack.evaluation.models import CountedModel, fingerprint, model_checksum
+from quantattack.evaluation.pixels import check_clean, check_png
 from quantattack.evaluation.reach import state_of
 from quantattack.gradients import placement
 from quantattack.record.description import describe
 from quantattack.record.identity import SubjectIdentity
 from quantattack.record.outcome import Subject
 from quantattack.types import Images, Indices, Labels, Model
+
+KeepImages: TypeAlias = bool | Literal["png"]  # whether attacked images are saved, and as PNG files too
 
 _FIRST = 16  # images of the trial batch
 
@@ -54,7 +58,7 @@ class Task:
         index: Indices of the images in their data set, with shape (n,).
         subject: The names of model, data set and threat in the record.
         identity: Checksums and settings of the task; a record is resumed only by a run of the same identity.
-        keep_images: Whether the attacked images are saved beside the record.
+        keep_images: Whether the attacked images are saved beside the record; "png" for PNG files too.
         return_images: Whether the attacked images are handed back to the caller.
         speed: The speed options of the search.
         faster: Faster versions of the model, which are attacked before it.
@@ -70,7 +74,7 @@ class Task:
     limits: BatchLimits
     index: Indices
     identity: SubjectIdentity
-    keep_images: bool = False
+    keep_images: KeepImages = False
     return_images: bool = False
     speed: FastSearch = field(default_factory=FastSearch)
     faster: tuple[nn.Module, ...] = ()
@@ -101,7 +105,7 @@ class TaskSettings(TypedDict, total=False):
     indices: LabelData
     names: tuple[str, str]
     part: tuple[int, int]
-    keep_images: bool
+    keep_images: KeepImages
     return_images: bool
     speed: FastSearch | None
     make: Callable[[], Model] | None
@@ -121,7 +125,7 @@ def prepare(
     indices: LabelData = None,
     names: tuple[str, str] = ("model", "images"),
     part: tuple[int, int] = (1, 1),
-    keep_images: bool = False,
+    keep_images: KeepImages = False,
     return_images: bool = False,
     speed: FastSearch | None = None,
     make: Callable[[], Model] | None = None,
@@ -141,7 +145,7 @@ def prepare(
         indices: Indices of the images in their data set, with shape (n,); 0 to n - 1 by default.
         names: The model's and the data set's name in the record.
         part: (i, m) to evaluate only the i-th of m consecutive parts of the images, with i from 1 to m.
-        keep_images: Whether the attacked images are saved beside the record.
+        keep_images: Whether the attacked images are saved beside the record; "png" for PNG files too.
         return_images: Whether the attacked images are handed back to the caller.
         speed: The speed options of the search; none by default.
         make: Builds the model in another process; None to send the model itself.
@@ -158,12 +162,14 @@ def prepare(
     state = state_of(model)
     counted, source = examine(model, images, labels, threat, batch_size, padding)
     check_threats(attacks, threat)
+    if keep_images == "png":
+        check_png(threat, tuple(source.take([0])[0].shape[1:]))
     index, speed = dataset_indices(indices, len(source)), speed or FastSearch()
     attacks = toward(attacks, targets, index)
     identity = replace(
         identity_of(counted, source, index, attacks, threat, names),
         part=None if part == (1, 1) else part,
-        keep_images=keep_images,
+        keep_images=bool(keep_images),
         speed=tuple(speed.names),
     )
     if part != (1, 1):
@@ -259,11 +265,13 @@ def examine(
         InputError: If the model fails on the images, a label is not one of its classes, or an argument has a wrong
             type.
     """
+    model = adopted(model)
     check_model(model)
     if not isinstance(threat, Threat):
         raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
     source, (device, dtype) = source_of(images, labels, threat.low, threat.high), placement(model)
     first, first_labels = source.take(range(min(_FIRST, len(source))))
+    check_clean(threat, first, range(len(first)))
     threat.check(tuple(first.shape[1:]))
     counted, logits = counted_model(model, first.to(device, dtype), batch_size, padding)
     check_no_probabilities(logits)

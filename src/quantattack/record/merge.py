@@ -35,6 +35,7 @@ def merge(parts: Sequence[Path | str], out: Path | str) -> Store:
     try:
         for store in stores:
             _add(merged, store)
+        _copy_pngs(merged, stores)
         _keep_notes(merged, stores)
         if all(record.complete for record in merged.records()):
             merged.finish()
@@ -77,6 +78,8 @@ def _copy(merged: Store, part: Store, cell: int, to: int) -> None:
             for shard, file in zip(part.shards(cell), shards, strict=True):
                 row = (to, file, shard.images, shard.sha256)
                 merged.connection.execute("INSERT OR REPLACE INTO shard VALUES (?, ?, ?, ?)", row)
+            gone = [(to, image) for image in sorted(part.lost(cell))]
+            merged.connection.executemany("INSERT OR IGNORE INTO lost VALUES (?, ?)", gone)
 
 
 def _copied(merged: Store, part: Store, file: str, to: int) -> str:
@@ -89,6 +92,22 @@ def _copied(merged: Store, part: Store, file: str, to: int) -> str:
     except OSError as error:
         raise InputError(f"cannot copy {part.folder / file}: {error.strerror or error}") from None
     return name
+
+
+def _copy_pngs(merged: Store, parts: Sequence[Store]) -> None:
+    """Copy the PNG files of the attacked images, each whole or not at all; their names are the same in every part."""
+    for part in parts:
+        for path in sorted(part.folder.glob("images/**/*.png")) if part.folder and merged.folder else ():
+            assert part.folder is not None
+            assert merged.folder is not None
+            to = merged.folder / path.relative_to(part.folder)
+            partial = to.with_name(f"{to.name}.part")
+            try:
+                to.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, partial)
+                partial.replace(to)
+            except OSError as error:
+                raise InputError(f"cannot copy {path}: {error.strerror or error}") from None
 
 
 def _keep_notes(merged: Store, parts: Sequence[Store]) -> None:
