@@ -351,3 +351,30 @@ def test_a_mode_around_the_call_is_left(around: Callable[[], Any]):
         record = evaluate(model, made, labels.clone(), {"pgd": pgd(THREAT, steps=5)}, THREAT)
         assert diagnose(model, made, labels, THREAT, budget=60).pgd == diagnose(model, *data(), THREAT, budget=60).pgd
     assert np.array_equal(record.column("pgd", "prediction"), expected[0])
+
+
+OUTSIDE = {
+    "bytes": lambda images: images * 255,
+    "below": lambda images: images - 0.5,
+    "nan": lambda images: images / 0,
+    "whole": lambda images: (images * 255).to(torch.uint8),
+}
+ALONE: dict[str, Attack] = {
+    "pgd": pgd(THREAT, steps=2),
+    "restarts": Restarts(fgsm(THREAT), 2),
+    "ensemble": Ensemble({"one": fgsm(THREAT)}),
+    "transfer": Transfer(fgsm(THREAT), carried("digits-float")),
+    "scaled": OnScaled(fgsm(THREAT), Fixed(0.5)),
+}
+
+
+@pytest.mark.parametrize("outside", OUTSIDE.values(), ids=OUTSIDE)
+@pytest.mark.parametrize("attack", ALONE.values(), ids=ALONE)
+def test_an_attack_alone_refuses_images_as_an_evaluation_does(attack: Attack, outside: Callable[[Tensor], Tensor]):
+    images, labels = data(16)
+    model = carried("digits-float")
+    with pytest.raises(InputError) as told:
+        evaluate(model, outside(images), labels, {"one": attack}, THREAT)
+    with pytest.raises(InputError) as alone:
+        attack(model, outside(images), labels)
+    assert str(alone.value) == str(told.value)
