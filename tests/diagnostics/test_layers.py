@@ -99,10 +99,10 @@ class Scaled(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.range, self.double, self.head = Scale("rows"), Scale("number"), nn.Linear(16, 3)
+        self.range, self.twice, self.head = Scale("rows"), Scale("number"), nn.Linear(16, 3)
 
     def forward(self, x):
-        return self.head(x.flatten(1)) * self.double(self.range(x)) / 2
+        return self.head(x.flatten(1)) * self.twice(self.range(x)) / 2
 
 
 def test_layers_of_numbers_without_a_dimension_are_left_out():
@@ -113,6 +113,7 @@ def test_layers_of_numbers_without_a_dimension_are_left_out():
     assert derivative_check(case).verdict == inventory_check(case).verdict == "pass"
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("make", [torch.jit.script, lambda model: torch.jit.freeze(torch.jit.script(model))])
 def test_the_layers_of_a_script_cannot_be_seen(make):
     torch.manual_seed(0)

@@ -14,6 +14,13 @@ _SHARE = 0.05  # fraction of the compared images whose gradient fails that raise
 _LOST = 0.01  # fraction of an attack's broken images: below it, robust accuracy changes by less than its interval
 
 
+_RANDOM = "two forward passes of the same images differ; average the attack over the model's noise"
+_DEPENDENT = (
+    "an image's logits depend on the other images of its batch, and so does every number here; "
+    "use fixed statistics: BatchNorm with running averages, activations quantized with fixed scales"
+)
+
+
 def flags(
     record: Record, health: Health, random: bool, dependent: bool = False, changed: Sequence[str] = ()
 ) -> dict[str, str]:
@@ -27,13 +34,8 @@ def flags(
         changed: The names of the model's parameters and buffers that changed meanwhile.
     """
     sentences = {
-        "random_model": "two forward passes of the same images differ; average the attack over the model's noise"
-        if random
-        else None,
-        "batch_dependent": "an image's logits depend on the other images of its batch, and so does every number here; "
-        "use fixed statistics: BatchNorm with running averages, activations quantized with fixed scales"
-        if dependent
-        else None,
+        "random_model": _RANDOM if random else None,
+        "batch_dependent": _DEPENDENT if dependent else None,
         "model_changed": _model_changed(changed),
         "chance": chance(record),
         "nan_gradient": _nan_gradient(health),

@@ -13,7 +13,7 @@ from quantattack.attacks.base import Attack, needs_all
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import PartSource, Source, TensorSource, digest, source_of
 from quantattack.deployed import adopted
-from quantattack.errors import InputError, check_count
+from quantattack.errors import InputError, check_count, guarded
 from quantattack.evaluation.batching import BatchLimits, limits_for
 from quantattack.evaluation.checks import (
     ImageData,
@@ -159,6 +159,7 @@ def prepare(
     check_count("seed", seed, least=0)
     if batch_size is not None:
         check_count("batch_size", batch_size)
+    model = adopted(model)
     state = state_of(model)
     counted, source = examine(model, images, labels, threat, batch_size, padding)
     check_threats(attacks, threat)
@@ -186,7 +187,9 @@ def with_faster_models(task: Task) -> Task:
     if task.speed == FastSearch():
         return task
     sample = task.batch(range(min(_FIRST, len(task))))[0]
-    return replace(task, faster=tuple(faster_models(task.model.model, task.speed, sample)))
+    with guarded("the model", "its faster versions are made"):
+        faster = tuple(faster_models(task.model.model, task.speed, sample))
+    return replace(task, faster=faster)
 
 
 def identity_of(
