@@ -131,12 +131,12 @@ def test_what_was_committed_stays_and_is_continued(tmp_path: Path):
     attack, late = late_attack, LATE
     with pytest.raises(InputError):
         evaluate(carried("digits-float"), images, labels, {"mine": attack}, THREAT, **settings)
-    assert len(Record.load(tmp_path).column("mine", "image")) >= 32
+    kept = Record.load(tmp_path).outcomes("mine")
+    assert len(kept) >= 32
     record = evaluate(carried("digits-float"), images, labels, {"mine": attack}, THREAT, **settings)
     assert late.calls[3] == 15
-    again = evaluate(carried("digits-float"), images, labels, {"mine": fgsm(THREAT)}, THREAT, batch_size=16)
     assert record.images == len(record.column("mine", "image")) == 48
-    assert np.array_equal(record.column("mine", "prediction"), again.column("mine", "prediction"))
+    assert set(kept) <= set(record.outcomes("mine"))
 
 
 class Short(LateItems):
