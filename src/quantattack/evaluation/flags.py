@@ -37,7 +37,6 @@ def flags(
         "random_model": _RANDOM if random else None,
         "batch_dependent": _DEPENDENT if dependent else None,
         "model_changed": _model_changed(changed),
-        "chance": chance(record),
         "nan_gradient": _nan_gradient(health),
         "zero_gradient": _zero_gradient(health),
         "wrong_direction": None if random else _wrong_direction(health),
@@ -48,6 +47,7 @@ def flags(
         "off_grid": None if random else _off_grid(record),
         "opaque": _opaque(record),
         **deployed_flags(record),
+        "chance": deployed_flags(record).get("chance") or chance(record),
     }
     return {code: sentence for code, sentence in sentences.items() if sentence}
 

@@ -155,7 +155,7 @@ def _levels(graph: Graph, node: Node, positions: tuple[int, int]) -> Levels | No
     if grid.scale.numel() != 1:
         return None
     kinds = {limits: kind for kind, limits in LIMITS.items()}
-    return Levels(kinds[int(grid.low), int(grid.high)], float(grid.scale.flatten()[0]), grid.origin)
+    return Levels(kinds[grid.low, grid.high], float(grid.scale.flatten()[0]), grid.origin)
 
 
 def to_rows(values: Tensor) -> Tensor:

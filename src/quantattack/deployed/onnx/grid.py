@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 LIMITS = {  # smallest and largest number of each integer type of a quantized tensor
-    "uint8": (0, 255),
-    "int8": (-128, 127),
-    "uint16": (0, 65535),
-    "int16": (-32768, 32767),
-    "uint4": (0, 15),
-    "int4": (-8, 7),
-    "uint2": (0, 3),
-    "int2": (-2, 1),
+    "uint8": (0.0, 255.0),
+    "int8": (-128.0, 127.0),
+    "uint16": (0.0, 65535.0),
+    "int16": (-32768.0, 32767.0),
+    "uint4": (0.0, 15.0),
+    "int4": (-8.0, 7.0),
+    "uint2": (0.0, 3.0),
+    "int2": (-2.0, 1.0),
 }
 
 

@@ -1,5 +1,6 @@
 """onnxruntime as the judge of an ONNX file, and the graph that it runs."""
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ from torch import Tensor
 from quantattack.deployed.base import Artifact
 from quantattack.deployed.onnx.ends import Levels, in_batches, to_rows
 from quantattack.deployed.onnx.file import OnnxFile, one_line, read_file
-from quantattack.deployed.onnx.processor import features
+from quantattack.deployed.processor import features
 from quantattack.errors import InputError, unknown
 
 LEVELS = {"off": "DISABLE_ALL", "basic": "ENABLE_BASIC", "extended": "ENABLE_EXTENDED", "all": "ENABLE_ALL"}
+_PREFIX = re.compile(
+    r"^(\[ONNXRuntimeError\] : \d+ : \w+ : )?(Load model from .*? failed:)?(This is an invalid model\. )?"
+)
 PROVIDER = "CPUExecutionProvider"
 
 
@@ -44,7 +48,12 @@ def open_session(path: Path | str, level: str, threads: int, optimized: Path | N
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=[PROVIDER])
     except Exception as error:  # onnxruntime raises errors of its own classes
-        raise InputError(f"onnxruntime refuses {Path(path).name}: {one_line(error)}") from None
+        raise InputError(f"onnxruntime refuses {Path(path).name}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """What onnxruntime says, without its codes and paths."""
+    return one_line(ValueError(_PREFIX.sub("", str(error))))
 
 
 def optimized_model(file: OnnxFile, level: str) -> Any:
@@ -64,7 +73,12 @@ def optimized_model(file: OnnxFile, level: str) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "optimized.onnx"
         open_session(file.path, "extended" if level == "all" else level, 1, path)
-        return onnx.load(str(path))
+        model = onnx.load(str(path), load_external_data=False)
+        try:
+            onnx.load_external_data_for_model(model, str(file.path.parent))  # what was not rewritten stays where it was
+        except Exception as error:  # onnx raises errors of several classes
+            raise InputError(f"cannot read the external data of {file.path.name}: {one_line(error)}") from None
+        return model
 
 
 class OnnxRuntime:
@@ -119,7 +133,7 @@ class OnnxRuntime:
         try:
             (outputs,) = self._session.run([self.output.name], {self.input.name: batch.numpy()})
         except Exception as error:  # onnxruntime raises errors of its own classes
-            raise InputError(f"onnxruntime cannot run {self.path.name}: {one_line(error)}") from None
+            raise InputError(f"onnxruntime cannot run {self.path.name}: {_reason(error)}") from None
         return torch.from_numpy(np.asarray(outputs, np.float32))
 
     def __deepcopy__(self, memo: object) -> "OnnxRuntime":

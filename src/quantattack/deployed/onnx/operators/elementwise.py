@@ -28,32 +28,37 @@ class QuantizedAdd(nn.Module):
     """
 
     fixed: Tensor
+    swapped: Tensor
 
     def __init__(self, grids: tuple[Grid, Grid, Grid]) -> None:
         super().__init__()
         a, b, c = grids
         ratios = [scalar(grid.scale) / scalar(c.scale) for grid in (a, b)]
-        products = [ratio * grid.origin for ratio, grid in zip(ratios, (a, b), strict=True)]
         self.ratios = float(ratios[0]), float(ratios[1])
-        self.register_buffer("fixed", torch.tensor(c.origin) - (products[0] + products[1]))
+        orders = ((ratios[0], a.origin), (ratios[1], b.origin))
+        self.register_buffer("fixed", _fixed(c.origin, *orders))
+        self.register_buffer("swapped", _fixed(c.origin, *orders[::-1]))
         self.low, self.high = c.low, c.high
         levels = torch.arange(min(a.low, b.low), max(a.high, b.high) + 1, dtype=torch.float32)
         self.fuses = len(levels) <= 1 << 9 and self._fuses(levels)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         swap = _spreads(a, b)
-        pair = ((b, a), self.ratios[::-1]) if swap else ((a, b), self.ratios)
-        sums = fused_sum(*pair, self.fixed) if self.fuses else emulated_sum(*pair, self.fixed)
+        terms = ((b, a), self.ratios[::-1], self.swapped) if swap else ((a, b), self.ratios, self.fixed)
+        sums = fused_sum(*terms) if self.fuses else emulated_sum(*terms)
         return to_grid(sums, 0.0, self.low, self.high)
 
     def _fuses(self, levels: Tensor) -> bool:
         """Whether torch's sum is the emulated one for every pair of levels, in either order."""
         pair = levels.repeat_interleave(len(levels)), levels.repeat(len(levels))
-        orders = (self.ratios, self.ratios[::-1])
-        return all(
-            torch.equal(fused_sum(pair, ratios, self.fixed), emulated_sum(pair, ratios, self.fixed))
-            for ratios in orders
-        )
+        orders = ((self.ratios, self.fixed), (self.ratios[::-1], self.swapped))
+        return all(torch.equal(fused_sum(pair, *order), emulated_sum(pair, *order)) for order in orders)
+
+
+def _fixed(zero: float, first: tuple[Tensor, float], second: tuple[Tensor, float]) -> Tensor:
+    """``zc - (ra za + rb zb)``, the first product and its sum rounded together as the kernel's compiler has it."""
+    (ratio, origin), (other, last) = first, second
+    return zero - (ratio.double() * origin + (other * last).double()).float()
 
 
 def fused_sum(pair: tuple[Tensor, Tensor], ratios: tuple[float, ...], fixed: Tensor) -> Tensor:

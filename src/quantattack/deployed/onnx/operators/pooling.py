@@ -50,11 +50,11 @@ def average(x: Tensor, window: Window, counted: bool, ceil: bool) -> Tensor:
     values, pads = padded(x, padding)
     if values is x:
         return pool(x, window.kernel, window.strides, pads, ceil, counted)
-    mean = pool(values, window.kernel, window.strides, pads, ceil)
-    if counted:
-        return mean
+    if counted or len(pads) == 1:
+        return pool(values, window.kernel, window.strides, pads, ceil)
     ones, _ = padded(torch.ones_like(x[:1, :1]), padding)
-    return mean / pool(ones, window.kernel, window.strides, pads, ceil)
+    sums, counts = (pool(part, window.kernel, window.strides, pads, ceil, True, 1) for part in (values, ones))
+    return sums / counts
 
 
 def average_by_columns(x: Tensor, window: Window, counted: bool, ceil: bool) -> Tensor:
@@ -97,6 +97,8 @@ def average_pool(call: Call) -> Part:
     window, counted = window_of(call, ()), bool(call.attribute("count_include_pad", 0))
     if any(step != 1 for step in window.dilations):
         raise call.refuse("has dilated windows, which is not supported")
+    if len(window.kernel) == 1 and not counted and window.pads[0] != window.pads[1]:
+        raise call.refuse("has lopsided padding along one axis, which is not supported")
     return applied(average_by_columns, call, window=window, counted=counted, ceil=bool(call.attribute("ceil_mode", 0)))
 
 

@@ -59,14 +59,13 @@ class QuantizedSoftmax(nn.Module):
         for column in range(1, rows.shape[-1]):  # in this order in float32, as the runtime adds
             total = total + powers[..., column]
         levels = (powers * self.whole / total[..., None]).round() + self.y.origin
-        signed = self.y.low < 0  # the runtime clamps at 255, and what is then above 127 wraps around
-        return torch.where(levels > self.y.high, levels - 256, levels) if signed else levels.clamp_max(self.y.high)
+        return levels.clamp(self.y.low, self.y.high)
 
     def _table(self, count: int, like: Tensor) -> Tensor:
         """The exponentials of the 256 distances from the largest level, for rows of so many numbers."""
         step = scalar(self.x.scale).double()
         largest = torch.tensor(torch.finfo(torch.float32).max) / count
-        shift = (largest.double().log() - 5).clamp_min(0) / step
+        shift = (largest.log().double() - 5).clamp_min(0) / step
         powers = ((torch.arange(256, dtype=torch.float64) - 255 + shift) * step).exp()
         return powers.float().to(like)
 
