@@ -26,7 +26,8 @@ from quantattack import (
 )
 from quantattack.attacks.base import refills
 from quantattack.attacks.wrappers import Transfer
-from quantattack.evaluation.batching import BatchSizer, out_of_memory
+from quantattack.errors import out_of_memory
+from quantattack.evaluation.batching import BatchSizer
 
 THREAT = Threat(Linf(), 0.2)
 

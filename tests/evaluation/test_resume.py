@@ -179,7 +179,7 @@ def small(out: Path | None, calls: int = 0, **changed: Any) -> Record:
 
 @pytest.mark.parametrize("calls", [1, 3, 5])
 def test_a_call_that_ended_early_continues(calls: int, tmp_path: Path):
-    with pytest.raises(Stop):
+    with pytest.raises(InputError, match="Stop"):
         small(tmp_path, calls)
     before = rows(tmp_path)
     assert len(before) == 8 * (calls - 1) + 1  # and the one that is wrong from the start
@@ -225,7 +225,7 @@ def test_another_model_of_the_same_kind_is_refused(tmp_path: Path):
 
 
 def test_another_batch_size_is_the_same_run(tmp_path: Path):
-    with pytest.raises(Stop):
+    with pytest.raises(InputError, match="Stop"):
         small(tmp_path, 3)
     assert verdicts(small(tmp_path, batch_size=5)) == verdicts(small(None))
 
@@ -267,7 +267,7 @@ def said(capsys: Any, *arguments: str) -> str:
 
 
 def test_an_unfinished_record_says_so(tmp_path: Path, capsys: Any):
-    with pytest.raises(Stop):
+    with pytest.raises(InputError, match="Stop"):
         small(tmp_path, 3)
     assert said(capsys, "show", str(tmp_path)).count("unfinished: 0 of 40 images") == 1
     shown = json.loads(said(capsys, "show", str(tmp_path), "--json"))

@@ -1,14 +1,15 @@
-"""The command line: every wrong input is one line `error: ...` and exit status 2."""
+"""The command line: every wrong input is one line `error: ...` and exit status 2; `--debug` shows where."""
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import typer
 
 from quantattack.cli.commands import app
-from quantattack.cli.options import with_values
-from quantattack.errors import InputError
+from quantattack.cli.options import DEBUG, with_values
+from quantattack.errors import CallFailed, InputError
 
 # click's base exception, wherever this release of typer keeps it
 _Click: type[Exception] = typer.BadParameter.__mro__[2]
@@ -21,11 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    given = with_values(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    asked = with_values(sys.argv[1:] if arguments is None else arguments)
+    given = [argument for argument in asked if argument != DEBUG] or ["--help"]
     try:
         code = app(given, prog_name="quantattack", standalone_mode=False)
     except InputError as error:
-        return _refuse(str(error))
+        return _refuse(_told(error, DEBUG in asked))
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
     except BrokenPipeError:  # whoever read the output has left: nothing more can be written
@@ -36,6 +38,14 @@ def _run(arguments: Sequence[str] | None) -> int:
     if code == _INTERRUPTED:  # typer itself may have caught it
         return _interrupted()
     return code if isinstance(code, int) else 0
+
+
+def _told(error: InputError, debug: bool) -> str:
+    """Return what an error says; print its traceback first if asked to, and say how where there is more to see."""
+    if debug:
+        traceback.print_exception(error)
+    hint = f" [{DEBUG} shows where]" if isinstance(error, CallFailed) and not debug else ""
+    return f"{error}{hint}"
 
 
 def _interrupted() -> int:

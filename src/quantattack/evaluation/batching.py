@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 import torch
 
-from quantattack.errors import InputError
+from quantattack.errors import InputError, out_of_memory
 
 LEAST = 16  # smallest batch size: `CountedModel` pads smaller batches to 16 rows, so they save nothing
+_PIXELS = 1 << 18  # pixels of the initial batch
 _BETTER = 1.03  # a batch size must raise the throughput by this factor to be preferred over a smaller one
-_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 T = TypeVar("T")
 
@@ -108,11 +109,24 @@ class BatchSizer:
                 self.halve(len(chunk))
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Return whether an exception is an out-of-memory error of the CPU or the GPU."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _OUT_OF_MEMORY)
+def usual_batch(shape: tuple[int, ...], device: torch.device) -> int:
+    """Return the initial batch size in images: few enough for a CPU's caches, or enough to fill a GPU.
+
+    Arguments:
+        shape: Shape of one image.
+        device: Device of the model.
+    """
+    pixels = max(1, int(np.prod(shape)))
+    return max(16, min(256 if device.type == "cpu" else 1024, _PIXELS // pixels // 16 * 16))
+
+
+def limits_for(shape: tuple[int, ...], device: torch.device, asked: int | None) -> BatchLimits:
+    """Return the batch sizes that may be used for images of a shape: the size asked for, or from the usual one on."""
+    if asked is not None:
+        return BatchLimits(asked, asked, fixed=True)
+    usual = usual_batch(shape, device)
+    # larger batches gain little on a CPU, where running out of memory kills the process without an exception
+    return BatchLimits(usual, (2 if device.type == "cpu" else 64) * usual)
 
 
 def _empty_cache() -> None:

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from quantattack.attacks.base import Batch, needs_all, search
+from quantattack.errors import guarded
 from quantattack.evaluation.judge import SLACK
 from quantattack.evaluation.pixels import grid_of, judged_images
 from quantattack.evaluation.task import Task
@@ -38,7 +39,8 @@ def _attacked_again(task: Task, name: str, chosen: list[int]) -> dict[str, Tenso
     images, labels = task.batch([position_of[index] for index in chosen])
     batch = Batch(images, labels, Rng(task.seed, torch.tensor(chosen, dtype=torch.long, device=images.device)))
     model = task.model.showing(task.model.width, grid=grid_of(task.threat))
-    final = search(task.attacks[name], model, batch).images if chosen else images
+    with guarded(f"the attack {name!r}", "again, for the gallery"):
+        final = search(task.attacks[name], model, batch).images if chosen else images
     final = judged_images(task.threat, final.to(images), images, SLACK)
     before, after = (task.model(x).argmax(1) if chosen else labels for x in (images, final))
     names = ("clean", "adversarial", "index", "label", "clean_prediction", "prediction")

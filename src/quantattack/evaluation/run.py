@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from quantattack.attacks.threat import rounded_radius
-from quantattack.errors import InputError
+from quantattack.errors import InputError, guarded
 from quantattack.evaluation.cells import CLEAN, Cell, begin, cells_of, clean_cell, keep
 from quantattack.evaluation.deployed import note_deployed
 from quantattack.evaluation.executors import Executor, Serial
@@ -16,6 +16,7 @@ from quantattack.evaluation.gallery import keep_gallery
 from quantattack.evaluation.gradient_health import compare_gradients, health_of
 from quantattack.evaluation.judge import Attacked, Clean, attack, joined, predict
 from quantattack.evaluation.png import write_pngs
+from quantattack.evaluation.reach import changed, state_of
 from quantattack.evaluation.task import Task, versions
 from quantattack.progress import Advance
 from quantattack.record.record import Record
@@ -119,8 +120,10 @@ class FilledTask:
         probe = np.flatnonzero(self._clean.right)[:_PROBE].tolist()
         sizer = task.limits.sizer()
         comparisons = sizer.parts(probe, lambda chunk: compare_gradients(task.model, *task.batch(chunk)))
-        health = health_of(comparisons)
-        store.flag(task.subject, flags(record, health, self._clean.random))
+        with guarded("the model's gradient", f"the first {len(probe)} images that it has right"):
+            health = health_of(comparisons)
+        itself = changed(task.state, state_of(task.model.model))
+        store.flag(task.subject, flags(record, health, self._clean.random, self._clean.dependent, itself))
         if self._gallery:
             keep_gallery(task, store, record)
         note_radius(task, store)
@@ -163,7 +166,7 @@ def check_same(task: Task, store: Store, clean: Clean) -> None:
     for name in record.attacks:
         rows = [at[int(image)] for image in record.column(name, "image")]
         same = np.array_equal(clean.label[rows], record.column(name, "label")) if rows else True
-        if rows and not clean.random:
+        if rows and not (clean.random or clean.dependent):
             same = same and np.array_equal(clean.prediction[rows], record.column(name, "clean_prediction"))
         if not same:
             raise InputError(

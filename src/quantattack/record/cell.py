@@ -1,5 +1,6 @@
 """One attack's outcomes as a NumPy array, read once, and the numbers over such arrays."""
 
+import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -67,9 +68,23 @@ class Cell:
 
     @property
     def broken(self) -> NDArray[np.bool_]:
-        """Whether the attack broke each image; an image that was wrong from the start is broken."""
-        fooled = (self.outcomes["prediction"] != self.outcomes["label"]) & self.outcomes["inside"]
+        """Whether the attack broke each image; an image that was wrong from the start is broken.
+
+        An attack toward a class breaks the images that end as that class.
+        """
+        predicted, targets = self.outcomes["prediction"], self.targets
+        missed = predicted != self.outcomes["label"] if targets is None else predicted == targets
+        fooled = missed & self.outcomes["inside"]
         return np.asarray(fooled | ~self.right, dtype=np.bool_)
+
+    @property
+    def targets(self) -> NDArray[np.int64] | None:
+        """The class that the attack is to reach, for each image; None where any wrong class counts."""
+        settings = json.loads(self.settings)
+        if not isinstance(settings, dict) or settings.get("part") != "Toward":
+            return None
+        wanted = settings["targets"]
+        return np.array([wanted.get(str(image), NO_STEP) for image in self.outcomes["image"]], dtype=np.int64)
 
     @property
     def robust(self) -> float:

@@ -124,6 +124,16 @@ class Identity:
             seed = other.pop("seed")
         return cls(subjects, seed, other)
 
+    def in_terms_of(self, recorded: "Identity") -> "Identity":
+        """Return the settings with the marks of model and data as a record of the same has them, however old.
+
+        Fingerprints and checksums have come to say more: those of an older record are the beginning of today's.
+        """
+        known = {subject.subject: subject for subject in recorded.subjects or ()}
+        if self.subjects is None:
+            return self
+        return replace(self, subjects=tuple(_aged(each, known.get(each.subject, each)) for each in self.subjects))
+
     @property
     def whole(self) -> "Identity":
         """The identity of the whole run, that is, without the parts."""
@@ -135,6 +145,7 @@ class Identity:
         """Return the union with another run's subjects and attacks; None where the two contradict."""
         if (self.seed, self._beside) != (wanted.seed, wanted._beside):
             return None
+        wanted = wanted.in_terms_of(self)
         subjects = {subject.subject: subject for subject in self.subjects or ()}
         for more in wanted.subjects or ():
             both = _with_attacks(subjects.get(more.subject, replace(more, attacks={})), more)
@@ -159,6 +170,17 @@ class Identity:
         subjects = [subject.to_json() for subject in self.subjects or ()]
         parts = {name: sorted({stable(subject.get(name)) for subject in subjects}) for name in _SPLIT}
         return {**parts, "seed": self.seed, **self.other}
+
+
+def begins(recorded: str | None, now: str | None) -> bool:
+    """Return whether a recorded fingerprint or checksum is today's, or its beginning up to a colon."""
+    return recorded == now or (recorded is not None and now is not None and now.startswith(f"{recorded}:"))
+
+
+def _aged(subject: SubjectIdentity, recorded: SubjectIdentity) -> SubjectIdentity:
+    marks = ("fingerprint", "data_checksum")
+    pairs = {mark: (getattr(recorded, mark), getattr(subject, mark)) for mark in marks}
+    return replace(subject, **{mark: had for mark, (had, now) in pairs.items() if begins(had, now)})
 
 
 def _are_subjects(value: object) -> bool:

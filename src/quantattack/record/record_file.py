@@ -95,6 +95,9 @@ class RecordFile:
         if text in (None, wanted.text):
             return wanted
         present = Identity.from_json(json.loads(str(text)))
+        wanted = wanted.in_terms_of(present)
+        if wanted.text == text:
+            return present
         union = present.grown(wanted) if grow else None
         if union is None:
             raise InputError(f"{self.folder} holds another run ({present.differing(wanted)}); choose another --out")
