@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from quantattack.attacks.losses import margin
-from quantattack.record.description import tagged
 from quantattack.gradients import is_twinned, logits_in_parts
+from quantattack.record.description import tagged
 from quantattack.types import Images, Labels, Logits, Mask, Model, PerImage
 
 Criterion: TypeAlias = Callable[[Logits, Labels], Mask]

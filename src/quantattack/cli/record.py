@@ -14,6 +14,7 @@ from quantattack.data.streams import stream_data
 from quantattack.errors import InputError
 from quantattack.evaluation.verify import verify as compute_again
 from quantattack.record.export import export as write_export
+from quantattack.record.export import unfinished_attacks
 from quantattack.record.merge import merge as put_together
 from quantattack.record.record import Record
 from quantattack.record.store import Store
@@ -38,10 +39,14 @@ def show(run: Folder, as_json: Annotated[bool, typer.Option("--json", help="Prin
 
 
 def export(
-    run: Folder, out: Annotated[Path, typer.Option(help="The table: a file that ends in .csv or .parquet.")]
+    run: Folder,
+    out: Annotated[Path, typer.Option(help="The table: a file that ends in .csv or .parquet.")],
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Also the rows of unfinished attacks.")] = False,
 ) -> None:
-    """Write every outcome into a table, a row for each image and attack."""
-    typer.echo(f"{out}: {write_export(run, out)} outcomes")
+    """Write every outcome into a table, a row for each image and attack; without those of unfinished attacks."""
+    typer.echo(f"{out}: {write_export(run, out, unfinished)} outcomes")
+    for line in unfinished_attacks(run):
+        typer.echo(f"- {line}{'' if unfinished else ', and left out'}: its rows are no sample of the images", err=True)
 
 
 def merge(

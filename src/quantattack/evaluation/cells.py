@@ -113,6 +113,6 @@ def keep(cell: Cell, store: Store, result: Attacked, clean: Clean) -> int:
     shard = None
     if cell.task.keep_images and outcomes and result.images is not None and store.folder is not None:
         index = [outcome.image for outcome in outcomes]
-        shard = save_shard(store.folder, cell.row, index, result.images[torch.from_numpy(right)])
+        shard = save_shard(store.folder, index, result.images[torch.from_numpy(right)])
     store.write(cell.row, outcomes, shard)
     return len(outcomes)

@@ -13,11 +13,12 @@ from quantattack.errors import InputError
 from quantattack.evaluation.batching import BatchSizer
 from quantattack.evaluation.judge import SLACK
 from quantattack.evaluation.models import CountedModel, model_checksum
-from quantattack.evaluation.saved_images import checksum, load_shard
+from quantattack.evaluation.saved_images import load_shard
 from quantattack.gradients import placement
 from quantattack.record.identity import Identity
 from quantattack.record.outcome import Outcome, Shard
 from quantattack.record.record import Record
+from quantattack.record.shards import checksum
 from quantattack.types import Images, Indices, Model
 
 _BATCH = 64  # images

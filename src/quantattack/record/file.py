@@ -3,14 +3,18 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from quantattack.errors import InputError
+from quantattack.record.checksums import TABLE as CHECKSUM
+from quantattack.record.checksums import seal
 
 FILE = "record.sqlite"
 
-SCHEMA = """
+# What SQLite and the parsing of what it returns raise on a file whose bytes are not those that were written.
+_UNREADABLE = (sqlite3.Error, ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError)
+SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS cell (
   id INTEGER PRIMARY KEY, model TEXT NOT NULL, data TEXT NOT NULL, threat TEXT NOT NULL, attack TEXT NOT NULL,
@@ -26,7 +30,7 @@ CREATE TABLE IF NOT EXISTS flag (
 CREATE TABLE IF NOT EXISTS shard (
   cell INTEGER NOT NULL REFERENCES cell (id), file TEXT NOT NULL, images INTEGER NOT NULL, sha256 TEXT NOT NULL,
   PRIMARY KEY (cell, file));
-"""
+{CHECKSUM}"""
 
 
 def write_ahead(connection: sqlite3.Connection, on: bool) -> None:
@@ -50,10 +54,11 @@ def connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Run the block in one transaction, rolled back if it raises."""
+    """Run the block in one transaction, rolled back if it raises, and keep the checksum of what it wrote."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        seal(connection)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:  # on a full disk SQLite has undone it already
@@ -63,7 +68,27 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def has_table(connection: sqlite3.Connection, name: str) -> bool:
     """Return whether a file has a table: some are created only when first needed."""
-    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
+    with reading(connection):
+        return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
+
+
+@contextmanager
+def reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """Turn whatever a damaged record makes SQLite or a parser raise into a one-line `InputError`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{_place(connection)} cannot be read: {reason}; use a copy of it, or start anew") from None
+
+
+def _place(connection: sqlite3.Connection) -> str:
+    """Return the path of a connection's file; SQLite may not be able to say it of a damaged one."""
+    with suppress(sqlite3.Error):
+        return str(connection.execute("PRAGMA database_list").fetchone()[2]) or "the record in memory"
+    return "the record"
 
 
 @contextmanager
