@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -36,6 +37,7 @@ class Clean:
         prediction: The predicted classes, with shape (n,).
         margin: True logit minus the largest other, with shape (n,).
         random: Whether two forward passes of the same images differed.
+        seconds: Wall time of a forward pass, per image.
     """
 
     position: np.ndarray
@@ -43,6 +45,7 @@ class Clean:
     prediction: np.ndarray
     margin: np.ndarray
     random: bool
+    seconds: float = 0.0
 
     @property
     def right(self) -> np.ndarray:
@@ -76,7 +79,7 @@ class Attacked:
     images: Images | None = None
 
 
-Watch: TypeAlias = Callable[[int], None]  # called with the rows that went forward so far in a call
+Watch: TypeAlias = Callable[[int, int], None]  # called with a call's images, and its passes over rows so far
 
 
 def predict(
@@ -101,9 +104,11 @@ def predict(
 def _predicted(task: Task, positions: Sequence[int]) -> Clean:
     images, labels = task.batch(positions)
     logits, margins = judged(task.model, images, labels)
+    begun = time.perf_counter()
     random = positions[0] == 0 and not torch.equal(logits, judged(task.model, images, labels)[0])
+    seconds = (time.perf_counter() - begun) / len(positions) if positions[0] == 0 else 0.0  # once all is warm
     label, prediction, gap = (column.cpu().numpy() for column in (labels, logits.argmax(1), margins))
-    return Clean(np.asarray(positions), label, prediction, gap, random)
+    return Clean(np.asarray(positions), label, prediction, gap, random, seconds)
 
 
 def joined(batches: Sequence[Clean]) -> Clean:
@@ -113,7 +118,8 @@ def joined(batches: Sequence[Clean]) -> Clean:
         for columns in zip(*((b.position, b.label, b.prediction, b.margin) for b in batches), strict=True)
     )
     order = position.argsort(kind="stable")
-    return Clean(position[order], label[order], prediction[order], gap[order], any(batch.random for batch in batches))
+    random, seconds = any(batch.random for batch in batches), max(batch.seconds for batch in batches)
+    return Clean(position[order], label[order], prediction[order], gap[order], random, seconds)
 
 
 def judged(model: CountedModel, images: Images, labels: Labels) -> tuple[Logits, PerImage]:
@@ -167,18 +173,21 @@ def attack(
         name: Name of the attack.
         positions: Positions of the images to attack.
         sizer: Chooses the batch size; `attack` reports the cost of each full call to it.
-        watch: Called with the number of rows that went forward so far in the call; None to report no progress.
+        watch: Called with the images of the call and its passes so far; None to report no progress.
     """
     batches = batches_per_call(task.attacks[name], len(task))
     for result in sizer.parts(positions, lambda chunk: _attacked(task, name, chunk, sizer.size, watch), batches):
         if len(result.outcomes) >= sizer.size:
             sizer.note(sizer.size, result.cost.forwards + result.cost.backwards, result.cost.seconds)
+        if not needs_all(task.attacks[name]):
+            sizer.expect(result.cost.seconds / len(result.outcomes))
         yield result
 
 
 def _attacked(task: Task, name: str, positions: Sequence[int], at_once: int, watch: Watch | None) -> Attacked:
     images, labels = task.batch(positions)
-    passes, begun = Passes(watch), time.perf_counter()
+    passes = Passes(None if watch is None else partial(watch, len(positions)))
+    begun = time.perf_counter()
     model = task.model.showing(at_once, passes)
     batch = Batch(images, labels, Rng(task.seed, task.index[list(positions)].to(images.device)), at_once=at_once)
     result = _searched(task, model, task.attacks[name], batch)

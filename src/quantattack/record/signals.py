@@ -62,4 +62,4 @@ def read_signals(connection: sqlite3.Connection) -> tuple[Signal, ...]:
     query = "SELECT model, data, quantity, temperature, unit, numbers FROM signal ORDER BY rowid"
     with reading(connection):
         rows = connection.execute(query).fetchall()
-        return tuple(Signal(*row[:5], **{"numbers": parsed(row[5], dict)}) for row in rows)
+        return tuple(Signal(row[0], row[1], row[2], row[3], row[4], parsed(row[5], dict)) for row in rows)
