@@ -104,6 +104,9 @@ def _agrees(record: Record, data: str | None, data_root: str | None, device: str
 def threat_of(record: Record) -> Threat:
     """Return the threat that a record describes."""
     about: dict[str, Any] = dict(record.threat)
-    norm = about.pop("norm")
-    about.pop("part")
-    return Threat(norm_named(str(norm["part"] if isinstance(norm, dict) else norm)), **about)
+    norm = about.pop("norm", "")
+    about.pop("part", None)
+    try:
+        return Threat(norm_named(str(norm["part"] if isinstance(norm, dict) else norm)), **about)
+    except (TypeError, KeyError):
+        raise InputError(f"no threat can be made of {record.subject.threat[:200]}; verify it in Python") from None

@@ -1,5 +1,6 @@
 """The check of everything in a record but its outcomes, once, when it is opened: readers believe what passed it."""
 
+import math
 import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -52,7 +53,10 @@ def check_threat(threat: Mapping[str, Any]) -> None:
     """Raise ValueError unless a threat's norm is a name or a description, and its radius a number or text."""
     norm = threat.get("norm", "")
     check_types([norm["part"] if isinstance(norm, dict) else norm], (str,))
-    check_types([threat.get(name, 0) for name in ("radius", "low", "high")], [(*_NUMBER, str, list, dict)] * 3)
+    values = [threat.get(name, 0) for name in ("radius", "low", "high")]
+    check_types(values, [(*_NUMBER, str, list, dict)] * 3)
+    if not all(math.isfinite(value) for value in values if isinstance(value, float)):
+        raise ValueError("a threat whose radius or range is not finite")
 
 
 def _check_flag(row: tuple[Any, ...]) -> None:

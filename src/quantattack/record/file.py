@@ -98,6 +98,8 @@ def plain_errors(folder: Path | None) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise InputError(f"cannot write the record in {folder}: {error}; make room or choose another --out") from None
+    except UnicodeDecodeError:  # SQLite's own message holds bytes of the file
+        raise InputError(f"{folder}/{FILE} cannot be read: its tables are damaged; use a copy of it") from None
     except sqlite3.DatabaseError as error:
         raise InputError(f"{folder}/{FILE} is not a record of quantattack ({error}); choose another --out") from None
 

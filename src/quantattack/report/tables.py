@@ -97,7 +97,9 @@ def norm_name(threat: dict[str, Any]) -> str:
 def threat_words(threat: dict[str, Any]) -> str:
     """Return a threat in a few words: the norm and the radius."""
     radius = threat.get("radius")
-    return f"{norm_name(threat)} {radius_words(float(radius))}" if radius is not None else norm_name(threat)
+    if radius is None:
+        return norm_name(threat)
+    return f"{norm_name(threat)} {radius_words(radius) if isinstance(radius, int | float) else radius}"
 
 
 def clean_share(record: Record) -> Share:
