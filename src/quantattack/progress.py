@@ -4,7 +4,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO, TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
 Advance: TypeAlias = Callable[[str, int, int], None]  # (attack's name, images done, images in total)
 EVERY = 10.0  # seconds between two plain lines
@@ -20,7 +21,7 @@ def bar(shown: bool) -> Iterator[Advance]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield PlainLines(sys.stderr)
+        yield PlainLines(partial(print, file=sys.stderr, flush=True))
         return
     with _live_bar(console) as advance:
         yield advance
@@ -30,13 +31,15 @@ class PlainLines:
     """Writes a line on the running attack every few seconds, and one at its end if it was named before.
 
     Arguments:
-        out: Where the lines go.
+        say: Prints a line.
         clock: Seconds from some moment on.
         every: Seconds between two lines.
     """
 
-    def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic, every: float = EVERY) -> None:
-        self._out, self._clock, self._every = out, clock, every
+    def __init__(
+        self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic, every: float = EVERY
+    ) -> None:
+        self._say, self._clock, self._every = say, clock, every
         self._started: dict[str, float] = {}
         self._last, self._named = clock(), set[str]()
 
@@ -48,7 +51,7 @@ class PlainLines:
             return
         self._last = now
         (self._named.discard if is_over else self._named.add)(name)
-        print(f"{name}: {done} of {total} images, {now - began:.0f} s", file=self._out, flush=True)
+        self._say(f"{name}: {done} of {total} images, {now - began:.0f} s")
 
 
 @contextmanager
