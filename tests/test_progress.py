@@ -8,7 +8,7 @@ from quantattack.progress import PlainLines, bar
 def lines(*calls: tuple[float, str, int]) -> list[str]:
     """What is printed where the progress of attacks on 30 images is told at these seconds."""
     said, now = list[str](), [0.0]
-    show = PlainLines(said.append, clock=lambda: now[0], every=10)
+    show = PlainLines(said.append, clock=lambda: now[0], every=10.0)
     for seconds, name, done in calls:
         now[0] = seconds
         show(name, done, 30)

@@ -23,7 +23,7 @@ def part(folder: Path, image: int, *, file: str = "images/1-00000000.safetensors
     store = Store.open(folder, {"seed": 0})
     (folder / "images").mkdir()
     content = (text or f"images of {image}").encode()
-    if file.startswith("images/") and ".." not in file:
+    if file == "images/1-00000000.safetensors":
         (folder / file).write_bytes(content)
     outcome = Outcome(image, 1, 1, 1, 0.5, 0.1, None, 0, 1.0, 1.0, 0.1, True)
     store.write(store.cell(SUBJECT, "pgd", {}, 1), [outcome])
@@ -49,7 +49,7 @@ def test_no_name_leads_out_of_the_folder(file: str, tmp_path: Path):
     folder = part(tmp_path / "part", 0, file=file, text="secret")
     with pytest.raises(InputError, match="which is not in images/"):
         merge([folder], tmp_path / "out")
-    assert not list((tmp_path / "out").rglob("*.safetensors")) if (tmp_path / "out").exists() else True
+    assert not list(tmp_path.glob("out/**/*.safetensors"))
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path):
@@ -72,9 +72,14 @@ def test_a_file_that_changed_is_not_merged(tmp_path: Path):
 def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path):
     path = tmp_path / "file"
     path.write_text("before")
-    with pytest.raises(KeyError), written_whole(path) as half:
-        half.write_text("aft")
-        raise KeyError
+
+    def stop() -> None:
+        with written_whole(path) as half:
+            half.write_text("aft")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        stop()
     assert path.read_text() == "before"
     with written_whole(path) as half:
         half.write_text("after")
