@@ -14,8 +14,10 @@ import math
 import os
 import random
 import signal
+import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -33,9 +35,7 @@ def begun(folder: Path, calls: Path) -> int:
     if child:
         return child
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
+    sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     from quantattack.cli import main
     from quantattack.evaluation import judge
 
@@ -50,6 +50,8 @@ def begun(folder: Path, calls: Path) -> int:
         main([*COMMAND, str(folder)])
     except SystemExit as end:
         os._exit(int(end.code or 0))
+    except BaseException:
+        traceback.print_exc(file=sys.__stderr__)
     os._exit(1)
 
 

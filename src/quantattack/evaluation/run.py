@@ -61,9 +61,12 @@ def run(
         if receive is not None:
             receive(cell, result)
     if any(task.worked for task in filled.values()):
-        seconds = store.notes.get("seconds", 0.0) + time.perf_counter() - started
-        store.note(seconds=round(seconds, 3), **executor.notes())
+        _note_seconds(store, time.perf_counter() - started, executor)
     return [Record(store, task.subject) for task in tasks]
+
+
+def _note_seconds(store: Store, seconds: float, executor: Executor) -> None:
+    store.note(seconds=round(store.notes.get("seconds", 0.0) + seconds, 3), **executor.notes())
 
 
 class FilledTask:

@@ -80,8 +80,12 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
     except InputError:
         raise
     except _UNREADABLE as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = _one_line(error)
         raise InputError(f"{_place(connection)} cannot be read: {reason}; use a copy of it, or start anew") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]
 
 
 def _place(connection: sqlite3.Connection) -> str:
@@ -101,7 +105,8 @@ def plain_errors(folder: Path | None) -> Iterator[None]:
     except UnicodeDecodeError:  # SQLite's own message holds bytes of the file
         raise InputError(f"{folder}/{FILE} cannot be read: its tables are damaged; use a copy of it") from None
     except sqlite3.DatabaseError as error:
-        raise InputError(f"{folder}/{FILE} is not a record of quantattack ({error}); choose another --out") from None
+        reason = _one_line(error)
+        raise InputError(f"{folder}/{FILE} is not a record of quantattack ({reason}); choose another --out") from None
 
 
 def take_lock(folder: Path) -> int:
