@@ -16,7 +16,13 @@ torch.set_num_threads(min(2, torch.get_num_threads()))
 settings.register_profile(
     "steady", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("drawn", settings.get_profile("steady"), derandomize=False, database=None)
 settings.load_profile("steady")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("hypothesis_seed", None) is not None:  # `scripts/shuffled.sh`: other draws in each run
+        settings.load_profile("drawn")
 
 
 @pytest.fixture

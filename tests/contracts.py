@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from quantattack.attacks.ascent import Ascent
 from quantattack.attacks.base import Attack
+from quantattack.attacks.deployed import OnOutputs
 from quantattack.attacks.directions import Stochastic
 from quantattack.attacks.eot import Eot
 from quantattack.attacks.losses import dlr, log_odds, margin, targeted
@@ -167,6 +168,7 @@ ATTACKS = (
     Member("restarts", lambda threat, model, probe, steps: Restarts(fgsm(threat), 3), optimal=False),
     Member("strongest", lambda threat, model, probe, steps: strongest(threat, steps), optimal=False),
     Member("transfer", lambda threat, model, probe, steps: Transfer(pgd(threat, steps=steps), model)),
+    Member("on_outputs", lambda threat, model, probe, steps: OnOutputs(pgd(threat, steps=steps))),
     Member("float64", lambda threat, model, probe, steps: InFloat64(pgd(threat, steps=steps))),
     Member("averaged", lambda threat, model, probe, steps: Eot(pgd(threat, steps=steps), 2)),
     Member(

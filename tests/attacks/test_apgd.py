@@ -7,10 +7,11 @@ import pytest
 import torch
 
 import quantattack as qa
-from quantattack.attacks.apgd import Apgd, Blocks, checkpoints, farthest, sparse_step
+from quantattack.attacks.apgd import Apgd, checkpoints, sparse_step
 from quantattack.attacks.class_pair import ClassPair
 from quantattack.attacks.losses import cross_entropy, log_odds, margin, targeted_dlr
 from quantattack.attacks.recipes import LinearDecay, apgd_plus, apgd_targeted, multi_targeted
+from quantattack.attacks.starts import Blocks, farthest
 from quantattack.attacks.success import misclassified
 from quantattack.errors import InputError
 from quantattack.gradients import gradient

@@ -236,10 +236,10 @@ def test_a_model_is_loaded_from_a_checkpoint(say: Any, tmp_path: Path):
 
 def test_lists_have_their_shapes(say: Any):
     models = json.loads(say("list", "models", "--json"))
-    assert all(
-        set(row) == {"name", "data", "architecture", "quantizer", "adversarial", "clean", "bytes"} for row in models
-    )
+    columns = {"name", "data", "architecture", "quantizer", "adversarial", "clean", "bytes", "where"}
+    assert all(set(row) == columns for row in models)
     by_name = {row["name"]: row for row in models}
+    assert by_name["digits-float"]["where"] == "carried"
     assert by_name["digits-float"]["quantizer"] == "float"
     assert by_name["digits-mdtanhs"]["clean"] >= 0.95
     assert all(row["bytes"] < 1_000_000 for row in models if row["data"] == "digits")

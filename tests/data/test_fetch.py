@@ -4,54 +4,22 @@ import hashlib
 import io
 import re
 import tarfile
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
+from data.file_server import Handler, serving
 from quantattack.data.fetch import SOURCES, Published, fetch
 from quantattack.errors import InputError
 
 CONTENT = bytes(range(256)) * 2000
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Serves `files`; breaks off after `limit` bytes; goes on from the middle where `ranges` is set."""
-
-    files: ClassVar[dict[str, bytes]] = {}
-    limit: int | None = None
-    ranges = True
-    asked: ClassVar[list[str]] = []
-
-    def do_GET(self):
-        content = self.files.get(self.path)
-        if content is None:
-            self.send_error(404)
-            return
-        wanted = self.headers.get("Range") if self.ranges else None
-        first = int(re.search(r"\d+", wanted).group()) if wanted else 0
-        Handler.asked.append(self.headers.get("Range", "all"))
-        self.send_response(206 if wanted else 200)
-        self.send_header("Content-Length", str(len(content) - first))
-        self.end_headers()
-        self.wfile.write(content[first:][: self.limit])
-
-    def log_message(self, *parts):
-        pass
-
-
 @pytest.fixture
 def server() -> Iterator[str]:
-    Handler.files, Handler.limit, Handler.ranges, Handler.asked = {}, None, True, []
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}/"
-        running.shutdown()
-        thread.join()
+    with serving() as address:
+        yield address
 
 
 def published(server: str, content: bytes = CONTENT, name: str = "file.gz", members: tuple[str, ...] = ()):
@@ -116,4 +84,4 @@ def test_every_set_is_published_in_a_binary_format():
     names = [file.name for files in SOURCES.values() for file in files]
     assert len(names) == 10
     assert not [name for name in names if "python" in name]
-    assert all(re.fullmatch(r"[0-9a-f]{32}", file.md5) for files in SOURCES.values() for file in files)
+    assert all(re.fullmatch(r"[0-9a-f]{32}", file.checksum) for files in SOURCES.values() for file in files)

@@ -58,7 +58,9 @@ def test_npz(tmp_path):
     [
         {"images": np.zeros((2, 1, 4, 4), np.uint8)},
         {"images": np.zeros((2, 1, 4, 4)), "labels": np.zeros(2, int)},
-        {"images": np.zeros((2, 4, 4), np.uint8), "labels": np.zeros(2, int)},
+        {"images": np.zeros(2, np.uint8), "labels": np.zeros(2, int)},
+        {"images": np.zeros((2, 1, 4, 4), np.uint8), "labels": np.array([0, -1])},
+        {"images": np.zeros((2, 1, 4, 4), np.uint8), "labels": np.array([0, 2**63], np.uint64)},
         {"images": np.zeros((2, 1, 4, 4), np.uint8), "labels": np.zeros(3, int)},
         {"images": np.array([{"a": 1}], object), "labels": np.zeros(1, int)},
     ],

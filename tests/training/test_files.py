@@ -142,8 +142,8 @@ def test_only_the_settings_that_matter_need_to_be_there(tmp_path):
         ("bits: 4", "bit: 4", "did you mean 'bits'"),
         ("8/255", "8/0", "adversarial.radius"),
         ("[head]", "[head", "is not YAML"),
-        (FILE, "", "is not a recipe"),
-        (FILE, "- a\n- b", "is not a recipe"),
+        (FILE, "", "must hold settings"),
+        (FILE, "- a\n- b", "must hold settings"),
         (FILE, "!!python/object/apply:os.system ['true']", "is not YAML"),
     ],
 )

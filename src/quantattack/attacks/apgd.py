@@ -9,7 +9,7 @@ from torch import Tensor
 from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images, check_threat
 from quantattack.attacks.class_pair import ClassPair, check_pair
 from quantattack.attacks.losses import Loss, cross_entropy
-from quantattack.attacks.norms import L1, L2, per_image
+from quantattack.attacks.norms import L1, per_image
 from quantattack.attacks.scaling.base import (
     Rescale,
     Temperature,
@@ -18,12 +18,13 @@ from quantattack.attacks.scaling.base import (
     select_rows,
     unit,
 )
+from quantattack.attacks.starts import farthest
 from quantattack.attacks.success import Criterion, confirmed, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.errors import check_count
 from quantattack.gradients import climbed_logits, gradient_in_parts
 from quantattack.record.description import tagged
-from quantattack.rng import START, Rng
+from quantattack.rng import Rng
 from quantattack.types import Images, Logits, Mask, Model, PerImage
 
 
@@ -105,6 +106,7 @@ class Apgd:
                 walk = self._check(walk, checks[index])
             if index < self.steps:
                 walk = self._move(walk, index)
+        images = self.threat.snap(images, batch.images, batch.radius)  # the best iterate, as it was shown
         return Trace(images, fooled_at, torch.zeros_like(fooled_at))
 
     def _begin(self, model: Model, batch: Batch) -> "_Walk":
@@ -113,7 +115,8 @@ class Apgd:
             x = self.threat.project(batch.start.to(clean), clean, radius)
         else:
             x = (self.start or farthest)(self.threat, clean, batch.rng, radius)
-        rescale = fit_in_batches(self.pair or self.temperature, model, x, batch.labels, batch.at_once)
+        shown = self.threat.snap(x, clean, radius)
+        rescale = fit_in_batches(self.pair or self.temperature, model, shown, batch.labels, batch.at_once)
         size = (1.0 if isinstance(self.threat.norm, L1) else 2.0) * radius
         return _Walk.begin(x, batch, radius, rescale, size)
 
@@ -127,13 +130,13 @@ class Apgd:
             values.append(value.detach() if self.progress is None else self.progress(logits.detach(), labels))
             return value
 
-        if index == self.steps:  # no step follows the last iterate: no gradient is needed
-            logits, grad = climbed_logits(model, walk.x, walk.batch.at_once), walk.grad
+        shown = self.threat.snap(walk.x, walk.batch.images, walk.radius)
+        if index == self.steps:  # no step follows: no gradient is needed
+            logits, grad = climbed_logits(model, shown, walk.batch.at_once), walk.grad
             objective(logits, slice(None))
         else:
-            logits, grad = gradient_in_parts(model, walk.x, objective, walk.batch.at_once)
-        solved = confirmed(self.solved, logits, model, walk.x, walk.batch.labels, walk.batch.at_once)
-        value = torch.cat(values).double()
+            logits, grad = gradient_in_parts(model, shown, objective, walk.batch.at_once)
+        solved, value = self._is_solved(model, walk, shown, logits), torch.cat(values).double()
         better = solved | (value > walk.best_loss)
         wide = per_image(better, walk.x)
         return solved, replace(
@@ -145,6 +148,9 @@ class Apgd:
             rises=walk.rises + (value > walk.loss),
             loss=value,
         )
+
+    def _is_solved(self, model: Model, walk: "_Walk", shown: Images, logits: Logits) -> Mask:
+        return confirmed(self.solved, logits, model, shown, walk.batch.labels, walk.batch.at_once)
 
     def _check(self, walk: "_Walk", span: int) -> "_Walk":
         """At a checkpoint, halve the step and return to the best point where the loss stopped rising."""
@@ -251,44 +257,6 @@ def checkpoints(steps: int, sparse: bool = False) -> dict[int, int]:
         span = max(span - shrink, least)
         at += span
     return spans
-
-
-@tagged("farthest")
-def farthest(threat: Threat, clean: Images, rng: Rng, radius: PerImage) -> Images:
-    """Start at a random point at distance radius from the clean image, projected onto the pixel range."""
-    if isinstance(threat.norm, L2):
-        noise = rng.normal(0, START, clean.shape[1:], clean.dtype)
-    else:
-        noise = 2 * rng.uniform(0, START, clean.shape[1:], clean.dtype) - 1
-    size = threat.norm.size(noise).clamp_min(torch.finfo(noise.dtype).tiny)
-    return threat.project(clean + noise * per_image((radius / size).to(noise), noise), clean, radius)
-
-
-@tagged("anywhere")
-def anywhere(threat: Threat, clean: Images, rng: Rng, radius: PerImage) -> Images:
-    """Start at a random point of the threat, as PGD does."""
-    return threat.sample(clean, rng, radius)
-
-
-@tagged("Blocks")
-@dataclass(frozen=True)
-class Blocks:
-    """Start from a grid of square blocks: one random sign per block and channel, scaled to the whole radius.
-
-    Arguments:
-        side: Side of a block in pixels.
-    """
-
-    side: int = 4
-
-    def __call__(self, threat: Threat, clean: Images, rng: Rng, radius: PerImage) -> Images:
-        planes = clean.reshape(len(clean), -1, *clean.shape[-2:]) if clean.ndim > 3 else clean.flatten(1)[:, None, None]
-        _, channels, height, width = planes.shape
-        signs = rng.signs(0, START, (channels, -(-height // self.side), -(-width // self.side)), clean.dtype)
-        signs = signs.repeat_interleave(self.side, 2).repeat_interleave(self.side, 3)[:, :, :height, :width]
-        noise = signs.reshape(clean.shape)
-        size = threat.norm.size(noise)
-        return threat.project(clean + noise * per_image((radius / size).to(noise), noise), clean, radius)
 
 
 def sparse_step(grad: Images, share: PerImage) -> Images:

@@ -36,7 +36,7 @@ class Step:
 
     Arguments:
         index: Number of the iterate; 0 is the start point.
-        x: The images at this iterate, with shape (n, ...).
+        x: The images at this iterate, with shape (n, ...); on the grid if the threat has levels.
         logits: The model's logits at x, with shape (n, k).
         grad: Gradient of each image's loss at x, with the shape of x.
     """
@@ -138,6 +138,7 @@ class Ascent:
             except StopIteration as end:
                 use_last = (fooled_at[active] == self.steps) | self.last_iterate
                 images[active[use_last]] = end.value[use_last]
+                images = self.threat.snap(images, batch.images, batch.radius)
                 return Trace(images, fooled_at, torch.zeros_like(fooled_at))
             solved = confirmed(self.solved, step.logits, model, step.x, batch.labels[active], batch.at_once)
             first = solved & (fooled_at[active] == self.steps)
@@ -158,6 +159,9 @@ class Ascent:
     def walk(self, model: Model, batch: Batch) -> Generator[Step, Mask | None, Images]:
         """Yield each evaluated iterate; the generator's return value is the last iterate, which is not evaluated.
 
+        If the threat has levels, the iterates move in real numbers and the model is shown, and the caller handed, the
+        nearest images on the grid: steps shorter than a level add up.  The return value is not rounded.
+
         The caller may `send` a mask of the images that continue.  The others are dropped from later iterates; if
         `last_iterate` is set or the images interact, they stay in the batch but no longer move.  Without a mask, as in
         a `for` loop, every image continues.
@@ -166,8 +170,9 @@ class Ascent:
             return batch.images
         state = self._begin(model, batch)
         for index in range(self.steps):
-            logits, raw = gradient_in_parts(model, state.x, partial(self._scaled_loss, state), batch.at_once)
-            stay = yield Step(index, state.x, logits, raw)
+            shown = self.threat.snap(state.x, state.batch.images, state.radius)
+            logits, raw = gradient_in_parts(model, shown, partial(self._scaled_loss, state), batch.at_once)
+            stay = yield Step(index, shown, logits, raw)
             if stay is not None and not self._keeps_all:
                 state, raw, stay = state.keep(stay), raw[stay], None
                 if not len(raw):
@@ -186,7 +191,8 @@ class Ascent:
             x = self.threat.project(batch.start.to(x), x, radius)
         elif self.random_start:
             x = self.threat.sample(x, batch.rng, radius)
-        rescale = fit_in_batches(self.pair or self.temperature, model, x, batch.labels, batch.at_once)
+        shown = self.threat.snap(x, batch.images, radius)
+        rescale = fit_in_batches(self.pair or self.temperature, model, shown, batch.labels, batch.at_once)
         return _State(x, batch, radius, rescale, tuple(torch.zeros_like(x) for _ in self.transforms))
 
     def _advance(self, state: _State, raw: Images, index: int) -> _State:

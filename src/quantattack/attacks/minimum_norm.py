@@ -70,10 +70,11 @@ class MinimumNorm:
         for number in range(self.searches):
             sub_batch = replace(batch.keep(active), radius=radius[active])
             attacked = search(self.attack, model, sub_batch if number == 0 else replace(sub_batch, start=None)).images
+            attacked = self.threat.snap(attacked, sub_batch.images, sub_batch.radius)
             fooled = self._fooled(model, attacked, sub_batch)
             hits = active[fooled]
             images[hits] = attacked[fooled]
-            upper[hits] = self.threat.norm.size(attacked[fooled].double() - batch.images[hits].double())
+            upper[hits] = self.threat.distance(attacked[fooled], batch.images[hits])
             lower[active[~fooled]] = radius[active[~fooled]]
             if number == 0:  # not fooled at the whole radius: no smaller radius is tried
                 images[active[~fooled]], active = attacked[~fooled], hits

@@ -74,6 +74,7 @@ class ParticleSets:
                 images[members[new]], fooled_at[members[new]] = iterates[new], steps[new] + first_step
         use_last = (fooled_at == self.attack.steps) | self.attack.last_iterate
         images[use_last] = x[use_last]
+        images = self.attack.threat.snap(images, batch.images, batch.radius)
         return Trace(images, fooled_at, torch.zeros_like(fooled_at))
 
     def _begin(self, batch: Batch) -> Images:

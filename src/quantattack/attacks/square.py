@@ -112,6 +112,7 @@ class _Search:
         delta = _tiles(planes, batch.rng) if isinstance(threat.norm, L2) else _stripes(planes, batch.rng)
         first = clean + (delta.reshape(clean.shape) * per_image(radius / _length(threat, delta), clean))
         first = threat.project(first if batch.start is None else batch.start.to(clean), clean, radius)
+        first = threat.snap(first, clean, radius)
         worst = torch.full((len(clean),), -torch.inf, dtype=clean.dtype, device=clean.device)
         never = torch.zeros(len(clean), dtype=torch.int64, device=clean.device)
         return cls(threat, batch, radius, first, worst, never, first)
@@ -136,7 +137,8 @@ class _Search:
         clean, best = as_planes(self.batch.images), as_planes(self.best)
         move = _l2_proposal if isinstance(self.threat.norm, L2) else _linf_proposal
         moved = move(clean, best, self.radius, share, self.batch.rng, query)
-        return self.threat.project(moved.reshape(self.batch.images.shape), self.batch.images, self.radius)
+        inside = self.threat.project(moved.reshape(self.batch.images.shape), self.batch.images, self.radius)
+        return self.threat.snap(inside, self.batch.images, self.radius)
 
 
 def changed_share(query: int, queries: int, share: int | float) -> float:

@@ -1,11 +1,12 @@
 """The standard suite of attacks for reporting robust accuracy, with its cost."""
 
-from quantattack.attacks.apgd import Apgd, anywhere
+from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.base import Attack, check_threat
 from quantattack.attacks.losses import log_odds
 from quantattack.attacks.norms import L1
 from quantattack.attacks.recipes import LinearDecay, apgd_targeted, pgd, square
 from quantattack.attacks.scaling.gap import Gap
+from quantattack.attacks.starts import anywhere
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Ensemble, Restarts
 

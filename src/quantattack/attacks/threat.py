@@ -1,12 +1,14 @@
 """The threat model: the set of admissible images, onto which attacks project and in which results are checked."""
 
 import math
-from dataclasses import dataclass
-from numbers import Real
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
 
+from quantattack.attacks.grid import Grid
 from quantattack.attacks.norms import Linf, Norm, norm_named
 from quantattack.errors import InputError
 from quantattack.record.description import tagged
@@ -14,6 +16,7 @@ from quantattack.rng import Rng
 from quantattack.types import Images, Mask, PerImage
 
 _AT_ONCE = 1 << 16  # pixels per chunk of a projection on a CPU
+_MOST_LEVELS = 1 << 16  # 16-bit images
 
 
 def is_number(value: object) -> bool:
@@ -33,22 +36,35 @@ class Threat:
         radius: Largest norm of the perturbation, in units of the pixel range (8/255 for 8 of 255 gray levels).
         low: Lower end of the pixel range.
         high: Upper end of the pixel range.
+        levels: Number of values that a pixel can have, 256 for 8-bit images: low + i (high - low) / (levels - 1).
+            Attacks then search, and the judge measures, images of these values alone, and a radius under Linf is
+            rounded down to whole levels.  None for any real number.
 
     Raises:
-        InputError: If there is no such norm, the radius is not a positive number, or larger than the range under Linf.
+        InputError: If there is no such norm, the radius is not a positive number, or larger than the range under Linf,
+            or the levels are not a whole number from 2 to 65536, or the radius is below one level.
     """
 
     norm: Norm
     radius: int | float
     low: int | float
     high: int | float
+    levels: int | None = field(default=None, metadata={"recorded_as": "levels"})  # recorded only where there are any
 
-    def __init__(self, norm: Norm | str, radius: int | float, low: int | float = 0.0, high: int | float = 1.0) -> None:
+    def __init__(
+        self,
+        norm: Norm | str,
+        radius: int | float,
+        low: int | float = 0.0,
+        high: int | float = 1.0,
+        levels: int | None = None,
+    ) -> None:
         given = {
             "norm": norm_named(norm) if isinstance(norm, str) else norm,
             "radius": radius,
             "low": low,
             "high": high,
+            "levels": levels,
         }
         for name, value in given.items():
             object.__setattr__(self, name, value)  # fields of a frozen dataclass cannot be assigned
@@ -63,22 +79,43 @@ class Threat:
             raise InputError(f"the pixel range must have low < high, not {self.low} to {self.high}")
         if isinstance(self.norm, Linf) and self.radius > self.high - self.low:
             raise InputError(f"the radius {self.radius:g} is over the pixel range {self.low:g} to {self.high:g}")
+        if self.levels is not None:
+            check_levels(self.levels)
+            if self.radius_in_levels < 1:
+                raise InputError(
+                    f"the radius {self.radius:g} is below one of {self.levels} levels ({self.grid.step:.4g}), "
+                    "so no pixel can change; take a larger radius, or no levels"
+                )
+
+    @property
+    def grid(self) -> Grid:
+        """The values that a pixel can have.
+
+        Raises:
+            InputError: If the threat has no levels.
+        """
+        if self.levels is None:
+            raise InputError("the threat has no levels, so there is no grid; make it with levels=256")
+        return Grid(self.low, self.high, self.levels)
+
+    @property
+    def radius_in_levels(self) -> float:
+        """The radius in units of one level; under Linf a whole number, rounded down."""
+        one = torch.tensor([self.radius], dtype=torch.float64)
+        return float((self.grid.whole(one) if isinstance(self.norm, Linf) else one) / self.grid.step)
 
     def radii(self, clean: Images, radius: PerImage | None = None) -> PerImage:
-        """Return per-image radii with shape (n,), by default the threat's; float64 avoids rounding them up."""
+        """Return per-image radii with shape (n,), by default the threat's; float64 avoids rounding them up.
+
+        On a grid they are rounded down to whole levels under Linf.
+        """
         own = torch.full((len(clean),), self.radius, dtype=torch.float64, device=clean.device)
-        return own if radius is None else radius.to(own)
+        own = own if radius is None else radius.to(own)
+        return self.grid.whole(own) if self.levels is not None and isinstance(self.norm, Linf) else own
 
     def project(self, images: Images, clean: Images, radius: PerImage | None = None) -> Images:
         """Project images onto the threat; rounding is toward the clean images, so that none ends up outside."""
-        rows = max(1, _AT_ONCE // max(1, math.prod(clean.shape[1:])))
-        if clean.is_cuda or len(clean) <= rows:
-            return self._projected(images, clean, self.radii(clean, radius))
-        # in chunks, so that the float64 copies fit in a CPU's caches
-        batches = zip(
-            *(torch.split(column, rows) for column in (images, clean, self.radii(clean, radius))), strict=True
-        )
-        return torch.cat([self._projected(*batch) for batch in batches])
+        return _in_chunks(self._projected, images, clean, self.radii(clean, radius))
 
     def _projected(self, images: Images, clean: Images, radii: PerImage) -> Images:
         x = clean.double()
@@ -87,6 +124,32 @@ class Threat:
         moved = x + delta
         over = (moved - x).abs() > delta.abs()  # the sum was rounded away from the clean image
         return toward(torch.where(over, torch.nextafter(moved, x), moved), clean)
+
+    def snap(self, images: Images, clean: Images, radius: PerImage | None = None) -> Images:
+        """Return the nearest images on the grid inside the threat; without levels, the images as they are.
+
+        An attack moves its iterates in real numbers, shows the model the snapped ones, and returns those.
+
+        Arguments:
+            images: Images with shape (n, ...).
+            clean: Clean images with the same shape, on the grid.
+            radius: Per-image radii with shape (n,); None for the threat's radius.
+
+        Raises:
+            InputError: If a clean image is not on the grid.
+        """
+        if self.levels is None:
+            return images
+        return _in_chunks(self._snapped, images, clean, self.radii(clean, radius))
+
+    def _snapped(self, images: Images, clean: Images, radii: PerImage) -> Images:
+        return self.grid.snap(images, clean, self.norm, radii)
+
+    def distance(self, images: Images, clean: Images) -> PerImage:
+        """Return each perturbation's norm in float64, with shape (n,); of the rounded images if there are levels."""
+        if self.levels is not None:
+            return self.grid.distance(images, clean, self.norm)
+        return self.norm.size(images.double() - clean.double())
 
     def sample(self, clean: Images, rng: Rng, radius: PerImage | None = None) -> Images:
         """Return random images inside the threat: clean plus a sample of the norm's ball, projected."""
@@ -99,8 +162,11 @@ class Threat:
     def contains(self, images: Images, clean: Images, slack: int | float = 0.0) -> Mask:
         """Return whether each image is inside the threat, with a slack relative to the radius.
 
-        With a nonzero slack, rounding of the pixels to the images' dtype is tolerated too.
+        With a nonzero slack, rounding of the pixels to the images' dtype is tolerated too.  An image that is not on
+        the grid of a threat with levels is outside, and no slack is needed there.
         """
+        if self.levels is not None:
+            return self.grid.contains(images, clean, self.norm, float(self.radii(clean[:1])[0]))
         size = self.norm.size(images.double() - clean.double())
         flat = images.flatten(1)
         in_range = (flat.amin(1) >= self.low) & (flat.amax(1) <= self.high)
@@ -123,6 +189,34 @@ class Threat:
             raise InputError(
                 f"the radius {self.radius:g} is over the range: no two images are more than {widest:g} apart"
             )
+
+
+def _in_chunks(
+    change: Callable[[Images, Images, PerImage], Images], images: Images, clean: Images, radii: PerImage
+) -> Images:
+    """Change images in chunks, so that the float64 copies fit in a CPU's caches; on a GPU all at once."""
+    rows = max(1, _AT_ONCE // max(1, math.prod(clean.shape[1:])))
+    if clean.is_cuda or len(clean) <= rows:
+        return change(images, clean, radii)
+    batches = zip(*(torch.split(column, rows) for column in (images, clean, radii)), strict=True)
+    return torch.cat([change(*batch) for batch in batches])
+
+
+def check_levels(levels: object) -> None:
+    """Raise InputError unless the argument is a whole number of levels from 2 to 65536."""
+    whole = isinstance(levels, Integral) and not isinstance(levels, bool)
+    if not whole or not 2 <= int(levels) <= _MOST_LEVELS:  # type: ignore[call-overload]
+        raise InputError(f"the levels must be a whole number from 2 to {_MOST_LEVELS}, 256 for bytes, not {levels!r}")
+
+
+def rounded_radius(threat: Threat) -> str | None:
+    """Return in one line what a radius that is no multiple of a level comes to; None where nothing is rounded."""
+    if threat.levels is None or not isinstance(threat.norm, Linf):
+        return None
+    count, step = round(threat.radius_in_levels), threat.grid.step
+    if abs(threat.radius / step - count) < 1e-3:  # 0.0314 is meant as 8/255
+        return None
+    return f"radius {threat.radius:g} is {count} levels of {threat.levels - 1}: {count * step:.4g}"
 
 
 def toward(images: Tensor, clean: Images) -> Images:

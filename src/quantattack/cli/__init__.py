@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from quantattack.cli.commands import app
+from quantattack.cli.options import with_values
 from quantattack.errors import InputError
 
 # click's base exception, wherever this release of typer keeps it
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    given = with_values(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     _print_anything()
     try:
         with _output_kept():

@@ -4,11 +4,12 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 
 from quantattack.attacks.base import Attack
+from quantattack.attacks.deployed import TRANSFERRED, suite_for
 from quantattack.attacks.losses import dlr, log_odds, margin
 from quantattack.attacks.norms import Linf
 from quantattack.attacks.recipes import (
@@ -27,76 +28,16 @@ from quantattack.attacks.recipes import (
     pqgd,
     square,
 )
-from quantattack.attacks.scaling.base import Temperature
-from quantattack.attacks.scaling.confidence import MaxConfidence
-from quantattack.attacks.scaling.fixed import Fixed
-from quantattack.attacks.scaling.gap import Gap, Mifpe
-from quantattack.attacks.scaling.hns import Hns
 from quantattack.attacks.scaling.logits import OnScaled
-from quantattack.attacks.scaling.njs import Njs
 from quantattack.attacks.standard import standard
 from quantattack.attacks.threat import Threat
-from quantattack.cli.names import deviation, number_of
+from quantattack.cli.names import number_of, whole_of
 from quantattack.cli.peers import PEERS, is_peer, peer_named
-from quantattack.data.probe import draw_probe
-from quantattack.data.streams import Stream
+from quantattack.cli.temperatures import TEMPERATURES, Context, Maker
+from quantattack.deployed.base import deployed_in
 from quantattack.errors import InputError, unknown
-from quantattack.gradients import placement
 from quantattack.reproduction.liu2020.attacks import published
-from quantattack.types import Images, Model
-
-
-@dataclass(frozen=True, eq=False)
-class Context:
-    """What an attack's name is read in.
-
-    Arguments:
-        model: The model that is attacked.
-        threat: Where the attack may walk.
-        images: All test images, from which a probe is drawn.
-        data: Name or path of their data set.
-    """
-
-    model: Model
-    threat: Threat
-    images: Images | Stream
-    data: str
-
-    def probe(self) -> Images:
-        """Return 100 test images drawn by seed 0, however few are attacked."""
-        return draw_probe(self.images)
-
-
-def _njs(context: Context, rho: float = 0.01, unit: str = "pixel") -> Temperature:
-    if unit not in ("pixel", "normalized"):
-        raise unknown("unit", unit, ("pixel", "normalized"))
-    std = deviation(context.data) if unit == "normalized" else None
-    device, dtype = placement(context.model)
-    probe = context.probe().to(device, dtype)
-    return Njs.fit(context.model, probe, std, rho)
-
-
-def _hns(context: Context, paper: bool = False, points: int = 64) -> Temperature:  # noqa: ARG001
-    return Hns.paper() if paper else Hns(points)
-
-
-def _gap(context: Context, c: float = Gap().c) -> Temperature:  # noqa: ARG001
-    return Gap(c)
-
-
-def _confidence(context: Context, rho: float = MaxConfidence().rho) -> Temperature:  # noqa: ARG001
-    return MaxConfidence(rho)
-
-
-def _fixed(context: Context, beta: float = 0.1) -> Temperature:  # noqa: ARG001
-    return Fixed(beta)
-
-
-Maker: TypeAlias = Any  # a function whose keyword arguments are the settings; typed calls would hide their names
-
-
-def _mifpe(context: Context, t: float = 1.0) -> Temperature:  # noqa: ARG001
-    return Mifpe(t)
+from quantattack.types import Images
 
 
 @dataclass(frozen=True)
@@ -127,14 +68,6 @@ def _settings(function: Callable[..., Any]) -> dict[str, Any]:
     return {each.name: each.default for each in parameters if each.default is not each.empty}
 
 
-_TEMPERATURES = {
-    "njs": (_njs, "Network Jacobian Scaling, fitted on 100 test images"),
-    "hns": (_hns, "Hessian Norm Scaling"),
-    "gap": (_gap, "the margin as the scale, at every step"),
-    "fixed": (_fixed, "one fixed beta"),
-    "confidence": (_confidence, "the range of the logits as the scale, Proposition 1 of NJS alone"),
-    "mifpe": (_mifpe, "the margin scaled to t, at every step"),
-}
 _LOSSES = {"dlr": dlr, "margin": margin, "log_odds": log_odds}
 _PLAIN = {
     "fgsm": (fgsm, "one step"),
@@ -168,10 +101,10 @@ ATTACKS: Mapping[str, Spec] = {
     **{
         f"{name}_plus_{scale}": Spec(plus, f"{about} at a temperature: {words}", {}, temperature)
         for name, (plus, about) in _PLUS.items()
-        for scale, (temperature, words) in _TEMPERATURES.items()
+        for scale, (temperature, words) in TEMPERATURES.items()
     },
 }
-STANDARD, PAPER = "standard", "liu2020"
+STANDARD, DEPLOYED, PAPER = "standard", "deployed", "liu2020"
 _MEMBERS = tuple(standard(Threat(Linf(), 0.1)).attacks)
 
 
@@ -182,13 +115,25 @@ def attacks_named(text: str, context: Context) -> dict[str, Attack]:
         InputError: If a name or a setting is unknown, or a setting's value cannot be used.
     """
     attacks: dict[str, Attack] = {}
-    members = standard(context.threat).attacks
-    for name in (name for item in _split(text) for name in _published(item, context)):
-        member = members.get(name)
-        attacks.update(members if name == STANDARD else {name: member or attack_named(name, context)})
+    whole = standard(context.threat).attacks
+    members = _deployed(context) if is_deployed(context) else whole
+    for name in (name for item in split_list(text) for name in _published(item, context)):
+        if name in (STANDARD, DEPLOYED):
+            attacks.update(whole if name == STANDARD else _deployed(context))
+        else:
+            attacks[name] = members.get(name) or attack_named(name, context)
     if not attacks:
         raise InputError("no attack is named; try --attacks standard, or `quantattack list attacks`")
     return attacks
+
+
+def is_deployed(context: Context) -> bool:
+    """Return whether a model is a deployed file, or is attacked beside the float network that it was made of."""
+    return deployed_in(context.model) is not None or context.float_model is not None
+
+
+def _deployed(context: Context) -> Mapping[str, Attack]:
+    return suite_for(context.model, context.threat, context.float_model).attacks
 
 
 def _published(item: str, context: Context) -> list[str]:
@@ -210,12 +155,14 @@ def attack_named(text: str, context: Context) -> Attack:
     if is_peer(name):
         scale, inside = _taken("scaled", inside)
         return _scaled(peer_named(name, inside, context.threat), scale, context)
+    if name == TRANSFERRED:
+        raise InputError(f"{TRANSFERRED} attacks the float network that a model was made of; name it with --float")
     if name in _MEMBERS and name not in ATTACKS:
         raise InputError(f"{name} is a member of standard and takes no settings; see `quantattack list attacks`")
-    if name == STANDARD:
-        raise InputError("standard takes no settings; name its members, see `quantattack list attacks`")
+    if name in (STANDARD, DEPLOYED):
+        raise InputError(f"{name} takes no settings; name its members, see `quantattack list attacks`")
     if name not in ATTACKS:
-        raise unknown("attack", name, [*ATTACKS, STANDARD, PAPER, *_MEMBERS])
+        raise unknown("attack", name, [*ATTACKS, STANDARD, DEPLOYED, PAPER, *_MEMBERS])
     spec = ATTACKS[name]
     given = dict(_setting(name, spec, pair) for pair in inside.split(",") if pair.strip())
     return spec.build(context, given)
@@ -223,7 +170,7 @@ def attack_named(text: str, context: Context) -> Attack:
 
 def inner_attack(text: str, threat: Threat) -> Attack:
     """Return the attack of a name for a training, where there is no trained network to fit it on."""
-    if text.partition("[")[0] in (STANDARD, PAPER):
+    if text.partition("[")[0] in (STANDARD, DEPLOYED, PAPER):
         raise InputError(f"{text} stands for several attacks; name the one to train with")
     own = standard(threat).attacks.get(text)
     return own or attack_named(text, Context(_untrained, threat, torch.zeros(1, 1, 1, 1), "the training images"))
@@ -244,13 +191,14 @@ def _scaled(attack: Attack, scale: str, context: Context) -> Attack:
     """Let another library's attack climb the model's logits at a temperature, where one is named."""
     if not scale:
         return attack
-    if scale not in _TEMPERATURES:
-        raise unknown("temperature", scale, _TEMPERATURES)
-    maker: Maker = _TEMPERATURES[scale][0]
+    if scale not in TEMPERATURES:
+        raise unknown("temperature", scale, TEMPERATURES)
+    maker: Maker = TEMPERATURES[scale][0]
     return OnScaled(attack, maker(context))
 
 
-def _split(text: str) -> list[str]:
+def split_list(text: str) -> list[str]:
+    """Return the names of a comma-separated list; commas between brackets do not separate."""
     return [item.strip() for item in re.split(r",(?![^\[]*\])", text) if item.strip()]
 
 
@@ -268,7 +216,7 @@ def _value(attack: str, name: str, text: str, default: Any) -> Any:
         if isinstance(default, bool):
             return {"true": True, "false": False}[text.lower()]
         if isinstance(default, int):
-            return int(text)
+            return whole_of(text)
         return text if isinstance(default, str) else number_of(text)
     except (KeyError, ValueError, ZeroDivisionError, OverflowError):
         kind = (
@@ -290,6 +238,11 @@ def attack_rows() -> list[dict[str, Any]]:
             "name": PAPER,
             "about": "PGD, PQGD and, but on cifar10, BLOB and BLOB_QG, as Liu et al. attack the data set",
             "settings": {"restarts": 1},
+        },
+        {
+            "name": DEPLOYED,
+            "about": "PGD on a file's outputs, transfer, Square, and standard on its twin",
+            "settings": {},
         },
         {"name": STANDARD, "about": f"its members by name: {', '.join(_MEMBERS)}", "settings": {}},
     ]

@@ -12,8 +12,10 @@ from rich.table import Table
 
 from quantattack.cli import attacks, names
 from quantattack.cli.data import data as data_group
+from quantattack.cli.data import fetch
 from quantattack.cli.diagnose import diagnose
 from quantattack.cli.evaluate import evaluate
+from quantattack.cli.export_onnx import export_onnx
 from quantattack.cli.inspect import inspect
 from quantattack.cli.options import DataRoot
 from quantattack.cli.record import compare, export, merge, show, verify
@@ -54,6 +56,8 @@ app.command()(diagnose)
 app.command()(inspect)
 app.command()(signal)
 app.command()(reproduce)
+app.command()(fetch)
+app.command(name="export-onnx")(export_onnx)
 
 
 @app.command()
@@ -115,4 +119,6 @@ def list_(
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}={_cell(setting)}" for name, setting in value.items())
+    if value is None:
+        return ""
     return f"{value:.4g}" if isinstance(value, float) else getattr(value, "__name__", str(value))

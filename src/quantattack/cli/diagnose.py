@@ -1,24 +1,29 @@
 """The command `diagnose`: can the robust accuracy be trusted? It exits with status 3 where it cannot."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
+import torch
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from torch import nn
 
-from quantattack.attacks.threat import Threat
+from quantattack.attacks.threat import Threat, rounded_radius
 from quantattack.cli import names
-from quantattack.cli.options import Data, DataRoot, Device, Network, NormName, Seed
+from quantattack.cli.deployed import FileOptions, Layout, Mean, Range, RuntimeName, Std, file_options
+from quantattack.cli.options import Data, DataRoot, Device, Network, NormName, Pixels, Seed
 from quantattack.data.sets import load_data
+from quantattack.data.sources import source_of
+from quantattack.deployed.load import is_file, relate
 from quantattack.diagnostics.case import percent
 from quantattack.diagnostics.diagnose import BUDGET, Diagnosis
 from quantattack.diagnostics.diagnose import diagnose as find_out
 from quantattack.diagnostics.recording import record_diagnosis
 from quantattack.errors import InputError, check_count
+from quantattack.evaluation.pixels import levels_named, usual_threat
 from quantattack.types import Images, Labels
 
 UNTRUSTED = 3  # exit status
@@ -47,15 +52,23 @@ def diagnose(
     seed: Seed = 0,
     device: Device = "cpu",
     out: Out = None,
+    layout: Layout = None,
+    range_: Range = None,
+    mean: Mean = None,
+    std: Std = None,
+    runtime: RuntimeName = None,
+    pixels: Pixels = None,
 ) -> None:
     """Check whether a network's robust accuracy can be trusted; exit with status 3 where it cannot."""
     check_count("--images", images)
     if not budget > 0:
         raise InputError(f"--budget must be a positive number of passes, not {budget:g}")
+    options = file_options(layout, range_, mean, std, runtime, data_root)
+    options.check([model, *filter(None, [twin])])
     data = names.data_for(data, [model])
     shown, labels = (tensor[:images] for tensor in load_data(data, data_root))
-    asked = _Asked(model, data, shown, labels, _threat(norm, radius, data), budget, seed)
-    diagnosis = _diagnosed(asked, twin, device, out)
+    asked = _Asked(model, data, shown, labels, _threat(norm, radius, data, pixels), budget, seed, options)
+    diagnosis = _diagnosed(asked, twin, device, out, pixels is None)
     if not diagnosis.trusted:
         raise typer.Exit(UNTRUSTED)
 
@@ -71,20 +84,30 @@ class _Asked:
     threat: Threat
     budget: float
     seed: int
+    options: FileOptions
 
 
-def _threat(norm: str, radius: str | None, data: str) -> Threat:
-    threats = names.threat_named(norm, radius, data)
+def _threat(norm: str, radius: str | None, data: str, pixels: bool | None) -> Threat:
+    threats = names.threat_named(norm, radius, data, levels_named(pixels))
     if len(threats) > 1:
         raise InputError("diagnose takes one radius; run it once for each")
     return threats[0]
 
 
-def _diagnosed(asked: _Asked, twin: str | None, device: str, out: Path | None) -> Diagnosis:
-    """Diagnose, print and record."""
+def _on_grid(asked: _Asked, network: nn.Module) -> _Asked:
+    """Return what is asked, with the grid that is usual for the network."""
+    source = source_of(asked.images, asked.labels)
+    return replace(asked, threat=usual_threat(network, source, asked.threat))
+
+
+def _diagnosed(asked: _Asked, twin: str | None, device: str, out: Path | None, free: bool) -> Diagnosis:
+    """Diagnose, print and record; where the levels are free, on those that are usual for the network."""
     place = names.device_named(device)
-    network = names.model_named(asked.model, place)
-    relative = None if twin is None else names.model_named(twin, place)
+    network = names.model_named(asked.model, place, asked.options)
+    asked = _on_grid(asked, network) if free else asked
+    if line := rounded_radius(asked.threat):
+        typer.echo(line)
+    relative = None if twin is None else _relative(network, twin, asked, place)
     diagnosis = _watched(asked, network, relative)
     show(diagnosis, Console(), asked.budget)
     if out is not None:
@@ -92,6 +115,13 @@ def _diagnosed(asked: _Asked, twin: str | None, device: str, out: Path | None) -
         folder = record_diagnosis(diagnosis, out, *subject, names=(asked.model, asked.data), seed=asked.seed)
         typer.echo(f"record: {folder}")
     return diagnosis
+
+
+def _relative(network: nn.Module, twin: str, asked: _Asked, place: torch.device) -> nn.Module:
+    """Return the differentiable relative; what its file does not say of pixels is as in the network's file."""
+    if is_file(twin):
+        return relate(network, twin, asked.options.meaning, asked.options.root).to(place)
+    return names.model_named(twin, place)
 
 
 def _watched(asked: _Asked, network: nn.Module, twin: nn.Module | None) -> Diagnosis:

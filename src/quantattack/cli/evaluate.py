@@ -1,24 +1,22 @@
 """The command `evaluate`: what the record lacks is run."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from torch import nn
 
-from quantattack.attacks.threat import Threat
-from quantattack.cli import names
-from quantattack.cli.attacks import Context, attacks_named
+from quantattack.attacks.threat import rounded_radius
+from quantattack.cli.deployed import Float, Layout, Mean, Range, RuntimeName, Std
+from quantattack.cli.options import FILES, Pixels
 from quantattack.cli.run_file import RunFile, ThreatEntry, read_run_file
-from quantattack.data.streams import Stream, stream_data
-from quantattack.errors import InputError, check_count
+from quantattack.cli.tasks import tasks_of
+from quantattack.errors import InputError, unknown
 from quantattack.evaluation.evaluate import evaluate_tasks, run_identity
-from quantattack.evaluation.fast_search import FastSearch
 from quantattack.evaluation.ray import Workers
-from quantattack.evaluation.task import Task, TaskSettings, examine, prepare
+from quantattack.evaluation.task import Task
 from quantattack.record.description import digest_of
 from quantattack.record.record import records_of
 from quantattack.report.terminal import print_table
@@ -28,7 +26,8 @@ DEFAULT = "digits-mdtanhs"
 
 def evaluate(
     model: Annotated[
-        list[str] | None, typer.Argument(help=f"Names of the zoo, checkpoints, or package.module:function [{DEFAULT}].")
+        list[str] | None,
+        typer.Argument(help=f"Names of the zoo, checkpoints, deployed files, package.module:function [{DEFAULT}]."),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
@@ -36,7 +35,15 @@ def evaluate(
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
     norm: Annotated[str, typer.Option(help="linf, l2 or l1.")] = "linf",
     radius: Annotated[str | None, typer.Option(help="Radius, 8/255, or several, a,b,c; else the data set's.")] = None,
-    attacks: Annotated[str, typer.Option(help="Attacks, a,b[steps=40]; see `quantattack list attacks`.")] = "standard",
+    attacks: Annotated[
+        str | None, typer.Option(help="Attacks, a,b[steps=40]; else standard, or deployed for deployed files.")
+    ] = None,
+    float_model: Float = None,
+    layout: Layout = None,
+    range_: Range = None,
+    mean: Mean = None,
+    std: Std = None,
+    runtime: RuntimeName = None,
     images: Annotated[int | None, typer.Option(help="How many test images, from the first on; else all.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
     batch_size: Annotated[
@@ -45,7 +52,8 @@ def evaluate(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")] = "cpu",
     speed: Annotated[str, typer.Option(help="fold,channels_last,bfloat16,compile: how the search may differ.")] = "",
     part: Annotated[str, typer.Option(help="Do part 2/5 of the images; `quantattack merge` joins the parts.")] = "1/1",
-    save_images: Annotated[bool, typer.Option("--save-images", help="Keep every attacked image.")] = False,
+    save_images: Annotated[str, typer.Option(help="Keep every attacked image; png: as PNG files too.")] = "",
+    pixels: Pixels = None,
     workers: Annotated[int | None, typer.Option(help="Processes that share the work, through Ray.")] = None,
     ray_address: Annotated[str | None, typer.Option(help="A Ray cluster to join; else one is started.")] = None,
     gpus_per_worker: Annotated[float, typer.Option(help="Share of a GPU that each worker asks for.")] = 0.0,
@@ -57,9 +65,12 @@ def evaluate(
     if config is not None and model:
         raise InputError("a run file names its models; leave them out of the command")
     about: dict[str, Any] = {"models": model or [DEFAULT], "data_root": data_root, "attacks": attacks, "images": images}
-    how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": device, "save_images": save_images}
-    plan = read_run_file(config) if config else _plan(data, norm, radius, speed, **about, **how)
+    how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": device, "save_images": _kept(save_images)}
+    of_files: dict[str, Any] = {"float": float_model, "layout": layout, "range": range_, "mean": mean, "std": std}
+    threat = ThreatEntry(norm=norm, radius=None if radius is None else radius.split(","), levels=pixels)
+    plan = read_run_file(config) if config else _plan(data, threat, speed, runtime, **about, **how, **of_files)
     tasks = list(tasks_of(plan, part_named(part)))
+    _say_radii(tasks)
     records = evaluate_tasks(
         tasks,
         out or plan.out or default_folder(tasks),
@@ -72,76 +83,39 @@ def evaluate(
     typer.echo(f"record: {store.folder}")
 
 
-def _plan(data: str | None, norm: str, radius: str | None, speed: str, **settings: Any) -> RunFile:
+def _kept(how: str) -> bool | str:
+    """Return how the attacked images are kept: `--save-images` alone says `files`."""
+    if how not in ("", FILES, "png"):
+        raise unknown("kind of saved image", how, (FILES, "png"))
+    return "png" if how == "png" else how == FILES
+
+
+def _say_radii(tasks: Sequence[Task]) -> None:
+    """Print what each radius that is no multiple of a level comes to."""
+    for line in dict.fromkeys(rounded_radius(task.threat) for task in tasks):
+        if line is not None:
+            typer.echo(line)
+
+
+def _plan(data: str | None, threat: ThreatEntry, speed: str, runtime: str | None, **settings: Any) -> RunFile:
     """Return what the command's options say, as a run file would say it."""
-    threat = ThreatEntry(norm=norm, radius=None if radius is None else radius.split(","))
     options = [item for item in speed.split(",") if item.strip()]
-    return RunFile(threats=[threat], speed=options, data=None if data is None else [data], **settings)
+    for name in ("range", "mean", "std"):
+        settings[name] = settings[name].split(",") if settings[name] else None
+    return RunFile(threats=[threat], speed=options, data=None if data is None else [data], runtime=runtime, **settings)
 
 
 def part_named(text: str) -> tuple[int, int]:
     """Return which part of how many `2/5` is."""
     number, slash, of = text.partition("/")
-    if not (slash and number.strip().isdigit() and of.strip().isdigit()):
+    if not (slash and _is_count(number) and _is_count(of)):
         raise InputError(f"--part must be like 2/5, the second of five, not {text!r}")
     return int(number), int(of)
 
 
-def tasks_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:
-    """Return what is to be done: every model on every data set under every threat.
-
-    Raises:
-        InputError: If a name, a number or a setting of the plan cannot be used.
-    """
-    wanted = plan.data or [names.data_for(None, plan.models)]
-    sets = {data: stream_data(data, plan.data_root) for data in dict.fromkeys(map(names.data_named, wanted))}
-    given = [entry for data in sets for entry in _threats(plan, data)]
-    speed, place = FastSearch.named(plan.speed), names.device_named(plan.device)
-    settings: TaskSettings = {"seed": plan.seed, "batch_size": plan.batch_size, "part": part, "speed": speed}
-    settings["keep_images"] = plan.save_images
-    models = {name: names.model_named(name, place) for name in dict.fromkeys(plan.models)}
-    for name, model in models.items():
-        settings["make"] = Named(name, plan.device)
-        for data, threat in given:
-            yield _task(model, sets[data], threat, plan, {**settings, "names": (name, data)})
-
-
-def _threats(plan: RunFile, data: str) -> list[tuple[str, Threat]]:
-    named = [
-        threat
-        for entry in plan.threats
-        for threat in names.threat_named(entry.norm, ",".join(entry.radius) if entry.radius else None, data)
-    ]
-    return [(data, threat) for threat in dict.fromkeys(named)]
-
-
-def _task(model: nn.Module, stream: Stream, threat: Threat, plan: RunFile, settings: TaskSettings) -> Task:
-    images = stream.first(_count(plan.images, len(stream)))
-    examine(model, images, None, threat)  # before anything is fitted on the model
-    context = Context(model, threat, stream, settings["names"][1])
-    return prepare(model, images, None, attacks_named(",".join(plan.attacks), context), threat, **settings)
-
-
-@dataclass(frozen=True)
-class Named:
-    """Makes a model by its name, in whatever process it is called.
-
-    Arguments:
-        name: The model's name.
-        device: Where it is put.
-    """
-
-    name: str
-    device: str
-
-    def __call__(self) -> nn.Module:
-        return names.model_named(self.name, names.device_named(self.device))
-
-
-def _count(asked: int | None, there: int) -> int:
-    if asked is not None:
-        check_count("--images", asked)
-    return there if asked is None else min(asked, there)
+def _is_count(text: str) -> bool:
+    """Return whether a text is a whole number of few ASCII digits; `str.isdigit` takes superscripts too."""
+    return bool(re.fullmatch(r"\s*[0-9]{1,9}\s*", text))
 
 
 def default_folder(tasks: Sequence[Task]) -> Path:

@@ -4,10 +4,14 @@ import torch
 import typer
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
 from quantattack.cli import names
+from quantattack.cli.deployed import Layout, Mean, Range, RuntimeName, Std, file_options
+from quantattack.cli.facts import print_facts
 from quantattack.cli.options import Data, DataRoot, Network
 from quantattack.data.sets import SETS, load_data
+from quantattack.deployed.base import DeployedModel
 from quantattack.errors import InputError
 from quantattack.evaluation.checks import first_logits
 from quantattack.nn.inspect import Inspection, Layer
@@ -17,11 +21,29 @@ from quantattack.types import Images
 _IMAGES = 16
 
 
-def inspect(model: Network, data: Data = None, data_root: DataRoot = None) -> None:
-    """Print what is really quantized, judged by the levels of the tensors."""
-    network = names.model_named(model, torch.device("cpu"))
-    images = _images(names.data_for(data, [model]), data_root)
+def inspect(
+    model: Network,
+    data: Data = None,
+    data_root: DataRoot = None,
+    layout: Layout = None,
+    range_: Range = None,
+    mean: Mean = None,
+    std: Std = None,
+    runtime: RuntimeName = None,
+) -> None:
+    """Print what is really quantized, judged by the levels of the tensors; of a deployed file, what runs and how."""
+    options = file_options(layout, range_, mean, std, runtime, data_root)
+    options.check([model])
+    network, named = names.model_named(model, torch.device("cpu"), options), names.data_for(data, [model])
+    images = _images(named, data_root)
     first_logits(network, images)
+    if isinstance(network, DeployedModel):
+        print_facts(network, images, names.threat_of_data(named), Console())
+    else:
+        _print_layers(network, images)
+
+
+def _print_layers(network: nn.Module, images: Images) -> None:
     inspection = inspect_layers(network, images)
     table = Table(
         "layer", "kind", "weight levels", "input levels", "parameters", "quantized", "multiply-adds", box=None

@@ -15,20 +15,36 @@ from torch import nn
 
 from quantattack.attacks.norms import norm_named
 from quantattack.attacks.threat import Threat
+from quantattack.cli.deployed import FileOptions
+from quantattack.data.model_files import MODEL_FILES, ModelFile, is_model_file
 from quantattack.data.sets import SETS, check_data, is_path
+from quantattack.deployed.load import is_file
 from quantattack.errors import InputError, unknown
 from quantattack.nn.zoo import card_of, load_model, models
+from quantattack.reading import exists
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
-def threat_named(norm: str, radius: str | None, data: str) -> list[Threat]:
-    """Return the threats of a norm's name and a comma-separated list of radii; the data set's own radius if none."""
+def threat_named(norm: str, radius: str | None, data: str, levels: int | None = None) -> list[Threat]:
+    """Return the threats of a norm's name and a comma-separated list of radii; the data set's own radius if none.
+
+    Arguments:
+        norm: The norm's name.
+        radius: The radii; None for the data set's own.
+        data: The data set.
+        levels: The number of values that a pixel can have; None for any real number.
+    """
     measure = norm_named(norm)
     if radius is None and is_path(data):
         raise InputError(f"{data} has no usual radius; give one, such as 8/255")
     texts = [str(SETS[data].radius(norm))] if radius is None else [item.strip() for item in radius.split(",")]
-    return [Threat(measure, number(text)) for text in dict.fromkeys(texts)]
+    return [Threat(measure, number(text), levels=levels) for text in dict.fromkeys(texts)]
+
+
+def threat_of_data(data: str) -> Threat:
+    """Return a data set's usual threat under Linf; 8/255 where it has none."""
+    return Threat(norm_named("linf"), 8 / 255) if is_path(data) else threat_named("linf", None, data)[0]
 
 
 def number(text: str) -> float:
@@ -41,11 +57,20 @@ def number(text: str) -> float:
 
 def number_of(text: str) -> float:
     """Return the number of a text like 0.03 or 8/255, and raise what Python does where it is none."""
+    if not text.isascii() or "_" in text:  # float() takes the digits of every script, and underscores
+        raise ValueError("not in ASCII digits")
     over, slash, under = text.partition("/")
     value = float(over) / float(under) if slash else float(over)
     if not math.isfinite(value):
         raise OverflowError
     return value
+
+
+def whole_of(text: str) -> int:
+    """Return the whole number of a text like 40, and raise what Python does where it is none."""
+    if not text.isascii() or "_" in text:  # int() takes the digits of every script, and underscores
+        raise ValueError("not in ASCII digits")
+    return int(text)
 
 
 def data_named(name: str) -> str:
@@ -70,10 +95,19 @@ def data_for(given: str | None, models: Sequence[str]) -> str:
     """
     if given is not None:
         return data_named(given)
-    own = sorted({card_of(model).data for model in models if not _is_function(model)})
+    own = sorted({_trained_on(model) for model in models if not _is_function(model)})
     if len(own) > 1:
         raise InputError(f"these models were trained on {', '.join(own)}; name the images' data set with --data")
     return data_named(own[0]) if own else "digits"
+
+
+def _trained_on(model: str) -> str:
+    """Return the data set that a model was trained on."""
+    if is_model_file(model) and MODEL_FILES[model].data:
+        return MODEL_FILES[model].data
+    if is_file(model):
+        raise InputError(f"{model} does not say what it was trained on; name the images' data set with --data")
+    return card_of(model).data
 
 
 def device_named(name: str) -> torch.device:
@@ -88,18 +122,25 @@ def device_named(name: str) -> torch.device:
         raise InputError(f"the device {name} is unavailable: {str(error).splitlines()[0]}") from None
 
 
-def model_named(name: str, device: torch.device) -> nn.Module:
-    """Return a model by its name in the zoo, its checkpoint's path, or `package.module:function`.
+def model_named(name: str, device: torch.device, options: FileOptions | None = None) -> nn.Module:
+    """Return a model by its name in the zoo, its checkpoint's or deployed file's path, or `package.module:function`.
+
+    Arguments:
+        name: The name.
+        device: Where the model is put; what runs a deployed file stays where it is.
+        options: How a deployed file is opened; as the file says itself where None.
 
     Raises:
         InputError: If there is none, or the function fails or returns no `torch.nn.Module`.
     """
+    if is_file(name):
+        return (options or FileOptions()).file(name)().to(device)
     model = _made(name) if _is_function(name) else load_model(name)
     return model.to(device)
 
 
 def _is_function(name: str) -> bool:
-    return bool(re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name)) and not Path(name).exists()
+    return bool(re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name)) and not exists(name)
 
 
 def _made(name: str) -> nn.Module:
@@ -118,8 +159,25 @@ def _made(name: str) -> nn.Module:
 
 
 def model_rows() -> list[dict[str, Any]]:
-    """Return what is known of each network of the zoo."""
-    return [{field.name: getattr(row, field.name) for field in fields(row)} for row in models()]
+    """Return what is known of each network of the zoo, and of each published model that is fetched."""
+    carried = [{field.name: getattr(row, field.name) for field in fields(row)} for row in models()]
+    return [row | {"where": "carried"} for row in carried] + [_file_row(model) for model in MODEL_FILES.values()]
+
+
+def _file_row(model: ModelFile) -> dict[str, Any]:
+    """What is known of a published model; its accuracy is what an evaluation finds."""
+    root = os.environ.get("QUANTATTACK_DATA")
+    path = model.path(Path(root)) if root else None
+    return {
+        "name": model.name,
+        "data": model.data,
+        "architecture": model.architecture,
+        "quantizer": model.quantizer,
+        "adversarial": False,
+        "clean": None,
+        "bytes": model.published.size,
+        "where": "fetched" if path is not None and path.is_file() else "to fetch",
+    }
 
 
 def data_rows() -> list[dict[str, Any]]:

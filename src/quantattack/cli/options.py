@@ -1,10 +1,13 @@
 """Arguments and options that several commands share, each with its one help text."""
 
+from collections.abc import Sequence
 from typing import Annotated, TypeAlias
 
 import typer
 
-Network: TypeAlias = Annotated[str, typer.Argument(help="Name of the zoo, checkpoint, or package.module:function.")]
+Network: TypeAlias = Annotated[
+    str, typer.Argument(help="Name of the zoo, checkpoint, deployed file, or package.module:function.")
+]
 Data: TypeAlias = Annotated[
     str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
 ]
@@ -12,3 +15,18 @@ DataRoot: TypeAlias = Annotated[str | None, typer.Option(help="Folder of the dat
 NormName: TypeAlias = Annotated[str, typer.Option(help="linf, l2 or l1.")]
 Seed: TypeAlias = Annotated[int, typer.Option(help="Seed of every random number.")]
 Device: TypeAlias = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")]
+Pixels: TypeAlias = Annotated[
+    bool | None,
+    typer.Option("--pixels/--no-pixels", help="Search on the 256 levels of bytes; else for deployed models alone."),
+]
+
+FILES = "files"  # what `--save-images` alone says
+
+
+def with_values(arguments: Sequence[str]) -> list[str]:
+    """Give `--save-images` its value where it stands alone: what follows it is its value only where it is one."""
+    given = list(arguments)
+    for at, (option, following) in enumerate(zip(arguments, [*arguments[1:], ""], strict=True)):
+        if option == "--save-images" and following not in (FILES, "png"):
+            given[at] = f"--save-images={FILES}"
+    return given

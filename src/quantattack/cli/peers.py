@@ -68,7 +68,7 @@ def literal(text: str) -> Any:
     over, slash, under = text.partition("/")
     try:
         return float(over) / float(under) if slash else ast.literal_eval(text)
-    except (ValueError, SyntaxError, ZeroDivisionError):
+    except (ValueError, SyntaxError, ZeroDivisionError, OverflowError, RecursionError, MemoryError):
         return text
 
 

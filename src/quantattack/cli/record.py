@@ -10,6 +10,7 @@ from rich.console import Console
 from quantattack.attacks.norms import norm_named
 from quantattack.attacks.threat import Threat
 from quantattack.cli import names
+from quantattack.cli.deployed import FileOptions, Layout, Mean, Range, RuntimeName, Std, file_options, noted_options
 from quantattack.data.streams import stream_data
 from quantattack.errors import InputError
 from quantattack.evaluation.verify import verify as compute_again
@@ -63,9 +64,16 @@ def verify(
     data: Annotated[str | None, typer.Option(help="The record's images, where they lie elsewhere now.")] = None,
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")] = "cpu",
+    layout: Layout = None,
+    range_: Range = None,
+    mean: Mean = None,
+    std: Std = None,
+    runtime: RuntimeName = None,
 ) -> None:
     """Compute every verdict once more, from the model, the data and the saved images; exit with 4 where one differs."""
-    agreeing = [_agrees(record, data, data_root, device) for record in Store.load(run).records()]
+    said, records = file_options(layout, range_, mean, std, runtime, data_root), Store.load(run).records()
+    said.check([record.subject.model for record in records] or [str(run)])
+    agreeing = [_agrees(record, data, data_root, device, said) for record in records]
     if not agreeing:
         raise InputError(f"{run} holds no evaluation to verify")
     if not all(agreeing):
@@ -85,11 +93,11 @@ def compare(
         print_comparison(comparison, Console())
 
 
-def _agrees(record: Record, data: str | None, data_root: str | None, device: str) -> bool:
+def _agrees(record: Record, data: str | None, data_root: str | None, device: str, said: FileOptions) -> bool:
     """Verify one evaluation, print what disagrees, and return whether nothing does."""
-    subject = record.subject
+    subject, options = record.subject, noted_options(record, data_root) if said == FileOptions() else said
     images = stream_data(names.data_named(data or subject.data), data_root)
-    model = names.model_named(subject.model, names.device_named(device))
+    model = names.model_named(subject.model, names.device_named(device), options)
     verified = compute_again(record, model, images, threat_of(record))
     typer.echo(f"{subject.model} on {subject.data}, {threat_words(record.threat)}:")
     for line in verified.wrong:

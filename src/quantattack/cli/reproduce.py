@@ -14,6 +14,7 @@ from quantattack.data.sets import SETS, is_path
 from quantattack.errors import InputError, check_count, unknown
 from quantattack.nn.zoo import card_of
 from quantattack.progress import bar
+from quantattack.reading import exists
 from quantattack.report.reproduction import print_view
 from quantattack.reproduction.bench import Network, kind_of
 from quantattack.reproduction.catalog import PAPERS
@@ -177,7 +178,7 @@ def on_own(base: Plan, items: Sequence[str], models: Sequence[str], data: str | 
 def own_network(name: str, data: str | None, device: str) -> Network:
     """Return a network with what its card says of it; one without a card needs its data set named."""
     model = names.model_named(name, names.device_named(device))
-    if ":" in name and not Path(name).exists():
+    if ":" in name and not exists(name):
         if data is None:
             raise InputError(f"{name} has no card that names its data set; give --data")
         return Network(name, model, _data(data), "")

@@ -1,12 +1,12 @@
 """What a run is: the models, data sets, threats and attacks of a run file, or of the command line."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from quantattack.errors import InputError
+from quantattack.reading import read_yaml, shown
 
 
 def _listed(value: Any) -> Any:
@@ -24,11 +24,19 @@ Radii = Annotated[list[str], BeforeValidator(_texts), Field(min_length=1)]
 
 
 class ThreatEntry(BaseModel):
-    """A norm and its radii; without radii each data set's own."""
+    """A norm and its radii; without radii each data set's own.
+
+    Arguments:
+        norm: Name of the norm.
+        radius: The radii.
+        levels: How many values a pixel can have: a number, true for the 256 of bytes, false for any real number; left
+            out, bytes for deployed models alone.
+    """
 
     model_config = ConfigDict(extra="forbid")
     norm: str = "linf"
     radius: Radii | None = None
+    levels: bool | int | None = None
 
 
 class RunFile(BaseModel):
@@ -39,13 +47,19 @@ class RunFile(BaseModel):
         data: Names of data sets, .npz files or folders of images; else the one that the models were trained on.
         data_root: Folder of the data sets; else QUANTATTACK_DATA.
         threats: Norms and radii.
-        attacks: Attacks, with settings in brackets.
+        attacks: Attacks, with settings in brackets; else `standard`, or `deployed` for deployed files.
+        float: The float network that deployed files were made of: a name or a file.
+        layout: How deployed files take pixels: nchw, nhwc or flat; else what their shapes tell.
+        range: What black and white are to deployed files; else what they say.
+        mean: Mean of each channel in units of the range, where they take normalized pixels.
+        std: Standard deviation of each channel, likewise.
+        runtime: What runs deployed files, such as litert:reference; else each format's own.
         images: How many test images, from the first on; else all.
         seed: Seed of every random number.
         batch_size: Images attacked at once; found where it is left out.
         device: Where the models are.
         speed: FastSearch options.
-        save_images: Whether the attacked images are kept.
+        save_images: Whether the attacked images are kept; png for PNG files too.
         workers: Processes that share the work.
         out: Folder of the record, seen from the working directory.
     """
@@ -55,13 +69,19 @@ class RunFile(BaseModel):
     data: Names | None = None
     data_root: str | None = None
     threats: Annotated[list[ThreatEntry], BeforeValidator(_listed), Field(min_length=1)] = [ThreatEntry()]
-    attacks: Names = ["standard"]
+    attacks: Names | None = None
+    float_model: Annotated[str | None, Field(alias="float")] = None
+    layout: str | None = None
+    range: Radii | None = None
+    mean: Radii | None = None
+    std: Radii | None = None
+    runtime: str | None = None
     images: int | None = None
     seed: int = 0
     batch_size: int | None = None
     device: str = "cpu"
     speed: Annotated[list[str], BeforeValidator(_listed)] = []
-    save_images: bool = False
+    save_images: bool | Literal["png"] = False
     workers: int | None = None
     out: Path | None = None
 
@@ -72,21 +92,11 @@ def read_run_file(path: Path) -> RunFile:
     Raises:
         InputError: If the file cannot be read, or a setting in it is unknown, missing or of the wrong kind.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise InputError(f"cannot read {path}: {reason}") from None
-    try:
-        settings = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(settings, dict):
-        raise InputError(f"{path} must hold settings, such as 'models: [digits-float]'")
+    settings = read_yaml(path, "models: [digits-float]")
     try:
         return RunFile(**settings)
     except ValidationError as error:
-        raise InputError(f"{path}: {_first(error)}") from None
+        raise InputError(f"{shown(path)}: {_first(error)}") from None
 
 
 def _first(error: ValidationError) -> str:
@@ -94,5 +104,6 @@ def _first(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(key) for key in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"there is no setting {where}; there are {', '.join(RunFile.model_fields)}"
+        names = (field.alias or name for name, field in RunFile.model_fields.items())
+        return f"there is no setting {where}; there are {', '.join(names)}"
     return f"{where}: {first['msg']}"

@@ -1,4 +1,4 @@
-"""Downloads of published data sets: resumable, checked by checksum, and never unpickled."""
+"""Downloads of published files: resumable, checked by checksum, and never unpickled."""
 
 import hashlib
 import http.client
@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from quantattack.errors import InputError, unknown
 
@@ -23,17 +24,25 @@ class Published:
 
     Arguments:
         address: Its URL.
-        md5: Its MD5 sum, in hexadecimal.
+        checksum: Its SHA-256 or, with 32 digits, its MD5 sum, in hexadecimal.
         members: Files of the archive to unpack; none for a file that is kept as it is.
+        size: Its size in bytes, where it is known; 0 where it is not.
     """
 
     address: str
-    md5: str
+    checksum: str
     members: tuple[str, ...] = ()
+    size: int = 0
 
     @property
     def name(self) -> str:
-        return self.address.rsplit("/", 1)[1]
+        """The last part of the address's path."""
+        return unquote(urlsplit(self.address).path).rsplit("/", 1)[-1]
+
+    @property
+    def algorithm(self) -> str:
+        """The checksum's algorithm, as `hashlib` names it."""
+        return "md5" if len(self.checksum) == 32 else "sha256"
 
 
 _MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -61,8 +70,8 @@ _TEN = (*(f"data_batch_{part}.bin" for part in range(1, 6)), "test_batch.bin", "
 _HUNDRED = ("train.bin", "test.bin", "fine_label_names.txt", "coarse_label_names.txt")
 
 SOURCES: Mapping[str, tuple[Published, ...]] = {
-    "mnist": tuple(Published(_MNIST + name, md5) for name, md5 in zip(_IDX, _MNIST_SUMS, strict=True)),
-    "fashion-mnist": tuple(Published(_FASHION + name, md5) for name, md5 in zip(_IDX, _FASHION_SUMS, strict=True)),
+    "mnist": tuple(Published(_MNIST + name, total) for name, total in zip(_IDX, _MNIST_SUMS, strict=True)),
+    "fashion-mnist": tuple(Published(_FASHION + name, total) for name, total in zip(_IDX, _FASHION_SUMS, strict=True)),
     "cifar10": (Published(_CIFAR + "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", _TEN),),
     "cifar100": (Published(_CIFAR + "cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8", _HUNDRED),),
 }
@@ -91,6 +100,49 @@ def fetch(
     return [path for file in sources[name] for path in _fetched(file, folder, advance or _silent)]
 
 
+def fetch_file(file: Published, path: Path, advance: Advance | None = None) -> Path:
+    """Download a file to a path, and return the path; what has the checksum there already is left alone.
+
+    Arguments:
+        file: The file.
+        path: Where it goes; its folder is made.
+        advance: Called with the file's name, the number of bytes so far and the total.
+
+    Raises:
+        InputError: If another file is at the path, the server cannot be reached, or the checksum does not match.
+    """
+    if _is_there(file, path):
+        return path
+    part = path.with_name(f"{path.name}.part")
+    _download(file, part, advance or _silent)
+    _check(file, part)
+    part.replace(path)
+    return path
+
+
+def _is_there(file: Published, path: Path) -> bool:
+    """Return whether the file is at a path; make its folder where nothing is, refuse where something else is."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            return False
+        same = path.is_file() and checksum_of(path, file.algorithm) == file.checksum
+    except OSError as error:
+        raise InputError(f"{path} cannot be used: {error.strerror or error}; give another place") from None
+    if not same:
+        raise InputError(f"{path} is there and is another file; move it away, or give another place")
+    return True
+
+
+def checksum_of(path: Path, algorithm: str = "sha256") -> str:
+    """Return a file's checksum in hexadecimal."""
+    sums = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as data:
+        while block := data.read(_BLOCK):
+            sums.update(block)
+    return sums.hexdigest()
+
+
 def _silent(name: str, done: int, total: int) -> None:
     """Report nothing."""
 
@@ -99,14 +151,13 @@ def _fetched(file: Published, folder: Path, advance: Advance) -> list[Path]:
     wanted = [folder / member for member in file.members] or [folder / file.name]
     if all(path.is_file() for path in wanted):
         return wanted
+    if not file.members:
+        return [fetch_file(file, wanted[0], advance)]
     part = folder / f"{file.name}.part"
     _download(file, part, advance)
     _check(file, part)
-    if file.members:
-        _unpack(part, file.members, folder)
-        part.unlink()
-    else:
-        part.replace(wanted[0])
+    _unpack(part, file.members, folder)
+    part.unlink()
     return wanted
 
 
@@ -116,38 +167,36 @@ def _download(file: Published, part: Path, advance: Advance) -> None:
     try:
         with urllib.request.urlopen(request, timeout=_WAIT) as answer:
             have = have if answer.status == 206 else 0  # a server that cannot go on from the middle sends it all
-            _keep(answer, part, have, file.name, advance)
+            _keep(answer, part, have, file, advance)
     except urllib.error.HTTPError as error:
         if error.code != 416:  # 416: the whole file is there already
-            raise InputError(f"{file.address} answers {error.code} {error.reason}; try again later") from None
+            what = f"{file.address} answers {error.code} {error.reason}"
+            raise InputError(f"{what}; check the address, or try again later") from None
     except (OSError, http.client.HTTPException) as error:
         raise InputError(f"{file.address} cannot be read: {error}; the same command continues the download") from None
 
 
-def _keep(answer: Any, part: Path, have: int, name: str, advance: Advance) -> None:
+def _keep(answer: Any, part: Path, have: int, file: Published, advance: Advance) -> None:
     total = have + int(answer.headers.get("Content-Length") or 0)
     with part.open("ab" if have else "wb") as out:
         while block := answer.read(_BLOCK):
-            out.write(block)
             have += len(block)
-            advance(name, have, max(total, have))
+            if file.size and max(total, have) > file.size:
+                break
+            out.write(block)
+            advance(file.name, have, max(total, have))
+    if file.size and max(total, have) > file.size:
+        part.unlink()
+        raise InputError(f"{file.address} has more than its {file.size:,} bytes; it was thrown away: try again")
     if have < total:
         raise http.client.IncompleteRead(b"", total - have)
 
 
 def _check(file: Published, part: Path) -> None:
-    with part.open("rb") as data:
-        found = _md5(data)
-    if found != file.md5:
+    found = checksum_of(part, file.algorithm)
+    if found != file.checksum:
         part.unlink()
-        raise InputError(f"{file.address} has the checksum {found}, not {file.md5}; it was thrown away: try again")
-
-
-def _md5(data: Any) -> str:
-    sums = hashlib.md5(usedforsecurity=False)
-    while block := data.read(_BLOCK):
-        sums.update(block)
-    return sums.hexdigest()
+        raise InputError(f"{file.address} has the checksum {found}, not {file.checksum}; it was thrown away: try again")
 
 
 def _unpack(archive: Path, members: tuple[str, ...], folder: Path) -> None:

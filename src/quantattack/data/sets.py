@@ -10,6 +10,7 @@ import torch
 
 from quantattack.data.readers import Arrays, read_cifar, read_folder, read_idx, read_npz
 from quantattack.errors import InputError, unknown
+from quantattack.reading import exists, is_file, is_folder
 from quantattack.types import Images, Labels
 
 
@@ -91,8 +92,7 @@ def is_path(name: str) -> bool:
     """Return whether a data set's name is the path of your own file or folder."""
     if not name or name in SETS:
         return False
-    # Path.exists raises where a name is too long
-    return Path(name).name != name or is_npz(name) or os.path.exists(name)  # noqa: PTH110
+    return Path(name).name != name or is_npz(name) or exists(name)
 
 
 def is_npz(name: str) -> bool:
@@ -138,7 +138,7 @@ def data_folder(name: str, root: Path | str | None) -> Path:
     if not given:
         raise InputError(f"{name} needs its files; give the folder above {name}/ as root or in QUANTATTACK_DATA")
     folder = Path(given) / name
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise InputError(f"no folder {folder}; {name} is expected there in its published binary format")
     return folder
 
@@ -156,6 +156,6 @@ def _read(name: str, folder: Path, split: str) -> Arrays:
 def data_file(folder: Path, name: str) -> Path:
     """Return the path of a file, or of its gzipped form."""
     for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
+        if is_file(path):
             return path
     raise InputError(f"{folder} has no {name} (nor {name}.gz); put the data set's published files there")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from quantattack.data.checksums import bytes_of
 from quantattack.errors import InputError
 from quantattack.types import Images, Labels
 
@@ -155,7 +156,6 @@ def digest(tensors: Mapping[str, Any], salt: str = "") -> str:
     """Return the SHA-256 of named tensors, cut to 16 digits."""
     sha = hashlib.sha256(salt.encode())
     for name, tensor in tensors.items():
-        if isinstance(tensor, Tensor):
-            sha.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-            sha.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        for part in bytes_of(name, tensor):
+            sha.update(part)
     return sha.hexdigest()[:16]

@@ -1,6 +1,7 @@
 """Data sets whose images stay in their files and are read on demand."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from quantattack.data.readers import Bytes, read_cifar, read_idx
+from quantattack.data.readers import Bytes, idx_header, read_cifar, read_idx
 from quantattack.data.sets import FILES, check_data, data_file, data_folder, load_bytes
 from quantattack.errors import InputError
+from quantattack.reading import parsing
 from quantattack.types import Images, Labels
 
 _BLOCK = 1000  # images of a checksum at once
@@ -155,13 +157,12 @@ def _compressed(path: Path) -> bool:
 def _idx(name: str, root: Path | str | None, split: str) -> Stream:
     path, other = (data_file(data_folder(name, root), file) for file in FILES["mnist"][split])
     labels = read_idx(other).astype(np.int64)
-    with path.open("rb") as file:
-        head = file.read(16)
-    sizes = tuple(int(part) for part in np.frombuffer(head[4:16], ">u4"))
-    whole = 16 + int(np.prod(sizes, dtype=np.int64)) if len(sizes) == 3 else -1
-    if head[:4] != b"\0\0\x08\x03" or path.stat().st_size != whole or sizes[0] != len(labels):
+    with parsing(path, "an IDX file of images", "fetch it again"), path.open("rb") as file:
+        sizes, start = idx_header(file.read(4 + 4 * 255), path)
+    whole = start + math.prod(sizes)
+    if len(sizes) != 3 or path.stat().st_size != whole or sizes[0] != len(labels) or labels.ndim != 1:
         raise InputError(f"{path} is no IDX file of images with a label each; fetch it again")
-    return Stream(FileRows(((path, sizes[0]),), (1, *sizes[1:]), start=16), torch.from_numpy(labels))  # type: ignore[arg-type]
+    return Stream(FileRows(((path, sizes[0]),), (1, *sizes[1:]), start=start), torch.from_numpy(labels))
 
 
 def _cifar(name: str, root: Path | str | None, split: str) -> Stream:
@@ -181,7 +182,7 @@ def _cifar_labels(path: Path, marks: int) -> np.ndarray:
     row, labels, size = marks + _PIXELS, list[np.ndarray](), path.stat().st_size
     if not size or size % row:
         read_cifar(path, marks)  # says what is wrong
-    with path.open("rb") as file:
+    with parsing(path, "a CIFAR binary file", "fetch it again"), path.open("rb") as file:
         while block := file.read(_BLOCK * row):
             labels.append(np.frombuffer(block, np.uint8).reshape(-1, row)[:, marks - 1].astype(np.int64))
     return np.concatenate(labels)

@@ -9,6 +9,7 @@ from quantattack.errors import InputError
 from quantattack.types import Images
 
 LAYOUTS = ("nchw", "nhwc", "flat")
+INTEGERS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
 
 
 @dataclass(frozen=True)
@@ -58,3 +59,24 @@ class Pixels:
             raise InputError(f"mean and std have {len(numbers)} numbers, the images {images.shape[1]} channels")
         shape = (-1,) + (1,) * (images.ndim - 2)
         return torch.tensor(numbers, dtype=images.dtype, device=images.device).reshape(shape)
+
+
+@dataclass(frozen=True)
+class Quantized:
+    r"""How a file quantizes its input: :math:`q = \mathrm{round}(v / s) + z`, clamped to the type's range.
+
+    Arguments:
+        type: "int8", "uint8", "int16" or "uint16".
+        scale: The scale s.
+        zero_point: The zero point z.
+    """
+
+    type: str
+    scale: float
+    zero_point: int
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The smallest and the largest value that is not clipped."""
+        low, high = INTEGERS[self.type]
+        return (low - self.zero_point) * self.scale, (high - self.zero_point) * self.scale

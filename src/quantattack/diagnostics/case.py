@@ -9,6 +9,7 @@ from quantattack.attacks.base import Attack
 from quantattack.attacks.success import misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.evaluation.models import CountedModel
+from quantattack.gradients import climbed_logits
 from quantattack.rng import Rng
 from quantattack.types import Images, Labels, Logits, Mask
 
@@ -61,6 +62,11 @@ class Case:
         shown = self.images if images is None else images
         with torch.no_grad():
             return torch.cat([self.host(batch) for batch in torch.split(shown, self.batch_size)])
+
+    def climbed(self, images: Images | None = None) -> Logits:
+        """Return the logits that an attack climbs, without gradients: a deployed model's are those of its twin."""
+        shown = self.images if images is None else images
+        return climbed_logits(self.host, shown, self.batch_size) if self.host.twinned else self.logits(shown)
 
 
 def broken_by(case: Case, attack: Attack) -> Mask:

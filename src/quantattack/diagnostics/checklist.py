@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from quantattack.diagnostics import checks, failures, layers, masking
+from quantattack.attacks.deployed import showing_outputs
+from quantattack.diagnostics import checks, deployed, failures, layers, masking
 from quantattack.diagnostics.case import Case, many
 from quantattack.diagnostics.clean_gradients import CleanGradients, clean_gradients
 from quantattack.diagnostics.plain_pgd import STEPS, Trajectory, follow_pgd
@@ -96,6 +97,22 @@ class Checklist:
         self.check("batch", 3, lambda: checks.batch_check(case))
         self._gradients(random)
 
+    def deployed(self, everything: Case) -> None:
+        """Run the checks of a deployed file; of any other model there are none.
+
+        Arguments:
+            everything: All images, those that are classified wrongly included.
+        """
+        model = deployed.model_of(self.case)
+        if model is None:
+            return
+        self.check("twin", 2, lambda: deployed.twin_check(self.case, model))
+        self.check("softmax", 0, lambda: deployed.softmax_check(everything, model))
+        self.check("input grid", 0, lambda: deployed.input_check(everything, model))
+        for variant in model.variants:
+            share = len(everything) / len(self.case)
+            self.check(f"kernels, {variant}", 2 * share, partial(deployed.kernels_check, everything, model, variant))
+
     def _gradients(self, random: bool) -> None:
         case, seen = self.case, list[CleanGradients]()  # filled by the first check, where it fits
         sweeps = SWEEPS * SAMPLES / len(case)
@@ -119,7 +136,8 @@ class Checklist:
         seen = list[Trajectory]()
 
         def unavailable() -> Finding:
-            seen.append(follow_pgd(self.case))
+            host = showing_outputs(self.case.host)  # what an ordinary attack climbs
+            seen.append(follow_pgd(replace(self.case, host=host)))
             return failures.unavailable_gradients(self.case, seen[0])
 
         self.check("unavailable gradients", 2 * STEPS + 1, unavailable)

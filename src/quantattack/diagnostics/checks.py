@@ -184,9 +184,9 @@ def ascent_check(case: Case, gradients: CleanGradients) -> Finding:
 
 
 def _better(case: Case, exact: Images, length: float) -> float:
-    start = log_odds(case.logits(), case.labels)
+    start = log_odds(case.climbed(), case.labels)
     noise = case.rng.normal(0, NOISE, exact.shape[1:], exact.dtype)
-    gains = [log_odds(case.logits(_moved(case, step, length)), case.labels) - start for step in (exact, noise)]
+    gains = [log_odds(case.climbed(_moved(case, step, length)), case.labels) - start for step in (exact, noise)]
     return float((gains[0] > gains[1]).double().mean())
 
 

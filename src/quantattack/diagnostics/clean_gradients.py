@@ -81,7 +81,7 @@ def clean_gradients(case: Case) -> CleanGradients:
 def _of_batch(case: Case) -> CleanGradients:
     compared = compare_gradients(case.host, case.images, case.labels)
     return CleanGradients(
-        margin=-margin(case.logits().double(), case.labels),
+        margin=-margin(case.climbed().double(), case.labels),
         path=compared.path,
         silent=compared.silent,
         zero=compared.zero,

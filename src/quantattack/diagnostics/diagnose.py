@@ -8,6 +8,7 @@ import torch
 
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import Source, source_of
+from quantattack.deployed import adopted
 from quantattack.diagnostics.case import Case
 from quantattack.diagnostics.checklist import Budget, Checklist
 from quantattack.errors import InputError, check_count
@@ -103,10 +104,11 @@ def diagnose(
         InputError: If the model, the images, the labels or the threat cannot be used, or no image is
             classified correctly.
     """
+    model, twin = adopted(model), adopted(twin)
     source, index = _checked(model, images, labels, threat, indices)
     everything = _case(model, source, threat, Rng(seed, index), twin, batch_size)
     case = everything.where(_correct(everything))
-    return _diagnosed(case, Budget(case.host.passes, len(source), budget), progress)
+    return _diagnosed(case, everything, Budget(case.host.passes, len(source), budget), progress)
 
 
 def _checked(model: Model, images: Any, labels: Any, threat: Threat, indices: Any) -> tuple[Source, Indices]:
@@ -130,9 +132,10 @@ def _case(model: Model, source: Source, threat: Threat, rng: Rng, twin: Model | 
     return Case(host, images.to(device, dtype), labels.to(device), threat, rng, chosen, _counted_twin(twin, host))
 
 
-def _diagnosed(case: Case, budget: Budget, progress: Callable[[Finding], None] | None) -> Diagnosis:
-    """Run the checks on the images that the model classifies correctly."""
+def _diagnosed(case: Case, everything: Case, budget: Budget, progress: Callable[[Finding], None] | None) -> Diagnosis:
+    """Run the checks on the images that the model classifies correctly, and some of a deployed file on all."""
     checklist = Checklist(case, budget, progress)
+    checklist.deployed(everything)
     checklist.before()
     trajectory = checklist.reference()
     broken = torch.zeros(len(case), dtype=torch.bool, device=case.images.device)

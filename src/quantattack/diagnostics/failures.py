@@ -57,13 +57,13 @@ def _split(case: Case, trajectory: Trajectory) -> tuple[torch.Tensor, ...]:
 
 def _change(case: Case, final: torch.Tensor) -> PerImage:
     """Mean change of the log-odds over random points nearby, relative to the range of the image's logits."""
-    logits = case.logits(final)
+    logits = case.climbed(final)
     here, size = log_odds(logits, case.labels), (logits.amax(1) - logits.amin(1)).clamp_min(1e-30)
     total = torch.zeros_like(here)
     for draw in range(_DRAWS):
         offset = case.rng.uniform(draw, FRESH, final.shape[1:], final.dtype) * 2 - 1
         moved = (final + min(_NEAR, case.threat.radius) * offset).clamp(case.threat.low, case.threat.high)
-        total += (log_odds(case.logits(moved), case.labels) - here).abs() / size
+        total += (log_odds(case.climbed(moved), case.labels) - here).abs() / size
     return total / _DRAWS
 
 

@@ -65,10 +65,10 @@ class RandomSearch:
 
     def _drawn(self, clean: Images, rng: Rng, draw: int, radius: PerImage | None) -> Images:
         if self.threat.norm.needs_room:
-            return self.threat.sample(clean, rng.restarted(draw), radius)
+            return self.threat.snap(self.threat.sample(clean, rng.restarted(draw), radius), clean, radius)
         noise = self.threat.norm.steepest(rng.normal(draw, NOISE, clean.shape[1:], clean.dtype))
         length = per_image(self.threat.radii(clean, radius).to(clean), clean)
-        return self.threat.project(clean + length * noise, clean, radius)
+        return self.threat.snap(self.threat.project(clean + length * noise, clean, radius), clean, radius)
 
 
 @dataclass(frozen=True)

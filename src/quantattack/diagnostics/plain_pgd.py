@@ -63,7 +63,7 @@ def _followed(case: Case, steps: int) -> Trajectory:
             return _ended(case, end.value, values, fooled, silent)
         except NoGradient:
             still = torch.ones(steps, len(case), dtype=torch.bool, device=case.images.device)
-            start = log_odds(case.logits(), case.labels).expand(steps + 1, -1)
+            start = log_odds(case.climbed(), case.labels).expand(steps + 1, -1)
             return Trajectory(start, torch.zeros_like(start, dtype=torch.bool), still, case.images)
         values.append(log_odds(step.logits, case.labels))
         fooled.append(misclassified(step.logits, case.labels))

@@ -104,5 +104,5 @@ def keep(cell: Cell, store: Store, result: Attacked, clean: Clean) -> int:
     if cell.task.keep_images and outcomes and result.images is not None and store.folder is not None:
         index = [outcome.image for outcome in outcomes]
         shard = save_shard(store.folder, index, result.images[torch.from_numpy(right)])
-    store.write(cell.row, outcomes, shard)
+    store.write(cell.row, outcomes, shard, lost=sorted({outcome.image for outcome in outcomes} & set(result.lost)))
     return len(outcomes)

@@ -59,7 +59,7 @@ def check_threats(attacks: Mapping[str, Attack], threat: Threat) -> None:
     """Check that every attack, and every attack nested in it, was built for the threat of the evaluation.
 
     Raises:
-        InputError: If a norm, a radius or a pixel range differs.
+        InputError: If a norm, a radius, a pixel range or the levels differ.
     """
     for name, attack in attacks.items():
         for carried in threats_in(attack):
@@ -89,12 +89,13 @@ def threats_in(setting: object) -> Iterator[Threat]:
 def _is_same(carried: Threat, threat: Threat) -> bool:
     pairs = ((carried.radius, threat.radius), (carried.low, threat.low), (carried.high, threat.high))
     near = all(math.isclose(a, b, rel_tol=_SAME, abs_tol=_SAME * threat.radius) for a, b in pairs)
-    return near and carried.norm == threat.norm
+    return near and carried.norm == threat.norm and carried.levels == threat.levels
 
 
 def _description(threat: Threat) -> str:
     norm = type(threat.norm).__name__
-    return f"{norm} {threat.radius:g} in [{threat.low:g}, {threat.high:g}]"
+    levels = "" if threat.levels is None else f" on {threat.levels} levels"
+    return f"{norm} {threat.radius:g} in [{threat.low:g}, {threat.high:g}]{levels}"
 
 
 def first_logits(model: Callable[[Images], Any], images: Images) -> Logits:

@@ -11,13 +11,16 @@ from typing_extensions import Unpack
 from quantattack.attacks.base import Attack, takes
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Ensemble
+from quantattack.data.sources import source_of
 from quantattack.errors import InputError
 from quantattack.evaluation.checks import ImageData, LabelData, check_attacks
 from quantattack.evaluation.fast_search import FastSearch
+from quantattack.evaluation.pixels import usual_threat
 from quantattack.evaluation.ray import Workers, executor
 from quantattack.evaluation.returned_images import ReturnedImages
 from quantattack.evaluation.run import Receive, run
-from quantattack.evaluation.task import Task, TaskSettings, prepare
+from quantattack.evaluation.task import KeepImages, Task, TaskSettings, prepare
+from quantattack.gradients import is_twinned
 from quantattack.progress import Advance, bar
 from quantattack.record.identity import Identity
 from quantattack.record.record import Record
@@ -44,7 +47,7 @@ class Settings(TypedDict, total=False):
     gpus_per_worker: float
     speed: FastSearch | Sequence[str] | None
     part: tuple[int, int]
-    keep_images: bool
+    keep_images: KeepImages
     grow: bool
 
 
@@ -119,7 +122,7 @@ def evaluate(
     gpus_per_worker: float = 0.0,
     speed: FastSearch | Sequence[str] | None = None,
     part: tuple[int, int] = (1, 1),
-    keep_images: bool = False,
+    keep_images: KeepImages = False,
     return_images: bool = False,
     grow: bool = False,
 ) -> Record | WithImages | list[Record] | list[WithImages]:
@@ -140,7 +143,8 @@ def evaluate(
             whose members run separately under their names; or a function that returns any of these for a threat, such
             as `standard`.
         threat: The threat; an image outside it (by more than 1e-6 of the radius) does not count as broken.  Or several
-            threats, which share one record; `attacks` is then a function of the threat.
+            threats, which share one record; `attacks` is then a function of the threat.  A deployed model whose images
+            are bytes is given 256 levels where the threat states none and `attacks` is a function of it.
         name: The model's name in the record.
         data: The data set's name in the record.
         seed: Seed of all random numbers of the run.
@@ -156,7 +160,7 @@ def evaluate(
         speed: Speed options of the search, as a `FastSearch` or the names of its fields; the verdict is always that of
             the unmodified model.
         part: (i, m) to evaluate only the i-th of m parts, such as (2, 5); `quantattack merge` joins the parts.
-        keep_images: Whether to save every attacked image in the record's folder.
+        keep_images: Whether to save every attacked image in the record's folder; "png" for PNG files too.
         return_images: Whether to return every attacked image.
         grow: Whether an existing record may be extended by models, data sets, threats or attacks that it lacks.
 
@@ -168,7 +172,7 @@ def evaluate(
         raise InputError("keep_images saves the images beside the record; name its folder with out")
     settings: TaskSettings = {"names": (name, data), "seed": seed, "batch_size": batch_size, "indices": indices}
     settings.update({"part": part, "keep_images": keep_images, "return_images": return_images, "speed": _speed(speed)})
-    tasks = [prepare(model, images, labels, named_attacks(attacks, each), each, **settings) for each in _unique(threat)]
+    tasks = [_prepared(model, images, labels, attacks, each, settings) for each in _unique(threat)]
     ray_workers = Workers(workers, ray_address, gpus_per_worker)
     returned = ReturnedImages(tasks) if return_images else None
     receive = None if returned is None else returned.receive
@@ -213,6 +217,27 @@ def run_identity(tasks: Sequence[Task]) -> Identity:
     return Identity(tuple(task.identity for task in tasks), tasks[0].seed)
 
 
+def _prepared(
+    model: Model,
+    images: ImageData,
+    labels: LabelData,
+    attacks: Attacks | AttackMaker,
+    threat: Threat,
+    settings: TaskSettings,
+) -> Task:
+    """Prepare one task; what makes its attacks from the threat is given the grid that is usual for the model."""
+    if _is_maker(attacks) and isinstance(threat, Threat) and is_twinned(model):
+        threat = usual_threat(model, source_of(images, labels, threat.low, threat.high), threat)
+    return prepare(model, images, labels, named_attacks(attacks, threat), threat, **settings)
+
+
+def _is_maker(attacks: object) -> bool:
+    """Return whether `attacks` is a function of a threat that makes attacks."""
+    if isinstance(attacks, Mapping | Ensemble | type) or not callable(attacks):
+        return False
+    return not takes(attacks, 3) and not takes(attacks, 6) and takes(attacks, 1)
+
+
 def named_attacks(attacks: Attacks | AttackMaker, threat: Threat) -> Mapping[str, Attack]:
     """Return attacks by name, from any form that `evaluate` accepts: an attack, suite, mapping or function of a threat.
 
@@ -228,7 +253,7 @@ def named_attacks(attacks: Attacks | AttackMaker, threat: Threat) -> Mapping[str
         return attacks.attacks
     if isinstance(attacks, type) or not callable(attacks):
         check_attacks(attacks)
-    if not takes(attacks, 3) and not takes(attacks, 6) and takes(attacks, 1):
+    if _is_maker(attacks):
         maker: AttackMaker = attacks  # type: ignore[assignment]
         return named_attacks(maker(threat), threat)
     return {"attack": attacks}  # type: ignore[dict-item]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from quantattack.errors import InputError, unknown
+from quantattack.gradients import is_twinned
 from quantattack.nn.convert import freeze
 from quantattack.types import Images, Logits, Model
 
@@ -68,6 +69,8 @@ def faster_models(model: Model, speed: FastSearch, sample: Images) -> list[nn.Mo
     """
     if speed == FastSearch():
         return []
+    if is_twinned(model):
+        raise InputError("the speed options rebuild a network, and a deployed file is run as it is; leave them out")
     if not isinstance(model, nn.Module):
         raise InputError("the speed options copy the model, so it must be a torch.nn.Module, not a plain callable")
     fast = freeze(model) if speed.fold else copy.deepcopy(model)

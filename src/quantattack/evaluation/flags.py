@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from quantattack.evaluation.deployed_flags import deployed_flags
 from quantattack.evaluation.gradient_health import Health
 from quantattack.record.record import MASKED, Record
 
 _SHARE = 0.05  # fraction of the compared images whose gradient fails that raises a flag
+_LOST = 0.01  # fraction of an attack's broken images: below it, robust accuracy changes by less than its interval
 
 
 def flags(record: Record, health: Health, random: bool) -> dict[str, str]:
@@ -26,7 +28,9 @@ def flags(record: Record, health: Health, random: bool) -> dict[str, str]:
         "black_box_wins": _black_box_wins(record),
         "outside_threat": _outside_threat(record),
         "ties": _ties(record),
+        "off_grid": None if random else _off_grid(record),
         "opaque": _opaque(record),
+        **deployed_flags(record),
     }
     return {code: sentence for code, sentence in sentences.items() if sentence}
 
@@ -100,6 +104,18 @@ def _ties(record: Record) -> str | None:
     if not count:
         return None
     return f"{count} images end on an exact tie of the two largest logits under {name}; the first class counts"
+
+
+def _off_grid(record: Record) -> str | None:
+    lost = {name: len(record.store.lost(cell)) for name, cell in record.cells.items()}
+    lost = {name: count for name, count in lost.items() if count}
+    broken = {name: int((record.broken(name) & record.by_attack[name].right).sum()) for name in lost}
+    shares = {name: count / broken[name] for name, count in lost.items()}
+    high = {name: share for name, share in shares.items() if share >= _LOST}
+    if not high:
+        return None
+    words = ", ".join(f"{_percent(share)} of those that {name} broke ({lost[name]})" for name, share in high.items())
+    return f"attacked images that fool the model no longer as 8-bit images: {words}; search on the grid with levels=256"
 
 
 def _opaque(record: Record) -> str | None:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from quantattack.attacks.base import Batch, needs_all, search
+from quantattack.evaluation.judge import SLACK
+from quantattack.evaluation.pixels import grid_of, judged_images
 from quantattack.evaluation.saved_images import write_tensors
 from quantattack.evaluation.task import Task
 from quantattack.record.record import Record
@@ -35,7 +37,9 @@ def _attacked_again(task: Task, name: str, chosen: list[int]) -> dict[str, Tenso
     position_of = {int(index): position for position, index in enumerate(task.index)}
     images, labels = task.batch([position_of[index] for index in chosen])
     batch = Batch(images, labels, Rng(task.seed, torch.tensor(chosen, dtype=torch.long, device=images.device)))
-    final = search(task.attacks[name], task.model, batch).images if chosen else images
+    model = task.model.showing(task.model.width, grid=grid_of(task.threat))
+    final = search(task.attacks[name], model, batch).images if chosen else images
+    final = judged_images(task.threat, final.to(images), images, SLACK)
     before, after = (task.model(x).argmax(1) if chosen else labels for x in (images, final))
     names = ("clean", "adversarial", "index", "label", "clean_prediction", "prediction")
     return dict(zip(names, (images, final, batch.rng.index, labels, before, after), strict=True))

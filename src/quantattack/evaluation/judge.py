@@ -18,6 +18,7 @@ from quantattack.evaluation.batching import BatchSizer
 from quantattack.evaluation.checks import check_classes, check_logits
 from quantattack.evaluation.fast_search import InBfloat16
 from quantattack.evaluation.models import CountedModel, Passes
+from quantattack.evaluation.pixels import check_clean, grid_of, judged_images, lost_by_rounding
 from quantattack.evaluation.task import Task
 from quantattack.record.outcome import Outcome
 from quantattack.rng import Rng
@@ -71,12 +72,15 @@ class Attacked:
         outcomes: One outcome per image.
         cost: Cost of the whole call.
         images: The attacked images if the task keeps or returns them, else None.
+        lost: Indices in the data set of the broken images that fool the model no longer when rounded to 8 bits; only
+            where the threat has no levels.
     """
 
     positions: Sequence[int]
     outcomes: list[Outcome]
     cost: Cost
     images: Images | None = None
+    lost: tuple[int, ...] = ()
 
 
 Watch: TypeAlias = Callable[[int, int], None]  # called with a call's images, and its passes over rows so far
@@ -103,6 +107,7 @@ def predict(
 
 def _predicted(task: Task, positions: Sequence[int]) -> Clean:
     images, labels = task.batch(positions)
+    check_clean(task.threat, images, task.index[list(positions)].tolist())
     logits, margins = judged(task.model, images, labels)
     begun = time.perf_counter()
     random = positions[0] == 0 and not torch.equal(logits, judged(task.model, images, labels)[0])
@@ -188,13 +193,21 @@ def _attacked(task: Task, name: str, positions: Sequence[int], at_once: int, wat
     images, labels = task.batch(positions)
     passes = Passes(None if watch is None else partial(watch, len(positions)))
     begun = time.perf_counter()
-    model = task.model.showing(at_once, passes)
+    model = task.model.showing(at_once, passes, grid_of(task.threat))
     batch = Batch(images, labels, Rng(task.seed, task.index[list(positions)].to(images.device)), at_once=at_once)
     result = _searched(task, model, task.attacks[name], batch)
     cost = Cost(*passes.snapshot(), time.perf_counter() - begun)
     final = _checked(name, result.images, images).to(images.dtype)  # measure the pixels that the model gets
+    final = judged_images(task.threat, final, images, SLACK)
     outcomes = _outcomes(task, model, batch, replace(result, images=final), cost)
-    return Attacked(positions, outcomes, cost, final.cpu() if task.keep_images or task.return_images else None)
+    kept = final.cpu() if task.keep_images or task.return_images else None
+    return Attacked(positions, outcomes, cost, kept, _lost(task, model, batch, final, outcomes))
+
+
+def _lost(task: Task, model: CountedModel, batch: Batch, final: Images, outcomes: Sequence[Outcome]) -> tuple[int, ...]:
+    broken = torch.tensor([each.inside and each.prediction != each.label for each in outcomes]).to(final.device)
+    lost = lost_by_rounding(task.threat, model, final, batch.images, batch.labels, broken)
+    return tuple(batch.rng.index[lost].tolist())
 
 
 def _searched(task: Task, model: CountedModel, attack: Attack, batch: Batch) -> Trace:
@@ -204,7 +217,7 @@ def _searched(task: Task, model: CountedModel, attack: Attack, batch: Batch) -> 
     version, only images that fool that version but not the model are; the others had a full float32 search.
     """
     faster = () if needs_all(attack) else task.faster
-    models = [*(CountedModel(version, model.passes, model.width) for version in faster), model]
+    models = [*(CountedModel(version, model.passes, model.width, model.grid) for version in faster), model]
     result = search(attack, models[0], batch)
     for searched, following in pairwise(models):
         again = ~_fooled(model, result.images, batch.labels)
@@ -239,7 +252,7 @@ def _outcomes(task: Task, model: CountedModel, batch: Batch, result: Trace, cost
     logits, margins = judged(model, result.images, labels)
     prediction = logits.argmax(1)
     step = torch.where(prediction != labels, result.step.to(labels.device), -1)
-    size = task.threat.norm.size(result.images.double() - batch.images.double())
+    size = task.threat.distance(result.images, batch.images)
     inside = task.threat.contains(result.images, batch.images, SLACK)
     columns = (batch.rng.index, labels, prediction, margins, size, step, result.restart, inside)
     spent = cost.forwards / count, cost.backwards / count, cost.seconds / count

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from quantattack.attacks.grid import Grid
 from quantattack.data.sources import digest
 from quantattack.errors import InputError
 from quantattack.gradients import NoGradient, is_twinned, parts_of, placement
@@ -51,12 +52,16 @@ class CountedModel(nn.Module):
         passes: The counters to add to; new ones by default.
         width: Largest batch without gradients, in rows; longer ones are split.  None never splits.  To change it, make
             a view with `showing`.
+        grid: Rounds the images before the model sees them, with derivative 1; None for no rounding.  So an attack that
+            knows nothing of a grid searches on it all the same.
     """
 
-    def __init__(self, model: Model, passes: Passes | None = None, width: int | None = None) -> None:
+    def __init__(
+        self, model: Model, passes: Passes | None = None, width: int | None = None, grid: Grid | None = None
+    ) -> None:
         super().__init__()
         self.model, self.passes = model, passes or Passes()
-        self.width = width
+        self.width, self.grid = width, grid
         self.eval()
 
     @property
@@ -64,14 +69,15 @@ class CountedModel(nn.Module):
         """Whether the model's gradient and verdict come from two implementations; see `gradients.Twinned`."""
         return is_twinned(self.model)
 
-    def showing(self, at_once: int | None, passes: Passes | None = None) -> "CountedModel":
+    def showing(self, at_once: int | None, passes: Passes | None = None, grid: Grid | None = None) -> "CountedModel":
         """Return a view of the same model with another width; this one is unchanged.
 
         Arguments:
             at_once: Width of the view, in rows; None never splits a batch.
             passes: The counters of the view; this model's by default.
+            grid: Rounds the images that the view is shown; None for this model's grid.
         """
-        return CountedModel(self.model, passes or self.passes, at_once)
+        return CountedModel(self.model, passes or self.passes, at_once, grid or self.grid)
 
     def forward(self, images: Images) -> Logits:
         if torch.is_grad_enabled() or self.width is None or len(images) <= self.width:
@@ -79,7 +85,7 @@ class CountedModel(nn.Module):
         return torch.cat([self._logits(images[rows]) for rows in parts_of(len(images), self.width)])
 
     def _logits(self, images: Images) -> Logits:
-        rows, batch = len(images), padded(images)
+        rows, batch = len(images), padded(images if self.grid is None else self.grid(images))
         logits: Tensor = self._call_model(batch)
         check_rows(logits, len(batch))
         if len(logits) > rows:

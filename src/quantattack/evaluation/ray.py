@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from quantattack.attacks.base import Attack
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import Source
+from quantattack.deployed import adopted
 from quantattack.errors import InputError, check_count
 from quantattack.evaluation.batching import BatchLimits, BatchSizer
 from quantattack.evaluation.cells import Cell
@@ -94,14 +95,14 @@ class SentTask:
         """Build the task in a worker process."""
         sys.path.extend(folder for folder in self.path if folder not in sys.path)
         about = (self.source, self.attacks, self.threat, self.seed, self.limits, self.index, self.identity)
-        task = Task(CountedModel(self.make()), *about, return_images=self.send_images, speed=self.speed)
+        task = Task(CountedModel(adopted(self.make())), *about, return_images=self.send_images, speed=self.speed)
         return with_faster_models(task)
 
 
 def sent(task: Task) -> SentTask:
     """Return the picklable form of a task."""
     about = (task.source, task.attacks, task.threat, task.seed, task.limits, task.index, task.identity)
-    send_images = task.keep_images or task.return_images
+    send_images = bool(task.keep_images) or task.return_images
     return SentTask(task.make or Given(task.model.model), *about, send_images, task.speed, tuple(sys.path))
 
 

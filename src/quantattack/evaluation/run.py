@@ -7,13 +7,16 @@ from typing import TypeAlias
 import numpy as np
 
 from quantattack.attacks.base import passes
+from quantattack.attacks.threat import rounded_radius
 from quantattack.errors import InputError
 from quantattack.evaluation.cells import CLEAN, Cell, begin, cells_of, clean_cell, keep
+from quantattack.evaluation.deployed import note_deployed
 from quantattack.evaluation.executors import Executor, Serial
 from quantattack.evaluation.flags import flags
 from quantattack.evaluation.gallery import keep_gallery
 from quantattack.evaluation.gradient_health import compare_gradients, health_of
 from quantattack.evaluation.judge import Attacked, Clean, attack, joined, predict
+from quantattack.evaluation.png import write_pngs
 from quantattack.evaluation.task import Task, versions
 from quantattack.progress import Advance
 from quantattack.record.record import Record
@@ -52,6 +55,7 @@ def run(
     clean = _predictions(tasks, advances, executor)
     for task in tasks:
         check_same(task, store, clean[task])
+        note_deployed(task, store)
     filled = {
         task: FilledTask(task, store, clean[task], advance, gallery)
         for task, advance in zip(tasks, advances, strict=True)
@@ -61,11 +65,13 @@ def run(
         if receive is not None:
             receive(cell, result)
     if any(task.worked for task in filled.values()):
-        _note_seconds(store, time.perf_counter() - started, executor)
+        _note_work(store, tasks, time.perf_counter() - started, executor)
     return [Record(store, task.subject) for task in tasks]
 
 
-def _note_seconds(store: Store, seconds: float, executor: Executor) -> None:
+def _note_work(store: Store, tasks: Sequence[Task], seconds: float, executor: Executor) -> None:
+    radii = [line for line in dict.fromkeys(rounded_radius(task.threat) for task in tasks) if line is not None]
+    store.note(**({"radii": radii} if radii else {}))
     store.note(seconds=round(store.notes.get("seconds", 0.0) + seconds, 3), **executor.notes())
 
 
@@ -128,6 +134,8 @@ class FilledTask:
         comparisons = sizer.parts(probe, lambda chunk: compare_gradients(task.model, *task.batch(chunk)))
         health = health_of(comparisons)
         store.flag(task.subject, flags(record, health, self._clean.random))
+        if task.keep_images == "png":
+            write_pngs(task, store, record)
         store.note(**versions(task), batch_size=max(cell.sizer.size for cell in self._cells))
         if self._gallery:  # last, so that a full disk costs nothing but these pictures
             keep_gallery(task, store, record)

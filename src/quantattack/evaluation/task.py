@@ -4,7 +4,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import nn
 from quantattack.attacks.base import Attack, needs_all
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import PartSource, Source, TensorSource, digest, source_of
+from quantattack.deployed import adopted
 from quantattack.errors import InputError, check_count
 from quantattack.evaluation.batching import BatchLimits
 from quantattack.evaluation.checks import (
@@ -27,11 +28,14 @@ from quantattack.evaluation.checks import (
 )
 from quantattack.evaluation.fast_search import FastSearch, faster_models
 from quantattack.evaluation.models import CountedModel, fingerprint, model_checksum
+from quantattack.evaluation.pixels import check_clean, check_png
 from quantattack.gradients import placement
 from quantattack.record.description import describe
 from quantattack.record.identity import SubjectIdentity
 from quantattack.record.outcome import Subject
 from quantattack.types import Images, Indices, Labels, Model
+
+KeepImages: TypeAlias = bool | Literal["png"]  # whether attacked images are saved, and as PNG files too
 
 _FIRST = 16  # images of the trial batch
 _PIXELS = 1 << 18  # pixels of the initial batch
@@ -53,7 +57,7 @@ class Task:
         index: Indices of the images in their data set, with shape (n,).
         subject: The names of model, data set and threat in the record.
         identity: Checksums and settings of the task; a record is resumed only by a run of the same identity.
-        keep_images: Whether the attacked images are saved beside the record.
+        keep_images: Whether the attacked images are saved beside the record; "png" for PNG files too.
         return_images: Whether the attacked images are handed back to the caller.
         speed: The speed options of the search.
         faster: Faster versions of the model, which are attacked before it.
@@ -68,7 +72,7 @@ class Task:
     limits: BatchLimits
     index: Indices
     identity: SubjectIdentity
-    keep_images: bool = False
+    keep_images: KeepImages = False
     return_images: bool = False
     speed: FastSearch = field(default_factory=FastSearch)
     faster: tuple[nn.Module, ...] = ()
@@ -98,7 +102,7 @@ class TaskSettings(TypedDict, total=False):
     indices: LabelData
     names: tuple[str, str]
     part: tuple[int, int]
-    keep_images: bool
+    keep_images: KeepImages
     return_images: bool
     speed: FastSearch | None
     make: Callable[[], Model] | None
@@ -116,7 +120,7 @@ def prepare(
     indices: LabelData = None,
     names: tuple[str, str] = ("model", "images"),
     part: tuple[int, int] = (1, 1),
-    keep_images: bool = False,
+    keep_images: KeepImages = False,
     return_images: bool = False,
     speed: FastSearch | None = None,
     make: Callable[[], Model] | None = None,
@@ -134,7 +138,7 @@ def prepare(
         indices: Indices of the images in their data set, with shape (n,); 0 to n - 1 by default.
         names: The model's and the data set's name in the record.
         part: (i, m) to evaluate only the i-th of m consecutive parts of the images, with i from 1 to m.
-        keep_images: Whether the attacked images are saved beside the record.
+        keep_images: Whether the attacked images are saved beside the record; "png" for PNG files too.
         return_images: Whether the attacked images are handed back to the caller.
         speed: The speed options of the search; none by default.
         make: Builds the model in another process; None to send the model itself.
@@ -148,11 +152,13 @@ def prepare(
         check_count("batch_size", batch_size)
     counted, source = examine(model, images, labels, threat)
     check_threats(attacks, threat)
+    if keep_images == "png":
+        check_png(threat, tuple(source.take([0])[0].shape[1:]))
     index, speed = dataset_indices(indices, len(source)), speed or FastSearch()
     identity = replace(
         identity_of(counted, source, index, attacks, threat, names),
         part=None if part == (1, 1) else part,
-        keep_images=keep_images,
+        keep_images=bool(keep_images),
         speed=tuple(speed.names),
     )
     if part != (1, 1):
@@ -233,12 +239,14 @@ def examine(model: Model, images: ImageData, labels: LabelData, threat: Threat) 
         InputError: If the model fails on the images, a label is not one of its classes, or an argument has a wrong
             type.
     """
+    model = adopted(model)
     check_model(model)
     if not isinstance(threat, Threat):
         raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
     counted, source = CountedModel(model), source_of(images, labels, threat.low, threat.high)
     device, dtype = placement(counted)
     first, first_labels = source.take(range(min(_FIRST, len(source))))
+    check_clean(threat, first, range(len(first)))
     threat.check(tuple(first.shape[1:]))
     logits = first_logits(counted, first.to(device, dtype))
     check_classes(source.labels if isinstance(source, TensorSource) else first_labels, logits.shape[1])

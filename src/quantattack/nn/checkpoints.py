@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import torch
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from safetensors.torch import save as serialize
 from torch import nn
@@ -19,6 +18,7 @@ from quantattack.nn.architectures import build
 from quantattack.nn.convert import freeze, quantize
 from quantattack.nn.packing import pack, unpack
 from quantattack.nn.quantizers import ACTIVATIONS, WEIGHTS, Quantizer
+from quantattack.reading import parsing, read_bytes, shown
 
 FORMAT = 1
 KEY = "quantattack"
@@ -124,13 +124,13 @@ def load(path: Path | str) -> nn.Module:
     data = _read(path)
     card = _card(data, path)
     try:
-        tensors = parse(data)
-        model = assemble(card)
-        _fill(model, {name: _single(tensor) for name, tensor in tensors.items()})
-    except (SafetensorError, RuntimeError) as error:
-        raise InputError(f"{path} does not fit its architecture: {_line(error)}; take another file") from None
+        with parsing(path, "a checkpoint that fits its architecture", "take another file"):
+            tensors = parse(data)
+            model = assemble(card)
+            _fill(model, {name: _single(tensor) for name, tensor in tensors.items()})
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        where = "" if shown(path) in str(error) else f"{shown(path)}: "
+        raise InputError(f"{where}{error}") from None
     return model.eval()
 
 
@@ -166,41 +166,36 @@ def _single(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _read(path: Path | str) -> bytes:
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}; give a checkpoint file") from None
+    data = read_bytes(path, "a checkpoint", "give a checkpoint file")
     if not data:
-        raise InputError(f"{path} is empty; give a checkpoint file")
+        raise InputError(f"{shown(path)} is empty; give a checkpoint file")
     if data[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-        raise InputError(f"{path} is a pickle, which runs code when loaded; save the network as safetensors")
+        raise InputError(f"{shown(path)} is a pickle, which runs code when loaded; save the network as safetensors")
     return data
 
 
 def _card(data: bytes, path: Path | str) -> Card:
     entry = dict(_entry(data, path))
     if entry.pop("format", None) != FORMAT:
-        raise InputError(f"{path} has another version's format; train it again or update the package")
+        raise InputError(f"{shown(path)} has another version's format; train it again or update the package")
     try:
         card = TypeAdapter(Card).validate_python(entry)
     except ValidationError as error:
         first = error.errors()[0]
         what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise InputError(f"{path} states settings that no network has ({what}); take another file") from None
+        raise InputError(f"{shown(path)} states settings that no network has ({what}); take another file") from None
     if _checksum(data.replace(card.checksum.encode(), BLANK.encode(), 1)) != card.checksum:
-        raise InputError(f"{path} was changed or cut off: its checksum does not match; take another copy")
+        raise InputError(f"{shown(path)} was changed or cut off: its checksum does not match; take another copy")
     return card
 
 
 def _entry(data: bytes, path: Path | str) -> Mapping[str, Any]:
     """The metadata from the header: eight bytes of length, then JSON."""
-    try:
+    with parsing(path, "a checkpoint of this package, or was cut off", "take another file"):
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         entry = json.loads(header["__metadata__"][KEY])
-        if not isinstance(entry, dict):
-            raise TypeError
-    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
-        raise InputError(f"{path} is not a checkpoint of this package, or was cut off; take another file") from None
+    if not isinstance(entry, dict):
+        raise InputError(f"{shown(path)} is not a checkpoint of this package; take another file")
     return entry
 
 

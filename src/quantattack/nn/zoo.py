@@ -9,6 +9,7 @@ from torch import nn
 
 from quantattack.errors import unknown
 from quantattack.nn.checkpoints import Card, load, read_card
+from quantattack.reading import is_file
 
 FOLDER = Path(__file__).parent / "carried"
 SUFFIX = ".safetensors"
@@ -55,7 +56,7 @@ def path_of(name: str) -> Path:
     """Return the checkpoint file of a network of the zoo, or the path that was given."""
     if name in _files():
         return _files()[name]
-    if Path(name).is_file() or name.endswith(SUFFIX):
+    if is_file(name) or name.endswith(SUFFIX):
         return Path(name)
     raise unknown("model", name, _files())
 

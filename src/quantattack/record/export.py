@@ -8,6 +8,7 @@ from typing import Any
 
 from quantattack.errors import InputError, unknown
 from quantattack.record.cell import Cell
+from quantattack.record.file import reading
 from quantattack.record.outcome import COLUMNS
 from quantattack.record.store import Store
 from quantattack.record.writing import written_whole
@@ -56,7 +57,8 @@ def _blocks(store: Store, cells: Sequence[Cell]) -> Iterator[list[tuple[Any, ...
     """Yield the rows of cells, whose checksums are compared as they are read."""
     subject_of = "SELECT model, data, threat FROM cell WHERE id = ?"
     for cell in cells:
-        names = (*store.connection.execute(subject_of, (cell.row,)).fetchone(), cell.attack)
+        with reading(store.connection):
+            names = (*store.connection.execute(subject_of, (cell.row,)).fetchone(), cell.attack)
         outcomes = cell.rows()
         for first in range(0, len(outcomes), _ROWS):
             yield [(*names, *astuple(outcome)) for outcome in outcomes[first : first + _ROWS]]

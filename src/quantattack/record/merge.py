@@ -12,7 +12,7 @@ from quantattack.record.identity import Identity
 from quantattack.record.outcome import COLUMNS, Shard
 from quantattack.record.shards import checksum, name_of, path_of
 from quantattack.record.store import Store
-from quantattack.record.writing import written_whole
+from quantattack.record.writing import cannot_write, written_whole
 
 _VERDICT = ("label", "clean_prediction", "prediction", "inside")
 _ON = "ON theirs.image = mine.image WHERE mine.cell = ? AND theirs.cell = ?"
@@ -39,6 +39,7 @@ def merge(parts: Sequence[Path | str], out: Path | str) -> Store:
     try:
         for store in stores:
             _add(merged, store)
+        _copy_pngs(merged, stores)
         _keep_notes(merged, stores)
         if all(record.complete for record in merged.records()):
             merged.finish()
@@ -82,6 +83,8 @@ def _copy(merged: Store, part: Store, cell: int, to: int) -> None:
             keep_sum(merged.connection, to, sum_of(stored(merged.connection, to)))
             for shard in shards:
                 merged.connection.execute("INSERT OR REPLACE INTO shard VALUES (?, ?, ?, ?)", (to, *astuple(shard)))
+            gone = [(to, image) for image in sorted(part.lost(cell))]
+            merged.connection.executemany("INSERT OR IGNORE INTO lost VALUES (?, ?)", gone)
 
 
 def _copied(merged: Store, part: Store, shard: Shard) -> Shard:
@@ -103,6 +106,20 @@ def _copied_whole(source: Path, path: Path) -> None:
             shutil.copyfile(source, copy)
         except OSError as error:
             raise InputError(f"cannot copy {source}: {error.strerror or error}") from None
+
+
+def _copy_pngs(merged: Store, parts: Sequence[Store]) -> None:
+    """Copy the PNG files of the attacked images, each whole or not at all; their names are the same in every part."""
+    for part in parts:
+        for path in sorted(part.folder.glob("images/**/*.png")) if part.folder and merged.folder else ():
+            assert part.folder is not None
+            assert merged.folder is not None
+            to = merged.folder / path.relative_to(part.folder)
+            try:
+                to.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise cannot_write(to, error) from None
+            _copied_whole(path, to)
 
 
 def _keep_notes(merged: Store, parts: Sequence[Store]) -> None:

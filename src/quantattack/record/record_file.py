@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from quantattack.errors import InputError
+from quantattack.reading import is_file
 from quantattack.record.checksums import replace_rows
 from quantattack.record.contents import check_contents
 from quantattack.record.description import stable
@@ -80,7 +81,7 @@ class RecordFile:
     def load(cls: type[_File], folder: Path | str) -> _File:
         """Open a record for reading."""
         path = Path(folder)
-        if not (path / FILE).is_file():
+        if not is_file(path / FILE):
             raise InputError(f"no record in {path}; give a folder that `quantattack evaluate --out` wrote")
         store = cls(connect(path / FILE), path)
         with plain_errors(path):
@@ -196,13 +197,30 @@ class RecordFile:
         """Return the images of a cell that have an outcome."""
         return {row[0] for row in self._rows("SELECT image FROM outcome WHERE cell = ?", cell)}
 
-    def write(self, cell: int, outcomes: Iterable[Outcome], shard: Shard | None = None) -> None:
-        """Write outcomes, and the entry of the file with their attacked images if any, in one transaction."""
+    def write(
+        self, cell: int, outcomes: Iterable[Outcome], shard: Shard | None = None, lost: Iterable[int] = ()
+    ) -> None:
+        """Write outcomes, with what belongs to them, in one transaction.
+
+        Arguments:
+            cell: Id of their cell's row.
+            outcomes: The outcomes.
+            shard: The file with their attacked images; None if there is none.
+            lost: The images of them that fool the model no longer when rounded to 8 bits.
+        """
         rows = [astuple(outcome) for outcome in outcomes]
         with plain_errors(self.folder), self.transaction():
             replace_rows(self.connection, cell, rows)
             if shard is not None:
                 self.connection.execute("INSERT OR REPLACE INTO shard VALUES (?, ?, ?, ?)", (cell, *astuple(shard)))
+            gone = [(cell, image) for image in lost]
+            self.connection.executemany("INSERT OR REPLACE INTO lost VALUES (?, ?)", gone)
+
+    def lost(self, cell: int) -> set[int]:
+        """Return the broken images of a cell that fool the model no longer when rounded to 8 bits."""
+        if not has_table(self.connection, "lost"):
+            return set()
+        return {row[0] for row in self._rows("SELECT image FROM lost WHERE cell = ?", cell)}
 
     def shards(self, cell: int) -> list[Shard]:
         """Return the files of a cell's attacked images; none where they were not kept."""

@@ -59,3 +59,46 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = min(1.0, max(largest, p_values[place] * (len(p_values) - rank)))
         adjusted[place] = largest
     return adjusted
+
+
+def above_chance(right: int, trials: int, classes: int) -> float:
+    r"""Return the probability that guessing among k classes is right at least as often.
+
+    .. math:: P(X \ge r), \quad X \sim \mathrm{Binomial}(n, 1/k)
+
+    Arguments:
+        right: Number r of images that are right.
+        trials: Number n of images; for 0, the probability is 1.
+        classes: Number k of classes.
+    """
+    from scipy.stats import binomtest
+
+    return float(binomtest(right, trials, 1 / classes, alternative="greater").pvalue) if trials else 1.0
+
+
+def paired_difference(first_only: int, second_only: int, both: int, trials: int) -> tuple[float, float]:
+    r"""Return the 95 % interval of the difference of two proportions of the same images, within [-1, 1].
+
+    With the Wilson intervals (l, u) of the two proportions p and :math:`\varphi` the correlation of the pairs,
+
+    .. math:: d - \sqrt{(p_1 - l_1)^2 - 2 \varphi (p_1 - l_1)(u_2 - p_2) + (u_2 - p_2)^2}
+
+    and likewise upward.  Source: Newcombe, 1998, method 10,
+    https://doi.org/10.1002/(SICI)1097-0258(19981130)17:22<2635::AID-SIM954>3.0.CO;2-C.
+
+    Arguments:
+        first_only: Number of images on which only the first succeeds.
+        second_only: Number of images on which only the second succeeds.
+        both: Number of images on which both succeed.
+        trials: Number of images; for 0, the interval is (-1, 1).
+    """
+    if trials == 0:
+        return -1.0, 1.0
+    counts = both + first_only, both + second_only
+    (p, q), ((low_p, high_p), (low_q, high_q)) = (n / trials for n in counts), (wilson(n, trials) for n in counts)
+    neither = trials - first_only - second_only - both
+    spread = (counts[0] * (trials - counts[0]) * counts[1] * (trials - counts[1])) ** 0.5
+    phi = (both * neither - first_only * second_only) / spread if spread else 0.0
+    down = ((p - low_p) ** 2 - 2 * phi * (p - low_p) * (high_q - q) + (high_q - q) ** 2) ** 0.5
+    up = ((high_p - p) ** 2 - 2 * phi * (high_p - p) * (q - low_q) + (q - low_q) ** 2) ** 0.5
+    return p - q - down, p - q + up

@@ -104,7 +104,8 @@ def radius_groups(records: Sequence[Record]) -> list[list[Record]]:
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         threat = record.threat
-        key = (record.subject.model, record.subject.data, norm_name(threat), threat.get("low"), threat.get("high"))
+        about = (threat.get(name) for name in ("low", "high", "levels"))
+        key = (record.subject.model, record.subject.data, norm_name(threat), *about)
         if isinstance(threat.get("radius"), int | float) and record.complete and len(record.indices):
             groups.setdefault(key, []).append(record)
     several = (group for group in groups.values() if len({record.threat["radius"] for record in group}) > 1)

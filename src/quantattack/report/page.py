@@ -1,7 +1,7 @@
 """The HTML report of a run: one self-contained file without scripts, fonts or external images."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from quantattack.record.record import Record
 from quantattack.record.store import Store
 from quantattack.record.writing import written_whole
 from quantattack.report.comparison import Comparison, comparisons
+from quantattack.report.deployed import COLUMNS, ONE_OF, deployed_lines, facts_of
 from quantattack.report.diagnosis import SIGNS, Diagnosis, diagnosis, unevaluated_diagnoses
 from quantattack.report.figures import (
     margins,
@@ -75,6 +76,7 @@ class Section:
         drawings: The figures.
         gallery: Images, clean and attacked.
         settings: Every setting: the threat's and each attack's.
+        facts: Of a deployed model what the file is, what runs it, and whether its twin agrees; else empty.
 
     """
 
@@ -98,6 +100,7 @@ class Section:
     drawings: list[Drawing]
     gallery: Gallery
     settings: dict[str, Any]
+    facts: list[tuple[str, str]] = field(default_factory=list)
 
 
 def section_of(record: Record, place: int, folder: Path) -> Section:
@@ -131,6 +134,7 @@ def section_of(record: Record, place: int, folder: Path) -> Section:
         drawings=drawings(record, place) if record.complete and len(record.indices) else [],
         gallery=read_gallery(folder, place, record.subject),
         settings={"threat": record.threat, **{name: record.settings(name) for name in attacks}},
+        facts=facts_of(record),
     )
 
 
@@ -219,6 +223,9 @@ def render(store: Store, folder: Path) -> str:
         radii=radius_drawings(records),
         compared=compared,
         uncompared=uncompared,
+        deployed=deployed_lines(records),
+        columns=COLUMNS,
+        one_of=ONE_OF,
         run={"finished": store.finished, **store.identity},
         notes=store.notes,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from quantattack.report.comparison import p_words, words
+from quantattack.report.deployed import over_words
 from quantattack.report.reproduction import small, turned
 from quantattack.report.tables import interval, percent
 
@@ -38,4 +39,5 @@ def _environment() -> Environment:
     environment.filters.update(
         percent=percent, interval=interval, p_words=p_words, compared_words=words, turned=turned, small=small
     )
+    environment.filters.update(over_words=over_words)
     return environment

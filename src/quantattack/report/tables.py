@@ -12,6 +12,8 @@ from quantattack.record.cell import Cell, broken_matrix, first_complete
 from quantattack.record.record import MASKED, Record
 from quantattack.record.statistics import wilson
 
+_REASONS = ("saturated_softmax", "zero_gradient", "wrong_direction")  # flags that explain PGD's failure, first first
+
 
 @dataclass(frozen=True)
 class Share:
@@ -95,11 +97,10 @@ def norm_name(threat: dict[str, Any]) -> str:
 
 
 def threat_words(threat: dict[str, Any]) -> str:
-    """Return a threat in a few words: the norm and the radius."""
-    radius = threat.get("radius")
-    if radius is None:
-        return norm_name(threat)
-    return f"{norm_name(threat)} {radius_words(radius) if isinstance(radius, int | float) else radius}"
+    """Return a threat in a few words: the norm, the radius, and the levels of its pixels if it has any."""
+    radius, levels = threat.get("radius"), threat.get("levels")
+    size = "" if radius is None else f" {radius_words(radius) if isinstance(radius, int | float) else radius}"
+    return f"{norm_name(threat)}{size}" if levels is None else f"{norm_name(threat)}{size} on {levels} levels"
 
 
 def clean_share(record: Record) -> Share:
@@ -234,7 +235,7 @@ def _because(record: Record, gap: float) -> str:
     points, best = f"{100 * gap:.1f} points", strongest(record)
     if gap >= MASKED - 1e-9 and best is not None:
         left = f"{best} alone leaves {percent(record.robust(best))}"
-        reasons = [record.codes[code] for code in ("zero_gradient", "wrong_direction") if code in record.codes]
+        reasons = [record.codes[code] for code in _REASONS if code in record.codes]
         why = f", because {reasons[0]}" if reasons else ""
         return f"PGD's number cannot be trusted, it is {points} too high ({left}){why}."
     return f"PGD is within {points} of the worst case over {_attacks(len(record.attacks))}."

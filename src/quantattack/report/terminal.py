@@ -10,6 +10,7 @@ from rich.text import Text
 
 from quantattack.record.record import Record
 from quantattack.report.comparison import Comparison, p_words, words
+from quantattack.report.deployed import COLUMNS, ONE_OF, UNDER, Line, deployed_lines, entry_words
 from quantattack.report.tables import headline, interval, percent, progress_words, threat_words
 
 
@@ -28,6 +29,9 @@ def print_table(records: Sequence[Record], console: Console) -> None:
     unbounded = console.options.update(width=10_000)
     fits = console.measure(table, options=unbounded).maximum <= console.width
     console.print(table if fits else _one_column_each(records, names))
+    if lines := deployed_lines(records):
+        console.print(_deployed(lines))
+        console.print(Text(f"{UNDER} {ONE_OF}"))
     for record in records:
         _print_words(record, console)
 
@@ -55,6 +59,24 @@ def _one_column_each(records: Sequence[Record], names: Sequence[str]) -> Table:
     return table
 
 
+def _deployed(lines: Sequence[Line]) -> Table:
+    """The deployed models, each number with how far it is above the worst case and the paired interval of that."""
+    table = Table(title="Deployed models, %", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("threat", no_wrap=True)
+    table.add_column("ties", no_wrap=True)
+    for header in COLUMNS:
+        table.add_column(Text(header.replace(" ", "\n")), justify="right", no_wrap=True)
+    models = dict.fromkeys((line.model, line.data) for line in lines)
+    for model, data in models:
+        if len(models) > 1:
+            table.add_row(Text(f"{_file_name(model)} on {data}", style="bold"))
+        for line in lines:
+            if (line.model, line.data) == (model, data):
+                cells = [Text(entry_words(line.entries[header])) for header in COLUMNS]
+                table.add_row(Text(line.threat.replace(" ", "\n")), Text(line.ties.replace(" ", "\n", 1)), *cells)
+    return table
+
+
 def _table() -> Table:
     return Table(title="Robust accuracy, %", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
 
@@ -69,8 +91,10 @@ def _subject(record: Record) -> tuple[str, str, str]:
 
 
 def _file_name(model: str) -> str:
-    """Return a checkpoint's name without its folder, which is printed below the table; keep any other name."""
-    return Path(model).stem if model.endswith(".safetensors") else model
+    """Return a file's name without its folder, which is printed below the table; keep any other name."""
+    if model.endswith(".safetensors"):
+        return Path(model).stem
+    return Path(model).name if Path(model).suffix and ":" not in model else model
 
 
 def _numbers(record: Record, names: Sequence[str]) -> list[Text]:

@@ -6,7 +6,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from quantattack.attacks.base import Attack
@@ -16,6 +15,7 @@ from quantattack.attacks.scaling.fixed import Fixed
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
 from quantattack.nn.checkpoints import quantizer_of
+from quantattack.reading import read_yaml, shown
 from quantattack.training.settings import Settings
 from quantattack.training.train import Adversarial, Recipe, madry
 
@@ -23,7 +23,7 @@ from quantattack.training.train import Adversarial, Recipe, madry
 def _fraction(value: Any) -> Any:
     try:
         return float(Fraction(value)) if isinstance(value, str) else value
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError, OverflowError):
         return value
 
 
@@ -84,14 +84,11 @@ def read_recipe(path: Path | str, named: Finder | None = None) -> Recipe:
         InputError: If the file cannot be read, is not YAML, or holds what a recipe does not have.
 
     """
+    settings = read_yaml(path, "architecture: lenet")
     try:
-        file = File.model_validate(yaml.safe_load(Path(path).read_text()))
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())[:120]}") from None
+        file = File.model_validate(settings)
     except ValidationError as error:
-        raise InputError(f"{path} is not a recipe: {_first(error)}") from None
+        raise InputError(f"{shown(path)} is not a recipe: {_first(error)}") from None
     return _recipe(file, named)
 
 

@@ -13,6 +13,7 @@ from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 from quantattack.errors import InputError
+from quantattack.reading import exists
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def resume(
         InputError: If the file is damaged or holds the state of another training.
 
     """
-    if not Path(path).exists():
+    if not exists(path):
         return []
     tensors, entry = _read(path)
     if {key: entry.get(key) for key in training} != json.loads(json.dumps(training)):

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from quantattack.deployed import adopted, from_program
+from quantattack.deployed.pixels import Pixels
 from quantattack.errors import InputError
 from quantattack.gradients import NoGradient, gradient
 from quantattack.types import Images, Logits
@@ -144,10 +146,12 @@ def from_timm(model: Any) -> nn.Module:
 
 
 def from_quantized(model: Any, example: Images, mean: Any = None, std: Any = None) -> nn.Module:
-    """Convert a fake-quantized module of Brevitas, torchao or torch.ao, after checking that it is differentiable.
+    """Convert a quantized module of Brevitas, torchao or torch.ao, after checking that it is differentiable.
+
+    What was converted to integers (`convert_pt2e`, `convert_fx`) comes as a deployed model: `deployed.from_program`.
 
     Arguments:
-        model: The module, before its conversion to integers.
+        model: The module.
         example: At least one image in [0, 1], on which to compute a gradient.
         mean: Per-channel means, if the module expects normalized images; None for 0.
         std: Per-channel standard deviations; None for 1.
@@ -157,6 +161,8 @@ def from_quantized(model: Any, example: Images, mean: Any = None, std: Any = Non
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"from_quantized takes a torch.nn.Module, not {type(model).__name__}")
+    if adopted(model) is not model:
+        return from_program(model, Pixels(mean=tuple(mean or ()), std=tuple(std or ())))
     converted = Normalized(model, mean, std)
     try:
         gradient(converted, example, lambda logits: logits.sum(1))

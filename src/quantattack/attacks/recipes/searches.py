@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-from quantattack.attacks.apgd import Apgd, Blocks
+from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.class_pair import ClassPair
 from quantattack.attacks.losses import margin
 from quantattack.attacks.recipes.steps import repeated, walk_of
 from quantattack.attacks.square import Square
+from quantattack.attacks.starts import Blocks
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Ensemble
 from quantattack.errors import check_count, unknown

@@ -1,0 +1,97 @@
+"""Options of the commands that open deployed files: what pixels mean to them, and what runs them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, TypeAlias
+
+import typer
+
+from quantattack.deployed.load import DeployedFile, is_file, located, meaning_of
+from quantattack.deployed.loaded import Meaning
+from quantattack.errors import InputError
+from quantattack.record.deployed import deployed_note
+from quantattack.record.record import Record
+
+Layout: TypeAlias = Annotated[
+    str | None, typer.Option(help="How a deployed file takes pixels: nchw, nhwc or flat; else what its shape tells.")
+]
+Range: TypeAlias = Annotated[
+    str | None, typer.Option("--range", help="What black and white are to a deployed file, 0,255; else what it says.")
+]
+Mean: TypeAlias = Annotated[
+    str | None, typer.Option(help="Mean of each channel in units of the range, where a file takes normalized pixels.")
+]
+Std: TypeAlias = Annotated[str | None, typer.Option(help="Standard deviation of each channel, likewise.")]
+RuntimeName: TypeAlias = Annotated[
+    str | None, typer.Option(help="What runs a deployed file: litert:reference, onnxruntime:basic; else its own.")
+]
+Float: TypeAlias = Annotated[
+    str | None, typer.Option("--float", help="The float network that a file was made of, by name or file.")
+]
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How deployed files are opened, as the command says it.
+
+    Arguments:
+        meaning: What pixels mean to them.
+        runtime: What runs them; None for each format's own.
+        root: Folder of the data sets, where fetched files lie; None for the variable QUANTATTACK_DATA.
+    """
+
+    meaning: Meaning = field(default_factory=Meaning)
+    runtime: str | None = None
+    root: str | None = field(default=None, compare=False)
+
+    def file(self, path: str) -> DeployedFile:
+        """Return the file at a path, to be opened so."""
+        return DeployedFile(located(path, self.root), self.runtime, self.meaning)
+
+    def check(self, models: Sequence[str]) -> None:
+        """Raise InputError if something is said of deployed files and none of the models is one."""
+        if self != FileOptions() and not any(map(is_file, models)):
+            says = "--layout, --range, --mean, --std and --runtime are for deployed files"
+            raise InputError(f"{says}; {', '.join(models)} is none")
+
+
+def file_options(
+    layout: str | None = None,
+    range_: str | Sequence[str] | None = None,
+    mean: str | Sequence[str] | None = None,
+    std: str | Sequence[str] | None = None,
+    runtime: str | None = None,
+    root: str | None = None,
+) -> FileOptions:
+    """Return how deployed files are opened, from the texts of the command or of a run file.
+
+    Raises:
+        InputError: If a text is no list of numbers, or what it says cannot be meant.
+    """
+    span = _numbers("range", range_) if range_ else None
+    meaning = meaning_of(layout, span, _numbers("mean", mean), _numbers("std", std))
+    return FileOptions(meaning, runtime, root)
+
+
+def _numbers(name: str, text: str | Sequence[str] | None) -> tuple[float, ...]:
+    parts = [] if text is None else text.split(",") if isinstance(text, str) else text
+    try:
+        return tuple(float(part) for part in parts)
+    except ValueError:
+        raise InputError(f"--{name} must be numbers like 0,255, not {','.join(parts)!r}") from None
+
+
+def noted_options(record: Record, root: str | None = None) -> FileOptions:
+    """Return how the deployed file of a record was opened when it was attacked.
+
+    Arguments:
+        record: The record of one model, data set and threat.
+        root: Folder of the data sets, where fetched files lie; None for the variable QUANTATTACK_DATA.
+    """
+    about = deployed_note(record.store, record.subject.model)
+    if about is None:
+        return FileOptions(root=root)
+    pixels, file = about["file"]["pixels"], about["file"]
+    span = pixels["low"], pixels["high"]
+    meaning = meaning_of(pixels["layout"], span, pixels["mean"], pixels["std"])
+    return FileOptions(meaning, file["opened"], root)

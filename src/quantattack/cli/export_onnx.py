@@ -1,0 +1,80 @@
+"""The command `quantattack export-onnx`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from quantattack.cli import names
+from quantattack.cli.options import Data, DataRoot, Network
+from quantattack.data.sets import is_path
+from quantattack.data.streams import stream_data
+from quantattack.deployed.export.int8 import Int8
+from quantattack.deployed.export.onnx import Exported
+from quantattack.deployed.export.onnx import export_onnx as export
+from quantattack.errors import InputError, check_count
+from quantattack.gradients import is_twinned
+from quantattack.types import Images
+
+_CHECKED = 200
+
+
+def export_onnx(
+    model: Network,
+    out: Annotated[Path, typer.Argument(help="The file to write, FILE.onnx.")],
+    int8: Annotated[str | None, typer.Option(help="Quantize it to 8 bits: qdq or qoperator; else float.")] = None,
+    activations: Annotated[str, typer.Option(help="8-bit type of the activations: u8 or s8.")] = "u8",
+    weights: Annotated[str, typer.Option(help="8-bit type of the weights: s8 or u8.")] = "s8",
+    per_channel: Annotated[bool, typer.Option("--per-channel", help="A scale for each output channel.")] = False,
+    calibrate: Annotated[
+        str | None, typer.Option(help="Images to calibrate on; else the training images of the model's data set.")
+    ] = None,
+    images: Annotated[int, typer.Option(help="How many images to calibrate on, from the first on.")] = 500,
+    data: Data = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Write a network to an ONNX file, in float or in 8 bits, and check the file against the network."""
+    check_count("--images", images)
+    how = _form(int8, activations, weights, per_channel, calibrate)
+    network = names.model_named(model, torch.device("cpu"))
+    if is_twinned(network):
+        raise InputError(f"{model} is a deployed file already; export the network that it was made of")
+    name = names.data_for(data, [model])
+    seen = _first(calibrate or name, data_root, images, calibrate is None) if how else None
+    about = {"network": model, "data": name} | ({} if seen is None else {"calibration": f"{len(seen)} images"})
+    checked = _first(name, data_root, _CHECKED, train=False)
+    typer.echo("\n".join(_lines(export(network, out, checked, int8=how, calibration=seen, about=about), how)))
+
+
+def _form(int8: str | None, activations: str, weights: str, per_channel: bool, calibrate: str | None) -> Int8 | None:
+    """The 8-bit form that is asked for; None for a float file, which takes none of its settings."""
+    if int8:
+        return Int8(int8, activations, weights, per_channel)
+    if per_channel or calibrate or (activations, weights) != ("u8", "s8"):
+        raise InputError("--activations, --weights, --per-channel and --calibrate go with --int8 qdq or qoperator")
+    return None
+
+
+def _first(data: str, root: str | None, count: int, train: bool) -> Images:
+    """Return the first images of a data set: its training images, or its test images."""
+    split = "train" if train and not is_path(data) else "test"
+    try:
+        stream = stream_data(data, root, split)
+    except InputError as error:
+        if split == "test":
+            raise
+        raise InputError(f"{error}; or calibrate on other images: --calibrate FILE.npz") from None
+    return stream.take(range(min(count, len(stream))))[0]
+
+
+def _lines(found: Exported, how: Int8 | None) -> list[str]:
+    """What was exported, and how near it is to the network."""
+    near = f"on {found.images} test images the float graph's logits differ by at most {found.difference:.2g}"
+    lines = [f"{near}, its predictions on {100 * (1 - found.same):.1f}%"]
+    if how is not None and found.int8_same is not None and found.exact_weights is not None:
+        lines += [
+            f"{how.text}: predicts what the network does on {100 * found.int8_same:.1f}%",
+            f"{100 * found.exact_weights:.1f}% of the 8-bit weights are exactly the network's",
+        ]
+    return [*lines, f"{found.path}: {found.bytes:,} bytes, SHA-256 {found.sha256}"]

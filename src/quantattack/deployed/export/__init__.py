@@ -1,0 +1,1 @@
+"""From a network in torch to a deployed ONNX file: the export, and the quantization by onnxruntime's own tool."""
