@@ -24,7 +24,7 @@ from typing import Any
 
 OUT = Path(__file__).parents[1] / "results" / "robustness" / "interrupted.json"
 IMAGES, BATCH = 300, 16
-ATTACKS = "pgd[steps=40],square[queries=200]"
+ATTACKS = "pgd[steps=10],square[queries=40]"
 COMMAND = ["evaluate", "digits-mdtanhs", "--images", str(IMAGES), "--batch-size", str(BATCH), "--attacks", ATTACKS]
 COMMAND += ["--quiet", "--out"]
 

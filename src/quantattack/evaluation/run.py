@@ -56,10 +56,8 @@ def run(
     for task in tasks:
         check_same(task, store, clean[task])
         note_deployed(task, store)
-    filled = {
-        task: FilledTask(task, store, clean[task], advance, gallery)
-        for task, advance in zip(tasks, advances, strict=True)
-    }
+    pairs = zip(tasks, advances, strict=True)
+    filled = {task: FilledTask(task, store, clean[task], advance, gallery) for task, advance in pairs}
     for cell, result in executor.map(attack, _opened(filled.values())):
         filled[cell.task].take(cell, result)
         if receive is not None:
