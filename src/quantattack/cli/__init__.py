@@ -78,6 +78,10 @@ def _pipes_heard() -> Iterator[None]:
     setattr(Console, "on_broken_pipe", _broken_pipe)  # noqa: B010  a method of another library
     try:
         yield
+    except SystemExit:
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # click's answer to a pipe that nobody reads
+            raise BrokenPipeError from None
+        raise
     finally:
         setattr(Console, "on_broken_pipe", onward)  # noqa: B010
 
