@@ -87,7 +87,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
 @pytest.mark.parametrize("outcomes", [1, 200])
 def test_a_killed_command_continues(outcomes: int, tmp_path: Path, whole: Mapping[str, Any], capsys: Any):
     folder = tmp_path / "run"
-    assert interrupted(folder, outcomes, signal.SIGKILL) == (-signal.SIGKILL, "", "")
+    code, out, err = interrupted(folder, outcomes, signal.SIGKILL)
+    assert (code, out) == (-signal.SIGKILL, "")
+    assert all(" of 96 images, " in line for line in err.splitlines())  # the live line, where the machine is slow
     before = rows(folder)
     assert outcomes <= len(before) < 288
     shown = Record.load(folder)
@@ -106,7 +108,9 @@ def test_a_killed_command_continues(outcomes: int, tmp_path: Path, whole: Mappin
 def test_ctrl_c_is_one_line_and_the_command_continues(tmp_path: Path, whole: Mapping[str, Any]):
     said = "interrupted; the same command continues where it stopped\n"
     folder = tmp_path / "run"
-    assert interrupted(folder, 40, signal.SIGINT) == (130, "", said)
+    code, out, err = interrupted(folder, 40, signal.SIGINT)
+    assert (code, out) == (130, "")
+    assert err.endswith(said)
     before = rows(folder)
     assert 40 <= len(before) < 288
     assert command(folder) == 0
@@ -273,7 +277,8 @@ def test_an_unfinished_record_says_so(tmp_path: Path, capsys: Any):
     shown = json.loads(said(capsys, "show", str(tmp_path), "--json"))
     assert shown["finished"] is False
     assert shown["attacks"]["margin"] is None
-    assert 0 <= shown["attacks"]["stopping"] <= 1
+    assert shown["attacks"]["stopping"] is shown["clean"] is shown["worst_case"] is None
+    assert 0 < shown["done"]["stopping"] < 40
 
 
 def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path):

@@ -11,6 +11,7 @@ from quantattack.errors import InputError, out_of_memory
 
 LEAST = 16  # smallest batch size: `CountedModel` pads smaller batches to 16 rows, so they save nothing
 _PIXELS = 1 << 18  # pixels of the initial batch
+PATIENCE = 10.0  # seconds of work that one call aims at, since an interruption loses the call that it falls into
 _BETTER = 1.03  # a batch size must raise the throughput by this factor to be preferred over a smaller one
 
 T = TypeVar("T")
@@ -50,6 +51,29 @@ class BatchSizer:
     def __init__(self, size: int, *, fixed: bool = False, most: int = 4096) -> None:
         self.size, self.fixed, self.most = size, fixed, max(size, most)
         self._rates: dict[int, float] = {}
+        self._seconds = 0.0  # per image, as far as it is known
+
+    def expect(self, seconds: float) -> None:
+        """Set how long one image takes, measured or estimated, so that `images` keeps calls short.
+
+        Arguments:
+            seconds: Wall time per image.
+        """
+        self._seconds = max(0.0, seconds)
+
+    def images(self, batches: int = 1) -> int:
+        """Return how many images the next call gets: at most so many batches, fewer where these would take long.
+
+        A size that the caller chose is never cut, and no other below `LEAST`.
+
+        Arguments:
+            batches: How many batches of the current size one call may get.
+        """
+        most = self.size * batches
+        within = int(min(most, PATIENCE / self._seconds)) if self._seconds > 0 else most
+        if self.fixed:
+            return max(self.size, within // self.size * self.size)
+        return min(most, max(LEAST, within // 8 * 8))
 
     def note(self, size: int, passes: int, seconds: float) -> None:
         """Record the throughput of one batch and choose the next batch size.
@@ -91,11 +115,11 @@ class BatchSizer:
         Arguments:
             positions: Positions of the images to process.
             work: Called with the positions of one chunk; returns its result.
-            batches: How many batches of the current size make one chunk.
+            batches: How many batches of the current size make one chunk, unless they would take long.
         """
         first = 0
         while first < len(positions):
-            chunk, results = positions[first : first + self.size * batches], list[T]()
+            chunk, results = positions[first : first + self.images(batches)], list[T]()
             try:
                 results.append(work(chunk))
             except (RuntimeError, MemoryError) as error:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -47,6 +48,7 @@ class Clean:
         margin: True logit minus the largest other, with shape (n,).
         random: Whether two forward passes of the same images differed.
         dependent: Whether an image's logits depended on the other images of its batch.
+        seconds: Wall time of a forward pass, per image.
     """
 
     position: np.ndarray
@@ -55,6 +57,7 @@ class Clean:
     margin: np.ndarray
     random: bool
     dependent: bool = False
+    seconds: float = 0.0
 
     @property
     def right(self) -> np.ndarray:
@@ -91,7 +94,7 @@ class Attacked:
     lost: tuple[int, ...] = ()
 
 
-Watch: TypeAlias = Callable[[int], None]  # called with the rows that went forward so far in a call
+Watch: TypeAlias = Callable[[int, int], None]  # called with a call's images, and its passes over rows so far
 
 
 def predict(
@@ -120,12 +123,13 @@ def _predicted(task: Task, positions: Sequence[int]) -> Clean:
     check_clean(task.threat, images, task.index[list(positions)].tolist())
     with guarded("the model", where):
         logits, margins = judged(task.model, images, labels)
-        is_first = positions[0] == 0
+        is_first, begun = positions[0] == 0, time.perf_counter()
         random = is_first and not torch.equal(logits, judged(task.model, images, labels)[0])
+        seconds = (time.perf_counter() - begun) / len(positions) if is_first else 0.0  # once all is warm
         pixels = task.threat.low, task.threat.high
         dependent = is_first and not random and depends_on_company(task.model, _first_images(task), *pixels)
     label, prediction, gap = (column.cpu().numpy() for column in (labels, logits.argmax(1), margins))
-    return Clean(np.asarray(positions), label, prediction, gap, random, dependent)
+    return Clean(np.asarray(positions), label, prediction, gap, random, dependent, seconds)
 
 
 def _first_images(task: Task) -> Images:
@@ -140,7 +144,8 @@ def joined(batches: Sequence[Clean]) -> Clean:
     )
     order = position.argsort(kind="stable")
     found = any(batch.random for batch in batches), any(batch.dependent for batch in batches)
-    return Clean(position[order], label[order], prediction[order], gap[order], *found)
+    seconds = max(batch.seconds for batch in batches)
+    return Clean(position[order], label[order], prediction[order], gap[order], *found, seconds)
 
 
 def judged(model: CountedModel, images: Images, labels: Labels) -> tuple[Logits, PerImage]:
@@ -194,12 +199,14 @@ def attack(
         name: Name of the attack.
         positions: Positions of the images to attack.
         sizer: Chooses the batch size; `attack` reports the cost of each full call to it.
-        watch: Called with the number of rows that went forward so far in the call; None to report no progress.
+        watch: Called with the images of the call and its passes so far; None to report no progress.
     """
     batches = batches_per_call(task.attacks[name], len(task))
     for result in sizer.parts(positions, lambda chunk: _attacked(task, name, chunk, sizer.size, watch), batches):
         if len(result.outcomes) >= sizer.size:
             sizer.note(sizer.size, result.cost.forwards + result.cost.backwards, result.cost.seconds)
+        if not needs_all(task.attacks[name]):
+            sizer.expect(result.cost.seconds / len(result.outcomes))
         yield result
 
 
@@ -214,7 +221,8 @@ def _attacked(task: Task, name: str, positions: Sequence[int], at_once: int, wat
     where = _named(task, positions)
     with guarded("the data set", where):
         images, labels = task.batch(positions)
-    passes, begun = Passes(watch), time.perf_counter()
+    passes = Passes(None if watch is None else partial(watch, len(positions)))
+    begun = time.perf_counter()
     model = task.model.showing(at_once, passes, grid_of(task.threat))
     batch = Batch(images, labels, Rng(task.seed, task.index[list(positions)].to(images.device)), at_once=at_once)
     with guarded(f"the attack {name!r}", where):

@@ -20,7 +20,8 @@ class Passes:
     """Counters of the rows that went forward and backward through a model, shared by all copies of the model.
 
     Arguments:
-        watch: Called after each forward pass with the number of rows that went forward so far; None for no callback.
+        watch: Called after each forward pass with the number of rows that went forward and backward so far; None for
+            no callback.
     """
 
     def __init__(self, watch: Callable[[int], None] | None = None) -> None:
@@ -34,7 +35,7 @@ class Passes:
         """Add the rows of one forward pass."""
         self.forwards += rows
         if self._watch is not None:
-            self._watch(self.forwards)
+            self._watch(self.forwards + self.backwards)
 
     def snapshot(self) -> tuple[int, int]:
         """Return the forward and the backward count."""

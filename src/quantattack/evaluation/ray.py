@@ -172,7 +172,9 @@ class RayExecutor:
     def _chunks(self, cells: Iterable[Cell]) -> Iterator[tuple[Cell, tuple[int, ...]]]:
         for cell in cells:
             whole = [tuple(cell.positions)] if cell.positions else []
-            chunks = whole if cell.needs_all else cut(cell.positions, cell.sizer.size, self.count)
+            chunks = (
+                whole if cell.needs_all else cut(cell.positions, max(1, cell.sizer.images(ROOM) // ROOM), self.count)
+            )
             yield from ((cell, positions) for positions in chunks)
 
     def _send(self, task: Task) -> tuple[str, Any]:

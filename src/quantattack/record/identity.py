@@ -9,6 +9,7 @@ from quantattack.record.description import stable
 from quantattack.record.outcome import Subject
 
 _ALWAYS = {"model", "data", "threat", "attacks"}
+_KINDS = {"model": list, "data": list, "threat": dict, "attacks": dict, "part": list, "images": str, "speed": list}
 _UNUSUAL = {"part", "images", "speed"}  # recorded only where they differ from the default
 _SPLIT = ("model", "data", "threat", "attacks", "part", "images", "speed")  # named one by one when two runs differ
 
@@ -191,7 +192,12 @@ def _are_subjects(value: object) -> bool:
 def _is_subject(value: object) -> bool:
     if not isinstance(value, dict) or not _ALWAYS <= value.keys() <= _ALWAYS | _UNUSUAL:
         return False
-    return len(value["model"]) in (2, 3) and len(value["data"]) == 4
+    if not all(isinstance(value[name], kind) for name, kind in _KINDS.items() if name in value):
+        return False
+    (data, count, *digests), part = value["data"] or [None, None], value.get("part", [1, 1])
+    texts, counts = [*value["model"], data, *digests, *value.get("speed", ())], [count, *part]
+    lengths = len(value["model"]) in (2, 3) and len(value["data"]) == 4 and len(part) == 2
+    return lengths and all(type(one) is str for one in texts) and all(type(one) is int for one in counts)
 
 
 def _with_attacks(had: SubjectIdentity, more: SubjectIdentity) -> SubjectIdentity | None:
