@@ -127,3 +127,29 @@ def nothing(model: Any, images: Tensor, labels: Tensor, start: Any = None, rng: 
 
 def two_arguments(model: Any, images: Tensor) -> Any:
     return images
+
+
+class Late(nn.Module):
+    """The carried float network, which raises in a later call."""
+
+    def __init__(self, error: BaseException, calls: int = 9) -> None:
+        super().__init__()
+        self.network, self.error, self.left = load_model("digits-float"), error, calls
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.left -= 1
+        if self.left <= 0:
+            raise self.error
+        return self.network(images)
+
+
+def raises_late() -> nn.Module:
+    return Late(ValueError("no such\nlayer")).eval()
+
+
+def exits_late() -> nn.Module:
+    return Late(SystemExit(0)).eval()
+
+
+def raises_while_fitted() -> nn.Module:
+    return Late(KeyError("layer"), 4).eval()

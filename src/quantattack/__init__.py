@@ -38,6 +38,7 @@ from quantattack.attacks.scaling.logits import ScaledLogits
 from quantattack.attacks.scaling.njs import Njs
 from quantattack.attacks.square import Square
 from quantattack.attacks.standard import standard
+from quantattack.attacks.success import hits, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import AgainstRival, Ensemble, InFloat64, Restarts, Transfer
 from quantattack.data.sets import load_data
@@ -94,11 +95,13 @@ __all__ = [
     "fgsm",
     "fgsm_plus",
     "freeze",
+    "hits",
     "load_data",
     "load_model",
     "log_odds",
     "margin",
     "mi_fgsm",
+    "misclassified",
     "multi_targeted",
     "pgd",
     "pgd_plus",

@@ -1,13 +1,69 @@
 """Errors and warnings for the user: one line that says what is wrong and what to do."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from numbers import Integral
+
+_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 class InputError(ValueError):
     """Input that cannot be used; its message is one line that says what is wrong and what to do."""
+
+
+class CallFailed(InputError):
+    """Code that is not ours raised something: a model, an attack, a data set.  What it raised is chained.
+
+    Arguments:
+        call: What was called, such as "the model".
+        error: What it raised.
+        where: On what, such as "image 3"; empty where it is not known.
+    """
+
+    def __init__(self, call: str, error: BaseException, where: str = "") -> None:
+        self.call, self.error, self.where = call, error, where
+        text = " ".join(str(error).split())[:160]
+        self.reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
+        super().__init__(f"{call} raised {self.reason}{f' ({where})' if where else ''}")
+
+
+@contextmanager
+def guarded(call: str, where: str = "") -> Iterator[None]:
+    """Turn whatever a call of code that is not ours raises, an exit included, into one line that names the call.
+
+    An interrupt stays an interrupt, an `InputError` says what is wrong already, and running out of memory is answered
+    by a smaller batch.
+
+    Arguments:
+        call: What is called, such as "the model".
+        where: On what, such as "image 3".
+
+    Raises:
+        CallFailed: If the call raises anything else.
+    """
+    try:
+        yield
+    except CallFailed as failed:
+        if failed.where or not where:
+            raise
+        within = "" if failed.call == call else f"under {call}, "
+        raise CallFailed(failed.call, failed.error, within + where) from failed.error
+    except (InputError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        if out_of_memory(error):
+            raise
+        raise CallFailed(call, error, where) from error
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an exception is an out-of-memory error of the CPU or the GPU."""
+    if isinstance(error, MemoryError):
+        return True
+    named = type(error).__name__ == "OutOfMemoryError"  # torch's, without importing torch
+    return isinstance(error, RuntimeError) and (named or any(phrase in str(error) for phrase in _OUT_OF_MEMORY))
 
 
 def check_count(name: str, value: object, least: int = 1) -> None:

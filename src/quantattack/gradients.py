@@ -1,7 +1,7 @@
 """Derivatives of a model: per-image gradients, input Jacobians, and the input Hessian's norm without forming it."""
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -39,8 +39,8 @@ def gradient(model: Model, images: Images, objective: Callable[[Logits], PerImag
         NoGradient: If the objective does not depend on the images through autograd.
     """
     with torch.enable_grad():
-        x = images.detach().requires_grad_()
-        logits = model(x)
+        x = ordinary(images).detach().requires_grad_()
+        logits = called(model, x)
         (grad,) = _derivative(objective(logits).sum(), x)
     return logits.detach(), grad
 
@@ -74,8 +74,34 @@ def gradient_in_parts(
 def logits_in_parts(model: Model, images: Images, at_once: int | None = None) -> Logits:
     """Return the logits without a gradient, computed in batches of at most `at_once` images."""
     with torch.no_grad():
-        batches = [model(images[rows]) for rows in parts_of(len(images), at_once)]
+        batches = [called(model, images[rows]) for rows in parts_of(len(images), at_once)]
     return batches[0] if len(batches) == 1 else torch.cat(batches)
+
+
+def called(model: Model, images: Images) -> Logits:
+    """Call a model that may do anything to what it is given, and keep what it returns.
+
+    It gets a copy of the images, which it may change in place, and what it returns is copied, which it may use again.
+    An output object gives its logits; whatever is no tensor comes back as it is, for the caller to refuse.
+
+    Arguments:
+        model: Maps images in [0, 1] to logits.
+        images: Images with shape (n, ...).
+    """
+    output: Any = model(images.clone())
+    logits = output if isinstance(output, Tensor) else logits_in(output)
+    return output if logits is None else logits.clone()
+
+
+def logits_in(output: Any) -> Tensor | None:
+    """Return the logits of an output object, its attribute `logits` or `value`; None if it has none."""
+    held = (getattr(output, name, None) for name in ("logits", "value"))
+    return next((value for value in held if isinstance(value, Tensor)), None)
+
+
+def ordinary(tensor: Tensor) -> Tensor:
+    """Return a tensor that autograd takes: a copy of one that was made in inference mode, others as they are."""
+    return tensor.clone() if tensor.is_inference() else tensor
 
 
 def parts_of(count: int, at_once: int | None = None) -> list[slice]:
@@ -105,8 +131,8 @@ def jacobian(model: Model, images: Images) -> tuple[Logits, Jacobian]:
         images: Images with shape (n, ...).
     """
     with torch.enable_grad():
-        x = images.detach().requires_grad_()
-        logits = model(x)
+        x = ordinary(images).detach().requires_grad_()
+        logits = called(model, x)
         rows = _batched(logits, x) if x.is_cuda else None
         if rows is None:
             count = logits.shape[1]
@@ -217,5 +243,6 @@ def climbed_logits(model: Model, images: Images, at_once: int | None = None) -> 
     if not is_twinned(model):
         return logits_in_parts(model, images, at_once)
     with torch.enable_grad():
-        batches = [model(images[rows].detach().requires_grad_()).detach() for rows in parts_of(len(images), at_once)]
+        parts = (images[rows].detach().requires_grad_() for rows in parts_of(len(images), at_once))
+        batches = [called(model, part).detach() for part in parts]
     return batches[0] if len(batches) == 1 else torch.cat(batches)

@@ -48,6 +48,7 @@ TAGS = {
     "Targeted": "losses.Targeted",
     "Threat": "threat.Threat",
     "TorchAttacks": "adapters.torchattacks.TorchAttacks",
+    "Toward": "wrappers.Toward",
     "Transfer": "wrappers.Transfer",
     "anywhere": "starts.anywhere",
     "cross_entropy": "losses.cross_entropy",

@@ -81,3 +81,43 @@ def test_values_are_counted_with_a_scale_for_each_filter():
 def test_looking_leaves_no_hook_behind(zoo, probe_images):
     calls(case_of(zoo["float"], *probe_images))
     assert not any(part._forward_hooks for part in zoo["float"].modules())
+
+
+class Scale(nn.Module):
+    """Returns a number without a dimension, as Brevitas' scales and bit widths do."""
+
+    def __init__(self, given):
+        super().__init__()
+        self.given = given
+
+    def forward(self, x):
+        return x.abs().amax() if self.given == "rows" else x * 2
+
+
+class Scaled(nn.Module):
+    """Calls layers with and for numbers without a dimension."""
+
+    def __init__(self):
+        super().__init__()
+        self.range, self.twice, self.head = Scale("rows"), Scale("number"), nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(x.flatten(1)) * self.twice(self.range(x)) / 2
+
+
+def test_layers_of_numbers_without_a_dimension_are_left_out():
+    torch.manual_seed(0)
+    model, x = Scaled().eval(), torch.rand(24, 1, 4, 4)
+    case = case_of(model, x, model(x).argmax(1))
+    assert [call.name for call in calls(case)] == ["head"]
+    assert derivative_check(case).verdict == inventory_check(case).verdict == "pass"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("make", [torch.jit.script, lambda model: torch.jit.freeze(torch.jit.script(model))])
+def test_the_layers_of_a_script_cannot_be_seen(make):
+    torch.manual_seed(0)
+    x = torch.rand(24, 16)
+    model = make(nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3)).eval())
+    case = case_of(model, x, model(x).argmax(1))
+    assert derivative_check(case).verdict == inventory_check(case).verdict == "cannot tell"

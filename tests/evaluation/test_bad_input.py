@@ -195,8 +195,8 @@ COMMANDS = {
     "infinite logits": model("infinite", "NaN or infinite logits"),
     "too few rows": model("too_few_rows", "15 rows", "16 images"),
     "too many rows": model("too_many_rows", "32 rows", "16 images"),
-    "one class": model("one_class", "one class only"),
-    "no class axis": model("no_class_axis", "(n, classes)", "(16,)"),
+    "one class": model("one_class", "one class only", "torch.cat([-z, z], 1)"),
+    "no class axis": model("no_class_axis", "(n, classes)", "(16,)", "torch.stack([-z, z], 1)"),
     "a pair of logits": model("pair", "(n, classes)", "tuple"),
     "a mapping": model("mapping", "(n, classes)", "dict"),
     "an array": model("array", "(n, classes)", "ndarray"),
@@ -211,6 +211,11 @@ COMMANDS = {
     "function that wants more": model("needs_an_argument", "TypeError"),
     "function of something else": model("not_a_model", "torch.nn.Module", "str"),
     "labels that the model has not": model("two_classes", "labels run from 0 to 9", "classes 0 to 1"),
+    "model that raises late": model("raises_late", "the model raised ValueError: no such layer", "images", "--debug"),
+    "model that exits late": model("exits_late", "the model raised SystemExit: 0", "images"),
+    "model that raises while it is fitted": evaluating(
+        "--attacks pgd_plus_njs bad_models:raises_while_fitted", "the model raised KeyError", "fitted"
+    ),
     "pqgd under l2": evaluating("--norm l2 --attacks pqgd", "pqgd works under linf"),
     "square under l1": evaluating("--norm l1 --attacks square", "square works under linf and l2"),
     "empty checkpoint": checkpoint(lambda data: b"", "x.safetensors is empty"),

@@ -24,6 +24,7 @@ from quantattack.evaluation.verify import verify
 from quantattack.record.merge import merge
 from quantattack.record.outcome import Shard
 from quantattack.record.store import Store
+from records import by_hand
 
 THREAT = Threat(Linf(), 0.1)
 ATTACKS = {"pgd": pgd(THREAT, steps=4), "fgsm": fgsm(THREAT)}
@@ -114,7 +115,7 @@ def lie(record: Record, change: str) -> None:
     else:
         query = "SELECT image FROM outcome WHERE clean_prediction = label AND cell = 1 AND label != 3"
         image = record.store.connection.execute(query).fetchone()[0]
-        record.store.connection.execute(f"UPDATE outcome SET {change} WHERE cell = 1 AND image = ?", (image,))
+        by_hand(record.store.connection, f"UPDATE outcome SET {change} WHERE cell = 1 AND image = ?", (image,))
 
 
 @pytest.mark.parametrize(
@@ -167,13 +168,11 @@ def test_parts_are_put_together(tmp_path: Path, whole: Any):
 def test_what_is_no_part_is_refused(tmp_path: Path):
     made(tmp_path / "1", part=(1, 2))
     made(tmp_path / "2", part=(2, 2), seed=1)
-    with sqlite3.connect(tmp_path / "2" / "record.sqlite") as connection:
-        connection.execute("UPDATE run SET value = replace(value, '\"seed\":0', '\"seed\":1')")
+    by_hand(tmp_path / "2", "UPDATE run SET value = replace(value, '\"seed\":0', '\"seed\":1')")
     with pytest.raises(InputError, match="is a part of another run"):
         merge([tmp_path / "1", tmp_path / "2"], tmp_path / "out")
     shutil.copytree(tmp_path / "1", tmp_path / "other")
-    with sqlite3.connect(tmp_path / "other" / "record.sqlite") as connection:
-        connection.execute("UPDATE outcome SET prediction = prediction + 1")
+    by_hand(tmp_path / "other", "UPDATE outcome SET prediction = prediction + 1")
     with pytest.raises(InputError, match="other verdicts on images that are there already"):
         merge([tmp_path / "1", tmp_path / "other"], tmp_path / "out")
     for part in ((0, 2), (3, 2), (1, COUNT + 1)):
@@ -216,8 +215,7 @@ def test_the_commands_say_what_they_did(tmp_path: Path, capsys: Any):
     assert command("verify", str(tmp_path / "both")) == 0
     assert "0 disagree; 0 attacked images were not saved" in " ".join(capsys.readouterr().out.split())
     assert command(*short, "--out", str(tmp_path / "both")) == 0
-    with sqlite3.connect(tmp_path / "both" / "record.sqlite") as connection:
-        connection.execute("UPDATE outcome SET prediction = 5")
+    by_hand(tmp_path / "both", "UPDATE outcome SET prediction = 5")
     assert command("verify", str(tmp_path / "both")) == 4
     assert "the record says 5" in capsys.readouterr().out
     assert command("export", str(tmp_path / "both"), "--out", str(tmp_path / "x.xlsx")) == 2
@@ -267,9 +265,9 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path):
 def test_images_that_cannot_be_written_are_one_line(tmp_path: Path):
     (tmp_path / "images").write_text("in the way")
     with pytest.raises(InputError, match="cannot write"):
-        save_shard(tmp_path, 1, [0], torch.zeros(1, 1, 2, 2))
+        save_shard(tmp_path, [0], torch.zeros(1, 1, 2, 2))
     (tmp_path / "images").unlink()
-    assert isinstance(save_shard(tmp_path, 1, [0], torch.zeros(1, 1, 2, 2)), Shard)
+    assert isinstance(save_shard(tmp_path, [0], torch.zeros(1, 1, 2, 2)), Shard)
     (tmp_path / "x").write_bytes(b"1234")
     with pytest.raises(InputError, match="damaged or no file of attacked images"):
         load_shard(tmp_path / "x")

@@ -33,7 +33,7 @@ from quantattack import (
     square,
 )
 from quantattack.attacks.base import Batch, Trace, Traits, attacked_images, batch_of
-from quantattack.evaluation.task import usual_batch
+from quantattack.evaluation.batching import usual_batch
 from quantattack.record.outcome import COLUMNS
 
 THREAT = Threat(Linf(), 0.2)

@@ -18,6 +18,7 @@ from quantattack.evaluation.ray import RayExecutor, Workers, cluster, cut, sent
 from quantattack.evaluation.run import run
 from quantattack.evaluation.task import Task, prepare
 from quantattack.record.store import Store
+from records import by_hand
 
 THREAT = Threat(Linf(), 0.1)
 ATTACKS = {"pgd": pgd(THREAT, steps=3), "fgsm": fgsm(THREAT), "sets": daa_blob(THREAT, steps=3, particles=10)}
@@ -101,7 +102,7 @@ def test_a_spread_run_does_only_what_is_lacking(tmp_path: Any):
     first.store.close()
     store = Store.load(tmp_path / "run")
     store.connection.execute("PRAGMA query_only = OFF")
-    store.connection.execute("DELETE FROM outcome WHERE cell = 1 AND image BETWEEN 20 AND 45")
+    by_hand(store.connection, "DELETE FROM outcome WHERE cell = 1 AND image BETWEEN 20 AND 45")
     store.close()
     workers = Elsewhere()
     again = together([job()], tmp_path / "run", workers)[0]

@@ -105,14 +105,21 @@ def test_wrong_from_the_start_is_broken_and_outside_is_not():
     assert record.broken("pgd").tolist() == [True, False, True, False, True]
 
 
-def test_an_unfinished_record_says_so_and_counts_what_all_attacks_have_seen():
+def test_an_unfinished_record_has_no_number_that_a_missing_outcome_could_change():
     rows = outcomes([(i, 1, 1, 2 if i == 0 else 1, True) for i in range(4)])
     record = filled(Store.open(None, RUN), {"pgd": rows, "gap": rows[:2]}, 4)
     assert not record.finished
     assert record.indices.tolist() == [0, 1]
-    assert record.worst_case == 0.5
-    assert record.robust("pgd") == 0.75
+    assert np.isnan(record.worst_case)
+    assert np.isnan(record.robust("gap"))
+    assert record.masking_gap is None
+    assert (record.clean, record.robust("pgd")) == (1.0, 0.75)  # of all four images
+    assert record.at_most == 0.75
+    assert record.done == {"pgd": 4, "gap": 2}
     assert record.images == 4
+    summary = record.summary()
+    assert (summary["worst_case"], summary["attacks"]) == (None, {"pgd": 0.75, "gap": None})
+    assert summary["done"] == {"pgd": 4, "gap": 2}
 
 
 def test_an_empty_record_has_no_numbers():

@@ -7,6 +7,7 @@ import numpy as np
 from quantattack.record.findings import Finding, write_findings
 from quantattack.record.signals import Signal, write_signals
 from quantattack.record.store import Store
+from records import by_hand
 
 from .conftest import subject, write
 
@@ -70,7 +71,7 @@ def attack_run(attacks, folder=None):
         for attack, (settings, broken) in attacks.items():
             write(store, subject(name, 0.2), attack, {image: image % 8 for image in range(1, 1 + broken + place)})
             given = (json.dumps(settings), attack)
-            store.connection.execute("UPDATE cell SET settings = ? WHERE attack = ?", given)
+            by_hand(store.connection, "UPDATE cell SET settings = ? WHERE attack = ?", given)
     store.finish()
     return store
 

@@ -7,6 +7,7 @@ from quantattack.errors import InputError
 from quantattack.record.store import Store
 from quantattack.report.page import write_page
 from quantattack.report.tables import headline, interval, percent, robust_share, worst_share
+from records import by_hand
 
 from .conftest import IMAGES, MASKED, RUN, subject, write
 
@@ -196,7 +197,7 @@ def test_an_unfinished_run_says_so(tmp_path):
 def test_an_evaluation_without_steps_or_margins_has_a_page(tmp_path):
     store = Store.open(tmp_path, {})
     write(store, subject(), "square", dict.fromkeys(range(1, 9)))
-    store.connection.execute("UPDATE outcome SET margin = NULL, step = NULL")
+    by_hand(store.connection, "UPDATE outcome SET margin = NULL, step = NULL")
     store.close()
     text = write_page(tmp_path).read_text(encoding="utf-8")
     assert "Margins of the attacked images" not in text

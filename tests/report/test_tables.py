@@ -84,7 +84,7 @@ def test_the_verdict_in_words(attacks, flags, kind, words):
 def test_an_empty_evaluation_says_so():
     record = lone(("pgd", {}), images=[])
     assert tables.verdict(record).kind == "unknown"
-    assert tables.headline(record) == "No image has been through every attack yet."
+    assert tables.headline(record).startswith("The run is unfinished (pgd 0 of 40 images)")
     assert tables.attack_rows(record)[0].robust == Share(0, 0)
     assert tables.progress_words(record) == "unfinished: 0 of 40 images"
 
@@ -96,7 +96,9 @@ def test_an_unfinished_evaluation_counts_the_images_that_every_attack_saw():
     record = store.records()[0]
     assert tables.progress_words(record) == "unfinished: 10 of 40 images"
     assert tables.broken_by(record).shape == (2, 10)
-    assert tables.worst_share(record) == Share(10, 10)
+    assert tables.worst_share(record) == tables.robust_share(record, "square") == Share(0, 0)
+    assert tables.robust_share(record, "pgd").of == tables.clean_share(record).of == 40
+    assert [row.alone for row in tables.attack_rows(record)] == [None, None]
 
 
 def test_the_runs_headline_counts_the_masked(records):

@@ -19,7 +19,7 @@ from quantattack.attacks.scaling.base import (
     unit,
 )
 from quantattack.attacks.starts import farthest
-from quantattack.attacks.success import Criterion, confirmed, misclassified
+from quantattack.attacks.success import Criterion, check_criterion, confirmed, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.errors import check_count
 from quantattack.gradients import climbed_logits, gradient_in_parts
@@ -78,6 +78,7 @@ class Apgd:
         check_threat(self.threat)
         check_count("steps", self.steps)
         check_pair(self.pair, self.temperature)
+        check_criterion(self.loss, self.solved)
 
     @property
     def traits(self) -> Traits:

@@ -20,7 +20,7 @@ from quantattack.attacks.scaling.base import (
     select_rows,
     unit,
 )
-from quantattack.attacks.success import Criterion, confirmed, misclassified
+from quantattack.attacks.success import Criterion, check_criterion, confirmed, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.transforms import Transform, is_coupled
 from quantattack.errors import InputError, check_count
@@ -111,6 +111,7 @@ class Ascent:
         check_count("steps", self.steps)
         check_pair(self.pair, self.temperature)
         check_parts(loss=self.loss, temperature=self.temperature, direction=self.direction, solved=self.solved)
+        check_criterion(self.loss, self.solved)
         size = self.step_size
         if not callable(size) and not (isinstance(size, Real) and 0 < size < float("inf")):
             raise InputError(f"step_size must be a positive number, not {size!r}")

@@ -5,10 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
+from torch import Tensor
 
 from quantattack.attacks.success import Criterion, misclassified
-from quantattack.attacks.threat import Threat
+from quantattack.attacks.threat import Threat, threats_in
+from quantattack.data.sources import check_images
 from quantattack.errors import InputError
+from quantattack.gradients import ordinary
 from quantattack.rng import Rng
 from quantattack.types import Images, Indices, Labels, Mask, Model, PerImage
 
@@ -136,6 +139,7 @@ class Traces(Protocol):
     def trace(self, model: Model, batch: Batch) -> Trace: ...
 
 
+@torch.inference_mode(False)
 def attacked_images(
     self: Traces,
     model: Model,
@@ -155,8 +159,15 @@ def attacked_images(
         start: Start points with the shape of the images; None for the attack's own start.
         rng: Per-image random numbers; None for those of seed 0.
         radius: Per-image radii with shape (n,); None for the threat's radius.
+
+    Raises:
+        InputError: If the images are not finite numbers in the threat's range, or the attack cannot be used.
     """
-    return self.trace(model, batch_of(clean, labels, start, rng, radius)).images
+    threat = next(threats_in(self), None)
+    if threat is not None and len(clean):
+        check_images(clean, threat.low, threat.high)
+    start, radius = (None if column is None else ordinary(column) for column in (start, radius))
+    return self.trace(model, batch_of(ordinary(clean), ordinary(labels), start, rng, radius)).images
 
 
 def batch_of(
@@ -182,14 +193,18 @@ class Adopted:
     Arguments:
         attack: Called as (model, images, labels), or as (model, images, labels, start, rng, radius) if its signature
             takes six arguments.
+        name: Its name in messages; by default that of the callable.
     """
 
     attack: Attack
+    name: str = ""
     __call__ = attacked_images
 
     def trace(self, model: Model, batch: Batch) -> Trace:
         optional = (batch.start, batch.rng, batch.radius) if takes(self.attack, 6) else ()
-        images = self.attack(model, batch.images, batch.labels, *optional)  # unchecked: evaluation validates it
+        images = self.attack(model, batch.images, batch.labels, *optional)
+        own = getattr(self.attack, "__qualname__", type(self.attack).__qualname__)
+        check_returned(images, batch.images, self.name or own)
         unknown = torch.full((len(batch),), -1, device=batch.images.device)
         return Trace(images, unknown, torch.zeros_like(unknown))
 
@@ -202,6 +217,13 @@ class Adopted:
 
     def to_the_end(self) -> Attack:
         return self.attack
+
+
+def check_returned(returned: object, clean: Images, name: str) -> None:
+    """Raise InputError unless an attack returned images of the shape of the clean ones."""
+    if not isinstance(returned, Tensor) or returned.shape != clean.shape:
+        got = tuple(returned.shape) if isinstance(returned, Tensor) else type(returned).__name__
+        raise InputError(f"the attack {name!r} returned {got} in place of images of shape {tuple(clean.shape)}")
 
 
 def adopt(attack: Attack) -> TracedAttack:

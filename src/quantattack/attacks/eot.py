@@ -17,6 +17,7 @@ from quantattack.attacks.base import (
     traits_around,
 )
 from quantattack.errors import check_count
+from quantattack.gradients import called
 from quantattack.record.description import tagged
 from quantattack.types import Images, Logits, Model
 
@@ -32,10 +33,10 @@ class Mean(nn.Module):
     def __init__(self, model: Model, draws: int) -> None:
         super().__init__()
         self.model, self.draws = model, draws
-        self.eval()
+        self.training = False  # the model inside keeps its own mode
 
     def forward(self, images: Images) -> Logits:
-        return torch.stack([self.model(images) for _ in range(self.draws)]).mean(0)
+        return torch.stack([called(self.model, images) for _ in range(self.draws)]).mean(0)
 
 
 @tagged("Averaged")

@@ -125,6 +125,14 @@ def targeted(loss: Loss) -> Targeted:
     return Targeted(loss)
 
 
+UNTARGETED: tuple[Loss, ...] = (cross_entropy, log_odds, margin, dlr)  # those that climb away from their labels
+
+
+def is_targeted(loss: Loss) -> bool:
+    """Return whether a loss is known to climb toward its labels."""
+    return isinstance(loss, Targeted) or loss is targeted_dlr
+
+
 def _true(logits: Logits, labels: Labels) -> PerImage:
     return logits.gather(1, labels.long()[:, None])[:, 0]
 

@@ -12,13 +12,14 @@ from quantattack.attacks.base import (
     attacked_images,
     passes,
     search,
+    success_of,
     to_the_end,
     traits_around,
     without_steps,
 )
-from quantattack.attacks.success import Criterion, misclassified
+from quantattack.attacks.success import Criterion, hits, misclassified
 from quantattack.attacks.threat import Threat
-from quantattack.errors import check_count
+from quantattack.errors import InputError, check_count
 from quantattack.gradients import logits_in_parts
 from quantattack.record.description import tagged
 from quantattack.types import Images, Mask, Model
@@ -40,7 +41,7 @@ class MinimumNorm:
         solved: Success criterion.
 
     Raises:
-        InputError: If searches is below 1.
+        InputError: If searches is below 1, or the attack is targeted and `solved` is not.
     """
 
     attack: Attack
@@ -52,6 +53,8 @@ class MinimumNorm:
 
     def __post_init__(self) -> None:
         check_count("searches", self.searches)
+        if self.solved is misclassified and success_of(self.attack) is hits:
+            raise InputError("the attack climbs toward its labels, the targets: give MinimumNorm solved=hits too")
 
     @property
     def traits(self) -> Traits:

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from quantattack.attacks.losses import margin
+from quantattack.attacks.losses import UNTARGETED, Loss, is_targeted, margin
+from quantattack.errors import InputError
 from quantattack.gradients import is_twinned, logits_in_parts
-from quantattack.record.description import tagged
+from quantattack.record.description import tag_of, tagged
 from quantattack.types import Images, Labels, Logits, Mask, Model, PerImage
 
 Criterion: TypeAlias = Callable[[Logits, Labels], Mask]
@@ -21,6 +22,19 @@ def misclassified(logits: Logits, labels: Labels) -> Mask:
 def hits(logits: Logits, labels: Labels) -> Mask:
     """Return whether the prediction is the label, for targeted attacks, whose labels are target classes."""
     return logits.argmax(1) == labels
+
+
+def criterion_for(loss: Loss) -> Criterion:
+    """Return the criterion that fits a loss: `hits` for one that climbs toward its labels, else `misclassified`."""
+    return hits if is_targeted(loss) else misclassified
+
+
+def check_criterion(loss: Loss, solved: Criterion) -> None:
+    """Raise InputError where a loss of this package climbs one way and success lies the other way."""
+    if is_targeted(loss) and solved is misclassified:
+        raise InputError("this loss climbs toward its labels, the targets: give solved=hits, or another loss")
+    if solved is hits and any(loss is each for each in UNTARGETED):
+        raise InputError(f"solved=hits needs a loss that climbs toward its labels: targeted({tag_of(loss)})")
 
 
 def confirmed(

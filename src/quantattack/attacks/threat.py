@@ -1,8 +1,8 @@
 """The threat model: the set of admissible images, onto which attacks project and in which results are checked."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from numbers import Integral, Real
 
 import torch
@@ -189,6 +189,22 @@ class Threat:
             raise InputError(
                 f"the radius {self.radius:g} is over the range: no two images are more than {widest:g} apart"
             )
+
+
+def threats_in(setting: object) -> Iterator[Threat]:
+    """Yield every `Threat` among an attack's settings, those of nested attacks included."""
+    if isinstance(setting, Threat):
+        yield setting
+        return
+    nested: Iterable[object] = ()
+    if is_dataclass(setting) and not isinstance(setting, type):
+        nested = [getattr(setting, field.name) for field in fields(setting)]
+    elif isinstance(setting, Mapping):
+        nested = setting.values()
+    elif isinstance(setting, tuple | list):
+        nested = setting
+    for value in nested:
+        yield from threats_in(value)
 
 
 def _in_chunks(

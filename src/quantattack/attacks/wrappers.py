@@ -4,6 +4,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import torch
 from torch import nn
 
 from quantattack.attacks.base import (
@@ -26,7 +27,7 @@ from quantattack.attacks.threat import toward
 from quantattack.errors import InputError, check_count, unknown
 from quantattack.gradients import climbed_logits
 from quantattack.record.description import tagged
-from quantattack.types import Model
+from quantattack.types import Labels, Model
 
 
 @tagged("Restarts")
@@ -146,6 +147,49 @@ class AgainstRival:
     def trace(self, model: Model, batch: Batch) -> Trace:
         targets = nth_rival(climbed_logits(model, batch.images, batch.at_once), batch.labels, self.rank)
         return search(self.attack, model, replace(batch, labels=targets))
+
+
+@tagged("Toward")
+@dataclass(frozen=True)
+class Toward:
+    """Run a targeted attack toward a class for each image; only that class counts as a success.
+
+    `evaluate` wraps its attacks in it where it is given targets.
+
+    Arguments:
+        attack: A targeted attack, such as `pgd(threat, loss=targeted(log_odds))`.
+        targets: The wanted class of each image, by the image's index in its data set.
+
+    Raises:
+        InputError: If the attack climbs away from its labels.
+    """
+
+    attack: Attack
+    targets: Mapping[int, int]
+    __call__ = attacked_images
+
+    def __post_init__(self) -> None:
+        if success_of(self.attack, hits) is misclassified:
+            raise InputError("this attack climbs away from its labels: give it loss=targeted(...) and solved=hits")
+
+    @property
+    def traits(self) -> Traits:
+        """The criterion is that of the attack, on targets for labels."""
+        return traits_around(self.attack)
+
+    def passes(self, classes: int) -> int:
+        return passes(self.attack, classes)
+
+    def to_the_end(self) -> Attack:
+        return replace(self, attack=to_the_end(self.attack))
+
+    def trace(self, model: Model, batch: Batch) -> Trace:
+        return search(self.attack, model, replace(batch, labels=self.wanted(batch)))
+
+    def wanted(self, batch: Batch) -> Labels:
+        """Return the wanted classes of a batch, with shape (n,)."""
+        classes = [self.targets[int(index)] for index in batch.rng.index]
+        return torch.tensor(classes, dtype=torch.long, device=batch.images.device)
 
 
 @tagged("Transfer")

@@ -1,18 +1,24 @@
-"""The command line: every wrong input is one line `error: ...` and exit status 2."""
+"""The command line: every wrong input is one line `error: ...` and exit status 2; `--debug` shows where."""
 
+import errno
 import os
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 
 import typer
+from rich.console import Console
 
 from quantattack.cli.commands import app
-from quantattack.cli.options import with_values
-from quantattack.errors import InputError
+from quantattack.cli.options import DEBUG, with_values
+from quantattack.errors import CallFailed, InputError
 
 # click's base exception, wherever this release of typer keeps it
 _Click: type[Exception] = typer.BadParameter.__mro__[2]
 _INTERRUPTED = 130
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -21,21 +27,82 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    given = with_values(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    asked = with_values(sys.argv[1:] if arguments is None else arguments)
+    given = [argument for argument in asked if argument != DEBUG] or ["--help"]
+    _print_anything()
     try:
-        code = app(given, prog_name="quantattack", standalone_mode=False)
+        with _output_kept():
+            code = app(given, prog_name="quantattack", standalone_mode=False)
     except InputError as error:
-        return _refuse(str(error))
+        return _refuse(_told(error, DEBUG in asked))
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
     except BrokenPipeError:  # whoever read the output has left: nothing more can be written
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
     except _Click as error:
         return _refuse(getattr(error, "format_message", error.__str__)())
     if code == _INTERRUPTED:  # typer itself may have caught it
         return _interrupted()
     return code if isinstance(code, int) else 0
+
+
+def _told(error: InputError, debug: bool) -> str:
+    """Return what an error says; print its traceback first if asked to, and say how where there is more to see."""
+    if debug:
+        traceback.print_exception(error)
+    hint = f" [{DEBUG} shows where]" if isinstance(error, CallFailed) and not debug else ""
+    return f"{error}{hint}"
+
+
+def _print_anything() -> None:
+    """Let a character that the output's encoding lacks be printed as its escape, in place of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def _output_kept() -> Iterator[None]:
+    """Flush what was printed while an error can still be said.
+
+    Raises:
+        InputError: If the output cannot be written.
+        BrokenPipeError: If whoever read it has left.
+    """
+    try:
+        with _pipes_heard():
+            yield
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _discard_output()
+        raise InputError(f"cannot write the output: {error.strerror}; make room") from None
+
+
+@contextmanager
+def _pipes_heard() -> Iterator[None]:
+    """Let rich raise where whoever read the output has left, as print does, in place of ending with status 1."""
+    onward = Console.on_broken_pipe
+    setattr(Console, "on_broken_pipe", _broken_pipe)  # noqa: B010  a method of another library
+    try:
+        yield
+    except SystemExit:
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # click's answer to a pipe that nobody reads
+            raise BrokenPipeError from None
+        raise
+    finally:
+        setattr(Console, "on_broken_pipe", onward)  # noqa: B010
+
+
+def _broken_pipe(_: Console) -> None:
+    raise BrokenPipeError
+
+
+def _discard_output() -> None:
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupted() -> int:

@@ -17,7 +17,7 @@ from quantattack.cli.diagnose import diagnose
 from quantattack.cli.evaluate import evaluate
 from quantattack.cli.export_onnx import export_onnx
 from quantattack.cli.inspect import inspect
-from quantattack.cli.options import DataRoot
+from quantattack.cli.options import DEBUG, DataRoot
 from quantattack.cli.record import compare, export, merge, show, verify
 from quantattack.cli.reproduce import reproduce
 from quantattack.cli.signal import signal
@@ -46,6 +46,7 @@ def _main(
     number: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error too.")] = False,
 ) -> None:
     """Find out what a quantized neural network's adversarial robustness really is."""
 

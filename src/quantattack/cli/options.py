@@ -6,6 +6,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+DEBUG = "--debug"  # taken anywhere on the command line
+
 Network: TypeAlias = Annotated[
     str, typer.Argument(help="Name of the zoo, checkpoint, deployed file, or package.module:function.")
 ]

@@ -15,6 +15,7 @@ from quantattack.data.streams import stream_data
 from quantattack.errors import InputError
 from quantattack.evaluation.verify import verify as compute_again
 from quantattack.record.export import export as write_export
+from quantattack.record.export import unfinished_attacks
 from quantattack.record.merge import merge as put_together
 from quantattack.record.record import Record
 from quantattack.record.store import Store
@@ -39,10 +40,14 @@ def show(run: Folder, as_json: Annotated[bool, typer.Option("--json", help="Prin
 
 
 def export(
-    run: Folder, out: Annotated[Path, typer.Option(help="The table: a file that ends in .csv or .parquet.")]
+    run: Folder,
+    out: Annotated[Path, typer.Option(help="The table: a file that ends in .csv or .parquet.")],
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Also the rows of unfinished attacks.")] = False,
 ) -> None:
-    """Write every outcome into a table, a row for each image and attack."""
-    typer.echo(f"{out}: {write_export(run, out)} outcomes")
+    """Write every outcome into a table, a row for each image and attack; without those of unfinished attacks."""
+    typer.echo(f"{out}: {write_export(run, out, unfinished)} outcomes")
+    for line in unfinished_attacks(run):
+        typer.echo(f"- {line}{'' if unfinished else ', and left out'}: its rows are no sample of the images", err=True)
 
 
 def merge(
@@ -107,6 +112,9 @@ def _agrees(record: Record, data: str | None, data_root: str | None, device: str
 def threat_of(record: Record) -> Threat:
     """Return the threat that a record describes."""
     about: dict[str, Any] = dict(record.threat)
-    norm = about.pop("norm")
-    about.pop("part")
-    return Threat(norm_named(str(norm["part"] if isinstance(norm, dict) else norm)), **about)
+    norm = about.pop("norm", "")
+    about.pop("part", None)
+    try:
+        return Threat(norm_named(str(norm["part"] if isinstance(norm, dict) else norm)), **about)
+    except (TypeError, KeyError):
+        raise InputError(f"no threat can be made of {record.subject.threat[:200]}; verify it in Python") from None

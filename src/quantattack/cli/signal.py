@@ -15,7 +15,7 @@ from quantattack.cli import names
 from quantattack.data.sets import SETS, load_data
 from quantattack.data.sources import digest
 from quantattack.diagnostics.signals.measure import case_of, clever_signals, propagation_signals
-from quantattack.errors import InputError, check_count
+from quantattack.errors import InputError, check_count, guarded
 from quantattack.evaluation.models import model_checksum
 from quantattack.evaluation.task import examine
 from quantattack.progress import bar
@@ -112,6 +112,8 @@ def measured_on(nets: Mapping[str, nn.Module], request: Request, out: Path | Non
         done = {signal.model for signal in read_signals(store.connection)}
         for number, (name, net) in enumerate(nets.items(), 1):
             if name not in done:
-                write_signals(store.connection, request.signals(name, net))
+                with guarded(f"the model {name}"):
+                    signals = request.signals(name, net)
+                write_signals(store.connection, signals)
             advance("networks", number, len(nets))
     return store

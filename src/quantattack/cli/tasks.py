@@ -15,7 +15,7 @@ from quantattack.cli.temperatures import Context
 from quantattack.data.sources import Source
 from quantattack.data.streams import Stream, stream_data
 from quantattack.deployed.base import DeployedModel
-from quantattack.errors import InputError, check_count
+from quantattack.errors import InputError, check_count, guarded
 from quantattack.evaluation.checks import first_logits
 from quantattack.evaluation.fast_search import FastSearch
 from quantattack.evaluation.models import CountedModel
@@ -100,7 +100,9 @@ def _task(
         _check_relative(counted, evaluated, images)
     context = Context(model, threat, stream, settings["names"][1], evaluated.float_model)
     attacks = _attacks(plan, evaluated.name, DEPLOYED if is_deployed(context) else STANDARD)
-    return prepare(model, images, None, attacks_named(",".join(attacks), context), threat, **settings)
+    with guarded("the model", "an attack is fitted on it"):
+        fitted = attacks_named(",".join(attacks), context)
+    return prepare(model, images, None, fitted, threat, **settings)
 
 
 def _attacks(plan: RunFile, name: str, usual: str) -> list[str]:

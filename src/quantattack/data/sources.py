@@ -11,8 +11,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from quantattack.data.checksums import bytes_of
-from quantattack.errors import InputError
+from quantattack.errors import InputError, guarded
+from quantattack.gradients import ordinary
 from quantattack.types import Images, Labels
+
+_ITEMS, _AT_ONCE = 1024, 64  # items of a `Dataset` that its checksum covers, and those read at a time
 
 
 @runtime_checkable
@@ -56,9 +59,9 @@ class DatasetSource:
         return len(self.dataset)  # type: ignore[arg-type]
 
     def take(self, positions: Sequence[int]) -> tuple[Images, Labels]:
-        pairs = [self.dataset[position] for position in positions]
+        pairs = [self._item(position) for position in positions]
         try:
-            images = torch.stack([torch.as_tensor(image) for image, _ in pairs])
+            images = torch.stack([ordinary(torch.as_tensor(image)) for image, _ in pairs])
             labels = torch.tensor([operator.index(label) for _, label in pairs])
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(
@@ -67,9 +70,22 @@ class DatasetSource:
         check_images(images, self.low, self.high)
         return images, labels
 
+    def _item(self, position: int) -> Any:
+        with guarded("the data set", f"item {position} of {len(self)}"):
+            return self.dataset[position]
+
     def checksum(self) -> str:
-        first, last = self.take([0, len(self) - 1])
-        return f"{type(self.dataset).__qualname__}:{len(self)}:{digest({'images': first, 'labels': last})}"
+        """Return a digest of first image and last label, as ever, and one of many items at even distances, or all."""
+        ends = [0, len(self) - 1]
+        first, last = self.take(ends)
+        count = min(len(self), _ITEMS)
+        sha = hashlib.sha256()
+        for start in range(0, count, _AT_ONCE):
+            places = range(start, min(start + _AT_ONCE, count))
+            images, labels = self.take([place * (len(self) - 1) // max(1, count - 1) for place in places])
+            sha.update(digest({"images": images, "labels": labels}).encode())
+        known = f"{type(self.dataset).__qualname__}:{len(self)}:{digest({'images': first, 'labels': last})}"
+        return f"{known}:{sha.hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +123,9 @@ def source_of(images: Any, labels: Any, low: float = 0.0, high: float = 1.0) -> 
     if isinstance(images, Dataset):
         if labels is not None:
             raise InputError("a Dataset brings its own labels; give labels=None with it")
-        if not hasattr(images, "__len__") or len(images) == 0:
+        with guarded("the length of the data set"):
+            is_empty = not hasattr(images, "__len__") or len(images) == 0
+        if is_empty:
             raise InputError("the data set is empty or has no length; give one with at least one image")
         return DatasetSource(images, low, high)
     if labels is None:
@@ -144,12 +162,12 @@ def check_images(images: Tensor, low: float = 0.0, high: float = 1.0) -> None:
         )
 
 
-def check_labels(labels: Tensor, count: int) -> None:
+def check_labels(labels: Tensor, count: int, name: str = "labels") -> None:
     """Refuse anything but one whole class number for each image."""
     if labels.is_floating_point() or labels.dtype == torch.bool:
-        raise InputError(f"labels must be whole class numbers, not {labels.dtype}")
+        raise InputError(f"{name} must be whole class numbers, not {labels.dtype}")
     if tuple(labels.shape) != (count,):
-        raise InputError(f"labels must have the shape ({count},), one for each image, not {tuple(labels.shape)}")
+        raise InputError(f"{name} must have the shape ({count},), one for each image, not {tuple(labels.shape)}")
 
 
 def digest(tensors: Mapping[str, Any], salt: str = "") -> str:

@@ -1,5 +1,6 @@
 """The checks before any attack: a model's outputs and gradients on clean images, at a few passes per image."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,21 +13,16 @@ from quantattack.attacks.norms import per_image
 from quantattack.diagnostics.case import Case, many, percent
 from quantattack.diagnostics.clean_gradients import CleanGradients, in_float64, limits
 from quantattack.evaluation.checks import are_probabilities
+from quantattack.evaluation.company import NOISY, relative_difference
 from quantattack.evaluation.gradient_health import ALIGNED, alignment
+from quantattack.evaluation.reach import changed, state_of
 from quantattack.record.findings import Finding
 from quantattack.rng import NOISE
-from quantattack.types import Images, Logits
+from quantattack.types import Images
 
-NOISY = 1e-4  # of the logits' range: differences by rounding stay below it
 _COMPARED = 8  # images whose neighbors in the batch are exchanged
 _BINS = 32
 _BETTER = 0.8  # share of the images on which a gradient's step must beat a random one
-
-
-def relative_difference(logits: Logits, again: Logits) -> float:
-    """Return the largest difference of two sets of logits, relative to the range of the first."""
-    largest_range = float((logits.amax(1) - logits.amin(1)).max())
-    return float((logits - again).abs().max()) / max(largest_range, 1e-30)
 
 
 def logits_check(case: Case) -> Finding:
@@ -85,6 +81,23 @@ def batch_check(case: Case) -> Finding:
     says = f"the logits of {few} images change by {percent(difference)} of their range in another batch"
     advice = "use fixed statistics (model.eval(), BatchNorm with running averages): no verdict may depend on the batch"
     return Finding("batch", "fail", "batch_dependent", says, advice, data)
+
+
+def unchanged_check(case: Case, before: Mapping[str, str]) -> Finding:
+    """Whether the model's parameters and buffers are what they were before its first call.
+
+    Arguments:
+        case: The model.
+        before: Its state then, from `state_of`.
+    """
+    names = changed(before, state_of(case.host.model))
+    data = {"tensors": len(before), "changed": names}
+    if not names:
+        says = f"none of {len(before)} parameters and buffers changed"
+        return Finding("unchanged", "pass", "", says, data=data)
+    says = f"{len(names)} of {len(before)} parameters and buffers changed while it was diagnosed, such as {names[0]}"
+    advice = "give a model that does not learn from what it is shown: every number here is of another model"
+    return Finding("unchanged", "fail", "model_changed", says, advice, data)
 
 
 def path_check(gradients: CleanGradients, levels: int | None) -> Finding:

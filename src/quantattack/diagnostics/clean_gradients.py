@@ -9,6 +9,7 @@ from torch import nn
 
 from quantattack.attacks.losses import log_odds, margin
 from quantattack.diagnostics.case import Case
+from quantattack.errors import CallFailed
 from quantattack.evaluation.gradient_health import ALIGNED, compare_gradients, raw_gradient
 from quantattack.types import Images, Mask, PerImage
 
@@ -100,7 +101,7 @@ def in_float64(case: Case) -> Images | None:
     try:
         twin = copy.deepcopy(case.host).double()
         batches = [_double(twin, batch) for batch in case.batches()]
-    except (RuntimeError, TypeError, NotImplementedError):  # an operation of the model has no double precision
+    except (CallFailed, RuntimeError, TypeError, NotImplementedError):  # an operation has no double precision
         return None
     known = [grad for grad in batches if grad is not None]
     return torch.cat(known) if len(known) == len(batches) else None

@@ -1,6 +1,6 @@
 """The diagnosis: every check on one model within a budget of passes, and whether its number can be trusted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,21 +9,33 @@ import torch
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import Source, source_of
 from quantattack.deployed import adopted
+from quantattack.diagnostics import checks
 from quantattack.diagnostics.case import Case
 from quantattack.diagnostics.checklist import Budget, Checklist
 from quantattack.errors import InputError, check_count
-from quantattack.evaluation.checks import check_classes, check_logits, check_model, dataset_indices
+from quantattack.evaluation.batching import usual_batch
+from quantattack.evaluation.checks import check_classes, check_logits, check_model, counted_model, dataset_indices
 from quantattack.evaluation.models import CountedModel
 from quantattack.evaluation.pixels import check_clean
-from quantattack.evaluation.task import usual_batch
+from quantattack.evaluation.reach import restored, state_of
 from quantattack.gradients import placement
 from quantattack.record.findings import Finding
 from quantattack.rng import Rng
 from quantattack.types import Indices, Mask, Model
 
 BUDGET = 500
+_FIRST = 16  # images of the trial batch
 # A fault earlier in this list explains the ones behind it.
-REASONS = ("probabilities", "nan", "batch_dependent", "random", "shattered", "no_gradient", "saturation")
+REASONS = (
+    "probabilities",
+    "nan",
+    "model_changed",
+    "batch_dependent",
+    "random",
+    "shattered",
+    "no_gradient",
+    "saturation",
+)
 
 # The attack is too weak for the network; its gradients are none the worse for it.
 WEAK = ("weak_attack", "not_converged", "step_size", "restarts", "silent_success")
@@ -74,6 +86,7 @@ class Diagnosis:
         return (*causes, *(code for code in codes if code not in causes))
 
 
+@torch.inference_mode(False)
 def diagnose(
     model: Model,
     images: Any,
@@ -107,9 +120,11 @@ def diagnose(
     """
     model, twin = adopted(model), adopted(twin)
     source, index = _checked(model, images, labels, threat, indices)
-    everything = _case(model, source, threat, Rng(seed, index), twin, batch_size)
-    case = everything.where(_correct(everything))
-    return _diagnosed(case, everything, Budget(case.host.passes, len(source), budget), progress)
+    with restored(model):
+        before = state_of(model)
+        everything = _case(model, source, threat, Rng(seed, index), twin, batch_size)
+        case = everything.where(_correct(everything))
+        return _diagnosed(case, everything, Budget(case.host.passes, len(source), budget), progress, before)
 
 
 def _checked(model: Model, images: Any, labels: Any, threat: Threat, indices: Any) -> tuple[Source, Indices]:
@@ -123,7 +138,7 @@ def _checked(model: Model, images: Any, labels: Any, threat: Threat, indices: An
 
 def _case(model: Model, source: Source, threat: Threat, rng: Rng, twin: Model | None, size: int | None) -> Case:
     """Return all images as a case, where the model is and as its parameters are."""
-    host, (device, dtype) = CountedModel(model), placement(model)
+    device, dtype = placement(model)
     images, labels = source.take(range(len(source)))
     shape = tuple(images.shape[1:])
     threat.check(shape)
@@ -131,11 +146,23 @@ def _case(model: Model, source: Source, threat: Threat, rng: Rng, twin: Model | 
     chosen = usual_batch(shape, device) if size is None else size
     check_count("batch_size", chosen)
     rng = Rng(rng.seed, rng.index.to(device))
-    return Case(host, images.to(device, dtype), labels.to(device), threat, rng, chosen, _counted_twin(twin, host))
+    images = images.to(device, dtype)
+    tried, _ = counted_model(model, images[:_FIRST], size)
+    host = CountedModel(model, rows=tried.rows)  # which has not counted the trial
+    return Case(host, images, labels.to(device), threat, rng, chosen, _counted_twin(twin, host))
 
 
-def _diagnosed(case: Case, everything: Case, budget: Budget, progress: Callable[[Finding], None] | None) -> Diagnosis:
-    """Run the checks on the images that the model classifies correctly, and some of a deployed file on all."""
+def _diagnosed(
+    case: Case,
+    everything: Case,
+    budget: Budget,
+    progress: Callable[[Finding], None] | None,
+    before: Mapping[str, str],
+) -> Diagnosis:
+    """Run the checks on the images that the model classifies correctly, and some of a deployed file on all.
+
+    `before` is the model's state at the start.
+    """
     checklist = Checklist(case, budget, progress)
     checklist.deployed(everything)
     checklist.before()
@@ -144,6 +171,7 @@ def _diagnosed(case: Case, everything: Case, budget: Budget, progress: Callable[
     if trajectory is not None:
         broken = checklist.challenge(trajectory)
         checklist.indicate(trajectory)
+    checklist.check("unchanged", 0, lambda: checks.unchanged_check(case, before))
     robust = len(case) if trajectory is None else int(trajectory.survivors.sum())
     clean, pgd, worst = (count / budget.images for count in (len(case), robust, int((~broken).sum())))
     return Diagnosis(tuple(checklist.findings), budget.images, clean, pgd, worst, *budget.spent)
@@ -158,11 +186,7 @@ def _counted_twin(twin: Model | None, host: CountedModel) -> CountedModel | None
 
 def _correct(case: Case) -> Mask:
     """Return which images the model classifies correctly; at least one, or there is nothing to diagnose."""
-    try:
-        logits = case.logits()
-    except (RuntimeError, ValueError, IndexError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"the model does not take images of shape {tuple(case.images.shape[1:])}: {reason}") from None
+    logits = case.logits()
     check_logits(logits, len(case))
     check_classes(case.labels, logits.shape[1])
     correct = logits.argmax(1) == case.labels

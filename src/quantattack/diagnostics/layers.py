@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from quantattack.record.findings import Finding
 _FEW = 256  # distinct values: more than 8 bits hold is no quantization
 _LEAST = 32  # numbers of a tensor: fewer say nothing
 _IMAGES = 4
+_UNSEEN = "the model is a plain callable or a script, its layers cannot be seen"
 _WRONG = 0.1  # relative error of a derivative
 
 
@@ -40,8 +41,8 @@ def calls(case: Case) -> list[Call]:
 def _watched(model: Any, first: dict[str, Call]) -> Iterator[None]:
     def watch(name: str) -> Any:
         def keep(layer: nn.Module, given: Any, returned: Any) -> None:
-            plain = len(given) == 1 and isinstance(given[0], Tensor) and isinstance(returned, Tensor)
-            if plain and returned.is_floating_point() and given[0].is_floating_point():
+            plain = len(given) == 1 and _is_batch(given[0]) and _is_batch(returned)
+            if plain:
                 rows = slice(_IMAGES)  # the rest is copies that pad the batch
                 first.setdefault(name, Call(name, layer, given[0].detach()[rows], returned.detach()[rows]))
 
@@ -55,10 +56,17 @@ def _watched(model: Any, first: dict[str, Call]) -> Iterator[None]:
             handle.remove()
 
 
+def _is_batch(value: Any) -> bool:
+    """Return whether a value is a floating-point tensor of rows; scales and bit widths have no dimension."""
+    return isinstance(value, Tensor) and value.is_floating_point() and value.ndim > 0
+
+
 def _leaves(model: Any) -> Iterator[tuple[str, nn.Module]]:
     """Every layer that has no other inside, parametrizations aside; none of what is no module."""
     modules = model.named_modules() if isinstance(model, nn.Module) else ()
     for name, layer in modules:
+        if isinstance(layer, torch.jit.ScriptModule):  # it takes no hook
+            continue
         inside = [child for key, child in layer.named_children() if key != "parametrizations"]
         if not inside and "parametrizations" not in name.split("."):
             yield name or "model", layer
@@ -66,8 +74,8 @@ def _leaves(model: Any) -> Iterator[tuple[str, nn.Module]]:
 
 def inventory_check(case: Case) -> Finding:
     """What is really quantized: weights and activations that take few values."""
-    if not isinstance(case.host.model, nn.Module):
-        return Finding("quantized", "cannot tell", "", "the model is a plain callable, its layers cannot be seen")
+    if not any(_leaves(case.host.model)):
+        return Finding("quantized", "cannot tell", "", _UNSEEN)
     weights = {name: values_of(tensor) for name, tensor in _weights(case.host.model)}
     outputs = {call.name: narrowed(call) for call in calls(case)}
     low = {name: count for name, count in weights.items() if count is not None}
@@ -82,7 +90,7 @@ def inventory_check(case: Case) -> Finding:
     return Finding("quantized", "pass", "", says, data=data)
 
 
-def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def _weights(model: Any) -> Iterator[tuple[str, Tensor]]:
     for name, layer in _leaves(model):
         weight = getattr(layer, "weight", None)
         if isinstance(weight, Tensor) and weight.ndim > 1 and weight.is_floating_point():
@@ -120,8 +128,8 @@ def _values(counts: dict[str, int]) -> str:
 
 def derivative_check(case: Case) -> Finding:
     """Which layers' backward pass is not the derivative of their forward pass."""
-    if not isinstance(case.host.model, nn.Module):
-        return Finding("derivatives", "cannot tell", "", "the model is a plain callable, its layers cannot be seen")
+    if not any(_leaves(case.host.model)):
+        return Finding("derivatives", "cannot tell", "", _UNSEEN)
     layer_calls = calls(case)
     kinds = {call.name: derivative_of(call) for call in layer_calls}
     surrogate = [name for name, kind in kinds.items() if kind == "surrogate"]
@@ -164,7 +172,10 @@ def derivative_of(call: Call) -> str:
 
 def _exact(call: Call) -> tuple[Any, Tensor]:
     """A copy in double precision and in eval mode."""
-    return copy.deepcopy(call.layer).double().eval(), call.given.double()
+    layer = copy.deepcopy(call.layer).double()
+    with suppress(NotImplementedError):  # an exported program has no modes
+        layer.eval()
+    return layer, call.given.double()
 
 
 def _along(

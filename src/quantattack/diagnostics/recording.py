@@ -4,6 +4,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from quantattack.attacks.threat import Threat
 from quantattack.diagnostics.diagnose import Diagnosis
 from quantattack.diagnostics.plain_pgd import plain_pgd
@@ -20,6 +22,7 @@ from quantattack.record.store import Store
 from quantattack.types import Model
 
 
+@torch.inference_mode(False)
 def record_diagnosis(
     diagnosis: Diagnosis,
     folder: Path | str,

@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 import torch
 
-from quantattack.errors import InputError
+from quantattack.errors import InputError, out_of_memory
 
 LEAST = 16  # smallest batch size: `CountedModel` pads smaller batches to 16 rows, so they save nothing
+_PIXELS = 1 << 18  # pixels of the initial batch
+PATIENCE = 10.0  # seconds of work that one call aims at, since an interruption loses the call that it falls into
 _BETTER = 1.03  # a batch size must raise the throughput by this factor to be preferred over a smaller one
-_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 T = TypeVar("T")
 
@@ -49,6 +51,29 @@ class BatchSizer:
     def __init__(self, size: int, *, fixed: bool = False, most: int = 4096) -> None:
         self.size, self.fixed, self.most = size, fixed, max(size, most)
         self._rates: dict[int, float] = {}
+        self._seconds = 0.0  # per image, as far as it is known
+
+    def expect(self, seconds: float) -> None:
+        """Set how long one image takes, measured or estimated, so that `images` keeps calls short.
+
+        Arguments:
+            seconds: Wall time per image.
+        """
+        self._seconds = max(0.0, seconds)
+
+    def images(self, batches: int = 1) -> int:
+        """Return how many images the next call gets: at most so many batches, fewer where these would take long.
+
+        A size that the caller chose is never cut, and no other below `LEAST`.
+
+        Arguments:
+            batches: How many batches of the current size one call may get.
+        """
+        most = self.size * batches
+        within = int(min(most, PATIENCE / self._seconds)) if self._seconds > 0 else most
+        if self.fixed:
+            return max(self.size, within // self.size * self.size)
+        return min(most, max(LEAST, within // 8 * 8))
 
     def note(self, size: int, passes: int, seconds: float) -> None:
         """Record the throughput of one batch and choose the next batch size.
@@ -90,11 +115,11 @@ class BatchSizer:
         Arguments:
             positions: Positions of the images to process.
             work: Called with the positions of one chunk; returns its result.
-            batches: How many batches of the current size make one chunk.
+            batches: How many batches of the current size make one chunk, unless they would take long.
         """
         first = 0
         while first < len(positions):
-            chunk, results = positions[first : first + self.size * batches], list[T]()
+            chunk, results = positions[first : first + self.images(batches)], list[T]()
             try:
                 results.append(work(chunk))
             except (RuntimeError, MemoryError) as error:
@@ -108,11 +133,24 @@ class BatchSizer:
                 self.halve(len(chunk))
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Return whether an exception is an out-of-memory error of the CPU or the GPU."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _OUT_OF_MEMORY)
+def usual_batch(shape: tuple[int, ...], device: torch.device) -> int:
+    """Return the initial batch size in images: few enough for a CPU's caches, or enough to fill a GPU.
+
+    Arguments:
+        shape: Shape of one image.
+        device: Device of the model.
+    """
+    pixels = max(1, int(np.prod(shape)))
+    return max(16, min(256 if device.type == "cpu" else 1024, _PIXELS // pixels // 16 * 16))
+
+
+def limits_for(shape: tuple[int, ...], device: torch.device, asked: int | None) -> BatchLimits:
+    """Return the batch sizes that may be used for images of a shape: the size asked for, or from the usual one on."""
+    if asked is not None:
+        return BatchLimits(asked, asked, fixed=True)
+    usual = usual_batch(shape, device)
+    # larger batches gain little on a CPU, where running out of memory kills the process without an exception
+    return BatchLimits(usual, (2 if device.type == "cpu" else 64) * usual)
 
 
 def _empty_cache() -> None:

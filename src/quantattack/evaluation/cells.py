@@ -1,8 +1,9 @@
 """A cell is one attack on one task: which outcomes its record still lacks, and how results are written to it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -12,12 +13,13 @@ from quantattack.evaluation.batching import BatchSizer
 from quantattack.evaluation.judge import Attacked, Clean, Watch, already_wrong
 from quantattack.evaluation.saved_images import save_shard
 from quantattack.evaluation.task import Task
-from quantattack.progress import Advance
 from quantattack.record.description import describe
 from quantattack.record.store import Store
 
 CLEAN = "clean"  # progress-bar label of the pass that predicts the clean images
 _ROWS = 2000  # outcomes written per transaction
+
+Watched: TypeAlias = Callable[[str, int, int], None]  # called with an attack's name, then as a `Watch`
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,7 @@ class Cell:
         wrong: Positions of the images that the clean model misclassifies and that have no outcome yet.
         needs_all: Whether the attack takes all images in one call, misclassified ones included; an interrupted call
             leaves no outcomes.
-        watch: Called with the number of rows that went forward so far in the call; None to report no progress.
+        watch: Called with the images of a call and its passes so far; None to report no progress.
     """
 
     task: Task
@@ -53,43 +55,31 @@ def clean_cell(task: Task) -> Cell:
     return Cell(task, CLEAN, 0, task.limits.sizer(), range(len(task)))
 
 
-def cells_of(task: Task, store: Store, clean: Clean, advance: Advance) -> list[Cell]:
+def cells_of(task: Task, store: Store, clean: Clean, watch: Watched) -> list[Cell]:
     """Return one cell per attack of a task, each with the images that have no outcome in the store.
 
     Arguments:
         task: The task.
         store: The record; it gets a row for each new cell.
         clean: The model's predictions on the clean images.
-        advance: Called with the attack's name, the images done and their total.
+        watch: Called with the attack's name, the images of a call and its passes so far.
     """
-    return [_cell(task, store, name, clean, advance) for name in task.attacks]
+    return [_cell(task, store, name, clean, watch) for name in task.attacks]
 
 
-def _cell(task: Task, store: Store, name: str, clean: Clean, advance: Advance) -> Cell:
+def _cell(task: Task, store: Store, name: str, clean: Clean, watch: Watched) -> Cell:
     attack, right = task.attacks[name], clean.right
     row = store.cell(task.subject, name, describe(attack), len(task))
     done = store.done(row)
     indices = enumerate(task.index.tolist())
     missing = np.array([position for position, index in indices if index not in done], dtype=np.int64)
     left, wrong, sizer = missing[right[missing]], missing[~right[missing]], task.limits.sizer()
-    if not needs_all(attack):
-        return Cell(task, name, row, sizer, left.tolist(), wrong.tolist())
-    everything = range(len(task)) if len(left) else ()
-    return Cell(task, name, row, sizer, everything, wrong.tolist(), needs_all=True, watch=_watch(task, name, advance))
-
-
-def _watch(task: Task, name: str, advance: Advance) -> Watch:
-    """Return a callback that turns the forward rows of an attack on all images into a progress in images.
-
-    About half of an attack's passes are backward, so each image needs at most `passes // 2 + 1` forward passes.
-    """
-    total = len(task)
-    most = total * (passes(task.attacks[name], classes=0) // 2 + 1)
-    return partial(_report_forwards, advance, name, total, most)
-
-
-def _report_forwards(advance: Advance, name: str, total: int, most: int, forwards: int) -> None:
-    advance(name, min(total - 1, total * forwards // most), total)
+    if needs_all(attack):
+        everything = range(len(task)) if len(left) else ()
+        return Cell(task, name, row, sizer, everything, wrong.tolist(), needs_all=True, watch=partial(watch, name))
+    classes = 1 + int(max(clean.label.max(initial=0), clean.prediction.max(initial=0)))
+    sizer.expect(clean.seconds * passes(attack, classes))  # at most: images that are solved early cost less
+    return Cell(task, name, row, sizer, left.tolist(), wrong.tolist(), watch=partial(watch, name))
 
 
 def begin(cell: Cell, store: Store, clean: Clean) -> Cell:
@@ -113,6 +103,6 @@ def keep(cell: Cell, store: Store, result: Attacked, clean: Clean) -> int:
     shard = None
     if cell.task.keep_images and outcomes and result.images is not None and store.folder is not None:
         index = [outcome.image for outcome in outcomes]
-        shard = save_shard(store.folder, cell.row, index, result.images[torch.from_numpy(right)])
+        shard = save_shard(store.folder, index, result.images[torch.from_numpy(right)])
     store.write(cell.row, outcomes, shard, lost=sorted({outcome.image for outcome in outcomes} & set(result.lost)))
     return len(outcomes)

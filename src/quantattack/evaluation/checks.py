@@ -1,25 +1,30 @@
 """Checks of the input of an evaluation; each failure is one line that says what is wrong and what to do."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 
-from quantattack.attacks.base import Attack, takes
-from quantattack.attacks.threat import Threat
-from quantattack.data.sources import Source, as_tensor
-from quantattack.errors import InputError
-from quantattack.evaluation.models import check_rows
-from quantattack.types import Images, Indices, Labels, Logits
+from quantattack.attacks.base import Attack, success_of, takes
+from quantattack.attacks.success import hits
+from quantattack.attacks.threat import Threat, threats_in
+from quantattack.attacks.wrappers import Toward
+from quantattack.data.sources import Source, as_tensor, check_labels
+from quantattack.errors import CallFailed, InputError, guarded
+from quantattack.evaluation.models import CountedModel, check_rows, padded
+from quantattack.evaluation.reach import observing, training_layers, training_operations
+from quantattack.gradients import called
+from quantattack.types import Images, Indices, Labels, Logits, Model
 
 ImageData: TypeAlias = Tensor | np.ndarray | Sequence[Any] | Dataset[Any] | Source  # what `evaluate` accepts as images
 LabelData: TypeAlias = Tensor | np.ndarray | Sequence[int] | None
 
+_OTHER = 24  # rows of a second trial batch
 _SAME = 1e-6  # fraction of the radius by which two equal threats may differ
 
 
@@ -31,11 +36,26 @@ def check_classes(labels: Labels, classes: int) -> None:
 
 
 def check_model(model: object) -> None:
-    """Raise `InputError` if the model is not callable or is in train mode."""
+    """Raise `InputError` if the model is not callable, is in train mode where that matters, or still observes."""
     if not callable(model):
         raise InputError(f"the model must be a callable that maps images to logits, not {type(model).__name__}")
-    if isinstance(model, nn.Module) and any(module.training for module in model.modules()):
-        raise InputError("the model is in train mode, so BatchNorm and dropout depend on the batch; call model.eval()")
+    if layers := training_layers(model):
+        raise InputError(f"the model is in train mode ({_first(layers)}), so no number would hold; call its .eval()")
+    if operations := training_operations(model):
+        raise InputError(
+            f"the program was exported in train mode ({_first(operations)}); export it in eval mode, "
+            "or call torchao.quantization.pt2e.move_exported_model_to_eval(model)"
+        )
+    if observers := observing(model):
+        raise InputError(
+            f"the model's observers are on ({_first(observers)}), so it changes with what it is shown; switch them "
+            "off with model.apply(disable_observer), of torch.ao or torchao, or convert the model"
+        )
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]}{more}"
 
 
 def check_attacks(attacks: object) -> None:
@@ -70,20 +90,26 @@ def check_threats(attacks: Mapping[str, Attack], threat: Threat) -> None:
                 )
 
 
-def threats_in(setting: object) -> Iterator[Threat]:
-    """Yield every `Threat` among an attack's settings, those of nested attacks included."""
-    if isinstance(setting, Threat):
-        yield setting
-        return
-    nested: Iterable[object] = ()
-    if is_dataclass(setting) and not isinstance(setting, type):
-        nested = [getattr(setting, field.name) for field in fields(setting)]
-    elif isinstance(setting, Mapping):
-        nested = setting.values()
-    elif isinstance(setting, tuple | list):
-        nested = setting
-    for value in nested:
-        yield from threats_in(value)
+def toward(attacks: Mapping[str, Attack], targets: LabelData, index: Indices) -> Mapping[str, Attack]:
+    """Return the attacks, each aimed at the images' target classes if there are any.
+
+    Arguments:
+        attacks: The attacks by name.
+        targets: Wanted classes with shape (n,), in the order of the images; None for any wrong class.
+        index: The images' indices in their data set, with shape (n,).
+
+    Raises:
+        InputError: If a targeted attack has no targets, another attack has, or they are no classes.
+    """
+    if targets is None:
+        aimed = [name for name, attack in attacks.items() if success_of(attack) is hits]
+        if aimed:
+            raise InputError(f"the attack {aimed[0]!r} climbs toward its labels; say what it is to reach with targets")
+        return attacks
+    wanted = as_tensor("targets", targets).cpu()
+    check_labels(wanted, len(index), "targets")
+    named = dict(zip(index.tolist(), wanted.tolist(), strict=True))
+    return {name: Toward(attack, named) for name, attack in attacks.items()}
 
 
 def _is_same(carried: Threat, threat: Threat) -> bool:
@@ -98,32 +124,74 @@ def _description(threat: Threat) -> str:
     return f"{norm} {threat.radius:g} in [{threat.low:g}, {threat.high:g}]{levels}"
 
 
+def counted_model(
+    model: Model, images: Images, batch_size: int | None = None, padding: bool = True
+) -> tuple[CountedModel, Logits]:
+    """Return the model as evaluations call it, and its logits on a few images.
+
+    A model that does not take batches of any size, such as a graph of fixed size, is shown one image at a time, 16, or
+    as many as `batch_size` says, if it takes these.
+
+    Arguments:
+        model: Maps images in [0, 1] to logits.
+        images: A few images with shape (m, ...), where the model is.
+        batch_size: The batch size that the caller asked for.
+        padding: Whether batches may be padded.
+
+    Raises:
+        InputError: If the model takes none of these, or does not return finite logits, one row per image.
+    """
+    counted = CountedModel(model, rows=None if padding else 0)
+    try:
+        logits = _answer(counted, images)
+        with suppress(CallFailed), torch.no_grad():  # a graph of 16 rows takes no 24
+            counted(images[:1].expand(_OTHER, *images.shape[1:]))
+            return counted, logits
+        return CountedModel(model, rows=len(padded(images))), logits
+    except InputError as refused:
+        for rows in {1, batch_size or 1}:
+            fixed = CountedModel(model, rows=rows)
+            with suppress(InputError):
+                return fixed, _answer(fixed, images)
+        raise refused from refused.__cause__
+
+
 def first_logits(model: Callable[[Images], Any], images: Images) -> Logits:
     """Run a model on a few images and return its logits with shape (n, k), after checking them.
 
     Raises:
         InputError: If the model fails, or does not return finite logits, one row per image.
     """
+    logits = _answer(model, images)
+    check_no_probabilities(logits)
+    return logits
+
+
+def _answer(model: Callable[[Images], Any], images: Images) -> Logits:
     shape = tuple(images.shape[1:])
     try:
-        with torch.no_grad():
-            logits = model(images)
-    except InputError:
-        raise
-    except Exception as error:  # a model may fail in any way
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"the model does not take images of shape {shape}: {reason}") from None
+        with torch.no_grad(), guarded("the model"):
+            logits = called(model, images)
+    except CallFailed as failed:
+        raise InputError(f"the model does not take images of shape {shape}: {failed.reason}") from failed.error
     check_logits(logits, len(images))
+    return torch.as_tensor(logits)
+
+
+def check_no_probabilities(logits: Logits) -> None:
+    """Raise `InputError` if every row is a probability distribution."""
     if are_probabilities(logits):
         raise InputError("the model returns probabilities; return logits: leave the softmax out")
-    return torch.as_tensor(logits)
 
 
 def check_logits(logits: Any, rows: int) -> None:
     """Raise `InputError` unless the logits are finite, with one row per image and two or more classes."""
     check_rows(logits, rows)
     if logits.shape[1] < 2:
-        raise InputError("the model returns one class only; it must return a logit for each of two or more classes")
+        raise InputError(
+            "the model returns one class only; it must return a logit for each of two or more classes: "
+            "torch.cat([-z, z], 1) of one sigmoid logit z"
+        )
     if not bool(torch.isfinite(logits).all()):
         raise InputError("the model returns NaN or infinite logits; fix the model first")
 

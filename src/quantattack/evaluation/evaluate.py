@@ -6,17 +6,19 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict, overload
 
+import torch
 from typing_extensions import Unpack
 
 from quantattack.attacks.base import Attack, takes
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Ensemble
 from quantattack.data.sources import source_of
-from quantattack.errors import InputError
+from quantattack.errors import InputError, guarded
 from quantattack.evaluation.checks import ImageData, LabelData, check_attacks
 from quantattack.evaluation.fast_search import FastSearch
 from quantattack.evaluation.pixels import usual_threat
 from quantattack.evaluation.ray import Workers, executor
+from quantattack.evaluation.reach import restored
 from quantattack.evaluation.returned_images import ReturnedImages
 from quantattack.evaluation.run import Receive, run
 from quantattack.evaluation.task import KeepImages, Task, TaskSettings, prepare
@@ -49,6 +51,8 @@ class Settings(TypedDict, total=False):
     part: tuple[int, int]
     keep_images: KeepImages
     grow: bool
+    padding: bool
+    targets: LabelData
 
 
 @overload
@@ -103,6 +107,7 @@ def evaluate(
 ) -> list[WithImages]: ...
 
 
+@torch.inference_mode(False)
 def evaluate(
     model: Model,
     images: ImageData,
@@ -125,6 +130,8 @@ def evaluate(
     keep_images: KeepImages = False,
     return_images: bool = False,
     grow: bool = False,
+    padding: bool = True,
+    targets: LabelData = None,
 ) -> Record | WithImages | list[Record] | list[WithImages]:
     """Attack every image with every attack and return the outcomes as a record.
 
@@ -163,6 +170,10 @@ def evaluate(
         keep_images: Whether to save every attacked image in the record's folder; "png" for PNG files too.
         return_images: Whether to return every attacked image.
         grow: Whether an existing record may be extended by models, data sets, threats or attacks that it lacks.
+        padding: Whether batches are padded with copies of an image, to row counts for which a model's logits are the
+            same to the last bit however the images are cut into batches.  A model that takes one image at a time, or
+            batches of `batch_size` alone, is shown these.
+        targets: The class that each image is to reach, with shape (n,): only an image that ends as it counts as broken.
 
     Raises:
         InputError: If the model, the images, the labels, the attacks or the folder cannot be used, or an attack was
@@ -172,15 +183,17 @@ def evaluate(
         raise InputError("keep_images saves the images beside the record; name its folder with out")
     settings: TaskSettings = {"names": (name, data), "seed": seed, "batch_size": batch_size, "indices": indices}
     settings.update({"part": part, "keep_images": keep_images, "return_images": return_images, "speed": _speed(speed)})
-    tasks = [_prepared(model, images, labels, attacks, each, settings) for each in _unique(threat)]
-    ray_workers = Workers(workers, ray_address, gpus_per_worker)
-    returned = ReturnedImages(tasks) if return_images else None
-    receive = None if returned is None else returned.receive
-    records = evaluate_tasks(tasks, out, grow=grow, progress=progress, workers=ray_workers, receive=receive)
-    if returned is None:
-        return records if isinstance(threat, Sequence) else records[0]
-    pairs = [(record, returned.of(task, record)) for task, record in zip(tasks, records, strict=True)]
-    return pairs if isinstance(threat, Sequence) else pairs[0]
+    settings.update({"padding": padding, "targets": targets})
+    with restored(model):
+        tasks = [_prepared(model, images, labels, attacks, each, settings) for each in _unique(threat)]
+        ray_workers = Workers(workers, ray_address, gpus_per_worker)
+        returned = ReturnedImages(tasks) if return_images else None
+        receive = None if returned is None else returned.receive
+        records = evaluate_tasks(tasks, out, grow=grow, progress=progress, workers=ray_workers, receive=receive)
+        if returned is None:
+            return records if isinstance(threat, Sequence) else records[0]
+        pairs = [(record, returned.of(task, record)) for task, record in zip(tasks, records, strict=True)]
+        return pairs if isinstance(threat, Sequence) else pairs[0]
 
 
 def evaluate_tasks(
@@ -255,7 +268,9 @@ def named_attacks(attacks: Attacks | AttackMaker, threat: Threat) -> Mapping[str
         check_attacks(attacks)
     if _is_maker(attacks):
         maker: AttackMaker = attacks  # type: ignore[assignment]
-        return named_attacks(maker(threat), threat)
+        with guarded("the function that makes the attacks"):
+            made = maker(threat)
+        return named_attacks(made, threat)
     return {"attack": attacks}  # type: ignore[dict-item]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from quantattack.errors import InputError, unknown
-from quantattack.gradients import is_twinned
+from quantattack.gradients import called, is_twinned
 from quantattack.nn.convert import freeze
 from quantattack.types import Images, Logits, Model
 
@@ -87,7 +87,7 @@ def faster_models(model: Model, speed: FastSearch, sample: Images) -> list[nn.Mo
 def _check_same(model: nn.Module, fast: nn.Module, sample: Images) -> None:
     """Raise `InputError` if the fast version's logits on the sample differ by more than the tolerance."""
     with torch.no_grad():
-        given, faster = model(sample).double(), fast(sample).double()
+        given, faster = called(model, sample).double(), called(fast, sample).double()
     if not bool(((given - faster).abs().amax() <= _TOLERANCE * given.abs().amax().clamp_min(1e-12)).all()):
         raise InputError("the faster version of the network returns different logits; leave the speed options out")
 

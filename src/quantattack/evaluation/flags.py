@@ -1,27 +1,43 @@
 """Flags of a finished evaluation: reasons to distrust its numbers, each a code and a sentence with the evidence."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from quantattack.evaluation.chance import LEVEL, chance
 from quantattack.evaluation.deployed_flags import deployed_flags
 from quantattack.evaluation.gradient_health import Health
 from quantattack.record.record import MASKED, Record
+from quantattack.record.statistics import mcnemar
 
 _SHARE = 0.05  # fraction of the compared images whose gradient fails that raises a flag
 _LOST = 0.01  # fraction of an attack's broken images: below it, robust accuracy changes by less than its interval
 
 
-def flags(record: Record, health: Health, random: bool) -> dict[str, str]:
+_RANDOM = "two forward passes of the same images differ; average the attack over the model's noise"
+_DEPENDENT = (
+    "an image's logits depend on the other images of its batch, and so does every number here; "
+    "use fixed statistics: BatchNorm with running averages, activations quantized with fixed scales"
+)
+
+
+def flags(
+    record: Record, health: Health, random: bool, dependent: bool = False, changed: Sequence[str] = ()
+) -> dict[str, str]:
     """Return the flags of a finished evaluation as a mapping from code to sentence.
 
     Arguments:
         record: The record of one task.
         health: How often cross entropy's gradient fails on its clean images.
         random: Whether two forward passes of the same images differed.
+        dependent: Whether an image's logits depended on the other images of its batch.
+        changed: The names of the model's parameters and buffers that changed meanwhile.
     """
     sentences = {
-        "random_model": "two forward passes of the same images differ; average the attack over the model's noise"
-        if random
-        else None,
+        "random_model": _RANDOM if random else None,
+        "batch_dependent": _DEPENDENT if dependent else None,
+        "model_changed": _model_changed(changed),
+        "nan_gradient": _nan_gradient(health),
         "zero_gradient": _zero_gradient(health),
         "wrong_direction": None if random else _wrong_direction(health),
         "masked": _masked(record),
@@ -31,12 +47,27 @@ def flags(record: Record, health: Health, random: bool) -> dict[str, str]:
         "off_grid": None if random else _off_grid(record),
         "opaque": _opaque(record),
         **deployed_flags(record),
+        "chance": deployed_flags(record).get("chance") or chance(record),
     }
     return {code: sentence for code, sentence in sentences.items() if sentence}
 
 
+def _model_changed(changed: Sequence[str]) -> str | None:
+    if not changed:
+        return None
+    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return f"the model changed itself while it was evaluated ({changed[0]}{more}): later numbers are of another model"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}%"
+
+
+def _nan_gradient(health: Health) -> str | None:
+    if not health.nan:
+        return None
+    where = f"{_percent(health.nan)} of {health.images} correctly classified images"
+    return f"the gradient holds NaN or infinite entries on {where}: attacks climb without them; fix the backward pass"
 
 
 def _zero_gradient(health: Health) -> str | None:
@@ -72,21 +103,31 @@ def _masked(record: Record) -> str | None:
 
 
 def _black_box_wins(record: Record) -> str | None:
-    common, white = set(record.indices.tolist()), np.zeros(len(record.indices), dtype=np.bool_)
-    black: dict[str, np.ndarray] = {}
-    for name in record.attacks:
-        broken = record.broken(name)[np.isin(record.column(name, "image"), list(common))]
-        if uses_gradient(record, name):
-            white |= broken
-        elif record.column(name, "forwards").sum() > 0:
-            black[name] = broken
-    if len(black) == len(record.attacks):
+    """Hold each attack without the model's gradient against all that climb it, by a paired test."""
+    common = record.indices
+    broken = {name: record.broken(name)[np.isin(record.column(name, "image"), common)] for name in record.attacks}
+    white = [broken[name] for name in broken if uses_gradient(record, name) and not _transfers(record.settings(name))]
+    if not white:
         return None
-    won = {name: int((broken & ~white).sum()) for name, broken in black.items()}
-    name, count = max(won.items(), key=lambda item: item[1], default=("", 0))
-    if count < max(1, 0.01 * len(common)):
+    together = np.logical_or.reduce(white)
+    black = [name for name in broken if _transfers(record.settings(name)) or _only_asks(record, name)]
+    won = {name: (int((broken[name] & ~together).sum()), int((together & ~broken[name]).sum())) for name in black}
+    name, (only, lost) = max(won.items(), key=lambda item: item[1][0] - item[1][1], default=("", (0, 0)))
+    if only <= lost or mcnemar(only, lost) >= LEVEL:
         return None
-    return f"{name} breaks {count} of {len(common)} images that no gradient attack breaks: the gradients mislead"
+    return f"{name} breaks {only} of {len(common)} images that no gradient attack breaks: the gradients mislead"
+
+
+def _only_asks(record: Record, name: str) -> bool:
+    """Return whether an attack called the model without its gradient."""
+    return not uses_gradient(record, name) and bool(record.column(name, "forwards").sum() > 0)
+
+
+def _transfers(settings: object) -> bool:
+    """Return whether an attack, or one inside it, climbs another model: it is no gradient attack on this one."""
+    if isinstance(settings, dict):
+        return settings.get("part") == "Transfer" or any(map(_transfers, settings.values()))
+    return isinstance(settings, list) and any(map(_transfers, settings))
 
 
 def _outside_threat(record: Record) -> str | None:

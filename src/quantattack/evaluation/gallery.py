@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from quantattack.attacks.base import Batch, needs_all, search
+from quantattack.errors import guarded
 from quantattack.evaluation.judge import SLACK
 from quantattack.evaluation.pixels import grid_of, judged_images
+from quantattack.evaluation.saved_images import write_tensors
 from quantattack.evaluation.task import Task
 from quantattack.record.record import Record
 from quantattack.record.store import Store
@@ -38,7 +39,8 @@ def _attacked_again(task: Task, name: str, chosen: list[int]) -> dict[str, Tenso
     images, labels = task.batch([position_of[index] for index in chosen])
     batch = Batch(images, labels, Rng(task.seed, torch.tensor(chosen, dtype=torch.long, device=images.device)))
     model = task.model.showing(task.model.width, grid=grid_of(task.threat))
-    final = search(task.attacks[name], model, batch).images if chosen else images
+    with guarded(f"the attack {name!r}", "again, for the gallery"):
+        final = search(task.attacks[name], model, batch).images if chosen else images
     final = judged_images(task.threat, final.to(images), images, SLACK)
     before, after = (task.model(x).argmax(1) if chosen else labels for x in (images, final))
     names = ("clean", "adversarial", "index", "label", "clean_prediction", "prediction")
@@ -68,5 +70,4 @@ def choose(record: Record, names: Sequence[str]) -> tuple[str, list[int]]:
 
 def save_gallery(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write clean and adversarial images with their labels and predictions as one safetensors file."""
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata)
-    path.chmod(0o644)  # safetensors creates it as 0600; make it as readable as the record
+    write_tensors(path, {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)

@@ -26,12 +26,14 @@ class Health:
         zero: Fraction of them whose cross-entropy gradient is exactly zero although the log-odds gradient is not.
         wrong: Fraction of them whose two gradients are nonzero and have a cosine below 0.99.
         silent: Fraction of them whose log-odds gradient is zero: the model passes no gradient.
+        nan: Fraction of them with a NaN or infinite entry in either gradient; such images count nowhere above.
     """
 
     images: int = 0
     zero: float = 0.0
     wrong: float = 0.0
     silent: float = 0.0
+    nan: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +58,13 @@ class GradientComparison:
 
     @property
     def silent(self) -> Mask:
-        """Images whose exact gradient is zero, with shape (n,)."""
-        return _largest(self.exact) == 0
+        """Images whose exact gradient is zero, with shape (n,); NaN entries are not."""
+        return (_largest(self.exact) == 0) & ~self.nan
 
     @property
     def zero(self) -> Mask:
         """Images whose cross-entropy gradient is zero although the exact one is not, with shape (n,)."""
-        return (_largest(self.common) == 0) & ~self.silent
+        return (_largest(self.common) == 0) & ~self.silent & ~self.nan
 
     @property
     def underflowed(self) -> Mask:
@@ -82,11 +84,11 @@ def health_of(comparisons: Iterable[GradientComparison]) -> Health:
     Arguments:
         comparisons: One comparison per batch.
     """
-    masks = [(batch.zero, batch.wrong, batch.silent) for batch in comparisons]
+    masks = [(batch.zero, batch.wrong & ~batch.nan, batch.silent, batch.nan) for batch in comparisons]
     if not masks:
         return Health()
-    zero, wrong, silent = (torch.cat(columns).double() for columns in zip(*masks, strict=True))
-    return Health(len(zero), float(zero.mean()), float(wrong.mean()), float(silent.mean()))
+    columns = [torch.cat(column).double() for column in zip(*masks, strict=True)]
+    return Health(len(columns[0]), *(float(column.mean()) for column in columns))
 
 
 def compare_gradients(model: Model, images: Images, labels: Labels) -> GradientComparison:

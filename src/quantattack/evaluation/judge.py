@@ -3,25 +3,35 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any, TypeAlias
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from quantattack.attacks.base import Attack, Batch, Trace, needs_all, refills, search
+from quantattack.attacks.base import (
+    Adopted,
+    Attack,
+    Batch,
+    Trace,
+    TracedAttack,
+    check_returned,
+    needs_all,
+    refills,
+)
 from quantattack.attacks.losses import margin
-from quantattack.errors import InputError
+from quantattack.attacks.wrappers import Toward
+from quantattack.errors import InputError, guarded
 from quantattack.evaluation.batching import BatchSizer
 from quantattack.evaluation.checks import check_classes, check_logits
-from quantattack.evaluation.fast_search import InBfloat16
+from quantattack.evaluation.company import TOGETHER, depends_on_company
 from quantattack.evaluation.models import CountedModel, Passes
 from quantattack.evaluation.pixels import check_clean, grid_of, judged_images, lost_by_rounding
+from quantattack.evaluation.searching import searched
 from quantattack.evaluation.task import Task
 from quantattack.record.outcome import Outcome
 from quantattack.rng import Rng
-from quantattack.types import Images, Labels, Logits, Mask, PerImage
+from quantattack.types import Images, Labels, Logits, PerImage
 
 SLACK = 1e-6  # fraction of the radius that other libraries' attacks may exceed it by, for rounding
 ROOM = 4  # batches per call of an attack that refills its batch: waiting images replace solved ones
@@ -37,6 +47,8 @@ class Clean:
         prediction: The predicted classes, with shape (n,).
         margin: True logit minus the largest other, with shape (n,).
         random: Whether two forward passes of the same images differed.
+        dependent: Whether an image's logits depended on the other images of its batch.
+        seconds: Wall time of a forward pass, per image.
     """
 
     position: np.ndarray
@@ -44,6 +56,8 @@ class Clean:
     prediction: np.ndarray
     margin: np.ndarray
     random: bool
+    dependent: bool = False
+    seconds: float = 0.0
 
     @property
     def right(self) -> np.ndarray:
@@ -80,7 +94,7 @@ class Attacked:
     lost: tuple[int, ...] = ()
 
 
-Watch: TypeAlias = Callable[[int], None]  # called with the rows that went forward so far in a call
+Watch: TypeAlias = Callable[[int, int], None]  # called with a call's images, and its passes over rows so far
 
 
 def predict(
@@ -103,12 +117,23 @@ def predict(
 
 
 def _predicted(task: Task, positions: Sequence[int]) -> Clean:
-    images, labels = task.batch(positions)
+    where = _named(task, positions)
+    with guarded("the data set", where):
+        images, labels = task.batch(positions)
     check_clean(task.threat, images, task.index[list(positions)].tolist())
-    logits, margins = judged(task.model, images, labels)
-    random = positions[0] == 0 and not torch.equal(logits, judged(task.model, images, labels)[0])
+    with guarded("the model", where):
+        logits, margins = judged(task.model, images, labels)
+        is_first, begun = positions[0] == 0, time.perf_counter()
+        random = is_first and not torch.equal(logits, judged(task.model, images, labels)[0])
+        seconds = (time.perf_counter() - begun) / len(positions) if is_first else 0.0  # once all is warm
+        pixels = task.threat.low, task.threat.high
+        dependent = is_first and not random and depends_on_company(task.model, _first_images(task), *pixels)
     label, prediction, gap = (column.cpu().numpy() for column in (labels, logits.argmax(1), margins))
-    return Clean(np.asarray(positions), label, prediction, gap, random)
+    return Clean(np.asarray(positions), label, prediction, gap, random, dependent, seconds)
+
+
+def _first_images(task: Task) -> Images:
+    return task.batch(range(min(TOGETHER, len(task))))[0]
 
 
 def joined(batches: Sequence[Clean]) -> Clean:
@@ -118,7 +143,9 @@ def joined(batches: Sequence[Clean]) -> Clean:
         for columns in zip(*((b.position, b.label, b.prediction, b.margin) for b in batches), strict=True)
     )
     order = position.argsort(kind="stable")
-    return Clean(position[order], label[order], prediction[order], gap[order], any(batch.random for batch in batches))
+    found = any(batch.random for batch in batches), any(batch.dependent for batch in batches)
+    seconds = max(batch.seconds for batch in batches)
+    return Clean(position[order], label[order], prediction[order], gap[order], *found, seconds)
 
 
 def judged(model: CountedModel, images: Images, labels: Labels) -> tuple[Logits, PerImage]:
@@ -172,77 +199,64 @@ def attack(
         name: Name of the attack.
         positions: Positions of the images to attack.
         sizer: Chooses the batch size; `attack` reports the cost of each full call to it.
-        watch: Called with the number of rows that went forward so far in the call; None to report no progress.
+        watch: Called with the images of the call and its passes so far; None to report no progress.
     """
     batches = batches_per_call(task.attacks[name], len(task))
     for result in sizer.parts(positions, lambda chunk: _attacked(task, name, chunk, sizer.size, watch), batches):
         if len(result.outcomes) >= sizer.size:
             sizer.note(sizer.size, result.cost.forwards + result.cost.backwards, result.cost.seconds)
+        if not needs_all(task.attacks[name]):
+            sizer.expect(result.cost.seconds / len(result.outcomes))
         yield result
 
 
+def _named(task: Task, positions: Sequence[int]) -> str:
+    """Return the range of images at some positions, by their indices in the data set."""
+    index = task.index[list(positions)]
+    first, last = int(index.min()), int(index.max())
+    return f"image {first}" if first == last else f"images {first} to {last}"
+
+
 def _attacked(task: Task, name: str, positions: Sequence[int], at_once: int, watch: Watch | None) -> Attacked:
-    images, labels = task.batch(positions)
-    passes, begun = Passes(watch), time.perf_counter()
+    where = _named(task, positions)
+    with guarded("the data set", where):
+        images, labels = task.batch(positions)
+    passes = Passes(None if watch is None else partial(watch, len(positions)))
+    begun = time.perf_counter()
     model = task.model.showing(at_once, passes, grid_of(task.threat))
     batch = Batch(images, labels, Rng(task.seed, task.index[list(positions)].to(images.device)), at_once=at_once)
-    result = _searched(task, model, task.attacks[name], batch)
-    cost = Cost(*passes.snapshot(), time.perf_counter() - begun)
-    final = _checked(name, result.images, images).to(images.dtype)  # measure the pixels that the model gets
-    final = judged_images(task.threat, final, images, SLACK)
-    outcomes = _outcomes(task, model, batch, replace(result, images=final), cost)
-    kept = final.cpu() if task.keep_images or task.return_images else None
-    return Attacked(positions, outcomes, cost, kept, _lost(task, model, batch, final, outcomes))
+    with guarded(f"the attack {name!r}", where):
+        attack = task.attacks[name]
+        attack = attack if isinstance(attack, TracedAttack) else Adopted(attack, name)
+        result = searched(task, model, attack, batch)
+        cost = Cost(*passes.snapshot(), time.perf_counter() - begun)
+        final = _checked(name, result.images, images).to(images.dtype)  # measure the pixels that the model gets
+        final = judged_images(task.threat, final, images, SLACK)
+        outcomes = _outcomes(task, attack, model, batch, replace(result, images=final), cost)
+        kept = final.cpu() if task.keep_images or task.return_images else None
+        return Attacked(positions, outcomes, cost, kept, _lost(task, attack, model, batch, final, outcomes))
 
 
-def _lost(task: Task, model: CountedModel, batch: Batch, final: Images, outcomes: Sequence[Outcome]) -> tuple[int, ...]:
+def _lost(
+    task: Task, attack: Attack, model: CountedModel, batch: Batch, final: Images, outcomes: Sequence[Outcome]
+) -> tuple[int, ...]:
+    """Return the indices of the images that count as broken and would not when rounded; none toward a class."""
+    if isinstance(attack, Toward):
+        return ()
     broken = torch.tensor([each.inside and each.prediction != each.label for each in outcomes]).to(final.device)
     lost = lost_by_rounding(task.threat, model, final, batch.images, batch.labels, broken)
     return tuple(batch.rng.index[lost].tolist())
 
 
-def _searched(task: Task, model: CountedModel, attack: Attack, batch: Batch) -> Trace:
-    """Attack the task's faster versions of the model in turn, then the model itself, and return the merged result.
-
-    After the bfloat16 version, every image that does not fool the model itself is attacked again.  After a float32
-    version, only images that fool that version but not the model are; the others had a full float32 search.
-    """
-    faster = () if needs_all(attack) else task.faster
-    models = [*(CountedModel(version, model.passes, model.width, model.grid) for version in faster), model]
-    result = search(attack, models[0], batch)
-    for searched, following in pairwise(models):
-        again = ~_fooled(model, result.images, batch.labels)
-        if not _is_bfloat16(searched):
-            again &= _fooled(searched, result.images, batch.labels)
-        if bool(again.any()):
-            result = _merged(result, again, search(attack, following, batch.keep(again)))
-    return result
-
-
-def _is_bfloat16(model: CountedModel) -> bool:
-    return any(isinstance(module, InBfloat16) for module in model.modules())
-
-
-def _fooled(model: CountedModel, images: Images, labels: Labels) -> Mask:
-    with torch.no_grad():
-        fooled: Mask = model(images).argmax(1) != labels
-    return fooled
-
-
-def _merged(result: Trace, again: Mask, other: Trace) -> Trace:
-    """Return `result` with its rows at `again` replaced by those of `other`."""
-    pairs = ((result.images, other.images), (result.step, other.step), (result.restart, other.restart))
-    columns = [column.clone() for column, _ in pairs]
-    for column, (_, new) in zip(columns, pairs, strict=True):
-        column[again] = new
-    return Trace(*columns)
-
-
-def _outcomes(task: Task, model: CountedModel, batch: Batch, result: Trace, cost: Cost) -> list[Outcome]:
+def _outcomes(
+    task: Task, attack: Attack, model: CountedModel, batch: Batch, result: Trace, cost: Cost
+) -> list[Outcome]:
     labels, count = batch.labels, len(batch.labels)
     logits, margins = judged(model, result.images, labels)
     prediction = logits.argmax(1)
-    step = torch.where(prediction != labels, result.step.to(labels.device), -1)
+    wanted = attack.wanted(batch) if isinstance(attack, Toward) else None
+    solved = prediction != labels if wanted is None else prediction == wanted
+    step = torch.where(solved, result.step.to(labels.device), -1)
     size = task.threat.distance(result.images, batch.images)
     inside = task.threat.contains(result.images, batch.images, SLACK)
     columns = (batch.rng.index, labels, prediction, margins, size, step, result.restart, inside)
@@ -256,11 +270,9 @@ def _outcomes(task: Task, model: CountedModel, batch: Batch, result: Trace, cost
     ]
 
 
-def _checked(name: str, final: Any, images: Images) -> Images:
+def _checked(name: str, final: Images, images: Images) -> Images:
     """Return an attack's images on the device of the clean ones; raise `InputError` if they are not usable images."""
-    if not isinstance(final, Tensor) or final.shape != images.shape:
-        got = tuple(final.shape) if isinstance(final, Tensor) else type(final).__name__
-        raise InputError(f"the attack {name!r} returned {got} in place of images of shape {tuple(images.shape)}")
+    check_returned(final, images, name)
     if not bool(torch.isfinite(final).all()):
         raise InputError(f"the attack {name!r} returned NaN or infinite pixels; fix the attack")
     return final.detach().to(images.device)

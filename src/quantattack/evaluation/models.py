@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from quantattack.attacks.grid import Grid
 from quantattack.data.sources import digest
-from quantattack.errors import InputError
-from quantattack.gradients import NoGradient, is_twinned, parts_of, placement
-from quantattack.types import Images, Logits, Model
+from quantattack.errors import InputError, guarded
+from quantattack.evaluation.source_code import source_digest
+from quantattack.gradients import NoGradient, called, gradient, is_twinned, parts_of, placement
+from quantattack.types import Images, Logits, Model, PerImage
 
 _FEWEST, _MULTIPLE = 16, 8  # a batch has at least 16 rows, and a multiple of 8
 
@@ -19,7 +20,8 @@ class Passes:
     """Counters of the rows that went forward and backward through a model, shared by all copies of the model.
 
     Arguments:
-        watch: Called after each forward pass with the number of rows that went forward so far; None for no callback.
+        watch: Called after each forward pass with the number of rows that went forward and backward so far; None for
+            no callback.
     """
 
     def __init__(self, watch: Callable[[int], None] | None = None) -> None:
@@ -33,7 +35,7 @@ class Passes:
         """Add the rows of one forward pass."""
         self.forwards += rows
         if self._watch is not None:
-            self._watch(self.forwards)
+            self._watch(self.forwards + self.backwards)
 
     def snapshot(self) -> tuple[int, int]:
         """Return the forward and the backward count."""
@@ -41,7 +43,9 @@ class Passes:
 
 
 class CountedModel(nn.Module):
-    """A model whose batches are padded to at least 16 rows and a multiple of 8, and whose passes are counted.
+    """A model that is called as a stranger's: on copies, guarded, and counted, in batches of safe row counts.
+
+    Each batch is padded to at least 16 rows and a multiple of 8, unless `rows` says otherwise.
 
     For other row counts matrix products use other kernels, so logits and gradients differ in their last bits and signs
     can flip: the verdict would depend on how the images were split into batches.  Padding repeats the first image.
@@ -53,15 +57,25 @@ class CountedModel(nn.Module):
             a view with `showing`.
         grid: Rounds the images before the model sees them, with derivative 1; None for no rounding.  So an attack that
             knows nothing of a grid searches on it all the same.
+        rows: Rows of every call, for a model that takes no other count; 0 to pad nothing; None to pad as above.
     """
 
     def __init__(
-        self, model: Model, passes: Passes | None = None, width: int | None = None, grid: Grid | None = None
+        self,
+        model: Model,
+        passes: Passes | None = None,
+        width: int | None = None,
+        grid: Grid | None = None,
+        rows: int | None = None,
     ) -> None:
         super().__init__()
         self.model, self.passes = model, passes or Passes()
-        self.width, self.grid = width, grid
-        self.eval()
+        self.width, self.grid, self.rows = width, grid, rows
+        self.training = False
+
+    def train(self, mode: bool = True) -> "CountedModel":  # noqa: ARG002
+        """Ignore the call: the model inside keeps the mode that it is in."""
+        return self
 
     @property
     def twinned(self) -> bool:
@@ -76,15 +90,19 @@ class CountedModel(nn.Module):
             passes: The counters of the view; this model's by default.
             grid: Rounds the images that the view is shown; None for this model's grid.
         """
-        return CountedModel(self.model, passes or self.passes, at_once, grid or self.grid)
+        return CountedModel(self.model, passes or self.passes, at_once, grid or self.grid, self.rows)
 
     def forward(self, images: Images) -> Logits:
-        if torch.is_grad_enabled() or self.width is None or len(images) <= self.width:
+        if self.rows:
+            parts = [slice(first, first + self.rows) for first in range(0, max(1, len(images)), self.rows)]
+        else:
+            parts = parts_of(len(images), None if torch.is_grad_enabled() else self.width)
+        if len(parts) == 1:
             return self._logits(images)
-        return torch.cat([self._logits(images[rows]) for rows in parts_of(len(images), self.width)])
+        return torch.cat([self._logits(images[rows]) for rows in parts])
 
     def _logits(self, images: Images) -> Logits:
-        rows, batch = len(images), padded(images if self.grid is None else self.grid(images))
+        rows, batch = len(images), padded(images if self.grid is None else self.grid(images), self.rows)
         logits: Tensor = self._call_model(batch)
         check_rows(logits, len(batch))
         if len(logits) > rows:
@@ -95,12 +113,13 @@ class CountedModel(nn.Module):
         return logits
 
     def _call_model(self, images: Images) -> Any:
-        try:
-            return self.model(images)
-        except RuntimeError as error:
-            if images.requires_grad and "requires grad" in str(error):  # the model calls NumPy
-                raise NoGradient from None
-            raise
+        with guarded("the model"):
+            try:
+                return called(self.model, images)
+            except RuntimeError as error:
+                if images.requires_grad and "requires grad" in str(error):  # the model calls NumPy
+                    raise NoGradient from None
+                raise
 
     def _count_backward(self, grad: Tensor) -> None:
         self.passes.backwards += len(grad)
@@ -110,34 +129,61 @@ def check_rows(logits: Any, rows: int) -> None:
     """Raise `InputError` unless the logits are a floating-point tensor with shape (rows, k)."""
     if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.is_floating_point():
         got = f"{logits.dtype} {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-        raise InputError(f"the model must return floating-point logits of shape (n, classes), not {got}")
+        flat = isinstance(logits, Tensor) and logits.ndim == 1 and logits.is_floating_point()
+        hint = "; of one sigmoid logit z an image return torch.stack([-z, z], 1)" if flat else ""
+        raise InputError(f"the model must return floating-point logits of shape (n, classes), not {got}{hint}")
     if len(logits) != rows:
         raise InputError(f"the model returned {len(logits)} rows of logits for {rows} images; it must return one each")
 
 
-def padded(images: Images) -> Tensor:
-    """Append copies of the first image until there are at least 16 rows and a multiple of 8."""
+def padded(images: Images, wanted: int | None = None) -> Tensor:
+    """Append copies of the first image until there are at least 16 rows and a multiple of 8.
+
+    Arguments:
+        images: Images with shape (n, ...), n at least 1.
+        wanted: Exactly how many rows instead; 0 for those that there are.
+    """
     rows = len(images)
-    missing = max(_FEWEST, -(-rows // _MULTIPLE) * _MULTIPLE) - rows
+    usual = max(_FEWEST, -(-rows // _MULTIPLE) * _MULTIPLE)
+    missing = max(0, (usual if wanted is None else wanted) - rows)
     return torch.cat([images, images[:1].expand(missing, *images.shape[1:])]) if missing else images
 
 
 def fingerprint(model: CountedModel, images: Images) -> str:
-    """Return a coarse summary of the logits on a few images, or "random" if two passes differ.
+    """Return a coarse summary of the logits and their gradient on a few images, or "random" if two passes differ.
 
-    It tells apart models with equal weights and equal `repr`.  The logits are rounded, so that the same model has the
-    same fingerprint on another processor.
+    It tells apart models with equal weights and equal `repr`, also by their source.  Numbers are rounded, so that the
+    same model has the same fingerprint on another processor.  What was added since comes after a colon, so that the
+    fingerprint of an older record is the beginning of today's.
 
     Arguments:
         model: The model to evaluate.
         images: A few images with shape (m, ...).
     """
     device, dtype = placement(model)
-    with torch.no_grad():
+    with torch.no_grad(), guarded("the model", f"the first {len(images)} images"):
         logits, again = (model(images.to(device, dtype)).double() for _ in range(2))
     if not torch.equal(logits, again):
         return "random"
-    return f"{logits.argmax(1).tolist()}:{float(logits.abs().mean()):.3g}:{float(logits.std()):.3g}"
+    summary = f"{logits.argmax(1).tolist()}:{float(logits.abs().mean()):.3g}:{float(logits.std()):.3g}"
+    about = (summary, _slopes(model, images.to(device, dtype)), source_digest(model.model))
+    return ":".join(part for part in about if part)
+
+
+def _slopes(model: CountedModel, images: Images) -> str:
+    """Return the size of the gradient of the largest logit and its sign along each image; "none" without a gradient."""
+    try:
+        first, again = (gradient(model, images, _lead)[1].double().flatten(1) for _ in range(2))
+    except (InputError, RuntimeError, NotImplementedError):
+        return "none"
+    if not torch.equal(first, again):
+        return "random"
+    along = (first * images.double().flatten(1)).sum(1)
+    return f"{float(first.abs().mean()):.2g}{''.join('+' if value > 0 else '-' for value in along.tolist())}"
+
+
+def _lead(logits: Logits) -> PerImage:
+    return logits.amax(1) - logits.mean(1)
 
 
 def model_checksum(model: Model) -> str:

@@ -14,9 +14,10 @@ from PIL import Image
 
 from quantattack.attacks.grid import BYTE, Grid
 from quantattack.errors import InputError
-from quantattack.evaluation.saved_images import FOLDER, load_shard
+from quantattack.evaluation.saved_images import load_shard
 from quantattack.evaluation.task import Task
 from quantattack.record.record import Record
+from quantattack.record.shards import FOLDER
 from quantattack.record.store import Store
 from quantattack.types import Images
 

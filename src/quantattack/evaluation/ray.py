@@ -77,6 +77,7 @@ class SentTask:
         send_images: Whether workers send the attacked images back.
         speed: The speed options of the search.
         path: The driver's `sys.path`.
+        rows: Rows of every call of the model; see `CountedModel`.
     """
 
     make: Callable[[], Model]
@@ -90,12 +91,14 @@ class SentTask:
     send_images: bool
     speed: FastSearch
     path: tuple[str, ...]
+    rows: int | None = None
 
     def load(self) -> Task:
         """Build the task in a worker process."""
         sys.path.extend(folder for folder in self.path if folder not in sys.path)
         about = (self.source, self.attacks, self.threat, self.seed, self.limits, self.index, self.identity)
-        task = Task(CountedModel(adopted(self.make())), *about, return_images=self.send_images, speed=self.speed)
+        model = CountedModel(adopted(self.make()), rows=self.rows)
+        task = Task(model, *about, return_images=self.send_images, speed=self.speed)
         return with_faster_models(task)
 
 
@@ -103,7 +106,8 @@ def sent(task: Task) -> SentTask:
     """Return the picklable form of a task."""
     about = (task.source, task.attacks, task.threat, task.seed, task.limits, task.index, task.identity)
     send_images = bool(task.keep_images) or task.return_images
-    return SentTask(task.make or Given(task.model.model), *about, send_images, task.speed, tuple(sys.path))
+    make, path = task.make or Given(task.model.model), tuple(sys.path)
+    return SentTask(make, *about, send_images, task.speed, path, task.model.rows)
 
 
 def cut(positions: Sequence[int], size: int, workers: int) -> Iterator[tuple[int, ...]]:
@@ -168,7 +172,9 @@ class RayExecutor:
     def _chunks(self, cells: Iterable[Cell]) -> Iterator[tuple[Cell, tuple[int, ...]]]:
         for cell in cells:
             whole = [tuple(cell.positions)] if cell.positions else []
-            chunks = whole if cell.needs_all else cut(cell.positions, cell.sizer.size, self.count)
+            chunks = (
+                whole if cell.needs_all else cut(cell.positions, max(1, cell.sizer.images(ROOM) // ROOM), self.count)
+            )
             yield from ((cell, positions) for positions in chunks)
 
     def _send(self, task: Task) -> tuple[str, Any]:

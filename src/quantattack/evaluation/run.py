@@ -6,8 +6,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from quantattack.attacks.base import passes
 from quantattack.attacks.threat import rounded_radius
-from quantattack.errors import InputError
+from quantattack.errors import InputError, guarded
 from quantattack.evaluation.cells import CLEAN, Cell, begin, cells_of, clean_cell, keep
 from quantattack.evaluation.deployed import note_deployed
 from quantattack.evaluation.executors import Executor, Serial
@@ -16,6 +17,7 @@ from quantattack.evaluation.gallery import keep_gallery
 from quantattack.evaluation.gradient_health import compare_gradients, health_of
 from quantattack.evaluation.judge import Attacked, Clean, attack, joined, predict
 from quantattack.evaluation.png import write_pngs
+from quantattack.evaluation.reach import changed, state_of
 from quantattack.evaluation.task import Task, versions
 from quantattack.progress import Advance
 from quantattack.record.record import Record
@@ -50,29 +52,21 @@ def run(
     Raises:
         InputError: If the store already holds outcomes of different images or of a different model.
     """
-    started, executor = time.time(), executor or Serial()
+    started, executor = time.perf_counter(), executor or Serial()  # a clock that is never set back
     clean = _predictions(tasks, advances, executor)
     for task in tasks:
         check_same(task, store, clean[task])
-    _note_subjects(tasks, store)
-    filled = {
-        task: FilledTask(task, store, clean[task], advance, gallery)
-        for task, advance in zip(tasks, advances, strict=True)
-    }
+        note_deployed(task, store)
+    pairs = zip(tasks, advances, strict=True)
+    filled = {task: FilledTask(task, store, clean[task], advance, gallery) for task, advance in pairs}
     for cell, result in executor.map(attack, _opened(filled.values())):
         filled[cell.task].take(cell, result)
         if receive is not None:
             receive(cell, result)
-    store.note(seconds=round(store.notes.get("seconds", 0.0) + time.time() - started, 3), **executor.notes())
+    if any(task.worked for task in filled.values()):
+        seconds = store.notes.get("seconds", 0.0) + time.perf_counter() - started
+        store.note(seconds=round(seconds, 3), **executor.notes())
     return [Record(store, task.subject) for task in tasks]
-
-
-def _note_subjects(tasks: Sequence[Task], store: Store) -> None:
-    """Note what deployed models are, and what radii that are no multiple of a level come to."""
-    for task in tasks:
-        note_deployed(task, store)
-    radii = [line for line in dict.fromkeys(rounded_radius(task.threat) for task in tasks) if line is not None]
-    store.note(**({"radii": radii} if radii else {}))
 
 
 class FilledTask:
@@ -84,11 +78,15 @@ class FilledTask:
         clean: The model's predictions on the clean images.
         advance: Called with an attack's name, the images done and their total.
         gallery: Whether to save a few adversarial images in the record's folder.
+
+    Attributes:
+        worked: Whether any outcome was written.
     """
 
     def __init__(self, task: Task, store: Store, clean: Clean, advance: Advance, gallery: bool) -> None:
         self._task, self._store, self._clean, self._advance, self._gallery = task, store, clean, advance, gallery
-        self._cells = cells_of(task, store, clean, advance)
+        self._cells = cells_of(task, store, clean, self._watch)
+        self._was_finished, self.worked = store.finished, False
         self._left = {cell: int(clean.right[list(cell.positions)].sum()) for cell in self._cells}
 
     def open(self) -> Iterator[Cell]:
@@ -100,8 +98,15 @@ class FilledTask:
             else:
                 self._finish(cell)
 
+    def _watch(self, name: str, images: int, passed: int) -> None:
+        """Show how far an attack is within a call on so many images, from what the call has cost so far."""
+        left = next((left for cell, left in self._left.items() if cell.attack == name), 0)
+        within = min(images - 1, passed // max(1, passes(self._task.attacks[name], classes=0)))
+        self._advance(name, min(len(self._task) - 1, len(self._task) - left + within), len(self._task))
+
     def take(self, cell: Cell, result: Attacked) -> None:
         """Write the outcomes of one attack call."""
+        self.worked = True
         self._left[cell] -= keep(cell, self._store, result, self._clean)
         self._advance(cell.attack, len(self._task) - self._left[cell], len(self._task))
         if not self._left[cell]:
@@ -113,20 +118,24 @@ class FilledTask:
             self._close()
 
     def _close(self) -> None:
-        """Flag the task, whose outcomes are complete, and save the gallery."""
+        """Flag the task, whose outcomes are complete, and save the gallery; a finished record is left as it is."""
+        if self._was_finished and not self.worked:
+            return
         task, store = self._task, self._store
         record = Record(store, task.subject)
         probe = np.flatnonzero(self._clean.right)[:_PROBE].tolist()
         sizer = task.limits.sizer()
         comparisons = sizer.parts(probe, lambda chunk: compare_gradients(task.model, *task.batch(chunk)))
-        health = health_of(comparisons)
-        store.flag(task.subject, flags(record, health, self._clean.random))
-        if self._gallery:
-            keep_gallery(task, store, record)
+        with guarded("the model's gradient", f"the first {len(probe)} images that it has right"):
+            health = health_of(comparisons)
+        itself = changed(task.state, state_of(task.model.model))
+        store.flag(task.subject, flags(record, health, self._clean.random, self._clean.dependent, itself))
         note_radius(task, store)
         if task.keep_images == "png":
             write_pngs(task, store, record)
         store.note(**versions(task), batch_size=max(cell.sizer.size for cell in self._cells))
+        if self._gallery:  # last, so that a full disk costs nothing but these pictures
+            keep_gallery(task, store, record)
 
 
 def note_radius(task: Task, store: Store) -> None:
@@ -163,7 +172,7 @@ def check_same(task: Task, store: Store, clean: Clean) -> None:
     for name in record.attacks:
         rows = [at[int(image)] for image in record.column(name, "image")]
         same = np.array_equal(clean.label[rows], record.column(name, "label")) if rows else True
-        if rows and not clean.random:
+        if rows and not (clean.random or clean.dependent):
             same = same and np.array_equal(clean.prediction[rows], record.column(name, "clean_prediction"))
         if not same:
             raise InputError(

@@ -4,56 +4,57 @@ Pixels are stored as bytes if that is lossless, else as floats.
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
 from quantattack.errors import InputError
 from quantattack.record.outcome import Shard
+from quantattack.record.shards import name_of
+from quantattack.record.writing import cannot_write, written_whole
 from quantattack.types import Images, Indices
 
-FOLDER = "images"  # in the record's folder
 _LEVELS = 255  # a byte b is the pixel b / 255
 
 
-def save_shard(folder: Path, cell: int, index: Sequence[int], images: Images) -> Shard:
+def save_shard(folder: Path, index: Sequence[int], images: Images) -> Shard:
     """Write attacked images and their indices atomically: the file is complete or absent.
 
     Arguments:
         folder: The record's folder.
-        cell: Id of their cell's row in the record.
         index: Indices of the images in their data set.
         images: The images with shape (n, ...).
 
     Raises:
         InputError: If the file cannot be written.
     """
-    name = f"{FOLDER}/{cell}-{index[0]:08d}.safetensors"
-    path, partial = folder / name, folder / f"{name}.part"
     tensors = {"index": torch.tensor(list(index)), "images": packed(images)}
+    sha256 = hashlib.sha256(save(tensors)).hexdigest()
+    path = folder / name_of(sha256)
     try:
         path.parent.mkdir(exist_ok=True)
-        save_file(tensors, partial)
-        partial.chmod(0o644)  # safetensors creates it as 0600; make it as readable as the record
-        partial.replace(path)
-        _flush(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"cannot write {path}: {error}; make room or choose another --out") from None
-    return Shard(name, len(images), checksum(path))
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    write_tensors(path, tensors)
+    return Shard(name_of(sha256), len(images), sha256)
 
 
-def _flush(path: Path) -> None:
-    """Flush the file to disk, so that the record never lists a file that a crash has lost."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file, which is there complete or not at all.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    with written_whole(path) as part:
+        try:
+            save_file(tensors, part, metadata)
+        except SafetensorError as error:  # its own type, even for a full disk
+            raise cannot_write(path, error) from None
+        part.chmod(0o644)  # safetensors creates it as 0600; make it as readable as the record
 
 
 def load_shard(path: Path) -> tuple[Indices, Images]:
@@ -67,15 +68,6 @@ def load_shard(path: Path) -> tuple[Indices, Images]:
         return tensors["index"], unpacked(tensors["images"])
     except (OSError, SafetensorError, KeyError) as error:
         raise InputError(f"cannot read {path}: {error}; it is damaged or no file of attacked images") from None
-
-
-def checksum(path: Path) -> str:
-    """Return a file's SHA-256."""
-    sha = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            sha.update(block)
-    return sha.hexdigest()
 
 
 def packed(images: Images) -> Tensor:

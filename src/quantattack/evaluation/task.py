@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Literal, TypeAlias, TypedDict
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -14,21 +13,24 @@ from quantattack.attacks.base import Attack, needs_all
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import PartSource, Source, TensorSource, digest, source_of
 from quantattack.deployed import adopted
-from quantattack.errors import InputError, check_count
-from quantattack.evaluation.batching import BatchLimits
+from quantattack.errors import InputError, check_count, guarded
+from quantattack.evaluation.batching import BatchLimits, limits_for
 from quantattack.evaluation.checks import (
     ImageData,
     LabelData,
     check_attacks,
     check_classes,
     check_model,
+    check_no_probabilities,
     check_threats,
+    counted_model,
     dataset_indices,
-    first_logits,
+    toward,
 )
 from quantattack.evaluation.fast_search import FastSearch, faster_models
 from quantattack.evaluation.models import CountedModel, fingerprint, model_checksum
 from quantattack.evaluation.pixels import check_clean, check_png
+from quantattack.evaluation.reach import state_of
 from quantattack.gradients import placement
 from quantattack.record.description import describe
 from quantattack.record.identity import SubjectIdentity
@@ -38,7 +40,6 @@ from quantattack.types import Images, Indices, Labels, Model
 KeepImages: TypeAlias = bool | Literal["png"]  # whether attacked images are saved, and as PNG files too
 
 _FIRST = 16  # images of the trial batch
-_PIXELS = 1 << 18  # pixels of the initial batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,7 @@ class Task:
         speed: The speed options of the search.
         faster: Faster versions of the model, which are attacked before it.
         make: Builds the model in another process; None to send the model itself.
+        state: Digests of the model's parameters and buffers before its first call, by name.
     """
 
     model: CountedModel
@@ -77,6 +79,7 @@ class Task:
     speed: FastSearch = field(default_factory=FastSearch)
     faster: tuple[nn.Module, ...] = ()
     make: Callable[[], Model] | None = None
+    state: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -106,6 +109,8 @@ class TaskSettings(TypedDict, total=False):
     return_images: bool
     speed: FastSearch | None
     make: Callable[[], Model] | None
+    padding: bool
+    targets: LabelData
 
 
 def prepare(
@@ -124,6 +129,8 @@ def prepare(
     return_images: bool = False,
     speed: FastSearch | None = None,
     make: Callable[[], Model] | None = None,
+    padding: bool = True,
+    targets: LabelData = None,
 ) -> Task:
     """Check the input of an evaluation and return it as a task.
 
@@ -142,6 +149,8 @@ def prepare(
         return_images: Whether the attacked images are handed back to the caller.
         speed: The speed options of the search; none by default.
         make: Builds the model in another process; None to send the model itself.
+        padding: Whether batches may be padded to safe row counts.
+        targets: The class that each image is to reach, with shape (n,); None for any wrong class.
 
     Raises:
         InputError: If an argument cannot be used.
@@ -150,11 +159,14 @@ def prepare(
     check_count("seed", seed, least=0)
     if batch_size is not None:
         check_count("batch_size", batch_size)
-    counted, source = examine(model, images, labels, threat)
+    model = adopted(model)
+    state = state_of(model)
+    counted, source = examine(model, images, labels, threat, batch_size, padding)
     check_threats(attacks, threat)
     if keep_images == "png":
         check_png(threat, tuple(source.take([0])[0].shape[1:]))
     index, speed = dataset_indices(indices, len(source)), speed or FastSearch()
+    attacks = toward(attacks, targets, index)
     identity = replace(
         identity_of(counted, source, index, attacks, threat, names),
         part=None if part == (1, 1) else part,
@@ -165,9 +177,9 @@ def prepare(
         _check_part(part, attacks, len(source))
         rows = part_range(len(source), part)
         source, index = PartSource(source, rows.start, rows.stop - rows.start), index[rows]
-    limits = _limits(tuple(source.take([0])[0].shape[1:]), placement(model)[0], batch_size)
+    limits = limits_for(tuple(source.take([0])[0].shape[1:]), placement(model)[0], batch_size)
     about = (counted, source, dict(attacks), threat, seed, limits, index, identity)
-    return with_faster_models(Task(*about, keep_images, return_images, speed, make=make))
+    return with_faster_models(Task(*about, keep_images, return_images, speed, make=make, state=state))
 
 
 def with_faster_models(task: Task) -> Task:
@@ -175,7 +187,9 @@ def with_faster_models(task: Task) -> Task:
     if task.speed == FastSearch():
         return task
     sample = task.batch(range(min(_FIRST, len(task))))[0]
-    return replace(task, faster=tuple(faster_models(task.model.model, task.speed, sample)))
+    with guarded("the model", "its faster versions are made"):
+        faster = tuple(faster_models(task.model.model, task.speed, sample))
+    return replace(task, faster=faster)
 
 
 def identity_of(
@@ -232,8 +246,23 @@ def part_range(count: int, part: tuple[int, int]) -> slice:
     return slice(count * (number - 1) // total, count * number // total)
 
 
-def examine(model: Model, images: ImageData, labels: LabelData, threat: Threat) -> tuple[CountedModel, Source]:
+def examine(
+    model: Model,
+    images: ImageData,
+    labels: LabelData,
+    threat: Threat,
+    batch_size: int | None = None,
+    padding: bool = True,
+) -> tuple[CountedModel, Source]:
     """Check model, images, labels and threat on a trial batch; return the wrapped model and the image source.
+
+    Arguments:
+        model: Maps images in [0, 1] to logits.
+        images: Images with shape (n, ...), or a `Dataset` of (image, label).
+        labels: True classes with shape (n,); None with a `Dataset`.
+        threat: The judge's threat.
+        batch_size: The batch size that was asked for; a model of fixed batch size may take no other.
+        padding: Whether batches may be padded.
 
     Raises:
         InputError: If the model fails on the images, a label is not one of its classes, or an argument has a wrong
@@ -243,33 +272,14 @@ def examine(model: Model, images: ImageData, labels: LabelData, threat: Threat) 
     check_model(model)
     if not isinstance(threat, Threat):
         raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
-    counted, source = CountedModel(model), source_of(images, labels, threat.low, threat.high)
-    device, dtype = placement(counted)
+    source, (device, dtype) = source_of(images, labels, threat.low, threat.high), placement(model)
     first, first_labels = source.take(range(min(_FIRST, len(source))))
     check_clean(threat, first, range(len(first)))
     threat.check(tuple(first.shape[1:]))
-    logits = first_logits(counted, first.to(device, dtype))
+    counted, logits = counted_model(model, first.to(device, dtype), batch_size, padding)
+    check_no_probabilities(logits)
     check_classes(source.labels if isinstance(source, TensorSource) else first_labels, logits.shape[1])
     return counted, source
-
-
-def usual_batch(shape: tuple[int, ...], device: torch.device) -> int:
-    """Return the initial batch size in images: few enough for a CPU's caches, or enough to fill a GPU.
-
-    Arguments:
-        shape: Shape of one image.
-        device: Device of the model.
-    """
-    pixels = max(1, int(np.prod(shape)))
-    return max(16, min(256 if device.type == "cpu" else 1024, _PIXELS // pixels // 16 * 16))
-
-
-def _limits(shape: tuple[int, ...], device: torch.device, asked: int | None) -> BatchLimits:
-    if asked is not None:
-        return BatchLimits(asked, asked, fixed=True)
-    usual = usual_batch(shape, device)
-    # larger batches gain little on a CPU, where running out of memory kills the process without an exception
-    return BatchLimits(usual, (2 if device.type == "cpu" else 64) * usual)
 
 
 def versions(task: Task) -> dict[str, str | int]:

@@ -11,16 +11,20 @@ from quantattack.attacks.threat import Threat
 from quantattack.data.sources import Source, digest
 from quantattack.errors import InputError
 from quantattack.evaluation.batching import BatchSizer
-from quantattack.evaluation.judge import SLACK
+from quantattack.evaluation.contradictions import contradictions
+from quantattack.evaluation.judge import SLACK, judged
 from quantattack.evaluation.models import CountedModel, model_checksum
-from quantattack.evaluation.saved_images import checksum, load_shard
+from quantattack.evaluation.saved_images import load_shard
 from quantattack.gradients import placement
-from quantattack.record.identity import Identity
+from quantattack.record.checksums import DTYPE
+from quantattack.record.identity import Identity, begins
 from quantattack.record.outcome import Outcome, Shard
 from quantattack.record.record import Record
-from quantattack.types import Images, Indices, Model
+from quantattack.record.shards import checksum, path_of
+from quantattack.types import Images, Indices, Labels, Model
 
 _BATCH = 64  # images
+_MARGIN, _SIZE = 1e-3, 1e-5  # relative, for other kernels on another machine; absolute below 1
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def verify(record: Record, model: Model, source: Source, threat: Threat) -> Veri
     if record.store.folder is None:
         raise InputError("only a record in a folder can be verified")
     counted = CountedModel(model)
-    mismatches = [*_checksum_mismatches(record, model, source)]
+    mismatches = [*_checksum_mismatches(record, model, source), *contradictions(record)]
     clean, lines = _verify_clean(record, counted, source)
     mismatches += lines
     attacked, unsaved, files = 0, 0, 0
@@ -83,46 +87,67 @@ def _checksum_mismatches(record: Record, model: Model, source: Source) -> Iterat
             yield f"the model {record.subject.model} has another checksum than when it was evaluated"
         every = digest({"index": torch.arange(subject.count)})
         is_whole = subject.count == len(source) and subject.index_digest == every
-        if subject.data == record.subject.data and is_whole and subject.data_checksum != source.checksum():
+        if subject.data == record.subject.data and is_whole and not begins(subject.data_checksum, source.checksum()):
             yield f"the data set {record.subject.data} has another checksum than when it was attacked"
 
 
 def _verify_clean(record: Record, counted: CountedModel, source: Source) -> tuple[int, list[str]]:
     """Recompute the clean predictions; return how many, and a line for each label or prediction that differs."""
-    name = max(record.attacks, key=lambda attack: len(record.column(attack, "image")))
-    index, label, before = (
-        record.column(name, column).astype(int) for column in ("image", "label", "clean_prediction")
-    )
+    tables = [cell.outcomes for cell in record.by_attack.values()]
+    every = np.concatenate(tables) if tables else np.zeros(0, DTYPE)
+    index, rows = np.unique(every["image"], return_index=True)
     if not len(index):
         return 0, []
     _check_range(index, source)
+    right, known = every[rows], (every["clean_prediction"] != every["label"]) & ~np.isnan(every["margin"])
+    unattacked = dict(zip(every["image"][known].tolist(), every["margin"][known].tolist(), strict=True))
 
-    def differing(rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        images, labels = source.take(index[list(rows)].tolist())
-        return labels.numpy() != label[list(rows)], _classes(counted, images) != before[list(rows)]
+    def differing(positions: Sequence[int]) -> list[str]:
+        expected = right[list(positions)]
+        images, labels = source.take(expected["image"].tolist())
+        prediction, margins = _judged(counted, images, labels)
+        facts = zip(expected, labels.tolist(), prediction, margins, strict=True)
+        return [line for row, *found in facts for line in _clean_lines(row, unattacked, *found)]
 
-    batches = list(BatchSizer(_BATCH, fixed=True).parts(range(len(index)), differing))
-    other_label, other_prediction = (np.concatenate(columns) for columns in zip(*batches, strict=True))
-    lines = [f"image {image} has another label in the data set" for image in index[other_label]]
-    return len(index), lines + [f"clean image {image} has another prediction" for image in index[other_prediction]]
+    return len(index), sum(BatchSizer(_BATCH, fixed=True).parts(range(len(index)), differing), list[str]())
+
+
+def _clean_lines(
+    row: np.void, unattacked: dict[int, float], label: int, prediction: int, margin: float
+) -> Iterator[str]:
+    """Yield a line for each column of a clean image that differs from what was computed again."""
+    image = int(row["image"])
+    if label != row["label"]:
+        yield f"image {image} has another label in the data set"
+    elif prediction != row["clean_prediction"]:
+        yield f"clean image {image} has another prediction"
+    elif image in unattacked and not _close(margin, unattacked[image], _MARGIN):
+        yield f"clean image {image} has the margin {margin:.4g}, the record says {unattacked[image]:.4g}"
+
+
+def _close(computed: float, recorded: float, tolerance: float) -> bool:
+    return computed == recorded or abs(computed - recorded) <= tolerance * max(1.0, abs(recorded))
 
 
 def _check_range(index: np.ndarray, source: Source) -> None:
+    if len(index) and index.min() < 0:
+        raise InputError(f"the record is of image {index.min()}, which no data set has; it is damaged")
     if len(index) and index.max() >= len(source):
         raise InputError(f"the record is of image {index.max()}, the data set has {len(source)}; name the same data")
 
 
-def _classes(counted: CountedModel, images: Images) -> np.ndarray:
+def _judged(counted: CountedModel, images: Images, labels: Labels) -> tuple[list[int], list[float]]:
+    """Return each image's predicted class and margin."""
     device, dtype = placement(counted)
-    with torch.no_grad():
-        return np.asarray(counted(images.to(device, dtype)).argmax(1).cpu())
+    logits, margins = judged(counted, images.to(device, dtype), labels.to(device))
+    return logits.argmax(1).tolist(), margins.tolist()
 
 
 def _verify_shard(
     folder: Path, shard: Shard, outcomes: dict[int, Outcome], counted: CountedModel, source: Source, threat: Threat
 ) -> tuple[int, list[str]]:
     """Verify the images of one file; return how many it holds, and a line for each mismatch."""
-    path = folder / shard.file
+    path = path_of(folder, shard.file)
     if not path.is_file():
         return 0, [f"{shard.file} is missing"]
     if checksum(path) != shard.sha256:
@@ -139,10 +164,13 @@ def _mismatches(
 ) -> Iterator[str]:
     """Yield a line for each image whose prediction, or whether it is inside the threat, differs from its outcome."""
     _, dtype = placement(counted)
-    clean = source.take(index.tolist())[0].to(dtype)
-    attacked = images.to(dtype)
-    inside = threat.contains(attacked, clean, SLACK)
-    for image, prediction, within in zip(index.tolist(), _classes(counted, attacked), inside.tolist(), strict=True):
+    _check_range(index.numpy(), source)
+    clean, labels = source.take(index.tolist())
+    clean, attacked = clean.to(dtype), images.to(dtype)
+    size = threat.norm.size(attacked.double() - clean.double())
+    columns = (index, threat.contains(attacked, clean, SLACK), size)
+    facts = zip(*(column.tolist() for column in columns), *_judged(counted, attacked, labels), strict=True)
+    for image, within, norm, prediction, margin in facts:
         outcome = outcomes.get(image)
         if outcome is None:
             yield f"image {image} was saved and has no outcome"
@@ -150,3 +178,7 @@ def _mismatches(
             yield f"image {image} is predicted as {prediction}, the record says {outcome.prediction}"
         elif outcome.inside != within:
             yield f"image {image} is {'inside' if within else 'outside'} the threat, the record says otherwise"
+        elif outcome.margin is not None and not _close(margin, outcome.margin, _MARGIN):
+            yield f"image {image} has the margin {margin:.4g}, the record says {outcome.margin:.4g}"
+        elif not _close(norm, outcome.size, _SIZE):
+            yield f"image {image} has a perturbation of {norm:.4g}, the record says {outcome.size:.4g}"

@@ -1,6 +1,7 @@
 """Turn a network into a quantized one, and a quantized one into its final form; every function returns a new model."""
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -64,7 +65,9 @@ def _check_quantizers(model: object, *quantizers: object) -> None:
 
 def freeze(model: nn.Module) -> nn.Module:
     """Return a copy in eval mode whose quantized weights are their final values; no logit of eval mode changes."""
-    result = deepcopy(model).eval()
+    result = deepcopy(model)
+    with suppress(NotImplementedError):  # an exported program has no modes
+        result.eval()
     for module in result.modules():
         if isinstance(module, Projection):
             module.frozen = True

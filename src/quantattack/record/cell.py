@@ -1,5 +1,6 @@
 """One attack's outcomes as a NumPy array, read once, and the numbers over such arrays."""
 
+import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,27 +10,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from quantattack.record.checksums import NO_STEP, Sum, read_sum, snapshot, stored, sum_of
+from quantattack.record.file import reading
 from quantattack.record.outcome import COLUMNS, Outcome, Subject
 
 Table: TypeAlias = NDArray[Any]  # of `DTYPE`: the type checkers know no fields
-NO_STEP = -1  # stands for None, which an integer array cannot hold
-DTYPE = np.dtype(
-    [
-        ("image", np.int64),
-        ("label", np.int64),
-        ("clean_prediction", np.int64),
-        ("prediction", np.int64),
-        ("margin", np.float64),
-        ("size", np.float64),
-        ("step", np.int64),
-        ("restart", np.int64),
-        ("forwards", np.float64),
-        ("backwards", np.float64),
-        ("seconds", np.float64),
-        ("inside", np.bool_),
-    ]
-)
-
 _OBJECTS = np.dtype([(name, object) for name in COLUMNS])
 
 
@@ -43,6 +28,7 @@ class Cell:
         attack: Name of the attack.
         settings: The attack's settings, as JSON.
         images: Number of images that the whole evaluation covers.
+        kept: The checksum that the file keeps of the outcomes; None in records from before there were any.
     """
 
     connection: sqlite3.Connection
@@ -50,13 +36,15 @@ class Cell:
     attack: str
     settings: str
     images: int
+    kept: Sum | None = None
 
     @cached_property
     def outcomes(self) -> Table:
         """The outcomes, ascending by image, one field a column; a margin of None is NaN, a step of None is -1."""
-        columns = ", ".join(f"ifnull(step, {NO_STEP})" if name == "step" else name for name in COLUMNS)
-        rows = self.connection.execute(f"SELECT {columns} FROM outcome WHERE cell = ? ORDER BY image", (self.row,))
-        outcomes = np.fromiter(rows, DTYPE)
+        with reading(self.connection):
+            outcomes = stored(self.connection, self.row)
+            if self.kept is not None and self.kept != sum_of(outcomes):
+                outcomes = self._checked_again()
         outcomes.flags.writeable = False
         return outcomes
 
@@ -67,14 +55,46 @@ class Cell:
 
     @property
     def broken(self) -> NDArray[np.bool_]:
-        """Whether the attack broke each image; an image that was wrong from the start is broken."""
-        fooled = (self.outcomes["prediction"] != self.outcomes["label"]) & self.outcomes["inside"]
+        """Whether the attack broke each image; an image that was wrong from the start is broken.
+
+        An attack toward a class breaks the images that end as that class.
+        """
+        predicted, targets = self.outcomes["prediction"], self.targets
+        missed = predicted != self.outcomes["label"] if targets is None else predicted == targets
+        fooled = missed & self.outcomes["inside"]
         return np.asarray(fooled | ~self.right, dtype=np.bool_)
+
+    def _checked_again(self) -> Table:
+        """Read the outcomes and their checksum at one moment: another process may have written between the two."""
+        with snapshot(self.connection):
+            outcomes, kept = stored(self.connection, self.row), read_sum(self.connection, self.row)
+        if kept != sum_of(outcomes):
+            raise ValueError(f"the outcomes of {self.attack} are others than were written")
+        return outcomes
+
+    @property
+    def done(self) -> int:
+        """Number of images that have an outcome."""
+        return len(self.outcomes)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every image has an outcome.  Those of an unfinished attack are no sample of the images."""
+        return self.done == self.images
+
+    @property
+    def targets(self) -> NDArray[np.int64] | None:
+        """The class that the attack is to reach, for each image; None where any wrong class counts."""
+        settings = json.loads(self.settings)
+        if not isinstance(settings, dict) or settings.get("part") != "Toward":
+            return None
+        wanted = settings["targets"]
+        return np.array([wanted.get(str(image), NO_STEP) for image in self.outcomes["image"]], dtype=np.int64)
 
     @property
     def robust(self) -> float:
-        """The robust accuracy under the attack, from 0 to 1; NaN if there are no images."""
-        return share(~self.broken)
+        """The robust accuracy under the attack, from 0 to 1; NaN until every image has an outcome."""
+        return share(~self.broken) if self.complete else float("nan")
 
     @property
     def steps(self) -> NDArray[np.float64]:
@@ -104,9 +124,18 @@ class Cell:
 def read_cells(connection: sqlite3.Connection, subject: Subject) -> dict[str, Cell]:
     """Return a subject's cells by the names of their attacks, in the order in which the attacks were run."""
     where = "model = ? AND data = ? AND threat = ?"
-    query = f"SELECT id, attack, settings, images FROM cell WHERE {where} ORDER BY id"
-    rows = connection.execute(query, (subject.model, subject.data, subject.threat))
-    return {row[1]: Cell(connection, *row) for row in rows}
+    columns, key = "cell.id, attack, settings, images", (subject.model, subject.data, subject.threat)
+    with reading(connection):
+        try:
+            query = f"SELECT {columns}, outcomes, total FROM cell LEFT JOIN checksum ON cell = cell.id"
+            rows = connection.execute(f"{query} WHERE {where} ORDER BY cell.id", key).fetchall()
+        except sqlite3.OperationalError:  # from before there were checksums
+            query = f"SELECT {columns}, NULL, NULL FROM cell WHERE {where} ORDER BY cell.id"
+            rows = connection.execute(query, key).fetchall()
+        sums = [None if row[5] is None else Sum(int(row[4]), int(row[5], 16)) for row in rows]
+    return {
+        row[1]: Cell(connection, row[0], row[1], row[2], row[3], kept) for row, kept in zip(rows, sums, strict=True)
+    }
 
 
 def common_images(cells: Iterable[Cell]) -> NDArray[np.int64]:
@@ -133,15 +162,32 @@ def survivors(cells: Mapping[str, Cell]) -> NDArray[np.bool_]:
     return np.asarray(~broken_matrix(cells).any(axis=0), dtype=np.bool_)
 
 
-def most_seen(cells: Mapping[str, Cell]) -> Cell | None:
-    """Return the cell with the most outcomes, the first in a tie; None if there are no cells."""
-    return max(cells.values(), key=lambda cell: len(cell.outcomes), default=None)
+def first_complete(cells: Mapping[str, Cell]) -> Cell | None:
+    """Return the first cell in which every image has an outcome; None if there is none."""
+    return next((cell for cell in cells.values() if cell.complete), None)
 
 
 def clean_accuracy(cells: Mapping[str, Cell]) -> float:
-    """Return the clean accuracy over the cell with the most outcomes, from 0 to 1; NaN without images."""
-    cell = most_seen(cells)
+    """Return the clean accuracy, from 0 to 1; NaN until an attack has been run on every image."""
+    cell = first_complete(cells)
     return float("nan") if cell is None else share(cell.right)
+
+
+def worst_case(cells: Mapping[str, Cell]) -> float:
+    """Return the share of images that withstood all attacks, from 0 to 1; NaN until each has been run on every image.
+
+    Outcomes of an unfinished attack are no sample of the images: those that are wrong from the start are written first.
+    """
+    return share(survivors(cells)) if is_complete(cells) else float("nan")
+
+
+def at_most(cells: Mapping[str, Cell]) -> float:
+    """Return the largest worst case that the outcomes so far leave possible; NaN where attacks cover other images."""
+    counts = {cell.images for cell in cells.values()}
+    if len(counts) != 1 or counts == {0}:
+        return float("nan")
+    lost = reduce(np.union1d, [cell.outcomes["image"][cell.broken] for cell in cells.values()])
+    return 1 - len(lost) / counts.pop()
 
 
 def plain_pgd(names: Iterable[str]) -> str | None:
@@ -151,9 +197,11 @@ def plain_pgd(names: Iterable[str]) -> str | None:
 
 
 def masking_gap(cells: Mapping[str, Cell]) -> float | None:
-    """Return robust accuracy under plain PGD minus the worst case; None if plain PGD was not run."""
+    """Return robust accuracy under plain PGD minus the worst case; None without PGD, or until all is complete."""
     name = plain_pgd(cells)
-    return None if name is None else cells[name].robust - share(survivors(cells))
+    if name is None or not is_complete(cells):
+        return None
+    return share(~cells[name].broken[cells[name].places(common_images(cells.values()))]) - worst_case(cells)
 
 
 def image_count(cells: Mapping[str, Cell]) -> int:
@@ -162,9 +210,8 @@ def image_count(cells: Mapping[str, Cell]) -> int:
 
 
 def is_complete(cells: Mapping[str, Cell]) -> bool:
-    """Return whether there are attacks and each has been run on every image."""
-    images = image_count(cells)
-    return bool(cells) and all(len(cell.outcomes) == images for cell in cells.values())
+    """Return whether there are attacks and each has been run on every image that it is to be run on."""
+    return bool(cells) and all(cell.complete for cell in cells.values())
 
 
 def share(values: NDArray[np.bool_]) -> float:

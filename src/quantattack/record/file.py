@@ -3,14 +3,18 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from quantattack.errors import InputError
+from quantattack.record.checksums import TABLE as CHECKSUM
+from quantattack.record.checksums import seal
 
 FILE = "record.sqlite"
 
-SCHEMA = """
+# What SQLite and the parsing of what it returns raise on a file whose bytes are not those that were written.
+_UNREADABLE = (sqlite3.Error, ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError)
+SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS cell (
   id INTEGER PRIMARY KEY, model TEXT NOT NULL, data TEXT NOT NULL, threat TEXT NOT NULL, attack TEXT NOT NULL,
@@ -28,7 +32,7 @@ CREATE TABLE IF NOT EXISTS shard (
   PRIMARY KEY (cell, file));
 CREATE TABLE IF NOT EXISTS lost (
   cell INTEGER NOT NULL REFERENCES cell (id), image INTEGER NOT NULL, PRIMARY KEY (cell, image)) WITHOUT ROWID;
-"""
+{CHECKSUM}"""
 
 
 def write_ahead(connection: sqlite3.Connection, on: bool) -> None:
@@ -52,10 +56,11 @@ def connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Run the block in one transaction, rolled back if it raises."""
+    """Run the block in one transaction, rolled back if it raises, and keep the checksum of what it wrote."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        seal(connection)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:  # on a full disk SQLite has undone it already
@@ -65,7 +70,31 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def has_table(connection: sqlite3.Connection, name: str) -> bool:
     """Return whether a file has a table: some are created only when first needed."""
-    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
+    with reading(connection):
+        return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone() is not None
+
+
+@contextmanager
+def reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """Turn whatever a damaged record makes SQLite or a parser raise into a one-line `InputError`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except _UNREADABLE as error:
+        reason = _one_line(error)
+        raise InputError(f"{_place(connection)} cannot be read: {reason}; use a copy of it, or start anew") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]
+
+
+def _place(connection: sqlite3.Connection) -> str:
+    """Return the path of a connection's file; SQLite may not be able to say it of a damaged one."""
+    with suppress(sqlite3.Error):
+        return str(connection.execute("PRAGMA database_list").fetchone()[2]) or "the record in memory"
+    return "the record"
 
 
 @contextmanager
@@ -75,8 +104,11 @@ def plain_errors(folder: Path | None) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise InputError(f"cannot write the record in {folder}: {error}; make room or choose another --out") from None
+    except UnicodeDecodeError:  # SQLite's own message holds bytes of the file
+        raise InputError(f"{folder}/{FILE} cannot be read: its tables are damaged; use a copy of it") from None
     except sqlite3.DatabaseError as error:
-        raise InputError(f"{folder}/{FILE} is not a record of quantattack ({error}); choose another --out") from None
+        reason = _one_line(error)
+        raise InputError(f"{folder}/{FILE} is not a record of quantattack ({reason}); choose another --out") from None
 
 
 def take_lock(folder: Path) -> int:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from quantattack.record.file import has_table, transaction
+from quantattack.record.file import has_table, reading, transaction
 from quantattack.record.outcome import Subject
+from quantattack.record.parsing import parsed
 
 Word: TypeAlias = Literal["pass", "fail", "cannot tell"]
 
@@ -54,8 +55,8 @@ def write_findings(connection: sqlite3.Connection, subject: Subject, findings: I
     """Replace a subject's findings in one transaction."""
     key = (subject.model, subject.data, subject.threat)
     rows = [(*key, *_row(finding)) for finding in findings]
-    connection.execute(TABLE)
     with transaction(connection):
+        connection.execute(TABLE)
         connection.execute(f"DELETE FROM diagnosis WHERE {_SUBJECT}", key)
         connection.executemany(f"INSERT INTO diagnosis VALUES ({', '.join('?' * 11)})", rows)
 
@@ -71,6 +72,7 @@ def read_findings(connection: sqlite3.Connection, subject: Subject) -> tuple[Fin
         return ()
     columns = "check_name, verdict, code, evidence, advice, data_json, forwards, backwards"
     query = f"SELECT {columns} FROM diagnosis WHERE {_SUBJECT} ORDER BY rowid"
-    rows = connection.execute(query, (subject.model, subject.data, subject.threat))
     names = ("check", "verdict", "code", "evidence", "advice", "data", "forwards", "backwards")
-    return tuple(Finding(**{**dict(zip(names, row, strict=True)), "data": json.loads(row[5])}) for row in rows)
+    with reading(connection):
+        rows = connection.execute(query, (subject.model, subject.data, subject.threat)).fetchall()
+        return tuple(Finding(**{**dict(zip(names, row, strict=True)), "data": parsed(row[5], dict)}) for row in rows)

@@ -9,6 +9,7 @@ from quantattack.record.description import stable
 from quantattack.record.outcome import Subject
 
 _ALWAYS = {"model", "data", "threat", "attacks"}
+_KINDS = {"model": list, "data": list, "threat": dict, "attacks": dict, "part": list, "images": str, "speed": list}
 _UNUSUAL = {"part", "images", "speed"}  # recorded only where they differ from the default
 _SPLIT = ("model", "data", "threat", "attacks", "part", "images", "speed")  # named one by one when two runs differ
 
@@ -124,6 +125,16 @@ class Identity:
             seed = other.pop("seed")
         return cls(subjects, seed, other)
 
+    def in_terms_of(self, recorded: "Identity") -> "Identity":
+        """Return the settings with the marks of model and data as a record of the same has them, however old.
+
+        Fingerprints and checksums have come to say more: those of an older record are the beginning of today's.
+        """
+        known = {subject.subject: subject for subject in recorded.subjects or ()}
+        if self.subjects is None:
+            return self
+        return replace(self, subjects=tuple(_aged(each, known.get(each.subject, each)) for each in self.subjects))
+
     @property
     def whole(self) -> "Identity":
         """The identity of the whole run, that is, without the parts."""
@@ -135,6 +146,7 @@ class Identity:
         """Return the union with another run's subjects and attacks; None where the two contradict."""
         if (self.seed, self._beside) != (wanted.seed, wanted._beside):
             return None
+        wanted = wanted.in_terms_of(self)
         subjects = {subject.subject: subject for subject in self.subjects or ()}
         for more in wanted.subjects or ():
             both = _with_attacks(subjects.get(more.subject, replace(more, attacks={})), more)
@@ -161,6 +173,17 @@ class Identity:
         return {**parts, "seed": self.seed, **self.other}
 
 
+def begins(recorded: str | None, now: str | None) -> bool:
+    """Return whether a recorded fingerprint or checksum is today's, or its beginning up to a colon."""
+    return recorded == now or (recorded is not None and now is not None and now.startswith(f"{recorded}:"))
+
+
+def _aged(subject: SubjectIdentity, recorded: SubjectIdentity) -> SubjectIdentity:
+    marks = ("fingerprint", "data_checksum")
+    pairs = {mark: (getattr(recorded, mark), getattr(subject, mark)) for mark in marks}
+    return replace(subject, **{mark: had for mark, (had, now) in pairs.items() if begins(had, now)})
+
+
 def _are_subjects(value: object) -> bool:
     """Return whether a value is a list of full subjects; a diagnosis alone records only their names."""
     return isinstance(value, list) and all(map(_is_subject, value))
@@ -169,7 +192,12 @@ def _are_subjects(value: object) -> bool:
 def _is_subject(value: object) -> bool:
     if not isinstance(value, dict) or not _ALWAYS <= value.keys() <= _ALWAYS | _UNUSUAL:
         return False
-    return len(value["model"]) in (2, 3) and len(value["data"]) == 4
+    if not all(isinstance(value[name], kind) for name, kind in _KINDS.items() if name in value):
+        return False
+    (data, count, *digests), part = value["data"] or [None, None], value.get("part", [1, 1])
+    texts, counts = [*value["model"], data, *digests, *value.get("speed", ())], [count, *part]
+    lengths = len(value["model"]) in (2, 3) and len(value["data"]) == 4 and len(part) == 2
+    return lengths and all(type(one) is str for one in texts) and all(type(one) is int for one in counts)
 
 
 def _with_attacks(had: SubjectIdentity, more: SubjectIdentity) -> SubjectIdentity | None:

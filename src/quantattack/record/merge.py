@@ -2,13 +2,17 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import astuple, replace
 from pathlib import Path
 
 from quantattack.errors import InputError
+from quantattack.record.checksums import keep_sum, stored, sum_of
 from quantattack.record.file import FILE, plain_errors
 from quantattack.record.identity import Identity
-from quantattack.record.outcome import COLUMNS
+from quantattack.record.outcome import COLUMNS, Shard
+from quantattack.record.shards import checksum, name_of, path_of
 from quantattack.record.store import Store
+from quantattack.record.writing import cannot_write, written_whole
 
 _VERDICT = ("label", "clean_prediction", "prediction", "inside")
 _ON = "ON theirs.image = mine.image WHERE mine.cell = ? AND theirs.cell = ?"
@@ -53,6 +57,7 @@ def _add(merged: Store, part: Store) -> None:
     try:
         for record in part.records():
             for name, cell in record.cells.items():
+                record.by_attack[name].outcomes  # noqa: B018  read once, so that what is damaged is not copied
                 images = counts.get(record.subject, record.images)
                 to = merged.cell(record.subject, name, record.settings(name), images)
                 _copy(merged, part, cell, to)
@@ -68,30 +73,39 @@ def _copy(merged: Store, part: Store, cell: int, to: int) -> None:
     with plain_errors(merged.folder):
         if merged.connection.execute(query, (to, cell)).fetchone()[0]:
             raise InputError(f"{part.folder} has other verdicts on images that are there already; fix it first")
-        shards = [_copied(merged, part, shard.file, to) for shard in part.shards(cell)]
+        shards = [_copied(merged, part, shard) for shard in part.shards(cell)]
         with merged.transaction():
             columns = ", ".join(COLUMNS)
             merged.connection.execute(
                 f"INSERT OR IGNORE INTO outcome (cell, {columns}) SELECT ?, {columns} FROM part.outcome WHERE cell = ?",
                 (to, cell),
             )
-            for shard, file in zip(part.shards(cell), shards, strict=True):
-                row = (to, file, shard.images, shard.sha256)
-                merged.connection.execute("INSERT OR REPLACE INTO shard VALUES (?, ?, ?, ?)", row)
+            keep_sum(merged.connection, to, sum_of(stored(merged.connection, to)))
+            for shard in shards:
+                merged.connection.execute("INSERT OR REPLACE INTO shard VALUES (?, ?, ?, ?)", (to, *astuple(shard)))
             gone = [(to, image) for image in sorted(part.lost(cell))]
             merged.connection.executemany("INSERT OR IGNORE INTO lost VALUES (?, ?)", gone)
 
 
-def _copied(merged: Store, part: Store, file: str, to: int) -> str:
+def _copied(merged: Store, part: Store, shard: Shard) -> Shard:
+    """Copy a file of attacked images under the name that its content gives it, so that no other file has it."""
     assert merged.folder is not None
     assert part.folder is not None
-    name = f"images/{to}-{Path(file).name.partition('-')[2]}"
-    (merged.folder / "images").mkdir(exist_ok=True)
-    try:
-        shutil.copyfile(part.folder / file, merged.folder / name)
-    except OSError as error:
-        raise InputError(f"cannot copy {part.folder / file}: {error.strerror or error}") from None
-    return name
+    source, name = path_of(part.folder, shard.file), name_of(shard.sha256)
+    (merged.folder / name).parent.mkdir(exist_ok=True)
+    _copied_whole(source, merged.folder / name)
+    if checksum(merged.folder / name) != shard.sha256:
+        (merged.folder / name).unlink()
+        raise InputError(f"{source} has another checksum than when it was written; restore it, or do the part again")
+    return replace(shard, file=name)
+
+
+def _copied_whole(source: Path, path: Path) -> None:
+    with written_whole(path) as copy:
+        try:
+            shutil.copyfile(source, copy)
+        except OSError as error:
+            raise InputError(f"cannot copy {source}: {error.strerror or error}") from None
 
 
 def _copy_pngs(merged: Store, parts: Sequence[Store]) -> None:
@@ -101,13 +115,11 @@ def _copy_pngs(merged: Store, parts: Sequence[Store]) -> None:
             assert part.folder is not None
             assert merged.folder is not None
             to = merged.folder / path.relative_to(part.folder)
-            partial = to.with_name(f"{to.name}.part")
             try:
                 to.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, partial)
-                partial.replace(to)
             except OSError as error:
-                raise InputError(f"cannot copy {path}: {error.strerror or error}") from None
+                raise cannot_write(to, error) from None
+            _copied_whole(path, to)
 
 
 def _keep_notes(merged: Store, parts: Sequence[Store]) -> None:
@@ -115,5 +127,5 @@ def _keep_notes(merged: Store, parts: Sequence[Store]) -> None:
     merged.note(**{**parts[0].notes, "seconds": round(seconds, 3), "parts": len(parts)})
     for part in parts:
         for gallery in sorted(part.folder.glob("gallery-*.safetensors")) if part.folder else ():
-            if merged.folder and not (merged.folder / gallery.name).exists():
-                shutil.copyfile(gallery, merged.folder / gallery.name)
+            if merged.folder and gallery.is_file() and not (merged.folder / gallery.name).exists():
+                _copied_whole(gallery, merged.folder / gallery.name)

@@ -1,6 +1,5 @@
 """A read-only view of a store: all numbers of one model on one data set under one threat."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,10 @@ from numpy.typing import NDArray
 
 from quantattack.errors import InputError, unknown, warn_renamed
 from quantattack.record import cell as over
-from quantattack.record.cell import Cell, share
+from quantattack.record.cell import Cell
+from quantattack.record.file import reading
 from quantattack.record.outcome import COLUMNS, Outcome, Subject
+from quantattack.record.parsing import parsed
 from quantattack.record.record_file import RecordFile
 
 MASKED = 0.10  # gap between an attack's robust accuracy and the worst case from which masking is flagged
@@ -33,6 +34,7 @@ class Record:
         self.store, self.subject = store, subject
         self._version: tuple[int, int] | None = None
         self._cells: dict[str, Cell] = {}
+        self._planned: list[str] = []
 
     @classmethod
     def load(cls, folder: Path | str) -> "Record":
@@ -61,8 +63,16 @@ class Record:
         version = self.store.version
         if version != self._version:
             self._cells = over.read_cells(self.store.connection, self.subject)
+            self._planned = self.store.planned(self.subject)
             self._version = version
         return self._cells
+
+    def _missing(self, cells: Mapping[str, Cell]) -> list[str]:
+        """Return the attacks that the run's settings name and that have not begun."""
+        return [name for name in self._planned if name not in cells]
+
+    def _is_complete(self, cells: Mapping[str, Cell]) -> bool:
+        return over.is_complete(cells) and not self._missing(cells)
 
     def _cell(self, name: str) -> Cell:
         cells = self.by_attack
@@ -73,7 +83,8 @@ class Record:
     @property
     def threat(self) -> dict[str, Any]:
         """The threat's description: norm, radius, low, high."""
-        return dict(json.loads(self.subject.threat))
+        with reading(self.store.connection):
+            return parsed(self.subject.threat, dict, finite=False)
 
     @property
     def cells(self) -> dict[str, int]:
@@ -87,7 +98,9 @@ class Record:
 
     def settings(self, name: str) -> Any:
         """Return every setting of an attack, as the record describes it."""
-        return json.loads(self._cell(name).settings)
+        cell = self._cell(name)
+        with reading(self.store.connection):
+            return parsed(f"[{cell.settings}]", list, finite=False)[0]
 
     def column(self, name: str, column: str) -> NDArray[Any]:
         """Return one column of an attack's outcomes, over the images (None becomes NaN)."""
@@ -111,7 +124,7 @@ class Record:
 
     @property
     def clean(self) -> float:
-        """Accuracy on the clean images, from 0 to 1."""
+        """Accuracy on the clean images, from 0 to 1; NaN until an attack has been run on every image."""
         return over.clean_accuracy(self.by_attack)
 
     def broken(self, name: str) -> NDArray[np.bool_]:
@@ -119,7 +132,7 @@ class Record:
         return self._cell(name).broken
 
     def robust(self, name: str) -> float:
-        """Return the robust accuracy under one attack, from 0 to 1."""
+        """Return the robust accuracy under one attack, from 0 to 1; NaN until it has been run on every image."""
         return self._cell(name).robust
 
     @property
@@ -129,8 +142,25 @@ class Record:
 
     @property
     def worst_case(self) -> float:
-        """Share of the images that are classified correctly and that no attack broke, from 0 to 1."""
-        return share(self.survivors)
+        """Share of the images that are classified correctly and that no attack broke, from 0 to 1.
+
+        NaN until every attack of the run has been run on every image; `at_most` bounds it from above.
+        """
+        cells = self.by_attack
+        return over.worst_case(cells) if self._is_complete(cells) else float("nan")
+
+    @property
+    def at_most(self) -> float:
+        """The largest worst case that is still possible, from 0 to 1: what is broken so far stays broken."""
+        return over.at_most(self.by_attack)
+
+    @property
+    def done(self) -> dict[str, int]:
+        """How many images each attack of the run has an outcome of; 0 for an attack that has not begun."""
+        return self._done(self.by_attack)
+
+    def _done(self, cells: Mapping[str, Cell]) -> dict[str, int]:
+        return {name: cell.done for name, cell in cells.items()} | dict.fromkeys(self._missing(cells), 0)
 
     @property
     def plain_pgd(self) -> str | None:
@@ -145,8 +175,9 @@ class Record:
 
     @property
     def masking_gap(self) -> float | None:
-        """Robust accuracy under plain PGD minus the worst case; None if plain PGD was not run."""
-        return over.masking_gap(self.by_attack)
+        """Robust accuracy under plain PGD minus the worst case; None without PGD, or until all is complete."""
+        cells = self.by_attack
+        return over.masking_gap(cells) if self._is_complete(cells) else None
 
     @property
     def codes(self) -> dict[str, str]:
@@ -165,28 +196,30 @@ class Record:
 
     @property
     def complete(self) -> bool:
-        """Whether every attack has been run on every image."""
-        return over.is_complete(self.by_attack)
+        """Whether every attack of the run has been run on every image."""
+        return self._is_complete(self.by_attack)
 
     def summary(self) -> dict[str, Any]:
-        """Return the numbers as `quantattack show --json` prints them."""
+        """Return the numbers as `quantattack show --json` prints them; None until they are complete."""
         cells = self.by_attack
+        done, complete = self._done(cells), self._is_complete(cells)
         return {
             "model": self.subject.model,
             "data": self.subject.data,
             "threat": self.threat,
             "images": over.image_count(cells),
             "clean": _known(over.clean_accuracy(cells)),
-            "attacks": {name: _known(cell.robust) for name, cell in cells.items()},
-            "worst_case": _known(share(over.survivors(cells))),
-            "masking_gap": _known(over.masking_gap(cells)),
+            "attacks": {name: _known(cells[name].robust) if name in cells else None for name in done},
+            "done": done,
+            "worst_case": _known(over.worst_case(cells)) if complete else None,
+            "masking_gap": _known(over.masking_gap(cells)) if complete else None,
             "flags": self.flags,
-            "finished": self.store.finished and over.is_complete(cells),
+            "finished": self.store.finished and complete,
         }
 
 
 def _known(number: float | None) -> float | None:
-    """Replace NaN, the share of zero images, by None, since JSON has no NaN."""
+    """Replace NaN, a share that is not known, by None, since JSON has no NaN."""
     return None if number is None or np.isnan(number) else number
 
 

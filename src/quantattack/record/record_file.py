@@ -4,7 +4,6 @@
 image of a cell.  Worst cases, intervals and paired comparisons are computed from the outcomes; no attack is rerun.
 """
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,13 +14,27 @@ from typing import Any, TypeVar
 
 from quantattack.errors import InputError
 from quantattack.reading import is_file
+from quantattack.record.checksums import replace_rows
+from quantattack.record.contents import check_contents
 from quantattack.record.description import stable
-from quantattack.record.file import FILE, SCHEMA, connect, has_table, plain_errors, take_lock, transaction, write_ahead
+from quantattack.record.file import (
+    FILE,
+    SCHEMA,
+    connect,
+    has_table,
+    plain_errors,
+    reading,
+    take_lock,
+    transaction,
+    write_ahead,
+)
 from quantattack.record.identity import Identity
-from quantattack.record.outcome import COLUMNS, Outcome, Shard, Subject
+from quantattack.record.outcome import Outcome, Shard, Subject
+from quantattack.record.parsing import parsed
 
 FORMAT = 1
 TABLES = {"run", "cell", "outcome", "flag"}
+_SHARD = "file, images, sha256"
 _File = TypeVar("_File", bound="RecordFile")
 
 
@@ -76,17 +89,20 @@ class RecordFile:
             store._check_ours()
         if not store._tables() >= TABLES:
             raise InputError(f"no record in {path} yet: the run was stopped before its first image; start it again")
+        check_contents(store.connection)
         return store
 
     def _begin(self: _File, run: Identity | Mapping[str, Any], grow: bool = False) -> _File:
         with plain_errors(self.folder):
             self._check_ours()
-            self.connection.executescript(SCHEMA)
-            identity = self._joined(run, grow).text
-            if identity != self._get("identity"):  # what was added to a finished run is still to be done
-                self._set("finished", "no")
-            self._set("identity", identity)
-            self._set("format", str(FORMAT))
+            check_contents(self.connection)
+            with self.transaction():
+                for statement in filter(str.strip, SCHEMA.split(";")):
+                    self.connection.execute(statement)
+                identity = self._joined(run, grow).text
+                grown = identity != self._get("identity")  # what was added to a finished run is still to be done
+                values = {"identity": identity, "format": str(FORMAT), **({"finished": "no"} if grown else {})}
+                self.connection.executemany("INSERT OR REPLACE INTO run VALUES (?, ?)", list(values.items()))
         return self
 
     def _joined(self, run: Identity | Mapping[str, Any], grow: bool) -> Identity:
@@ -94,14 +110,17 @@ class RecordFile:
         wanted, text = run if isinstance(run, Identity) else Identity.from_json(run), self._get("identity")
         if text in (None, wanted.text):
             return wanted
-        present = Identity.from_json(json.loads(str(text)))
+        present = Identity.from_json(self.identity)
+        wanted = wanted.in_terms_of(present)
+        if wanted.text == text:
+            return present
         union = present.grown(wanted) if grow else None
         if union is None:
             raise InputError(f"{self.folder} holds another run ({present.differing(wanted)}); choose another --out")
         return union
 
     def _tables(self) -> set[str]:
-        return {str(row[0]) for row in self.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        return {str(row[0]) for row in self._rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
     def _check_ours(self) -> None:
         """Refuse a file of something else, before anything is written into it, and one of another version."""
@@ -111,28 +130,38 @@ class RecordFile:
             raise InputError(f"{self.folder}/{FILE} is of another version of quantattack; choose another folder")
 
     def _get(self, key: str) -> str | None:
-        row = self.connection.execute("SELECT value FROM run WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
+        rows = self._rows("SELECT value FROM run WHERE key = ?", key)
+        return str(rows[0][0]) if rows else None
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with reading(self.connection):
+            return self.connection.execute(query, values).fetchall()
 
     def _set(self, key: str, value: str) -> None:
-        with plain_errors(self.folder):
+        with plain_errors(self.folder), self.transaction():
             self.connection.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (key, value))
 
     @property
     def version(self) -> tuple[int, int]:
         """Two numbers that change whenever this or another process writes to the file."""
-        elsewhere = self.connection.execute("PRAGMA data_version").fetchone()[0]
-        return self.connection.total_changes, int(elsewhere)
+        return self.connection.total_changes, int(self._rows("PRAGMA data_version")[0][0])
 
     @property
     def identity(self) -> dict[str, Any]:
         """The run's settings as JSON, including what was added when it was resumed."""
-        return dict(json.loads(self._get("identity") or "{}"))
+        with reading(self.connection):
+            return parsed(self._get("identity") or "{}", dict, finite=False)
+
+    def planned(self, subject: Subject) -> list[str]:
+        """Return the names of the attacks that the run's settings name for a subject."""
+        subjects = Identity.from_json(self.identity).subjects or ()
+        return [name for about in subjects if about.subject == subject for name in about.attacks]
 
     @property
     def notes(self) -> dict[str, Any]:
         """Metadata of the run that is not part of its identity: versions, device, dates."""
-        return dict(json.loads(self._get("notes") or "{}"))
+        with reading(self.connection):
+            return parsed(self._get("notes") or "{}", dict)
 
     def note(self, **notes: Any) -> None:
         """Add to the run's notes, replacing those of the same name."""
@@ -159,17 +188,17 @@ class RecordFile:
     def cell(self, subject: Subject, attack: str, settings: Any, images: int) -> int:
         """Return the id of a cell's row, inserting the row if it is new."""
         key = (subject.model, subject.data, subject.threat, attack)
-        with plain_errors(self.folder):
+        with plain_errors(self.folder), self.transaction():
             self.connection.execute(
                 "INSERT OR IGNORE INTO cell (model, data, threat, attack, settings, images) VALUES (?, ?, ?, ?, ?, ?)",
                 (*key, stable(settings), images),
             )
         where = "model = ? AND data = ? AND threat = ? AND attack = ?"
-        return int(self.connection.execute(f"SELECT id FROM cell WHERE {where}", key).fetchone()[0])
+        return int(self._rows(f"SELECT id FROM cell WHERE {where}", *key)[0][0])
 
     def done(self, cell: int) -> set[int]:
         """Return the images of a cell that have an outcome."""
-        return {row[0] for row in self.connection.execute("SELECT image FROM outcome WHERE cell = ?", (cell,))}
+        return {row[0] for row in self._rows("SELECT image FROM outcome WHERE cell = ?", cell)}
 
     def write(
         self, cell: int, outcomes: Iterable[Outcome], shard: Shard | None = None, lost: Iterable[int] = ()
@@ -182,11 +211,9 @@ class RecordFile:
             shard: The file with their attacked images; None if there is none.
             lost: The images of them that fool the model no longer when rounded to 8 bits.
         """
-        rows = [(cell, *astuple(outcome)) for outcome in outcomes]
-        places = ", ".join("?" * (len(COLUMNS) + 1))
+        rows = [astuple(outcome) for outcome in outcomes]
         with plain_errors(self.folder), self.transaction():
-            columns = ", ".join(("cell", *COLUMNS))
-            self.connection.executemany(f"INSERT OR REPLACE INTO outcome ({columns}) VALUES ({places})", rows)
+            replace_rows(self.connection, cell, rows)
             if shard is not None:
                 self.connection.execute("INSERT OR REPLACE INTO shard VALUES (?, ?, ?, ?)", (cell, *astuple(shard)))
             gone = [(cell, image) for image in lost]
@@ -196,14 +223,13 @@ class RecordFile:
         """Return the broken images of a cell that fool the model no longer when rounded to 8 bits."""
         if not has_table(self.connection, "lost"):
             return set()
-        return {row[0] for row in self.connection.execute("SELECT image FROM lost WHERE cell = ?", (cell,))}
+        return {row[0] for row in self._rows("SELECT image FROM lost WHERE cell = ?", cell)}
 
     def shards(self, cell: int) -> list[Shard]:
         """Return the files of a cell's attacked images; none where they were not kept."""
         if not has_table(self.connection, "shard"):
             return []
-        rows = self.connection.execute("SELECT file, images, sha256 FROM shard WHERE cell = ? ORDER BY file", (cell,))
-        return [Shard(*row) for row in rows]
+        return [Shard(*row) for row in self._rows(f"SELECT {_SHARD} FROM shard WHERE cell = ? ORDER BY file", cell)]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -223,11 +249,11 @@ class RecordFile:
         """Return a subject's flags, code to sentence."""
         key = (subject.model, subject.data, subject.threat)
         query = "SELECT code, sentence FROM flag WHERE model = ? AND data = ? AND threat = ? ORDER BY rowid"
-        return {str(code): str(sentence) for code, sentence in self.connection.execute(query, key)}
+        return {str(code): str(sentence) for code, sentence in self._rows(query, *key)}
 
     def subjects(self) -> list[Subject]:
         """Return each model, data set and threat in the file, in the order in which they were run."""
-        rows = self.connection.execute("SELECT model, data, threat FROM cell GROUP BY 1, 2, 3 ORDER BY min(id)")
+        rows = self._rows("SELECT model, data, threat FROM cell GROUP BY 1, 2, 3 ORDER BY min(id)")
         return [Subject(*row) for row in rows]
 
     def close(self) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from typing import Any
 
-from quantattack.record.file import has_table, transaction
+from quantattack.record.file import has_table, reading, transaction
+from quantattack.record.parsing import parsed
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS signal (
@@ -40,8 +41,8 @@ class Signal:
 def write_signals(connection: sqlite3.Connection, signals: Iterable[Signal]) -> None:
     """Add signals to a record in one transaction; an existing signal with the same key is replaced."""
     rows = [(*astuple(signal)[:5], json.dumps(_short(signal.numbers), allow_nan=False)) for signal in signals]
-    connection.execute(TABLE)
     with transaction(connection):
+        connection.execute(TABLE)
         connection.executemany("INSERT OR REPLACE INTO signal VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
@@ -58,6 +59,7 @@ def read_signals(connection: sqlite3.Connection) -> tuple[Signal, ...]:
     """Return a record's signals in the order in which they were measured; empty if there are none."""
     if not has_table(connection, "signal"):
         return ()
-    rows = connection.execute("SELECT model, data, quantity, temperature, unit, numbers FROM signal ORDER BY rowid")
-    names = ("model", "data", "quantity", "temperature", "unit")
-    return tuple(Signal(**dict(zip(names, row[:5], strict=True)), numbers=json.loads(row[5])) for row in rows)
+    query = "SELECT model, data, quantity, temperature, unit, numbers FROM signal ORDER BY rowid"
+    with reading(connection):
+        rows = connection.execute(query).fetchall()
+        return tuple(Signal(row[0], row[1], row[2], row[3], row[4], parsed(row[5], dict)) for row in rows)

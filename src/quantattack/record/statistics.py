@@ -27,6 +27,21 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def above(successes: int, trials: int, chance: float) -> float:
+    r"""Return the one-sided p-value of the exact binomial test that a proportion is above chance.
+
+    .. math:: p = P(X \ge s), \quad X \sim \mathrm{Binomial}(n, c)
+
+    Arguments:
+        successes: Number s of successes.
+        trials: Number n of trials; for 0 it is 1.
+        chance: Probability c of a success by chance.
+    """
+    from scipy.stats import binomtest
+
+    return float(binomtest(successes, trials, chance, alternative="greater").pvalue) if trials else 1.0
+
+
 def mcnemar(first_only: int, second_only: int) -> float:
     r"""Return the two-sided p-value of the exact McNemar test.
 

@@ -55,6 +55,7 @@ class Comparison:
         clean: Clean accuracy of each network on these images.
         robust: Robust accuracy of each network under all of these attacks.
         pairs: The paired comparison of every two networks.
+        left_out: Attacks that were begun on every network and are unfinished on some.
     """
 
     data: str
@@ -64,6 +65,7 @@ class Comparison:
     clean: Mapping[str, Share]
     robust: Mapping[str, Share]
     pairs: tuple[Pair, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def comparisons(records: Sequence[Record], models: Sequence[str] = (), attack: str | None = None) -> list[Comparison]:
@@ -75,7 +77,8 @@ def comparisons(records: Sequence[Record], models: Sequence[str] = (), attack: s
         attack: The attack to compare under; by default, all attacks that a group has in common.
 
     Raises:
-        InputError: If a network or the attack is absent, or the labels of the same images differ.
+        InputError: If a network or the attack is absent, the labels of the same images differ, or no attack is
+            complete on the networks to compare.
     """
     present = list(dict.fromkeys(record.subject.model for record in records))
     for model in models:
@@ -91,7 +94,10 @@ def comparisons(records: Sequence[Record], models: Sequence[str] = (), attack: s
 
 def _compared(group: Sequence[Record], attack: str | None) -> Comparison | None:
     cells = {record.subject.model: record.by_attack for record in group}
-    names = _common_attacks(list(cells.values()), attack)
+    begun = _common_attacks(list(cells.values()), attack)
+    names = [name for name in begun if all(by_attack[name].complete for by_attack in cells.values())]
+    if begun and not names:
+        raise _unfinished(cells, begun)
     if not names:
         return None
     correct = {model: _correctness({name: by_attack[name] for name in names}) for model, by_attack in cells.items()}
@@ -104,7 +110,15 @@ def _compared(group: Sequence[Record], attack: str | None) -> Comparison | None:
     robust = {model: Share(int(network.robust.sum()), len(images)) for model, network in correct.items()}
     pairs = [_pair(*models, *(correct[model].robust for model in models)) for models in combinations(correct, 2)]
     subject, threat = group[0].subject, threat_words(group[0].threat)
-    return Comparison(subject.data, threat, len(images), tuple(names), clean, robust, _adjusted(pairs))
+    left_out = tuple(name for name in begun if name not in names)
+    return Comparison(subject.data, threat, len(images), tuple(names), clean, robust, _adjusted(pairs), left_out)
+
+
+def _unfinished(cells: Mapping[str, Mapping[str, Cell]], names: Sequence[str]) -> InputError:
+    """Return the error for networks on which no attack is complete, with how far the attacks have come."""
+    short = [(model, by_attack[name]) for model, by_attack in cells.items() for name in names]
+    far = ", ".join(f"{cell.attack} on {model} {cell.done} of {cell.images}" for model, cell in short)
+    return InputError(f"no attack is complete on these networks ({far} images); let the run end, then compare")
 
 
 def _common_attacks(cells: Sequence[Mapping[str, Cell]], attack: str | None) -> list[str]:

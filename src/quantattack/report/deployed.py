@@ -65,7 +65,7 @@ def deployed_lines(records: Sequence[Record]) -> list[Line]:
     lines = []
     for record in records:
         subject, about = record.subject, deployed_note(record.store, record.subject.model)
-        if about is None or subject.model in floats or not len(record.indices):
+        if about is None or subject.model in floats or not (record.complete and len(record.indices)):
             continue
         relative = every.get((about["float"], subject.data, subject.threat))
         lines += [_line(record, relative, ties) for ties in (ARGMAX, TIES)]
@@ -99,7 +99,7 @@ def _stands(cell: Cell, ties: str) -> NDArray[np.bool_]:
 def _float_stands(relative: Record, images: NDArray[np.int64], ties: str) -> NDArray[np.bool_] | None:
     """Return which images the float network withstands under all its attacks; None unless it saw the same images."""
     cells = relative.by_attack.values()
-    if not np.isin(images, common_images(cells)).all():
+    if not relative.complete or not np.isin(images, common_images(cells)).all():
         return None
     return np.asarray(np.logical_and.reduce([_stands(cell, ties)[cell.places(images)] for cell in cells]))
 

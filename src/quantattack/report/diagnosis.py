@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from quantattack.record.file import has_table, reading
 from quantattack.record.findings import Finding, read_findings
 from quantattack.record.outcome import Subject
 from quantattack.record.record import Record
@@ -37,9 +38,11 @@ def diagnosis(record: Record) -> Diagnosis | None:
 def unevaluated_diagnoses(store: Store) -> list[tuple[Subject, Diagnosis]]:
     """Return the diagnoses of the subjects that have no evaluation in this run."""
     connection, evaluated = store.connection, set(store.subjects())
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'diagnosis'").fetchone():
+    if not has_table(connection, "diagnosis"):
         return []
-    rows = connection.execute("SELECT model, data, threat FROM diagnosis GROUP BY 1, 2, 3 ORDER BY min(rowid)")
+    with reading(connection):
+        query = "SELECT model, data, threat FROM diagnosis GROUP BY 1, 2, 3 ORDER BY min(rowid)"
+        rows = connection.execute(query).fetchall()
     diagnoses = [
         (subject, summarize(read_findings(connection, subject))) for subject in (Subject(*row) for row in rows)
     ]

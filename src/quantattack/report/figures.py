@@ -106,7 +106,7 @@ def radius_groups(records: Sequence[Record]) -> list[list[Record]]:
         threat = record.threat
         about = (threat.get(name) for name in ("low", "high", "levels"))
         key = (record.subject.model, record.subject.data, norm_name(threat), *about)
-        if isinstance(threat.get("radius"), int | float) and len(record.indices):
+        if isinstance(threat.get("radius"), int | float) and record.complete and len(record.indices):
             groups.setdefault(key, []).append(record)
     several = (group for group in groups.values() if len({record.threat["radius"] for record in group}) > 1)
     return [sorted(group, key=lambda record: float(record.threat["radius"])) for group in several]

@@ -66,7 +66,7 @@ def read_gallery(folder: Path, place: int, subject: Subject) -> Gallery:
     Arguments:
         folder: The run's folder.
         place: Position of the evaluation in the run, from 1: the file is `gallery-<place>.safetensors`.
-        subject: The evaluation; a file with another model or data set is rejected.
+        subject: The evaluation; a file with another model, data set or threat is rejected.
 
     """
     path = folder / f"gallery-{place}.safetensors"
@@ -77,7 +77,8 @@ def read_gallery(folder: Path, place: int, subject: Subject) -> Gallery:
             tensors, notes = {name: file.get_tensor(name) for name in TENSORS}, file.metadata() or {}
     except (SafetensorError, OSError) as error:
         return Gallery(missing=f"{path.name} cannot be read: {error}")
-    if (notes.get("model"), notes.get("data")) != (subject.model, subject.data):
+    threat = notes.get("threat", subject.threat)  # the oldest files do not say it
+    if (notes.get("model"), notes.get("data"), threat) != (subject.model, subject.data, subject.threat):
         return Gallery(missing=f"{path.name} holds the images of another evaluation.")
     return _pictures(tensors, notes.get("attack", ""))
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from quantattack.errors import InputError
 from quantattack.record.record import Record
 from quantattack.record.store import Store
+from quantattack.record.writing import written_whole
 from quantattack.report.comparison import Comparison, comparisons
 from quantattack.report.deployed import COLUMNS, ONE_OF, deployed_lines, facts_of
 from quantattack.report.diagnosis import SIGNS, Diagnosis, diagnosis, unevaluated_diagnoses
@@ -126,9 +127,9 @@ def section_of(record: Record, place: int, folder: Path) -> Section:
         gap=None if gap is None else 100 * gap,
         strongest=strongest(record),
         rows=attack_rows(record),
-        pairs=pairs(record).tolist(),
+        pairs=pairs(record).tolist() if record.complete else [],
         diagnosis=checks,
-        drawings=drawings(record, place) if len(record.indices) else [],
+        drawings=drawings(record, place) if record.complete and len(record.indices) else [],
         gallery=read_gallery(folder, place, record.subject),
         settings={"threat": record.threat, **{name: record.settings(name) for name in record.attacks}},
     )
@@ -205,6 +206,7 @@ def render(store: Store, folder: Path) -> str:
     records = store.records()
     first, sections = leading(records), [section_of(record, place, folder) for place, record in enumerate(records, 1)]
     strangers, drawn, shown = unevaluated_diagnoses(store), signal_drawings(store), tables(store)
+    compared, uncompared = _side_by_side(records)
     return fill_in(
         "page.html.j2",
         title=_title(
@@ -216,7 +218,8 @@ def render(store: Store, folder: Path) -> str:
         signs=SIGNS,
         lead=records.index(first) if first is not None else None,
         radii=radius_drawings(records),
-        compared=_side_by_side(records),
+        compared=compared,
+        uncompared=uncompared,
         deployed=deployed_lines(records),
         facts=[facts_of(record) for record in records],
         columns=COLUMNS,
@@ -226,11 +229,12 @@ def render(store: Store, folder: Path) -> str:
     )
 
 
-def _side_by_side(records: list[Record]) -> list[Comparison]:
+def _side_by_side(records: list[Record]) -> tuple[list[Comparison], str]:
+    """Return the comparisons, and why there are none where the networks were attacked on other images."""
     try:
-        return comparisons(records)
-    except InputError:  # the labels differ: these are not the same images
-        return []
+        return comparisons(records), ""
+    except InputError as error:
+        return [], str(error)
 
 
 def _title(records: list[Record], diagnoses: list[Diagnosis | None], signals: bool) -> str:
@@ -256,9 +260,8 @@ def write_page(folder: Path) -> Path:
     """
     store, path = Store.load(folder), folder / FILE
     try:
-        path.write_text(render(store, folder), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}; make room or copy the run") from None
+        with written_whole(path) as part:
+            part.write_text(render(store, folder), encoding="utf-8")
     finally:
         store.close()
     return path

@@ -10,6 +10,7 @@ from quantattack.record.outcome import Outcome
 from quantattack.record.record import Record
 from quantattack.record.signals import Signal, read_signals
 from quantattack.record.store import Store
+from quantattack.record.writing import written_whole
 from quantattack.report.render import render
 from quantattack.report.tables import interval, percent, robust_share, threat_words
 
@@ -40,7 +41,7 @@ def write_record_page(folder: Path | str) -> Path:
     """Write the page of the record in a folder and return its path.
 
     Raises:
-        InputError: If there is no record.
+        InputError: If there is no record, or the page cannot be written.
     """
     store = Store.load(folder)
     text = render(
@@ -52,7 +53,8 @@ def write_record_page(folder: Path | str) -> Path:
     )
     store.close()
     path = Path(folder) / PAGE
-    path.write_text(text, encoding="utf-8")
+    with written_whole(path) as part:
+        part.write_text(text, encoding="utf-8")
     return path
 
 

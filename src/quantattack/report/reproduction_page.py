@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from quantattack.record.writing import written_whole
 from quantattack.report.render import render
 from quantattack.report.reproduction import View, duration
 
@@ -97,5 +98,6 @@ def write_reproduction(
         kind: sum(claim.verdict == kind for claim in claims) for kind in ("holds", "does not hold", "cannot be told")
     }
     text = render("reproduction.html.j2", chapters=chapters, claims=claims, stands=stands, scale=scale, kinds=kinds)
-    path.write_text(text, encoding="utf-8")
+    with written_whole(path) as part:
+        part.write_text(text, encoding="utf-8")
     return path

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantattack.record.cell import Cell, broken_matrix, most_seen
+from quantattack.record.cell import Cell, broken_matrix, first_complete
 from quantattack.record.record import MASKED, Record
 from quantattack.record.statistics import wilson
 
@@ -44,21 +44,23 @@ class Row:
     Arguments:
         attack: Name of the attack.
         robust: Robust accuracy under it.
-        alone: Number of images that only this attack broke.
+        alone: Number of images that only this attack broke; None until all attacks are complete.
         steps: Median first step that fooled, over the images that were right before; None if no step is known.
-        forwards: Mean forward passes per image.
-        backwards: Mean backward passes per image.
-        seconds: Wall time over all images.
+        forwards: Mean forward passes per image; None until the attack is complete.
+        backwards: Mean backward passes per image; None until the attack is complete.
+        seconds: Wall time over all images attacked so far.
+        done: Number of images that have an outcome.
 
     """
 
     attack: str
     robust: Share
-    alone: int
+    alone: int | None
     steps: float | None
-    forwards: float
-    backwards: float
+    forwards: float | None
+    backwards: float | None
     seconds: float
+    done: int
 
 
 @dataclass(frozen=True)
@@ -97,24 +99,28 @@ def norm_name(threat: dict[str, Any]) -> str:
 def threat_words(threat: dict[str, Any]) -> str:
     """Return a threat in a few words: the norm, the radius, and the levels of its pixels if it has any."""
     radius, levels = threat.get("radius"), threat.get("levels")
-    words = f"{norm_name(threat)} {radius_words(float(radius))}" if radius is not None else norm_name(threat)
-    return words if levels is None else f"{words} on {levels} levels"
+    size = "" if radius is None else f" {radius_words(radius) if isinstance(radius, int | float) else radius}"
+    return f"{norm_name(threat)}{size}" if levels is None else f"{norm_name(threat)}{size} on {levels} levels"
 
 
 def clean_share(record: Record) -> Share:
-    """Return the clean accuracy, over the attack that has seen the most images."""
-    cell = most_seen(record.by_attack)
+    """Return the clean accuracy, over an attack that has seen every image; of no image until there is one."""
+    cell = first_complete(record.by_attack)
     return Share(0, 0) if cell is None else _share(cell.right)
 
 
 def robust_share(record: Record, name: str) -> Share:
-    """Return the robust accuracy under one attack."""
-    return _share(~record.broken(name))
+    """Return the robust accuracy under one attack; of no image until the attack is complete."""
+    return _robust(record.by_attack[name])
+
+
+def _robust(cell: Cell) -> Share:
+    return _share(~cell.broken) if cell.complete else Share(0, 0)
 
 
 def worst_share(record: Record) -> Share:
-    """Return the worst-case robust accuracy, over the images that every attack has seen."""
-    return _share(record.survivors)
+    """Return the worst-case robust accuracy; of no image until every attack is complete."""
+    return _share(record.survivors) if record.complete else Share(0, 0)
 
 
 def _share(images: NDArray[np.bool_]) -> Share:
@@ -132,8 +138,10 @@ def pairs(record: Record) -> NDArray[np.int64]:
     return np.asarray(broken @ (1 - broken).T, dtype=np.int64)
 
 
-def alone(record: Record) -> dict[str, int]:
-    """Return for each attack how many images it broke and no other attack did."""
+def alone(record: Record) -> dict[str, int | None]:
+    """Return for each attack how many images it broke and no other attack did; None until all are complete."""
+    if not record.complete:
+        return dict.fromkeys(record.attacks)
     broken = broken_by(record)
     single = broken & (broken.sum(axis=0) == 1)
     return dict(zip(record.attacks, single.sum(axis=1).tolist(), strict=True))
@@ -156,30 +164,31 @@ def attack_rows(record: Record) -> list[Row]:
     return [_row(cell, single[name]) for name, cell in record.by_attack.items()]
 
 
-def _row(cell: Cell, single: int) -> Row:
-    forwards, backwards, seconds = (cell.column(name) for name in ("forwards", "backwards", "seconds"))
+def _row(cell: Cell, single: int | None) -> Row:
+    whole = cell.complete and cell.done > 0
     return Row(
         attack=cell.attack,
-        robust=_share(~cell.broken),
+        robust=_robust(cell),
         alone=single,
-        steps=_median_steps(cell),
-        forwards=float(forwards.mean()) if len(forwards) else 0.0,
-        backwards=float(backwards.mean()) if len(backwards) else 0.0,
-        seconds=float(seconds.sum()),
+        steps=_median_steps(cell) if whole else None,
+        forwards=float(cell.column("forwards").mean()) if whole else None,
+        backwards=float(cell.column("backwards").mean()) if whole else None,
+        seconds=float(cell.column("seconds").sum()),
+        done=cell.done,
     )
 
 
 def strongest(record: Record) -> str | None:
-    """Return the attack with the lowest robust accuracy, the first in a tie; None if nothing was attacked."""
-    robust = {name: cell.robust for name, cell in record.by_attack.items() if len(cell.outcomes)}
-    return min(robust, key=robust.__getitem__, default=None)
+    """Return the attack with the lowest robust accuracy, the first in a tie; None until all attacks are complete."""
+    robust = {name: cell.robust for name, cell in record.by_attack.items() if cell.done}
+    return min(robust, key=robust.__getitem__, default=None) if record.complete else None
 
 
 def verdict(record: Record) -> Verdict:
     """Return whether PGD's number can be trusted, in words."""
     gap, codes = record.masking_gap, record.codes
-    if not len(record.indices):
-        return Verdict("unknown", "No image has been through every attack yet")
+    if not record.complete:
+        return Verdict("unknown", "The run is unfinished: nothing is known yet")
     if gap is not None and gap >= MASKED - 1e-9:
         return Verdict("masked", "PGD's number cannot be trusted")
     if gap is None and "masked" in codes:
@@ -200,8 +209,8 @@ def checks(record: Record) -> list[str]:
 
 def headline(record: Record) -> str:
     """Compare plain PGD's robust accuracy with the worst case, in one or two sentences."""
-    if not len(record.indices):
-        return "No image has been through every attack yet."
+    if not record.complete:
+        return _so_far(record)
     worst, count = percent(record.worst_case), len(record.attacks)
     if record.plain_pgd is None or record.masking_gap is None:
         return f"The worst case is {worst} robust, over {_attacks(count)}; ordinary PGD was not run."
@@ -210,6 +219,16 @@ def headline(record: Record) -> str:
         return f"{says}: add --attacks standard."
     says = f"Ordinary PGD says {percent(record.robust(record.plain_pgd))} robust; the worst case is {worst}"
     return f"{says}: {_because(record, record.masking_gap)}"
+
+
+def _so_far(record: Record) -> str:
+    """Say how far each attack of an unfinished run has come, and what can no longer be exceeded."""
+    images = record.images
+    done = ", ".join(f"{name} {count} of {images}" for name, count in record.done.items())
+    if isnan(record.at_most):
+        return "The run is unfinished: no image has been attacked yet."
+    bound = f"the worst case will be at most {percent(record.at_most)}"
+    return f"The run is unfinished ({done} images); {bound}, since what is broken stays broken."
 
 
 def _because(record: Record, gap: float) -> str:
@@ -245,4 +264,8 @@ def leading(records: Sequence[Record]) -> Record | None:
 
 def progress_words(record: Record) -> str:
     """Return the progress of an unfinished evaluation; empty for a finished one."""
-    return "" if record.finished else f"unfinished: {len(record.indices)} of {record.images} images"
+    if record.finished:
+        return ""
+    if record.complete:
+        return "unfinished: the flags are still to be computed"
+    return f"unfinished: {min(record.done.values(), default=0)} of {record.images} images"

@@ -24,7 +24,7 @@ def print_table(records: Sequence[Record], console: Console) -> None:
         console: Where to print.
 
     """
-    names = list(dict.fromkeys(name for record in records for name in record.attacks))
+    names = list(dict.fromkeys(name for record in records for name in record.done))
     table = _one_line_each(records, names)
     unbounded = console.options.update(width=10_000)
     fits = console.measure(table, options=unbounded).maximum <= console.width
@@ -99,7 +99,8 @@ def _file_name(model: str) -> str:
 
 def _numbers(record: Record, names: Sequence[str]) -> list[Text]:
     cells = record.by_attack
-    robust = [cells[name].robust if name in cells else None for name in names]
+    planned = record.done
+    robust = [cells[name].robust if name in cells else float("nan") if name in planned else None for name in names]
     shares = ["" if share is None else percent(share).rstrip("%") for share in (record.clean, *robust)]
     return [*map(Text, shares), Text(percent(record.worst_case).rstrip("%"), style="bold")]
 
@@ -118,6 +119,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print a table of the networks and a table of their pairs."""
     about = f"{comparison.data}, {comparison.threat}: {comparison.images} images, {', '.join(comparison.attacks)}"
     console.print(Text(about, style="bold"))
+    if comparison.left_out:
+        console.print(Text(f"not compared, since unfinished: {', '.join(comparison.left_out)}"))
     console.print(_networks(comparison))
     console.print(_pairs(comparison))
 

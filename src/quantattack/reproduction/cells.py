@@ -9,6 +9,7 @@ from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Ensemble, Restarts
 from quantattack.data.sets import SETS
 from quantattack.record.description import describe, stable
+from quantattack.record.file import reading
 from quantattack.record.outcome import Subject
 from quantattack.record.store import Store
 from quantattack.reproduction.bench import Bench, Network
@@ -117,7 +118,8 @@ def _row_of(store: Store, network: Network, cell: Cell) -> tuple[int, str] | Non
     subject = Subject(network.name, network.data, stable(describe(cell.threat)))
     key = (subject.model, subject.data, subject.threat, cell.name)
     query = "SELECT id, settings FROM cell WHERE model = ? AND data = ? AND threat = ? AND attack = ?"
-    row = store.connection.execute(query, key).fetchone()
+    with reading(store.connection):
+        row = store.connection.execute(query, key).fetchone()
     return None if row is None else (int(row[0]), str(row[1]))
 
 

@@ -82,3 +82,27 @@ def test_each_radius_is_searched_by_itself(made, network, images, labels):
     adapters.AutoAttack(THREAT, package="autoattack")(network, images * 0.8, labels, radius=radius)
     assert [adversary.eps for adversary in made] == [0.1, 0.2]
     assert [adversary.batch for adversary in made] == [12, 12]
+
+
+@pytest.mark.parametrize(
+    ("classes", "version", "members", "says"),
+    [
+        (2, "standard", "", "apgd-t needs 4 classes, the model has 2; .*members='apgd-ce.fab.square'"),
+        (3, "standard", "", "apgd-t needs 4 classes, the model has 3; .*members='apgd-ce.apgd-dlr.fab.square'"),
+        (2, "rand", "", "apgd-dlr needs 3 classes"),
+        (2, "plus", "", "apgd-dlr needs 3 classes"),
+        (3, "custom", "apgd-ce+apgd-t", "apgd-t needs 4 classes"),
+        (3, "rand", "", None),
+        (2, "custom", "apgd-ce+fab+square", None),
+        (4, "standard", "", None),
+    ],
+)
+def test_members_that_need_more_classes_are_named_with_those_that_do_not(made, classes, version, members, says):
+    attack = adapters.AutoAttack(THREAT, version, members, package="autoattack")
+    given = (lambda images: images.flatten(1)[:, :classes], torch.rand(2, 1, 4, 4), torch.tensor([0, 1]))
+    if says is None:
+        attack(*given)
+        assert made[-1].given["version"] == version
+    else:
+        with pytest.raises(qa.InputError, match=says):
+            attack(*given)

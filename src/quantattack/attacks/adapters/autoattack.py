@@ -18,6 +18,13 @@ from quantattack.errors import InputError
 from quantattack.record.description import tagged
 from quantattack.types import Images, Labels
 
+_LEAST = {"apgd-dlr": 3, "apgd-t": 4}  # classes that a member's loss ranks
+_MEMBERS = {
+    "standard": ("apgd-ce", "apgd-t", "fab-t", "square"),
+    "plus": ("apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"),
+    "rand": ("apgd-ce", "apgd-dlr"),
+}
+
 
 @tagged("AutoAttack")
 @dataclass(frozen=True)
@@ -36,7 +43,8 @@ class AutoAttack:
         steps: Number of steps of each gradient-based member.
 
     Raises:
-        InputError: If neither package is installed, the version is unknown, or members do not go with the version.
+        InputError: If neither package is installed, the model has too few classes for a member, the version is
+            unknown, or members do not go with the version.
     """
 
     threat: Threat
@@ -69,7 +77,9 @@ class AutoAttack:
         if members:
             known["attacks_to_run" if original else "attacks"] = members
         adversary = made(kind, (model,), filled(kind, known, {}))
-        targets = min(9, classes_of(model, images) - 1)
+        classes = classes_of(model, images)
+        self._check_classes(classes)
+        targets = min(9, classes - 1)
         for member in (adversary.apgd_targeted, adversary.fab):
             member.n_target_classes = min(member.n_target_classes, targets)
         self._shorten(adversary)
@@ -77,6 +87,17 @@ class AutoAttack:
         output = adversary.run_standard_evaluation(images, labels, **size)
         adv: Images = output[0] if isinstance(output, tuple) else output
         return adv
+
+    def _check_classes(self, classes: int) -> None:
+        """Raise InputError if a member's loss needs more classes than the model has."""
+        members = self.members.split("+") if self.members else _MEMBERS[self.version]
+        short = [name for name in members if classes < _LEAST.get(name, 2)]
+        if short:
+            rest = "+".join(name for name in ("apgd-ce", "apgd-dlr", "fab", "square") if classes >= _LEAST.get(name, 2))
+            raise InputError(
+                f"AutoAttack's {short[0]} needs {_LEAST[short[0]]} classes, the model has {classes}; "
+                f"name members that do with version='custom', members={rest!r}"
+            )
 
     def _shorten(self, adversary: Any) -> None:
         """Set the number of steps and what the constructors derived from it; disable restarts in version "custom"."""

@@ -25,7 +25,7 @@ class Slot(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model, self.guests = model, list[Model]()  # guests: evaluated models, innermost last
-        self.eval()
+        self.training = False  # the model inside keeps its own mode
 
     def forward(self, images: Images) -> Logits:
         return (self.guests[-1] if self.guests else self.model)(images)

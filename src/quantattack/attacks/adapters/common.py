@@ -19,7 +19,7 @@ from quantattack.attacks.grid import Grid
 from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError, unknown
-from quantattack.gradients import placement
+from quantattack.gradients import called, placement
 from quantattack.rng import Rng
 from quantattack.types import Images, Labels, Logits, Mask, Model, PerImage
 
@@ -79,11 +79,11 @@ class Shown(nn.Module):
         self.model, self.grid = model, grid
         device, self.dtype = placement(model)
         self.place = nn.Parameter(torch.zeros((), device=device, dtype=self.dtype), requires_grad=False)
-        self.eval()
+        self.training = False  # the model inside keeps its own mode
 
     def forward(self, images: Images) -> Logits:
         images = images.to(self.place)
-        return self.model(images if self.grid is None else self.grid(images))
+        return called(self.model, images if self.grid is None else self.grid(images))
 
     def train(self, mode: bool = True) -> "Shown":  # noqa: ARG002
         """Ignore the call: this module stays in eval mode, and the model in the mode that it is in."""

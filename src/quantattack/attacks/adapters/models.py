@@ -1,6 +1,7 @@
 """Converters from other libraries' models to differentiable modules that map images in [0, 1] to logits."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from quantattack.deployed import adopted, from_program
 from quantattack.deployed.pixels import Pixels
 from quantattack.errors import InputError
-from quantattack.gradients import NoGradient, gradient
+from quantattack.gradients import NoGradient, gradient, logits_in
 from quantattack.types import Images, Logits
 
 
@@ -32,7 +33,7 @@ class Normalized(nn.Module):
         self.model = model
         self.register_buffer("mean", torch.tensor([0.0] if mean is None else list(mean)))
         self.register_buffer("std", torch.tensor([1.0] if std is None else list(std)))
-        self.eval()
+        in_eval_mode(self)
 
     def forward(self, images: Images) -> Logits:
         shape = (1, -1, *[1] * (images.ndim - 2))
@@ -53,7 +54,7 @@ class Ranged(nn.Module):
     def __init__(self, call: Any, model: nn.Module, low: float, high: float) -> None:
         super().__init__()
         self.call, self.model, self.low, self.high = call, model, low, high
-        self.eval()
+        in_eval_mode(self)
 
     def forward(self, images: Images) -> Logits:
         return logits_of(self.call(self.low + images * (self.high - self.low)))
@@ -62,14 +63,18 @@ class Ranged(nn.Module):
         return f"low={self.low}, high={self.high}"
 
 
+def in_eval_mode(module: nn.Module) -> None:
+    """Put a wrapper and what it wraps in eval mode; an exported program has no modes, and keeps those it has."""
+    module.training = False
+    with suppress(NotImplementedError):
+        module.eval()
+
+
 def logits_of(output: Any) -> Logits:
     """Extract the logits from a model's output: a tensor, or the attribute `logits` or `value` of an output object."""
-    for name in ("logits", "value"):
-        logits = getattr(output, name, None)
-        if isinstance(logits, Tensor):
-            return logits
-    if isinstance(output, Tensor):
-        return output
+    logits = output if isinstance(output, Tensor) else logits_in(output)
+    if logits is not None:
+        return logits
     raise InputError(f"the model must return logits or an output that has them, not {type(output).__name__}")
 
 

@@ -6,6 +6,7 @@ from quantattack.attacks.base import Attack, check_threat
 from quantattack.attacks.losses import Loss, cross_entropy, log_odds
 from quantattack.attacks.recipes.steps import check_linf, loss_for, quantized_direction, repeated, walk_of
 from quantattack.attacks.scaling.base import Temperature
+from quantattack.attacks.success import criterion_for
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.transforms import Momentum
 from quantattack.errors import check_count
@@ -19,11 +20,12 @@ def fgsm(threat: Threat, *, loss: Loss = cross_entropy, random_start: bool = Tru
 
     Arguments:
         threat: Set of admissible images.
-        loss: Per-image loss to maximize.
+        loss: Per-image loss to maximize; a targeted one takes the labels as targets, and succeeds where it hits them.
         random_start: Whether to start at a random point of the threat.
     """
     check_threat(threat)
-    return Ascent(threat=threat, step_size=threat.radius, steps=1, loss=loss, random_start=random_start)
+    solved = criterion_for(loss)
+    return Ascent(threat=threat, step_size=threat.radius, steps=1, loss=loss, solved=solved, random_start=random_start)
 
 
 def pgd(
@@ -44,10 +46,11 @@ def pgd(
         steps: Number of steps.
         step_size: Size of a step; by default radius / 4 under Linf, 2.5 radius / steps under L2 and L1.
         restarts: Number of runs, merged image by image.
-        loss: Per-image loss to maximize.
+        loss: Per-image loss to maximize; a targeted one takes the labels as targets, and succeeds where it hits them.
         random_start: Whether to start at a random point of the threat.
     """
-    return repeated(walk_of(threat, steps, step_size, loss=loss, random_start=random_start), restarts)
+    parts = {"loss": loss, "solved": criterion_for(loss)}
+    return repeated(walk_of(threat, steps, step_size, random_start=random_start, **parts), restarts)
 
 
 def fgsm_plus(threat: Threat, temperature: Temperature) -> Ascent:
@@ -146,10 +149,11 @@ def apgd(
         threat: Set of admissible images.
         steps: Number of steps.
         restarts: Number of runs, merged image by image.
-        loss: Per-image loss to maximize.
+        loss: Per-image loss to maximize; a targeted one takes the labels as targets, and succeeds where it hits them.
         momentum: Weight of the new step; the previous move has the rest.
     """
-    return repeated(Apgd(threat=threat, steps=steps, loss=loss, momentum=momentum), restarts)
+    walk = Apgd(threat=threat, steps=steps, loss=loss, momentum=momentum, solved=criterion_for(loss))
+    return repeated(walk, restarts)
 
 
 def apgd_plus(threat: Threat, temperature: Temperature, *, steps: int = 100, restarts: int = 1) -> Attack:

@@ -19,6 +19,7 @@ from quantattack.attacks.base import (
 from quantattack.attacks.scaling.base import Rescale, Temperature, fitting_passes
 from quantattack.attacks.scaling.hns import Hns
 from quantattack.errors import InputError
+from quantattack.gradients import called
 from quantattack.record.description import tagged
 from quantattack.types import Images, Labels, Logits, Model
 
@@ -38,10 +39,10 @@ class ScaledLogits(nn.Module):
         super().__init__()
         self.model, self.temperature = model, temperature
         self.frozen: Rescale | None = None
-        self.eval()
+        self.training = False  # the model inside keeps its own mode
 
     def forward(self, images: Images) -> Logits:
-        logits = self.model(images)
+        logits = called(self.model, images)
         labels = logits.detach().argmax(1)
         return (self.frozen or self._fit_now(images, labels))(logits, labels)
 
@@ -52,7 +53,7 @@ class ScaledLogits(nn.Module):
             images: The start points, with shape (n, ...).
         """
         fitted = ScaledLogits(self.model, self.temperature)
-        fitted.frozen = self.temperature(self.model, images, self.model(images).detach().argmax(1))
+        fitted.frozen = self.temperature(self.model, images, called(self.model, images).detach().argmax(1))
         return fitted
 
     def _fit_now(self, images: Images, labels: Labels) -> Rescale:

@@ -17,7 +17,7 @@ from quantattack.diagnostics.signals.clever import Clever
 from quantattack.diagnostics.signals.propagation import Measured, error_norm, gradient_norms, propagate
 from quantattack.diagnostics.signals.spectrum import Spectrum, linearize, softmax_spectrum, spectrum
 from quantattack.errors import InputError
-from quantattack.gradients import differences, hessian_norm, placement
+from quantattack.gradients import called, differences, hessian_norm, placement
 from quantattack.record.signals import Signal
 from quantattack.rng import Rng
 from quantattack.types import Images, Indices, Labels, Model
@@ -70,7 +70,7 @@ def case_of(model: Model, images: Images, labels: Labels, count: int, std: Seque
         if len(right) >= count:
             break
         with torch.no_grad():
-            hit = model(images[first : first + _BATCH]).argmax(1) == labels[first : first + _BATCH]
+            hit = called(model, images[first : first + _BATCH]).argmax(1) == labels[first : first + _BATCH]
         right += [first + int(at) for at in hit.nonzero()[:, 0]]
     if not right:
         raise InputError("the model classifies no image correctly, so there is no signal to follow; check the data")

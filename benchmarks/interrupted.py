@@ -1,0 +1,157 @@
+"""Runs that are stopped at fifty random moments with SIGINT or SIGKILL, and what they print and keep each time.
+
+    python benchmarks/interrupted.py             # 50 interruptions; results/robustness/interrupted.json
+    python benchmarks/interrupted.py --times 10
+
+Two attacks on 300 images.  After each interruption every number of the record is compared with that of a run that
+nobody stopped: it is null, or the same.  What a call was given is noted before it begins, so that the work lost is
+known: at most one call's.  The same command continues; when it ends, another run begins.
+"""
+
+import argparse
+import json
+import math
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+OUT = Path(__file__).parents[1] / "results" / "robustness" / "interrupted.json"
+IMAGES, BATCH = 300, 16
+ATTACKS = "pgd[steps=10],square[queries=40]"
+COMMAND = ["evaluate", "digits-mdtanhs", "--images", str(IMAGES), "--batch-size", str(BATCH), "--attacks", ATTACKS]
+COMMAND += ["--quiet", "--out"]
+
+
+def begun(folder: Path, calls: Path) -> int:
+    """Start the command in a process of its own, which appends the images of each attack call to a file before it."""
+    child = os.fork()
+    if child:
+        return child
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    from quantattack.cli import main
+    from quantattack.evaluation import judge
+
+    attacked, log = judge._attacked, os.open(calls, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def noted(task: Any, name: str, positions: Any, *more: Any) -> Any:
+        os.write(log, f"{len(positions)} {time.monotonic()}\n".encode())
+        return attacked(task, name, positions, *more)
+
+    judge._attacked = noted
+    try:
+        main([*COMMAND, str(folder)])
+    except SystemExit as end:
+        os._exit(int(end.code or 0))
+    except BaseException:
+        traceback.print_exc(file=sys.__stderr__)
+    os._exit(1)
+
+
+def numbers(folder: Path) -> dict[str, Any]:
+    """Return every number that `show --json` prints, and the attacked images kept; empty where nothing is there yet."""
+    from quantattack.errors import InputError
+    from quantattack.record.record import Record
+
+    try:
+        record = Record.load(folder)
+    except InputError:  # it has no row yet
+        return {}
+    shown, kept = record.summary(), sum(int(cell.right.sum()) for cell in record.by_attack.values())
+    at_most = record.at_most
+    record.store.close()
+    rates = {
+        "clean": shown["clean"],
+        "worst_case": shown["worst_case"],
+        "gap": shown["masking_gap"],
+        **shown["attacks"],
+    }
+    return {"rates": rates, "kept": kept, "done": shown["done"], "at_most": at_most}
+
+
+def check(after: dict[str, Any], whole: dict[str, Any], seen: Counter[str]) -> None:
+    """Compare each number after an interruption with the run that nobody stopped."""
+    for name, rate in after.get("rates", {}).items():
+        seen["numbers printed" if rate is not None else "numbers withheld"] += 1
+        seen["numbers wrong"] += rate is not None and rate != whole["rates"][name]
+    if after and not math.isnan(after["at_most"]):
+        seen["upper bounds printed"] += 1
+        seen["upper bounds wrong"] += after["at_most"] < whole["rates"]["worst_case"]
+
+
+def interrupt(folder: Path, calls: Path, length: float, rng: random.Random, lost: list[dict[str, Any]]) -> bool:
+    """Stop the command at a random moment; return whether it was still running, and note what it lost."""
+    before = numbers(folder).get("kept", 0)
+    calls.unlink(missing_ok=True)
+    child, by = begun(folder, calls), rng.choice([signal.SIGINT, signal.SIGKILL])
+    time.sleep(length * rng.random())
+    os.kill(child, by)
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
+        return False
+    stopped = time.monotonic()
+    given = [line.split() for line in calls.read_text().splitlines()] if calls.exists() else []
+    kept = numbers(folder).get("kept", 0) - before
+    images = sum(int(count) for count, _ in given) - kept
+    seconds = stopped - float(given[-1][1]) if given and images else 0.0
+    largest = max((int(count) for count, _ in given), default=0)
+    lost.append({"signal": by.name, "images": images, "seconds": round(seconds, 3), "largest_call": largest})
+    return True
+
+
+def complete(folder: Path, calls: Path) -> float:
+    """Run the command to its end and return how long it took."""
+    started = time.perf_counter()
+    _, status = os.waitpid(begun(folder, calls), 0)
+    assert status == 0, status
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=OUT)
+    asked = parser.parse_args()
+    rng, seen, lost = random.Random(asked.seed), Counter[str](), list[dict[str, Any]]()
+    with tempfile.TemporaryDirectory() as kept:
+        calls = Path(kept) / "calls"
+        length = complete(Path(kept) / "whole", calls)
+        whole, run = numbers(Path(kept) / "whole"), 0
+        while len(lost) < asked.times:
+            folder = Path(kept) / f"run-{run}"
+            if interrupt(folder, calls, length, rng, lost):
+                check(numbers(folder), whole, seen)
+            else:
+                run += 1
+        complete(folder, calls)
+        same = numbers(folder)["rates"] == whole["rates"]
+    over = sum(row["images"] > row["largest_call"] for row in lost)
+    result = {
+        "command": " ".join(["quantattack", *COMMAND[:-2]]),
+        "seed": asked.seed,
+        "interruptions": dict(Counter(row["signal"] for row in lost)),
+        **{name: seen[name] for name in ("numbers printed", "numbers withheld", "numbers wrong")},
+        **{name: seen[name] for name in ("upper bounds printed", "upper bounds wrong")},
+        "interruptions that lost more than the call that they fell into": over,
+        "images lost, at most": max(row["images"] for row in lost),
+        "seconds of work lost, at most": max(row["seconds"] for row in lost),
+        "the last run, continued to its end, has the same numbers": same,
+        "lost": lost,
+    }
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps({name: value for name, value in result.items() if name != "lost"}, indent=1))
+    if seen["numbers wrong"] or seen["upper bounds wrong"] or over or not same:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
