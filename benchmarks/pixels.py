@@ -5,7 +5,7 @@ Usage: python benchmarks/pixels.py [MODEL:RADIUS ...] [--images 100] [--only pgd
 Each attack of the suite `standard` runs alone on every image.  "real" is what the real-valued search is judged to leave
 without rounding, "afterwards" what it leaves when its images are rounded, "projected" a search whose iterates are
 rounded after every step, and "grid" the library's own: iterates in real numbers, the model shown the rounded ones.
-One JSON file a pair in `results/pixels`; what is there is not run again.
+One JSON file a pair and number of images in `results/pixels`; what is there is not run again.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def measure(pair: str, images: int, only: list[str], methods: list[str]) -> None
     over, _, under = text.partition("/")
     threat = Threat("linf", float(over) / float(under or 1), levels=256)
     clean, labels = (tensor[:images] for tensor in load_data(card_of(name).data))
-    model, path = load_model(name), OUT / f"{name}-{text.replace('/', '_')}.json"
+    model, path = load_model(name), OUT / f"{name}-{text.replace('/', '_')}-{images}.json"
     rows: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     with torch.no_grad():
         right = model(clean).argmax(1) == labels

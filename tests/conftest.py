@@ -4,13 +4,18 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: idle threads must not spin
 
+from collections.abc import Callable
+from pathlib import Path
+
 import jaxtyping
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from torch import Tensor, nn
 
+from deployed.fake import SUFFIX, read_fake, write_fake
 from networks import digits_network, linear_model, relu_network
+from quantattack.deployed.readers import READERS
 
 torch.set_num_threads(min(2, torch.get_num_threads()))
 settings.register_profile(
@@ -62,3 +67,10 @@ def linear() -> nn.Module:
 def digits() -> tuple[nn.Module, Tensor, Tensor]:
     """A network trained on scikit-learn's digits, and 200 images and labels that it has not seen."""
     return digits_network()
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Path]:
+    """Writes a file of the tests' own deployed format into the test's folder."""
+    monkeypatch.setitem(READERS, SUFFIX, read_fake)
+    return lambda name="model.fake", **settings: write_fake(tmp_path / name, **settings)

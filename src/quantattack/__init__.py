@@ -7,6 +7,7 @@ from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.ascent import Ascent
 from quantattack.attacks.base import Attack, TracedAttack
 from quantattack.attacks.class_pair import ClassPair
+from quantattack.attacks.deployed import OnOutputs, deployed_suite
 from quantattack.attacks.directions import Quantized, Stochastic
 from quantattack.attacks.eot import Eot
 from quantattack.attacks.losses import cross_entropy, dlr, log_odds, margin, targeted, targeted_dlr
@@ -69,6 +70,7 @@ __all__ = [
     "Mifpe",
     "MinimumNorm",
     "Njs",
+    "OnOutputs",
     "ParticleSets",
     "Quantized",
     "Record",
@@ -86,6 +88,7 @@ __all__ = [
     "cross_entropy",
     "daa_blob",
     "daa_dgf",
+    "deployed_suite",
     "dlr",
     "evaluate",
     "fgsm",

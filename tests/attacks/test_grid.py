@@ -1,23 +1,24 @@
 """The grid: snapped images are bytes, bit by bit, inside the ball, and as near as can be; attacks search there."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from contracts import ATTACKS, STEPS
 from networks import linear_model, relu_network
+from quantattack.attacks.adapters.common import Shown, searched
 from quantattack.attacks.base import batch_of, search
 from quantattack.attacks.eot import Eot
 from quantattack.attacks.grid import Grid
 from quantattack.attacks.losses import margin
 from quantattack.attacks.minimum_norm import MinimumNorm
 from quantattack.attacks.norms import L1, L2, Linf
-from quantattack.attacks.recipes import apgd, pgd, square
+from quantattack.attacks.recipes import apgd, daa_blob, pgd, square
 from quantattack.attacks.standard import standard
 from quantattack.attacks.threat import Threat, rounded_radius
 from quantattack.attacks.wrappers import Ensemble, InFloat64, Restarts
@@ -268,6 +269,61 @@ def test_the_model_of_a_search_sees_only_the_grid():
         attack(model, clean, labels)
         assert len(off) > 3
         assert sum(off) == 0
+
+
+class Twin(nn.Module):
+    """A network with another implementation for the verdict; counts the pixels off the grid that each is shown."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.climbed, self.asked = network, 0, 0
+        self.off = 0
+
+    @property
+    def twinned(self) -> bool:
+        return True
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.off += int((~THREATS[0].grid.holds(images)).sum())
+        self.climbed, self.asked = self.climbed + images.requires_grad, self.asked + (not images.requires_grad)
+        logits = self.network(images)
+        return logits if images.requires_grad else logits - 0.05 * nn.functional.one_hot(logits.argmax(1), 10)
+
+
+def test_twin_and_runtime_see_only_the_grid_and_the_runtime_decides():
+    threat, network, clean = replace(THREATS[0], radius=8 / 255), relu_network(0, (1, 4, 4)), bytes_of(9, 12)
+    for attack in (pgd(threat, steps=6), apgd(threat, steps=6), daa_blob(threat, steps=6, particles=5)):
+        model = Twin(network)
+        labels = model(clean).argmax(1)
+        trace = search(attack, model, batch_of(clean, labels))
+        assert min(model.climbed, model.asked) > 0
+        assert model.off == 0
+        fooled = trace.step < 6
+        assert fooled.any()
+        with torch.no_grad():
+            assert bool((model(trace.images[fooled]).argmax(1) != labels[fooled]).all())
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """An adapter of a library that knows no grid."""
+
+    threat: Threat
+    __call__ = searched
+
+    def search(self, model: Shown, images: Tensor, labels: Tensor, radius: float, seed: int) -> Tensor:
+        assert radius == pytest.approx(2 / 255)
+        moved = (images + 0.3 / 255).requires_grad_()
+        logits = model(moved)
+        assert torch.equal(logits, model(images))
+        (grad,) = torch.autograd.grad(logits.logsumexp(1).sum(), moved)
+        assert bool((grad != 0).any())
+        return images + 0.3 / 255
+
+
+def test_an_adapter_is_shown_a_model_that_rounds():
+    network, clean = relu_network(0, (1, 4, 4)), bytes_of(11).clamp_max(254 / 255)
+    assert torch.equal(Foreign(THREATS[0])(network, clean, torch.arange(6)), clean + 0.3 / 255)
 
 
 def test_steps_of_a_trace_are_those_of_the_rounded_images():

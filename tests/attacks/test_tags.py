@@ -62,7 +62,7 @@ TAGS = {
     "targeted_dlr": "losses.targeted_dlr",
     "unit": "scaling.base.unit",
 }
-UNRECORDED = {"Traits", "Adopted", "Member"}  # made while an attack runs, and no setting of one
+UNRECORDED = {"Traits", "Adopted", "Member", "Grid"}  # made while an attack runs, and no setting of one
 FUNCTIONS = {  # modules of functions that are parts, and what such a part is called with first
     "losses": ("logits", {"logit_spread"}),
     "success": ("logits", set()),

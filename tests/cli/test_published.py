@@ -15,7 +15,7 @@ from quantattack.data.sets import load_data
 from quantattack.deployed.export.onnx import export_onnx
 from quantattack.nn.zoo import load_model
 
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 pytestmark = pytest.mark.usefixtures("unchecked")
 NAME = "mlperf-tiny/resnet8-int8"
 
@@ -52,6 +52,28 @@ def test_it_is_attacked_by_its_name(root: Path, capsys: Any):
     assert run(capsys, "verify", "run", "--data-root", str(root))[0] == 0
     code, out, _ = run(capsys, "inspect", NAME, "--data-root", str(root))
     assert (code, "net.onnx" in out) == (0, True)
+
+
+def test_what_its_publisher_says_of_pixels_holds_where_the_file_does_not(root: Path, capsys: Any):
+    (root / "mlperf-tiny").mkdir(parents=True)
+    proto = onnx.load(_float_file(root))
+    del proto.metadata_props[:]
+    onnx.save(proto, root / "mlperf-tiny" / "net.onnx")
+    found = {}
+    for name, given in (("theirs", ()), ("said", ("--range", "0,1"))):
+        evaluate = ("evaluate", NAME, "--images", "40", "--attacks", "fgsm", "--data-root", str(root), "--out", name)
+        assert run(capsys, *evaluate, *given)[0] == 0
+        found[name] = json.loads(run(capsys, "show", name, "--json")[1])["clean"]
+    assert found["said"] > 0.9  # what this one really takes
+    assert found["theirs"] < found["said"]  # shown pixels from 0 to 255
+    code, _, said = run(capsys, "evaluate", str(root / "mlperf-tiny" / "net.onnx"), "--data", "digits")
+    assert (code, "does not say what pixels mean to it" in said) == (2, True)
+
+
+def _float_file(root: Path) -> Path:
+    path = root / "float.onnx"
+    export_onnx(load_model("digits-float"), path, load_data("digits")[0][:16])
+    return path
 
 
 def test_it_is_the_float_network_of_another(root: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch):

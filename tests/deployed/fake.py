@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from quantattack.deployed.readers import setting_of
 from quantattack.deployed.rounding import clamp_through, round_through
 from quantattack.nn.zoo import load_model
 
+Write = Callable[..., Path]  # writes a file of the format into the test's folder
 SUFFIX = ".fake"
 LOGIT, PROBABILITY, TOP = 0.25, 1 / 256, 255 / 256
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import quantattack as qa
-from deployed.conftest import Write
+from deployed.fake import Write
 from quantattack.deployed.agreement import agreement, clipped_share, outputs_of, quantum, saturated_share
 from quantattack.deployed.load import load
 from quantattack.record.deployed import Agreement
@@ -40,6 +40,7 @@ def test_the_quantum_is_the_smallest_step_and_a_float_output_has_none():
     assert quantum((levels.float() * 0.0371 + 3e-9).float()) == pytest.approx(0.0371, rel=1e-4)
     assert quantum(torch.randn(200, 10, generator=torch.Generator().manual_seed(1))) is None
     assert quantum(torch.ones(5, 3)) is None
+    assert quantum(torch.tensor([[0.0, 3 / 256, 8 / 256], [0.0, 5 / 256, 254 / 256]])) == pytest.approx(1 / 256)
 
 
 def test_the_softmax_is_saturated_where_it_is_as_large_as_it_can_be_written(fake: Write):

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 import quantattack as qa
-from deployed.conftest import Write
-from deployed.fake import FakeRuntime
+from deployed.fake import FakeRuntime, Write
 from quantattack.deployed.base import Artifact, DeployedModel, Outputs
 from quantattack.deployed.load import DeployedFile, load, load_model
 from quantattack.deployed.loaded import LoadedFile, Meaning, pixels_of

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantattack.record.statistics import holm, mcnemar, wilson
+from quantattack.record.statistics import above_chance, holm, mcnemar, paired_difference, wilson
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,28 @@ def test_holms_adjustment_keeps_the_order_and_makes_nothing_smaller(p_values):
     adjusted = holm(p_values)
     assert all(p <= q <= 1 for p, q in zip(p_values, adjusted, strict=True))
     assert np.all(np.diff(np.array(adjusted)[np.argsort(p_values)]) >= 0)
+
+
+@pytest.mark.parametrize("shares", [(0.3, 0.0, 0.1), (0.05, 0.05, 0.6), (0.2, 0.1, 0.3), (0.02, 0.0, 0.0)])
+def test_the_paired_interval_covers_the_true_difference(shares: tuple[float, float, float]):
+    drawn = np.random.default_rng(0).multinomial(120, [*shares, 1 - sum(shares)], size=400)
+    covered = 0
+    for first, second, both, _ in drawn.tolist():
+        low, high = paired_difference(first, second, both, 120)
+        assert low <= (first - second) / 120 <= high
+        covered += low <= shares[0] - shares[1] <= high
+    assert covered / 400 >= 0.92
+
+
+def test_the_paired_interval_is_narrower_than_of_two_samples_and_turns_with_the_pair():
+    low, high = paired_difference(30, 5, 40, 100)
+    assert paired_difference(5, 30, 40, 100) == pytest.approx((-high, -low))
+    unpaired = [wilson(count, 100) for count in (70, 45)]
+    assert high - low < (unpaired[0][1] - unpaired[1][0]) - (unpaired[0][0] - unpaired[1][1])
+    assert paired_difference(0, 0, 0, 0) == (-1.0, 1.0)
+
+
+def test_no_better_than_guessing_is_told_by_the_binomial_tail():
+    assert above_chance(0, 10, 2) == 1.0
+    assert above_chance(10, 10, 2) == pytest.approx(2.0**-10)
+    assert above_chance(0, 0, 10) == 1.0

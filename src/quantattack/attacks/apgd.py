@@ -131,11 +131,7 @@ class Apgd:
             return value
 
         shown = self.threat.snap(walk.x, walk.batch.images, walk.radius)
-        if index == self.steps:  # no step follows: no gradient is needed
-            logits, grad = climbed_logits(model, shown, walk.batch.at_once), walk.grad
-            objective(logits, slice(None))
-        else:
-            logits, grad = gradient_in_parts(model, shown, objective, walk.batch.at_once)
+        logits, grad = self._climbed(model, walk, shown, objective, index)
         solved, value = self._is_solved(model, walk, shown, logits), torch.cat(values).double()
         better = solved | (value > walk.best_loss)
         wide = per_image(better, walk.x)
@@ -148,6 +144,15 @@ class Apgd:
             rises=walk.rises + (value > walk.loss),
             loss=value,
         )
+
+    def _climbed(
+        self, model: Model, walk: "_Walk", shown: Images, objective: Callable[[Logits, slice], PerImage], index: int
+    ) -> tuple[Logits, Images]:
+        if index < self.steps:
+            return gradient_in_parts(model, shown, objective, walk.batch.at_once)
+        logits = climbed_logits(model, shown, walk.batch.at_once)  # no step follows: no gradient is needed
+        objective(logits, slice(None))
+        return logits, walk.grad
 
     def _is_solved(self, model: Model, walk: "_Walk", shown: Images, logits: Logits) -> Mask:
         return confirmed(self.solved, logits, model, shown, walk.batch.labels, walk.batch.at_once)

@@ -71,17 +71,12 @@ def showing_outputs(model: AnyModel) -> AnyModel:
     return copy.deepcopy(model, {id(deployed): Outputs(deployed)})
 
 
-def deployed_suite(threat: Threat, float_model: Model | None = None, softmax: bool = True) -> Ensemble:
-    """The attacks on a deployed model, of which the report's table is made.
-
-    1. `pgd`: ordinary PGD through the twin, on the file's own outputs.
-    2. `transfer`: the gradient attacks of `standard` on the float network, each to its end, shown to the file.
-    3. `square`: Square, which asks the file alone.
-    4. The gradient attacks of `standard` through the twin, on what enters the softmax; PGD among them as `pgd_logits`.
+def suite_of(threat: Threat, float_model: Model | None = None, softmax: bool = True) -> Ensemble:
+    """Return the members of `deployed_suite`.
 
     Arguments:
         threat: Set of admissible images.
-        float_model: The float network that the file was made of; `transfer` is left out without it.
+        float_model: The float network that the file was made of; None for no transfer.
         softmax: Whether the file ends in a softmax; else `pgd_logits` would be `pgd` again.
     """
     own = dict(standard(threat).attacks)
@@ -94,15 +89,22 @@ def deployed_suite(threat: Threat, float_model: Model | None = None, softmax: bo
     return Ensemble({"pgd": OnOutputs(pgd(threat)), **transferred, **alone, **on_logits, **own})
 
 
-def suite_for(model: Model, threat: Threat, float_model: Model | None = None) -> Ensemble:
-    """Return `deployed_suite` as it fits a model, with the float network that the model knows where none is given.
+def deployed_suite(model: Model, threat: Threat, float_model: Model | None = None) -> Ensemble:
+    """The attacks on a deployed model, of which the report's table is made.
+
+    1. `pgd`: ordinary PGD through the twin, on the file's own outputs.
+    2. `transfer`: the gradient attacks of `standard` on the float network, each to its end, shown to the file.
+    3. `square`: Square, which asks the file alone.
+    4. The gradient attacks of `standard` through the twin, on what enters the softmax; PGD among them as `pgd_logits`.
 
     Arguments:
         model: The model that is attacked.
         threat: Set of admissible images.
-        float_model: The float network.
+        float_model: The float network that the file was made of; the one that the model knows where None, and without
+            any `transfer` is left out.
     """
     deployed = deployed_in(model)
     if deployed is None:
-        return deployed_suite(threat, float_model, softmax=False)
-    return deployed_suite(threat, float_model or deployed.float_model, deployed.softmax)
+        return suite_of(threat, float_model, softmax=False)
+    known = deployed.float_model if float_model is None else float_model
+    return suite_of(threat, known, deployed.softmax)

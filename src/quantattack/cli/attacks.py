@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from quantattack.attacks.base import Attack
-from quantattack.attacks.deployed import TRANSFERRED, suite_for
+from quantattack.attacks.deployed import TRANSFERRED, deployed_suite
 from quantattack.attacks.losses import dlr, log_odds, margin
 from quantattack.attacks.norms import Linf
 from quantattack.attacks.recipes import (
@@ -133,7 +133,7 @@ def is_deployed(context: Context) -> bool:
 
 
 def _deployed(context: Context) -> Mapping[str, Attack]:
-    return suite_for(context.model, context.threat, context.float_model).attacks
+    return deployed_suite(context.model, context.threat, context.float_model).attacks
 
 
 def _published(item: str, context: Context) -> list[str]:

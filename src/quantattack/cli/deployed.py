@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from quantattack.deployed.load import DeployedFile, is_file, located, meaning_of
+from quantattack.deployed.load import DeployedFile, is_file, meaning_of
 from quantattack.deployed.loaded import Meaning
 from quantattack.errors import InputError
 from quantattack.record.deployed import deployed_note
@@ -46,7 +46,7 @@ class FileOptions:
 
     def file(self, path: str) -> DeployedFile:
         """Return the file at a path, to be opened so."""
-        return DeployedFile(located(path, self.root), self.runtime, self.meaning)
+        return DeployedFile(path, self.runtime, self.meaning, root=self.root)
 
     def check(self, models: Sequence[str]) -> None:
         """Raise InputError if something is said of deployed files and none of the models is one."""

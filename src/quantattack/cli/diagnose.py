@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-import torch
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -17,7 +16,6 @@ from quantattack.cli.deployed import FileOptions, Layout, Mean, Range, RuntimeNa
 from quantattack.cli.options import Data, DataRoot, Device, Network, NormName, Pixels, Seed
 from quantattack.data.sets import load_data
 from quantattack.data.sources import source_of
-from quantattack.deployed.load import is_file, relate
 from quantattack.diagnostics.case import percent
 from quantattack.diagnostics.diagnose import BUDGET, Diagnosis
 from quantattack.diagnostics.diagnose import diagnose as find_out
@@ -107,7 +105,7 @@ def _diagnosed(asked: _Asked, twin: str | None, device: str, out: Path | None, f
     asked = _on_grid(asked, network) if free else asked
     if line := rounded_radius(asked.threat):
         typer.echo(line)
-    relative = None if twin is None else _relative(network, twin, asked, place)
+    relative = None if twin is None else names.relative_named(network, twin, place, asked.options)
     diagnosis = _watched(asked, network, relative)
     show(diagnosis, Console(), asked.budget)
     if out is not None:
@@ -115,13 +113,6 @@ def _diagnosed(asked: _Asked, twin: str | None, device: str, out: Path | None, f
         folder = record_diagnosis(diagnosis, out, *subject, names=(asked.model, asked.data), seed=asked.seed)
         typer.echo(f"record: {folder}")
     return diagnosis
-
-
-def _relative(network: nn.Module, twin: str, asked: _Asked, place: torch.device) -> nn.Module:
-    """Return the differentiable relative; what its file does not say of pixels is as in the network's file."""
-    if is_file(twin):
-        return relate(network, twin, asked.options.meaning, asked.options.root).to(place)
-    return names.model_named(twin, place)
 
 
 def _watched(asked: _Asked, network: nn.Module, twin: nn.Module | None) -> Diagnosis:

@@ -18,7 +18,7 @@ from quantattack.nn.inspect import Inspection, Layer
 from quantattack.nn.inspect import inspect as inspect_layers
 from quantattack.types import Images
 
-_IMAGES = 16
+_IMAGES, _COMPARED = 16, 128  # images shown to a network of layers, and to a deployed file
 
 
 def inspect(
@@ -35,7 +35,7 @@ def inspect(
     options = file_options(layout, range_, mean, std, runtime, data_root)
     options.check([model])
     network, named = names.model_named(model, torch.device("cpu"), options), names.data_for(data, [model])
-    images = _images(named, data_root)
+    images = _images(named, data_root, _COMPARED if isinstance(network, DeployedModel) else _IMAGES)
     first_logits(network, images)
     if isinstance(network, DeployedModel):
         print_facts(network, images, names.threat_of_data(named), Console())
@@ -54,14 +54,14 @@ def _print_layers(network: nn.Module, images: Images) -> None:
     typer.echo(_summary(inspection))
 
 
-def _images(data: str, root: str | None) -> Images:
+def _images(data: str, root: str | None, count: int) -> Images:
     """Return some test images; noise of the same shape where the data set's files are missing."""
     try:
-        return load_data(data, root)[0][:_IMAGES]
+        return load_data(data, root)[0][:count]
     except InputError:
         if data not in SETS:
             raise
-        return torch.rand(_IMAGES, *SETS[data].shape, generator=torch.Generator().manual_seed(0))
+        return torch.rand(count, *SETS[data].shape, generator=torch.Generator().manual_seed(0))
 
 
 def _row(layer: Layer) -> tuple[str, ...]:

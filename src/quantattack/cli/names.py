@@ -18,7 +18,8 @@ from quantattack.attacks.threat import Threat
 from quantattack.cli.deployed import FileOptions
 from quantattack.data.model_files import MODEL_FILES, ModelFile, is_model_file
 from quantattack.data.sets import SETS, check_data, is_path
-from quantattack.deployed.load import is_file
+from quantattack.deployed.base import DeployedModel
+from quantattack.deployed.load import is_file, relate
 from quantattack.errors import InputError, unknown
 from quantattack.nn.zoo import card_of, load_model, models
 from quantattack.reading import exists
@@ -137,6 +138,24 @@ def model_named(name: str, device: torch.device, options: FileOptions | None = N
         return (options or FileOptions()).file(name)().to(device)
     model = _made(name) if _is_function(name) else load_model(name)
     return model.to(device)
+
+
+def relative_named(model: nn.Module, name: str, device: torch.device, options: FileOptions | None = None) -> nn.Module:
+    """Return the float network that a model was made of by its name, and give it to the model where that is deployed.
+
+    Arguments:
+        model: The model.
+        name: The float network's name, as `model_named` takes it.
+        device: Where it is put.
+        options: How a deployed file is opened; what neither they nor the file say of pixels is as in the model's file.
+    """
+    if is_file(name):
+        asked = options or FileOptions()
+        return relate(model, name, asked.meaning, asked.root).to(device)
+    relative = model_named(name, device)
+    if isinstance(model, DeployedModel):
+        model.relate(relative, name)
+    return relative
 
 
 def _is_function(name: str) -> bool:

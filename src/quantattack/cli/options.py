@@ -1,6 +1,7 @@
 """Arguments and options that several commands share, each with its one help text."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, TypeAlias
 
 import typer
@@ -26,7 +27,7 @@ FILES = "files"  # what `--save-images` alone says
 def with_values(arguments: Sequence[str]) -> list[str]:
     """Give `--save-images` its value where it stands alone: what follows it is its value only where it is one."""
     given = list(arguments)
-    for at, (option, following) in enumerate(zip(arguments, [*arguments[1:], ""], strict=True)):
+    for at, (option, following) in enumerate(pairwise([*arguments, ""])):
         if option == "--save-images" and following not in (FILES, "png"):
             given[at] = f"--save-images={FILES}"
     return given

@@ -15,7 +15,6 @@ from quantattack.cli.temperatures import Context
 from quantattack.data.sources import Source
 from quantattack.data.streams import Stream, stream_data
 from quantattack.deployed.base import DeployedModel
-from quantattack.deployed.load import relate
 from quantattack.errors import InputError, check_count
 from quantattack.evaluation.checks import first_logits
 from quantattack.evaluation.fast_search import FastSearch
@@ -80,7 +79,7 @@ def _models(plan: RunFile) -> Iterator[_Evaluated]:
     for name in dict.fromkeys(plan.models):
         model = names.model_named(name, place, options)
         if plan.float_model is not None:
-            relative = relate(model, plan.float_model, options.meaning, options.root).to(place)
+            relative = names.relative_named(model, plan.float_model, place, options)
         yield _Evaluated(name, model, Named(name, plan.device, options, plan.float_model), relative)
     if relative is not None and plan.float_model not in plan.models:
         file = relative.file if isinstance(relative, DeployedModel) else None
@@ -98,7 +97,7 @@ def _task(
     model = evaluated.model
     counted, _ = examine(model, images, None, threat)  # before anything is fitted on the model
     if evaluated.float_model is not None:
-        _check_relative(counted, evaluated, images, threat)
+        _check_relative(counted, evaluated, images)
     context = Context(model, threat, stream, settings["names"][1], evaluated.float_model)
     attacks = _attacks(plan, evaluated.name) or [DEPLOYED if is_deployed(context) else STANDARD]
     return prepare(model, images, None, attacks_named(",".join(attacks), context), threat, **settings)
@@ -110,10 +109,9 @@ def _attacks(plan: RunFile, name: str) -> list[str]:
     return [each for each in attacks if name != plan.float_model or each not in (TRANSFERRED, ON_LOGITS)]
 
 
-def _check_relative(model: CountedModel, evaluated: _Evaluated, images: Source, threat: Threat) -> None:
+def _check_relative(model: CountedModel, evaluated: _Evaluated, images: Source) -> None:
     """Raise InputError unless the float network takes the same images and has the same classes."""
-    relative, _ = examine(evaluated.float_model or model, images, None, threat)
-    shown = images.take([0])[0]
+    relative, shown = CountedModel(evaluated.float_model or model), images.take([0])[0]
     own, other = (first_logits(each, shown).shape[1] for each in (model, relative))
     if own != other:
         raise InputError(f"the network of --float has {other} classes and {evaluated.name} has {own}; name its own")
@@ -136,9 +134,10 @@ class Named:
     float_model: str | None = None
 
     def __call__(self) -> nn.Module:
-        model = names.model_named(self.name, names.device_named(self.device), self.options)
-        if self.float_model is not None and isinstance(model, DeployedModel):
-            relate(model, self.float_model, self.options.meaning, self.options.root)
+        place = names.device_named(self.device)
+        model = names.model_named(self.name, place, self.options)
+        if self.float_model is not None:
+            names.relative_named(model, self.float_model, place, self.options)
         return model
 
 

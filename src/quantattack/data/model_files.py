@@ -23,6 +23,7 @@ class ModelFile:
         architecture: Its architecture, as its publisher calls it.
         quantizer: What its weights and activations are: ``int8`` or ``float``.
         license: Its license with the address of the license's text.
+        range: What black and white are to it, as its publisher says; None where its inputs are no images.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ModelFile:
     architecture: str
     quantizer: str
     license: str
+    range: tuple[float, float] | None = None
 
     def path(self, root: Path) -> Path:
         """Return where the file lies in a data root."""
@@ -46,7 +48,8 @@ _RESNET = "image_classification/trained_models/"
 def _tiny(name: str, file: str, there: str, total: str, size: int, *kind: str) -> ModelFile:
     data, architecture, quantizer = kind
     published = Published(_TINY + there, total, size=size)
-    return ModelFile(f"mlperf-tiny/{name}", f"{file}.tflite", published, data, architecture, quantizer, _APACHE)
+    span = None if architecture == "DS-CNN" else (0.0, 255.0)  # which takes sound
+    return ModelFile(f"mlperf-tiny/{name}", f"{file}.tflite", published, data, architecture, quantizer, _APACHE, span)
 
 
 MODEL_FILES: Mapping[str, ModelFile] = {

@@ -1,5 +1,6 @@
 """How far a twin and its runtime agree, and how a file sees pixels: measured on images, never assumed."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -11,7 +12,7 @@ from quantattack.record.deployed import Agreement
 from quantattack.types import Images
 
 _AT_ONCE = 64  # images
-_LEVELS = 1 << 16  # more distinct outputs than any quantized output has
+_LEVELS = 1 << 16  # of a quantized output, at most
 _SAME = 1e-4  # of the outputs' range: what float arithmetic may differ by
 
 
@@ -52,22 +53,28 @@ def outputs_of(model: DeployedModel, images: Images) -> Tensor:
 
 
 def quantum(outputs: Tensor) -> float | None:
-    """Return the step of a quantized output, the smallest difference of two of its values; None for a float one.
+    """Return the step of a quantized output, of which all differences are multiples; None for a float one.
 
     Arguments:
         outputs: The outputs of many images, with shape (n, k).
     """
     values = torch.unique(outputs.double())
-    gaps = values[1:] - values[:-1]
-    if not len(gaps):
-        return None
-    # neighbors one float32 unit apart are the same level, dequantized in another order
-    gaps = gaps[gaps > 1e-6 * float(values.abs().max())]
-    step = float(gaps.min()) if len(gaps) else 0.0
-    if step == 0 or float(values.max() - values.min()) / step > _LEVELS:
-        return None
-    whole = gaps / step
-    return step if bool(((whole - whole.round()).abs() < 0.01 * whole).all()) else None
+    span = float(values[-1] - values[0])
+    same = 1e-6 * float(values.abs().max())  # one level, dequantized in another order, differs by less
+    step = 0.0
+    for gap in (values[1:] - values[:-1]).tolist():
+        step = _common_step(step, gap, same) if gap > same else step
+        if 0 < step < span / _LEVELS:
+            return None
+    return step or None
+
+
+def _common_step(first: float, second: float, same: float) -> float:
+    """Return the largest number of which two are multiples, to within a tolerance (Euclid's algorithm)."""
+    while first > same:
+        rest = math.fmod(second, first)
+        first, second = (0.0 if first - rest <= same else rest), first
+    return second
 
 
 def saturated_share(outputs: Tensor) -> float:

@@ -7,11 +7,12 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
-from quantattack.data.model_files import is_model_file, path_of_file
+from quantattack.data.model_files import MODEL_FILES, is_model_file, path_of_file
 from quantattack.deployed.base import DeployedModel, OfImages
 from quantattack.deployed.loaded import LoadedFile, Meaning, pixels_of
 from quantattack.deployed.pixels import Pixels
 from quantattack.deployed.readers import READERS
+from quantattack.deployed.torch_programs.load import adopted
 from quantattack.errors import InputError
 from quantattack.nn import zoo
 
@@ -45,12 +46,14 @@ class DeployedFile:
         runtime: What runs it, such as "litert:reference" or "onnxruntime:basic"; None for the format's own.
         meaning: What the caller says that pixels mean to it.
         otherwise: What pixels mean to a relative of the file, which holds where neither the file nor the caller says.
+        root: Folder of the data sets, where fetched files lie; None takes it from the variable QUANTATTACK_DATA.
     """
 
     path: str
     runtime: str | None = None
     meaning: Meaning = field(default_factory=Meaning)
     otherwise: Pixels | None = None
+    root: Path | str | None = None
 
     def __call__(self) -> DeployedModel:
         """Open the file.
@@ -69,7 +72,7 @@ class DeployedFile:
         return replace(self, runtime=runtime)
 
     def _read(self) -> LoadedFile:
-        path = Path(located(self.path))
+        path = Path(located(self.path, self.root))
         reader = READERS.get(path.suffix.lower())
         if reader is None:
             raise InputError(f"{path} is no deployed model: its name must end in {', '.join(sorted(READERS))}")
@@ -77,7 +80,9 @@ class DeployedFile:
             raise InputError(f"{path} is a folder; name the file in it")
         if not path.is_file():
             raise InputError(f"there is no file {path}")
-        return reader(path, self.runtime)
+        read = reader(path, self.runtime)
+        published = MODEL_FILES[self.path].range if is_model_file(self.path) else None
+        return replace(read, range=read.range or published)
 
 
 def load(
@@ -111,7 +116,7 @@ def load(
     """
     model = DeployedFile(str(path), runtime, meaning_of(layout, range, mean, std))()
     if twin is not None:
-        model.twin = OfImages(twin, model.softmax).eval()
+        model.twin = OfImages(adopted(twin), model.softmax).eval()
     if isinstance(float_model, nn.Module):
         model.relate(float_model)
     elif float_model is not None:
@@ -130,14 +135,12 @@ def relate(model: nn.Module, name: str, meaning: Meaning | None = None, root: Pa
         meaning: What the caller says that pixels mean to the files.
         root: Folder of the data sets, where fetched files lie; None takes it from the variable QUANTATTACK_DATA.
     """
-    if is_file(name):
-        otherwise = model.pixels if isinstance(model, DeployedModel) else None
-        relative: nn.Module = DeployedFile(located(name, root), None, meaning or Meaning(), otherwise)()
-    else:
-        relative = zoo.load_model(name)
+    otherwise = model.pixels if isinstance(model, DeployedModel) else None
+    relative = DeployedFile(name, None, meaning or Meaning(), otherwise, root)() if is_file(name) else None
+    related = zoo.load_model(name) if relative is None else relative
     if isinstance(model, DeployedModel):
-        model.relate(relative, name)
-    return relative
+        model.relate(related, name)
+    return related
 
 
 def load_model(name: Path | str, **settings: Any) -> nn.Module:

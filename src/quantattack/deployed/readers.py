@@ -37,13 +37,14 @@ def _onnx(path: Path, runtime: str | None) -> LoadedFile:
     from quantattack.deployed.onnx.load import load_onnx
 
     levels = ("extended", "all", "basic", "off")
-    level = setting_of(runtime, "onnxruntime", levels)
+    elsewhere = _openvino(path, runtime) if (runtime or "").startswith("openvino") else None
+    level = levels[0] if elsewhere else setting_of(runtime, "onnxruntime", levels)
     loaded = load_onnx(path, level=level)
     grid, stated = loaded.levels, loaded.metadata
     known = grid is not None and grid.kind in INTEGERS
     return LoadedFile(
         twin=loaded.twin,
-        runtime=loaded.runtime,
+        runtime=elsewhere.runtime if elsewhere else loaded.runtime,
         softmax=loaded.softmax,
         takes=loaded.input_shape[1:],
         layout=loaded.layout or stated.get("quantattack.layout", "nchw"),
@@ -89,8 +90,35 @@ def _program(path: Path, runtime: str | None) -> LoadedFile:
 
     setting_of(runtime, "torch", ("",))
     loaded = load_pt2(path)
-    takes = loaded.input_shape[1:]
-    return LoadedFile(loaded.twin, loaded.runtime, loaded.softmax, takes, "nchw")
+    takes, grid = loaded.input_shape[1:], loaded.input_grid
+    quantized = Quantized(*grid) if grid is not None and grid[0] in INTEGERS else None
+    return LoadedFile(loaded.twin, loaded.runtime, loaded.softmax, takes, "nchw", quantized)
 
 
-READERS: MutableMapping[str, Reader] = {".onnx": _onnx, ".tflite": _tflite, ".pt2": _program}
+def _pte(path: Path, runtime: str | None) -> LoadedFile:
+    """Read a file of ExecuTorch, which has no twin of its own."""
+    from quantattack.deployed.judges.executorch import open_pte
+
+    setting_of(runtime, "executorch", ("",))
+    judge = open_pte(path)
+    return LoadedFile(None, judge, False, judge.takes, "nchw")
+
+
+def _openvino(path: Path, runtime: str | None) -> LoadedFile:
+    """Read a file of OpenVINO, which has no twin of its own; its variant is the other precision."""
+    from quantattack.deployed.judges.openvino import open_openvino
+
+    precision = setting_of(runtime, "openvino", _PRECISIONS)
+    judge, other = open_openvino(path, precision), next(each for each in _PRECISIONS if each != precision)
+    return LoadedFile(None, judge, False, judge.takes, "nchw", variants=(f"openvino:{other}",))
+
+
+_PRECISIONS = ("f32", "bf16")  # of what is not quantized
+
+READERS: MutableMapping[str, Reader] = {
+    ".onnx": _onnx,
+    ".tflite": _tflite,
+    ".pt2": _program,
+    ".pte": _pte,
+    ".xml": _openvino,
+}

@@ -14,6 +14,7 @@ from quantattack.diagnostics.checklist import Budget, Checklist
 from quantattack.errors import InputError, check_count
 from quantattack.evaluation.checks import check_classes, check_logits, check_model, dataset_indices
 from quantattack.evaluation.models import CountedModel
+from quantattack.evaluation.pixels import check_clean
 from quantattack.evaluation.task import usual_batch
 from quantattack.gradients import placement
 from quantattack.record.findings import Finding
@@ -126,6 +127,7 @@ def _case(model: Model, source: Source, threat: Threat, rng: Rng, twin: Model | 
     images, labels = source.take(range(len(source)))
     shape = tuple(images.shape[1:])
     threat.check(shape)
+    check_clean(threat, images, rng.index.tolist())
     chosen = usual_batch(shape, device) if size is None else size
     check_count("batch_size", chosen)
     rng = Rng(rng.seed, rng.index.to(device))

@@ -54,7 +54,7 @@ def run(
     clean = _predictions(tasks, advances, executor)
     for task in tasks:
         check_same(task, store, clean[task])
-        note_deployed(task, store)
+    _note_subjects(tasks, store)
     filled = {
         task: FilledTask(task, store, clean[task], advance, gallery)
         for task, advance in zip(tasks, advances, strict=True)
@@ -63,10 +63,16 @@ def run(
         filled[cell.task].take(cell, result)
         if receive is not None:
             receive(cell, result)
-    radii = [line for line in dict.fromkeys(rounded_radius(task.threat) for task in tasks) if line is not None]
-    store.note(**({"radii": radii} if radii else {}))
     store.note(seconds=round(store.notes.get("seconds", 0.0) + time.time() - started, 3), **executor.notes())
     return [Record(store, task.subject) for task in tasks]
+
+
+def _note_subjects(tasks: Sequence[Task], store: Store) -> None:
+    """Note what deployed models are, and what radii that are no multiple of a level come to."""
+    for task in tasks:
+        note_deployed(task, store)
+    radii = [line for line in dict.fromkeys(rounded_radius(task.threat) for task in tasks) if line is not None]
+    store.note(**({"radii": radii} if radii else {}))
 
 
 class FilledTask:
@@ -117,9 +123,17 @@ class FilledTask:
         store.flag(task.subject, flags(record, health, self._clean.random))
         if self._gallery:
             keep_gallery(task, store, record)
+        note_radius(task, store)
         if task.keep_images == "png":
             write_pngs(task, store, record)
         store.note(**versions(task), batch_size=max(cell.sizer.size for cell in self._cells))
+
+
+def note_radius(task: Task, store: Store) -> None:
+    """Note what a task's radius comes to, if it is no multiple of a level."""
+    line, noted = rounded_radius(task.threat), store.notes.get("radii", [])
+    if line is not None and line not in noted:
+        store.note(radii=[*noted, line])
 
 
 def _opened(filled: Iterable[FilledTask]) -> Iterator[Cell]:

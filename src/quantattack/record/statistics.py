@@ -79,7 +79,8 @@ def above_chance(right: int, trials: int, classes: int) -> float:
 def paired_difference(first_only: int, second_only: int, both: int, trials: int) -> tuple[float, float]:
     r"""Return the 95 % interval of the difference of two proportions of the same images, within [-1, 1].
 
-    With the Wilson intervals (l, u) of the two proportions p and :math:`\varphi` the correlation of the pairs,
+    With the Wilson intervals (l, u) of the two proportions p and :math:`\varphi` the correlation of the pairs, which is
+    corrected for continuity where it is positive,
 
     .. math:: d - \sqrt{(p_1 - l_1)^2 - 2 \varphi (p_1 - l_1)(u_2 - p_2) + (u_2 - p_2)^2}
 
@@ -98,7 +99,8 @@ def paired_difference(first_only: int, second_only: int, both: int, trials: int)
     (p, q), ((low_p, high_p), (low_q, high_q)) = (n / trials for n in counts), (wilson(n, trials) for n in counts)
     neither = trials - first_only - second_only - both
     spread = (counts[0] * (trials - counts[0]) * counts[1] * (trials - counts[1])) ** 0.5
-    phi = (both * neither - first_only * second_only) / spread if spread else 0.0
+    excess = both * neither - first_only * second_only
+    phi = (max(excess - trials / 2, 0) if excess > 0 else excess) / spread if spread else 0.0
     down = ((p - low_p) ** 2 - 2 * phi * (p - low_p) * (high_q - q) + (high_q - q) ** 2) ** 0.5
     up = ((high_p - p) ** 2 - 2 * phi * (high_p - p) * (q - low_q) + (q - low_q) ** 2) ** 0.5
     return p - q - down, p - q + up

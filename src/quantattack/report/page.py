@@ -1,7 +1,7 @@
 """The HTML report of a run: one self-contained file without scripts, fonts or external images."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,6 @@ class Section:
         drawings: The figures.
         gallery: Images, clean and attacked.
         settings: Every setting: the threat's and each attack's.
-        facts: Of a deployed model what the file is, what runs it, and whether its twin agrees; else empty.
 
     """
 
@@ -99,7 +98,6 @@ class Section:
     drawings: list[Drawing]
     gallery: Gallery
     settings: dict[str, Any]
-    facts: list[tuple[str, str]] = field(default_factory=list)
 
 
 def section_of(record: Record, place: int, folder: Path) -> Section:
@@ -111,7 +109,7 @@ def section_of(record: Record, place: int, folder: Path) -> Section:
         folder: The run's folder, with its gallery files.
 
     """
-    gap, attacks, checks = record.masking_gap, record.attacks, diagnosis(record)
+    gap, checks = record.masking_gap, diagnosis(record)
     return Section(
         anchor=f"evaluation-{place}",
         model=record.subject.model,
@@ -132,8 +130,7 @@ def section_of(record: Record, place: int, folder: Path) -> Section:
         diagnosis=checks,
         drawings=drawings(record, place) if len(record.indices) else [],
         gallery=read_gallery(folder, place, record.subject),
-        settings={"threat": record.threat, **{name: record.settings(name) for name in attacks}},
-        facts=facts_of(record),
+        settings={"threat": record.threat, **{name: record.settings(name) for name in record.attacks}},
     )
 
 
@@ -221,6 +218,7 @@ def render(store: Store, folder: Path) -> str:
         radii=radius_drawings(records),
         compared=_side_by_side(records),
         deployed=deployed_lines(records),
+        facts=[facts_of(record) for record in records],
         columns=COLUMNS,
         one_of=ONE_OF,
         run={"finished": store.finished, **store.identity},

@@ -220,3 +220,13 @@ def test_a_program_exported_in_training_is_refused_with_what_to_do(tmp_path, net
     path = saved(exported(Dropped().train()), tmp_path / "training.pt2")
     with pytest.raises(qa.InputError, match=r"model\.eval\(\)"):
         load_pt2(path)
+
+
+def test_load_reads_what_pixels_mean_from_the_program_s_own_quantization(files):
+    model = qa.deployed.load(files["residual"])
+    assert (model.pixels.low, model.pixels.high) == (0.0, 1.0)
+    assert model.quantized.type == "uint8"
+    assert torch.equal(model(images(9)), load_pt2(files["residual"]).runtime(images(9)))
+    with pytest.raises(qa.InputError, match="--range"):
+        qa.deployed.load(files["float"])
+    assert qa.load_model(files["float"], range=(0, 1))(images(2)).shape == (2, 10)

@@ -85,11 +85,13 @@ def test_copies_share_the_judge_and_a_pickle_has_its_own(programs):
     assert sent.artifact == model.artifact
 
 
-@pytest.mark.parametrize("batch", [1, 5])
-def test_a_program_of_one_batch_size_takes_any_number_of_images(batch):
-    network = made("residual")
+@pytest.mark.parametrize(("name", "batch", "rows"), [("residual", 1, None), ("residual", 5, None), ("attention", 5, 5)])
+def test_a_program_of_one_batch_size_takes_any_number_of_images(name, batch, rows):
+    """The attention's graph has the batch written into its reshapes."""
+    network = made(name)
     model, free = from_program(pt2e(network, batch=batch)), from_program(exported(network))
-    assert model.twin.rows == batch
+    assert model.runtime.rows == batch
+    assert model.twin.rows == rows
     assert model(images(23)).shape == (23, 10)
     alone = torch.cat([model(image[None]) for image in images(23)])
     assert torch.allclose(model(images(23)), alone, atol=1e-5)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from quantattack.attacks.grid import Grid
 from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError, unknown
@@ -70,17 +71,19 @@ class Shown(nn.Module):
 
     Arguments:
         model: Maps images to logits.
+        grid: Rounds the images that the library shows it, with derivative 1; None for no rounding.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, grid: Grid | None = None) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.grid = model, grid
         device, self.dtype = placement(model)
         self.place = nn.Parameter(torch.zeros((), device=device, dtype=self.dtype), requires_grad=False)
         self.eval()
 
     def forward(self, images: Images) -> Logits:
-        return self.model(images.to(self.place))
+        images = images.to(self.place)
+        return self.model(images if self.grid is None else self.grid(images))
 
     def train(self, mode: bool = True) -> "Shown":  # noqa: ARG002
         """Ignore the call: this module stays in eval mode, and the model in the mode that it is in."""
@@ -139,12 +142,13 @@ def searched(
         radius: Per-image radii with shape (n,); None for the threat's radius.
     """
     attacked, radii = clean.clone(), self.threat.radii(clean, radius)
+    grid = None if self.threat.levels is None else self.threat.grid
     for value in sorted(set(radii.tolist())):
         if value <= 0:
             continue
         rows = radii == value
         with seeded(rng), frozen(model), torch.enable_grad(), _in_one_line():
-            images = self.search(Shown(model), clean[rows].clone(), labels[rows].clone(), value, seed_of(rng))
+            images = self.search(Shown(model, grid), clean[rows].clone(), labels[rows].clone(), value, seed_of(rng))
         attacked[rows] = _finite(images.detach().to(clean), clean[rows])
     return attacked
 

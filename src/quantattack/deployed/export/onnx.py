@@ -74,8 +74,7 @@ def export_onnx(
     Raises:
         InputError: If torch or onnxruntime cannot export it, or the float graph does not compute the network.
     """
-    target, how = Path(path), Int8(int8) if isinstance(int8, str) else int8
-    _check(target, images, calibration)
+    target, how = _checked(Path(path), images, calibration), Int8(int8) if isinstance(int8, str) else int8
     images = images.float().cpu()
     network = plain_network(model)
     graph = simplified(traced(network, images))
@@ -92,11 +91,12 @@ def export_onnx(
     return Exported(target, hashlib.sha256(data).hexdigest(), len(data), **near)
 
 
-def _check(target: Path, images: Images, calibration: Images | None) -> None:
+def _checked(target: Path, images: Images, calibration: Images | None) -> Path:
     if target.suffix.lower() != ".onnx":
         raise InputError(f"the file's name must end in .onnx, not {target.name!r}")
     if len(images) == 0 or (calibration is not None and len(calibration) == 0):
         raise InputError("there must be at least one image, to check and to calibrate the file")
+    return target
 
 
 def _nearness(found: Logits, wanted: Logits) -> dict[str, Any]:

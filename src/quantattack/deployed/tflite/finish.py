@@ -1,6 +1,6 @@
 """How a sum of products becomes levels of the output's grid: in floats as XNNPACK does, or in fixed point."""
 
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from quantattack.deployed.tflite.grid import ENDS, Grid, rounded, settled
 Reals: TypeAlias = npt.NDArray[Any] | np.floating[Any]  # one number, or one for each channel
 
 
+@runtime_checkable
 class Finish(Protocol):
     """What follows the sum of an operator: rescaling and activation."""
 
@@ -41,24 +42,49 @@ class Cut(nn.Module):
 class Floated(nn.Module):
     r"""XNNPACK's rescaling: the product in float32, half rounded to even.
 
-    Equation: :math:`\mathrm{clamp}(\mathrm{round}(\mathrm{float}(a)\, s) )`; with `offset`,
-    the zero point is added before rounding, which decides where a half goes.
+    Equation: :math:`\mathrm{clamp}(\mathrm{round}(\mathrm{float}(a)\, s))`
 
     Arguments:
         scale: Float32 numbers, one or one for each channel.
         grid: The output's grid, cut by the activation.
-        offset: Whether the zero point is added before rounding.
     """
 
     scale: Tensor
 
-    def __init__(self, scale: Reals, grid: Grid, offset: bool = False) -> None:
+    def __init__(self, scale: Reals, grid: Grid) -> None:
         super().__init__()
         self.register_buffer("scale", torch.from_numpy(np.array(scale, np.float32)))
-        self.grid, self.zero = grid, float(grid.zero) if offset else 0.0
+        self.grid = grid
 
     def forward(self, total: Tensor) -> Tensor:
-        return rounded(total, self.scale, self.zero, self.grid)
+        return rounded(total, self.scale, self.grid)
+
+
+class Stored(nn.Module):
+    r"""XNNPACK's rescaling of a sum over dimensions, made of the levels as they are stored, zero points and all.
+
+    Equation: :math:`\mathrm{round}(\mathrm{float}(r)\, s + (z_y - z_r s)) - z_y`, in float32, with r the sum of the
+    stored levels and :math:`z_r` that of their zero points: where a half goes depends on both.
+
+    Arguments:
+        scale: One float32 number.
+        grid: The output's grid.
+        zeros: The sum of the zero points of what is added.
+    """
+
+    scale: Tensor
+
+    def __init__(self, scale: Reals, grid: Grid, zeros: int) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.from_numpy(np.array(scale, np.float32)))
+        self.grid, self.zeros = grid, zeros
+
+    def forward(self, total: Tensor) -> Tensor:
+        with torch.no_grad():
+            scale, zero = self.scale.float(), self.grid.zero
+            bias = zero - self.zeros * scale
+            levels = ((total.float() + self.zeros) * scale + bias).round_().sub_(zero)
+        return settled(total, self.scale, total.detach() * self.scale, levels, self.grid)
 
 
 class Fixed(nn.Module):

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -194,8 +195,7 @@ def _name(model: Any, index: int) -> str:
         raise InputError("the file is damaged: an operator names a code that is not there")
     code = model.OperatorCodes(index)
     number = max(int(code.BuiltinCode()), int(code.DeprecatedBuiltinCode()))
-    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-    name = str(names.get(number, f"operator {number}"))
+    name = _names(schema.BuiltinOperator).get(number, f"operator {number}")
     if name == "CUSTOM":
         called = (code.CustomCode() or b"").decode(errors="replace")
         raise InputError(f"the file has the custom operator {called!r}; only TFLite's own are read")
@@ -206,8 +206,8 @@ def _options(data: bytes, operator: Any, name: str) -> Mapping[str, Any]:
     """Return the options of an operator by name; only those of operators that are read have to be known."""
     from ai_edge_litert import schema_py_generated as schema
 
-    kinds = {number: kind for kind, number in vars(schema.BuiltinOptions).items() if not kind.startswith("_")}
-    kind, table = kinds.get(int(operator.BuiltinOptionsType()), "NONE"), operator.BuiltinOptions()
+    kind = _names(schema.BuiltinOptions).get(int(operator.BuiltinOptionsType()), "NONE")
+    table = operator.BuiltinOptions()
     if table is None or kind == "NONE":
         return {}
     if kind in _LISTS:
@@ -227,6 +227,12 @@ def _scalar(options: Any, key: str) -> Any:
         return None
     value = read()
     return value if isinstance(value, (bool, int, float)) else None
+
+
+@cache
+def _names(enumeration: type) -> Mapping[int, str]:
+    """Return the names of one of the schema's enumerations by number."""
+    return {number: name for name, number in vars(enumeration).items() if not name.startswith("_")}
 
 
 def _at(values: list[Value], index: int) -> Value:

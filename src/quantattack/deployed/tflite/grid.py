@@ -69,7 +69,7 @@ def grid_of(value: Value, operator: str) -> Grid:
     (low, high), zero = LIMITS[value.type], int(value.zero[0])
     if not low <= zero <= high:
         raise InputError(f"the file is damaged: its {operator} has the zero point {zero}")
-    return Grid(float(value.scale[0]), zero, low - zero, high - zero)
+    return Grid(float(value.scale[0]), zero, float(low - zero), float(high - zero))
 
 
 class _Straight(torch.autograd.Function):
@@ -127,7 +127,7 @@ def settled(smooth: Tensor, scale: Tensor, value: Tensor, levels: Tensor, grid: 
     return result
 
 
-def rounded(smooth: Tensor, scale: Tensor, offset: float, grid: Grid) -> Tensor:
+def rounded(smooth: Tensor, scale: Tensor, grid: Grid) -> Tensor:
     r"""Return the levels of a float32 product, half rounded to even, with the derivative of `settled`.
 
     Equation: :math:`\mathrm{round}(\mathrm{clamp}(a s, low, high))`: the ends are whole, so the order is no matter.
@@ -135,16 +135,13 @@ def rounded(smooth: Tensor, scale: Tensor, offset: float, grid: Grid) -> Tensor:
     Arguments:
         smooth: What is rescaled, differentiable, of any shape; it is written over, so nothing else may need it.
         scale: What it is multiplied by, one number or one for each channel in the last dimension.
-        offset: What is added before rounding and subtracted after it, which decides where a half goes.
         grid: The grid.
     """
     with torch.no_grad():
         # one number for each place of an image: a short last dimension alone makes a slow product
         scale = scale.expand(smooth.shape[1:]).contiguous() if scale.numel() > 1 and smooth.ndim > 2 else scale
         value = smooth.detach().float().mul_(scale.float())
-        levels = value.clamp(grid.low, grid.high)
-        levels = levels.add_(offset).round_().sub_(offset) if offset else levels.round_()
-        levels = levels.to(scale.dtype)
+        levels = value.clamp(grid.low, grid.high).round_().to(scale.dtype)
     if not (torch.is_grad_enabled() and smooth.requires_grad):
         return levels
     result: Tensor = _Straight.apply(smooth, scale, value, levels, grid)  # type: ignore[no-untyped-call]

@@ -27,7 +27,8 @@ class LoadedTflite:
         input_type: "int8", "uint8" or "float32".
         input_scale: Step of the input's grid; 0 for a float input.
         input_zero: Zero point of the input's grid; 0 for a float input.
-        pixel_range: What black and white are to the input, if its grid is that of one of the usual ranges; else None.
+        pixel_range: What black and white are to the input, if its grid, or that onto which the file quantizes a float
+            input first, is that of one of the usual ranges; else None.
         classes: Number of classes.
         float_file: Whether nothing in the file is quantized.
     """
@@ -87,7 +88,7 @@ def _loaded(path: Path, data: bytes, kernels: str, threads: int) -> LoadedTflite
         input_type=takes.type,
         input_scale=scale,
         input_zero=zero,
-        pixel_range=_range(takes),
+        pixel_range=_range(_first_grid(graph)),
         classes=graph.output.shape[1],
         float_file=_is_float(graph),
     )
@@ -123,6 +124,12 @@ def _range(value: Value) -> tuple[float, float] | None:
     scale, zero = float(value.scale[0]), int(value.zero[0])
     low, high = (scale * (end - zero) for end in LIMITS[value.type])
     return next((span for span in _RANGES if abs(low - span[0]) <= scale and abs(high - span[1]) <= scale), None)
+
+
+def _first_grid(graph: Graph) -> Value:
+    """Return the first tensor on a grid where the file quantizes a float input itself, else the input."""
+    made = [node.output for node in graph.nodes if node.name == "QUANTIZE" and graph.input in node.inputs]
+    return made[0] if made else graph.input
 
 
 def _is_float(graph: Graph) -> bool:

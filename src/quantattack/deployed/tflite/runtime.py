@@ -13,14 +13,15 @@ from torch import Tensor
 from quantattack.deployed.base import Artifact
 from quantattack.deployed.processor import features
 from quantattack.deployed.tflite.graph import Graph, Value, read_graph
+from quantattack.deployed.tflite.greeting import without_greeting
 from quantattack.deployed.tflite.grid import grid_of
+from quantattack.deployed.tflite.opening import ROWS
 from quantattack.deployed.tflite.quantization import input_levels
 from quantattack.errors import InputError
 
 Rows: TypeAlias = npt.NDArray[Any]
 
 KERNELS = ("xnnpack", "reference")
-_AT_ONCE = 8  # images, where the interpreter can be given another number of them
 
 
 class TfliteRuntime:
@@ -82,8 +83,8 @@ class TfliteRuntime:
         return reopened, arguments
 
     def _run(self, rows: Rows) -> Rows:
-        several = len(rows) // _AT_ONCE * _AT_ONCE if self.several is not None else 0
-        parts = [self.several(rows[at : at + _AT_ONCE]) for at in range(0, several, _AT_ONCE)] if self.several else []
+        several = len(rows) // ROWS * ROWS if self.several is not None else 0
+        parts = [self.several(rows[at : at + ROWS]) for at in range(0, several, ROWS)] if self.several else []
         parts += [self.single(rows[at : at + 1]) for at in range(several, len(rows))]
         return np.concatenate(parts) if parts else np.zeros((0, *self.gives.shape[1:]), self.gives.type)
 
@@ -96,16 +97,17 @@ class TfliteRuntime:
         return levels.contiguous().numpy().astype(self.takes.type)
 
     def _session(self, rows: int) -> "_Session":
-        return _Session(opened(self.data, self.kernels, self.threads), rows)
+        with without_greeting():
+            return _Session(opened(self.data, self.kernels, self.threads), rows)
 
     def _batched(self) -> "_Session | None":
         """Return a session for several images at once, if its outputs are the same bit by bit as not all are."""
-        shape = (2 * _AT_ONCE, *self.takes.shape[1:])
+        shape = (2 * ROWS, *self.takes.shape[1:])
         random = torch.rand(shape, generator=torch.Generator().manual_seed(0))
         rows = self._stored(_real(_spread(random, self.takes), self.takes))
         try:
-            session = self._session(_AT_ONCE)
-            together = np.concatenate([session(rows[:_AT_ONCE]), session(rows[_AT_ONCE:])])
+            session = self._session(ROWS)
+            together = np.concatenate([session(rows[:ROWS]), session(rows[ROWS:])])
         except (RuntimeError, ValueError):  # its shapes are fixed, as those of a reshape may be
             return None
         alone = np.concatenate([self.single(rows[at : at + 1]) for at in range(len(rows))])

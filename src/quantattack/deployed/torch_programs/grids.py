@@ -55,6 +55,17 @@ def rounded(centred: Tensor, grid: Grid) -> Tensor:
     return placed(clamp_through(round_through(centred), low, high), grid)
 
 
+def averaged(centred: Tensor, grid: Grid) -> Tensor:
+    """Return averages of integers on their grid, whose zero is added before they are rounded.
+
+    Arguments:
+        centred: Averages of integers less the grid's zero.
+        grid: The grid.
+    """
+    whole = clamp_through(round_through(centred + grid.zero), float(grid.low), float(grid.high))
+    return placed(whole - grid.zero, grid)
+
+
 def quantized(values: Tensor, grid: Grid) -> Tensor:
     """Return values on a grid, straight-through: those of `torch.quantize_per_tensor`.
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from quantattack.deployed.base import Artifact, DeployedModel
+from quantattack.deployed.facts import checksum_of, checksum_of_file, torch_version
 from quantattack.deployed.pixels import Pixels
 from quantattack.deployed.torch_programs.archive import read_archive
-from quantattack.deployed.torch_programs.facts import checksum_of, checksum_of_file, torch_version
 from quantattack.deployed.torch_programs.graphs import has_observers, is_program, read_graph
 from quantattack.deployed.torch_programs.operators import OF_BATCH, run_operator
 from quantattack.deployed.torch_programs.program import Program, folded
@@ -24,6 +24,7 @@ from quantattack.deployed.torch_programs.twin import (
 )
 from quantattack.errors import InputError
 
+_NEAR = 0.05  # of the logits' spread: what a value that falls on the other side of a step may change
 _EXAMPLE = 2  # rows of the example on which a program is tried
 
 
@@ -44,6 +45,16 @@ class LoadedProgram:
     softmax: bool
     input_shape: tuple[int | None, ...]
     classes: int
+
+    @property
+    def input_grid(self) -> tuple[str, float, int] | None:
+        """Type, scale and zero point with which the program quantizes its input, where it does so first."""
+        program = self.runtime.program
+        readers = [step for step in program.steps if program.image in step.reads]
+        if len(readers) != 1 or readers[0].target != "quantized_decomposed.quantize_per_tensor.default":
+            return None
+        _, scale, zero, _, _, dtype = readers[0].args
+        return str(dtype).removeprefix("torch."), float(scale), int(zero)
 
     def deployed(self, pixels: Pixels | None = None) -> DeployedModel:
         """Return the deployed model.
@@ -121,26 +132,35 @@ def _reopened(path: str, digest: str) -> ProgramRuntime:
 def _loaded(program: Program, name: str, digest: str, size: int) -> LoadedProgram:
     program = without_checks(program)
     check_evaluation(program)
-    of_batch = any(step.target in OF_BATCH for step in program.steps)
-    rows = 1 if of_batch else (program.shape or (None,))[0]
-    if of_batch and (program.shape or (None,))[0] not in (None, 1):
-        raise InputError(
-            "the program finds its scales from each batch and takes several images at once, so an image's answer "
-            "depends on the others; quantize it statically, or export it with one image"
-        )
+    rows, relaxed = _rows(program)
+    settings = {} if rows is None else {"images at once": str(rows)}
+    artifact = Artifact(name, "pt2e", digest, size, torch_version(), settings)
     try:
         program = folded(program, run_operator)
-        settings = {} if rows is None else {"images at once": str(rows)}
-        artifact = Artifact(name, "pt2e", digest, size, torch_version(), settings)
         logits = before_softmax(program)
         twin, runtime = ProgramTwin(program, logits, rows), ProgramRuntime(program, artifact, rows)
         classes = _tried(twin, runtime, program.shape)
+        if relaxed and classes and _takes_any_number(program, twin):
+            twin.rows = None
     except InputError:
         raise
     except Exception as error:  # a damaged program may fail in any way
         reason = " ".join(f"{type(error).__name__} {error}".split())[:160]
         raise InputError(f"{name} does not run: {reason}; export it again") from None
     return LoadedProgram(twin, runtime, logits != program.output, program.shape, classes)
+
+
+def _rows(program: Program) -> tuple[int | None, bool]:
+    """Return how many images a program is shown at once, None for any number, and whether its twin may take others."""
+    fixed = (program.shape or (None,))[0]
+    if not any(step.target in OF_BATCH for step in program.steps):
+        return fixed, fixed is not None
+    if fixed not in (None, 1):
+        raise InputError(
+            "the program finds its scales from each batch and takes several images at once, so an image's answer "
+            "depends on the others; quantize it statically, or export it with one image"
+        )
+    return 1, False
 
 
 def _tried(twin: ProgramTwin, runtime: ProgramRuntime, shape: tuple[int | None, ...]) -> int:
@@ -162,6 +182,23 @@ def _tried(twin: ProgramTwin, runtime: ProgramRuntime, shape: tuple[int | None, 
             f"the program passes no derivative from its logits to its input; its operators: {', '.join(names)}"
         )
     return outputs.shape[1]
+
+
+def _takes_any_number(program: Program, twin: ProgramTwin) -> bool:
+    """Return whether a program of a fixed batch computes the same of other batches, so that its twin need not wait.
+
+    Sizes that were written into the graph make it fail, or mix the images; the judge keeps the batch all the same.
+    """
+    count = 2 * (twin.rows or 1) + 1
+    shape = (count, *(size or 1 for size in program.shape[1:]))
+    example = torch.rand(shape, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        fixed = twin(example)
+        try:
+            free = ProgramTwin(program, twin.logits)(example)
+        except (RuntimeError, ValueError):
+            return False
+    return free.shape == fixed.shape and bool((free - fixed).abs().max() <= _NEAR * fixed.std())
 
 
 def _has_derivative(twin: nn.Module, example: Tensor) -> bool:

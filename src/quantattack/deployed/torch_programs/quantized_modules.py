@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from quantattack.deployed.base import Artifact
-from quantattack.deployed.torch_programs.facts import checksum_of, torch_version
-from quantattack.deployed.torch_programs.grids import integers, is_placed, placed, rounded
-from quantattack.deployed.torch_programs.quantized_operators import AVERAGES, MOVES, OPERATORS
-from quantattack.deployed.torch_programs.rows import by_rows
+from quantattack.deployed.facts import checksum_of, torch_version
+from quantattack.deployed.rows import by_rows
+from quantattack.deployed.torch_programs.grids import averaged, integers, is_placed, placed, quantized
+from quantattack.deployed.torch_programs.quantized_operators import AVERAGES, CLAMPS, FIXED, MOVES, OPERATORS
 from quantattack.errors import InputError
 
 _CONVERTED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized")
@@ -77,7 +77,11 @@ def _on_grid(name: str, func: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
     """Call a function of one quantized tensor on its integers, where the result is on the same grid."""
     centred, grid = integers(args[0])
     if name in AVERAGES:
-        return rounded(func(centred, *args[1:], **kwargs), grid)
+        return averaged(func(centred, *args[1:], **kwargs), grid)
+    if name in FIXED:
+        return quantized(func(*args, **kwargs), FIXED[name])
+    if name in CLAMPS:
+        return quantized(func(*args, **kwargs), grid)
     if name not in MOVES:
         return func(*args, **kwargs)
     moved = func(centred, *args[1:], **kwargs)
@@ -89,6 +93,8 @@ def _name_of(func: Any) -> str:
         return str(func)
     if isinstance(func, torch._ops.OpOverload):
         return str(func.overloadpacket)
+    if getattr(func, "__name__", "") == "__get__":  # of a property, such as is_quantized
+        return f"property {func.__self__.__name__}"
     name: str = getattr(func, "__name__", "")
     return _UNNAMED.get(func, name)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from quantattack.deployed.torch_programs.grids import Grid, grid_of, integers, placed, quantized, rounded
+from quantattack.deployed.torch_programs.grids import Grid, grid_of, integers, is_placed, placed, quantized, rounded
 from quantattack.errors import InputError
 
 
@@ -87,16 +87,16 @@ def _dynamic_linear(values: Tensor, packed: Any, reduce_range: bool = False, *, 
     return sums if negative else sums.relu()
 
 
+_GRID = ("scale", "output_scale", "zero_point", "output_zero_point")  # how torch names an output's grid
+
+
 def _of(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Return a quantized operator of a function of values, whose last two arguments are its output's scale and zero."""
 
     def call(*args: Any, **kwargs: Any) -> Tensor:
-        named = {key: kwargs.pop(key) for key in ("output_scale", "output_zero_point") if key in kwargs}
-        if not named:
-            *args, scale, zero = args  # type: ignore[assignment]
-        else:
-            scale, zero = named["output_scale"], named["output_zero_point"]
-        return quantized(function(*args, **kwargs), grid_of(scale, zero))
+        named = [kwargs.pop(key) for key in _GRID if key in kwargs]
+        given, grid = (args, named) if named else (args[:-2], args[-2:])
+        return quantized(function(*given, **kwargs), grid_of(*grid))
 
     return call
 
@@ -105,12 +105,12 @@ def _relu(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda *args: function(*args).clamp_min(0)
 
 
-def _concatenated(parts: Any, dim: int, scale: Any = None, zero: Any = None) -> Tensor:
-    grid = integers(parts[0])[1] if scale is None else grid_of(scale, zero)
+def _concatenated(parts: Any, dim: int, scale: Any = None, zero_point: Any = None) -> Tensor:
+    grid = integers(parts[0])[1] if scale is None else grid_of(scale, zero_point)
     return quantized(torch.cat(list(parts), dim), grid)
 
 
-def _times(values: Tensor, factor: float) -> Tensor:
+def _times(values: Tensor, factor: float | int) -> Tensor:
     centred, grid = integers(values)
     if not factor > 0:
         raise InputError(
@@ -119,13 +119,26 @@ def _times(values: Tensor, factor: float) -> Tensor:
     return placed(centred, Grid(grid.scale * factor, grid.zero, grid.low, grid.high))
 
 
-def _plus(values: Tensor, offset: float) -> Tensor:
+def _plus(values: Tensor, offset: float | int) -> Tensor:
     """Add a number by moving the grid's zero, as torch does where it stays among the integers."""
     centred, grid = integers(values)
     steps = round(offset / grid.scale)
     if not grid.low <= grid.zero - steps <= grid.high:
         raise InputError(f"the model adds {offset:g} to a quantized tensor beyond its range, which has no twin here")
     return placed(centred + steps, Grid(grid.scale, grid.zero - steps, grid.low, grid.high))
+
+
+def _either(of_tensors: Callable[..., Tensor], of_number: Callable[..., Tensor], relu: bool = False) -> Any:
+    """Return an operator of two tensors or of a tensor and a number, in either order."""
+
+    def call(one: Any, other: Any, *grid: Any, **named: Any) -> Tensor:
+        if is_placed(one) and is_placed(other):
+            return of_tensors(one, other, *grid, **named)
+        found = of_number(one, other) if is_placed(one) else of_number(other, one)
+        centred, where = integers(found)
+        return placed(centred.clamp_min(0), where) if relu else found
+
+    return call
 
 
 def _leaky(values: Tensor, negative_slope: float, inplace: bool = False) -> Tensor:
@@ -183,35 +196,35 @@ def _relu6(values: Tensor, inplace: bool = False) -> Tensor:
     return quantized(values.clamp(0, 6), integers(values)[1])
 
 
-# Functions that move or select integers, or clamp them at 0, and those that average them and round again.
-MOVES = (
-    *("relu", "relu_", "max_pool1d", "max_pool2d", "max_pool3d", "flatten", "view", "reshape", "permute", "transpose"),
-    *(
-        "squeeze",
-        "unsqueeze",
-        "contiguous",
-        "clone",
-        "__getitem__",
-        "chunk",
-        "split",
-        "pixel_shuffle",
-        "channel_shuffle",
-    ),
-    *("dropout", "adaptive_max_pool2d", "upsample", "unflatten", "t", "narrow", "select", "expand", "repeat"),
+# Functions that move or select integers or clamp them at 0; that clamp them elsewhere; that average and round them; and
+# that put what they compute on one grid.
+_LAYOUTS = (
+    "flatten",
+    "unflatten",
+    "view",
+    "reshape",
+    "permute",
+    "transpose",
+    "squeeze",
+    "unsqueeze",
+    "contiguous",
+    "t",
 )
-AVERAGES = (
-    "mean",
-    "avg_pool1d",
-    "avg_pool2d",
-    "avg_pool3d",
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_avg_pool3d",
-)
+_PARTS = ("__getitem__", "chunk", "split", "narrow", "select", "expand", "repeat", "clone", "dropout", "upsample")
+_POOLS = ("max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool2d", "pixel_shuffle", "channel_shuffle")
+MOVES = ("relu", "relu_", *_LAYOUTS, *_PARTS, *_POOLS)
+CLAMPS = ("relu6", "hardtanh", "clamp", "clamp_", "threshold")
+AVERAGES = ("mean", *(f"{kind}avg_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3)))
+FIXED = {
+    "sigmoid": Grid(1 / 256, 0, 0, 255),
+    "hardsigmoid": Grid(1 / 256, 0, 0, 255),
+    "tanh": Grid(2 / 256, 128, 0, 255),
+}
 
 OPERATORS: Mapping[str, Callable[..., Any]] = {
     "quantize_per_tensor": quantize,
     "dequantize": dequantize,
+    "property is_quantized": is_placed,
     "q_scale": lambda values: integers(values)[1].scale,
     "q_zero_point": lambda values: integers(values)[1].zero,
     "cat": lambda parts, dim=0: _concatenated(parts, dim),
@@ -226,10 +239,10 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "quantized.linear_relu": partial(_linear, negative=False),
     "quantized.linear_dynamic": _dynamic_linear,
     "quantized.linear_relu_dynamic": partial(_dynamic_linear, negative=False),
-    "quantized.add": _of(torch.add),
-    "quantized.add_relu": _of(_relu(torch.add)),
-    "quantized.mul": _of(torch.mul),
-    "quantized.mul_relu": _of(_relu(torch.mul)),
+    "quantized.add": _either(_of(torch.add), _plus),
+    "quantized.add_relu": _either(_of(_relu(torch.add)), _plus, relu=True),
+    "quantized.mul": _either(_of(torch.mul), _times),
+    "quantized.mul_relu": _either(_of(_relu(torch.mul)), _times, relu=True),
     "quantized.matmul": _of(torch.matmul),
     "quantized.mul_scalar": _times,
     "quantized.add_scalar": _plus,

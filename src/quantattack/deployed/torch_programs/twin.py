@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from quantattack.deployed.base import Artifact
+from quantattack.deployed.rows import by_rows
 from quantattack.deployed.torch_programs.graphs import EVALUATION
 from quantattack.deployed.torch_programs.operators import CHECKS, run_operator, run_through
 from quantattack.deployed.torch_programs.program import Program, Step
-from quantattack.deployed.torch_programs.rows import by_rows
 from quantattack.errors import InputError
 
 _KEPT = ("view", "reshape", "flatten", "squeeze", "clone", "contiguous", "dropout", "alias", "detach")

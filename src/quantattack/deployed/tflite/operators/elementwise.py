@@ -101,7 +101,7 @@ class LevelSum(nn.Module):
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         with torch.no_grad():
             value, levels = self._delegated(left, right) if self.delegated else self._own(left, right)
-            levels = levels.clamp_(self.given.low, self.given.high).to(left.dtype)
+            levels = levels.clamp_(int(self.given.low), int(self.given.high)).to(left.dtype)
         if not (torch.is_grad_enabled() and (left.requires_grad or right.requires_grad)):
             return levels
         result: Tensor = _Joined.apply(left, right, value, levels, self.ratios, self.given)  # type: ignore[no-untyped-call]
@@ -162,3 +162,6 @@ def _is_float(call: Call) -> bool:
     if left.type != right.type or len(call.node.inputs) != 2:
         raise call.refused(f"takes {left.type} and {right.type}")
     return call.is_float
+
+
+JOINED = {"ADD": total, "SUB": difference, "MUL": product}

@@ -183,3 +183,8 @@ def _same(values: Tensor) -> Tensor:
 
 def _half_away(values: Tensor) -> Tensor:
     return values.sign() * (values.abs() + 0.5).floor()
+
+
+FUNCTIONS = {"LEAKY_RELU": leaky_relu, "LOGISTIC": logistic, "TANH": tanh, "HARD_SWISH": hard_swish}
+FUNCTIONS |= {"QUANTIZE": quantize, "DEQUANTIZE": dequantize}
+FUNCTIONS |= dict.fromkeys(("RELU", "RELU6", "RELU_N1_TO_1"), rectified)

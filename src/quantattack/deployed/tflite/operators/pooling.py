@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from quantattack.deployed.tflite.call import Call
-from quantattack.deployed.tflite.finish import Cut, Finish, Fixed, Floated
+from quantattack.deployed.tflite.finish import Cut, Finish, Fixed, Stored
 from quantattack.deployed.tflite.fixed_point import mean_multiplier
 from quantattack.deployed.tflite.grid import Grid, settled
 from quantattack.deployed.tflite.operators.windows import Window, window_of
@@ -119,21 +119,22 @@ def mean(call: Call) -> nn.Module:
         return Sum(axes, keep, Divided(count))
     taken, given = call.takes(0), call.gives
     if call.delegated:
-        scale = np.float32(taken.scale) / (np.float32(given.scale) * np.float32(count))
-        return Sum(axes, keep, Floated(scale, given, offset=True))
+        scale = np.float32(taken.scale) / np.float32(given.scale) / np.float32(count)
+        return Sum(axes, keep, Stored(scale, given, count * taken.zero))
     ratio = taken.scale / given.scale
     return Sum(axes, keep, Fixed(np.float64(ratio / count), given, mean_multiplier(ratio, count)))
 
 
 def summed(call: Call) -> nn.Module:
     """Return the part of SUM."""
-    axes, _ = _axes(call)
+    axes, count = _axes(call)
     keep = bool(call.option("keepDims"))
     if call.is_float:
         return Sum(axes, keep, Cut("NONE"))
     taken, given = call.takes(0), call.gives
     if call.delegated:
-        return Sum(axes, keep, Floated(np.float32(taken.scale) / np.float32(given.scale), given, offset=True))
+        scale = np.float32(taken.scale) / np.float32(given.scale)
+        return Sum(axes, keep, Stored(scale, given, count * taken.zero))
     if call.value(0).type == "int8":
         raise call.refused("of int8 numbers runs on TFLite's own kernels, which add them without their scale")
     return Sum(axes, keep, Fixed(np.float64(taken.scale / given.scale), given))
@@ -153,3 +154,6 @@ def _axes(call: Call) -> tuple[tuple[int, ...], int]:
     if not axes or axes[0] == 0 or len(axes) > len(set(call.integers(1))):
         raise call.refused("sums over the images of a batch, or over nothing")
     return axes, math.prod(shape[axis] for axis in axes)
+
+
+POOLED = {"AVERAGE_POOL_2D": average, "MAX_POOL_2D": largest, "MEAN": mean, "SUM": summed}

@@ -177,3 +177,6 @@ def _largest(weight: Tensor, bias: Tensor | None, low: float, high: float) -> fl
     upper, lower = terms.amax(0).clamp_min(0).sum(1), (-terms.amin(0)).clamp_min(0).sum(1)
     added = 0.0 if bias is None else bias.double().abs()
     return float((torch.maximum(upper, lower) + added).max())
+
+
+PRODUCTS = {"CONV_2D": convolution, "DEPTHWISE_CONV_2D": depthwise, "FULLY_CONNECTED": fully_connected}

@@ -128,3 +128,7 @@ def _rows(part: Tensor, first: int, parts: tuple[Tensor, ...]) -> Tensor:
     """Return a part with as many images as the others: a constant has one."""
     count = max(first, *(len(other) for other in parts))
     return part if len(part) == count else part.expand(count, *part.shape[1:])
+
+
+MOVED = {"PAD": padding, "PADV2": padding, "TRANSPOSE": transpose, "CONCATENATION": concatenation}
+MOVED |= dict.fromkeys(("RESHAPE", "SQUEEZE", "EXPAND_DIMS"), reshape)

@@ -89,3 +89,6 @@ def _softmax(call: Call, beta: float, logarithm: bool) -> nn.Module:
     if call.is_float:
         return FloatSoftmax(beta, logarithm)
     return Softmax(call.takes(0), call.gives, beta, logarithm)
+
+
+SOFTMAXES = {"SOFTMAX": softmax, "LOG_SOFTMAX": log_softmax}

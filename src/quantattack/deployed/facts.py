@@ -27,16 +27,17 @@ def checksum_of(tensors: Mapping[str, Any], text: str = "") -> tuple[str, int]:
     return sha.hexdigest(), size
 
 
-def checksum_of_file(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal.
+def checksum_of_file(*paths: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal, or of several one after the other.
 
     Arguments:
-        path: The file.
+        paths: The files.
     """
     sha = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            sha.update(chunk)
+    for path in paths:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                sha.update(chunk)
     return sha.hexdigest()
 
 
