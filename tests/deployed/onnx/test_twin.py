@@ -54,9 +54,9 @@ def test_the_value_of_one_tensor_has_the_derivative_of_another():
 
 
 def test_the_sign_has_the_derivative_of_the_hard_tanh():
-    values = torch.tensor([-2.0, -0.5, 0.0, 0.5, 2.0])
-    assert sign_through(values).tolist() == [-1, -1, 0, 1, 1]
-    assert gradient(sign_through, values).tolist() == [0, 1, 1, 1, 0]
+    values = torch.tensor([-2.0, -1.0, -0.5, 0.0, 0.5, 2.0])
+    assert sign_through(values).tolist() == [-1, -1, -1, 0, 1, 1]
+    assert gradient(sign_through, values).tolist() == [0, 0, 1, 1, 1, 0]
 
 
 @pytest.mark.parametrize("name", ["residual", "vgg", "depthwise", "dense", "transformer"])

@@ -1,11 +1,12 @@
 """The derivative that a twin gives to jumps: sign and comparison have none that an attack could climb.
 
-This is the one place to change it: both take the derivative of the hard tanh, 1 where a value's magnitude is at most 1
+This is the one place to change it: both take the derivative of the hard tanh, 1 where a value's magnitude is below 1
 and 0 elsewhere, as binarized networks are trained with.
 """
 
 import torch
 from torch import Tensor
+from torch.nn.functional import hardtanh
 
 from quantattack.deployed.onnx.grid import through
 
@@ -16,7 +17,7 @@ def smooth_sign(values: Tensor) -> Tensor:
     Arguments:
         values: Any tensor.
     """
-    return values.clamp(-1, 1)
+    return hardtanh(values)
 
 
 def sign_through(values: Tensor) -> Tensor:
