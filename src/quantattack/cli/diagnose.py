@@ -65,8 +65,8 @@ def diagnose(
     options.check([model, *filter(None, [twin])])
     data = names.data_for(data, [model])
     shown, labels = (tensor[:images] for tensor in load_data(data, data_root))
-    asked = _Asked(model, data, shown, labels, _threat(norm, radius, data, pixels), budget, seed, options)
-    diagnosis = _diagnosed(asked, twin, device, out, pixels is None)
+    asked = _Asked(model, data, shown, labels, _threat(norm, radius, data, pixels), pixels, budget, seed, options)
+    diagnosis = _diagnosed(asked, twin, device, out)
     if not diagnosis.trusted:
         raise typer.Exit(UNTRUSTED)
 
@@ -80,6 +80,7 @@ class _Asked:
     images: Images
     labels: Labels
     threat: Threat
+    pixels: bool | None
     budget: float
     seed: int
     options: FileOptions
@@ -98,11 +99,11 @@ def _on_grid(asked: _Asked, network: nn.Module) -> _Asked:
     return replace(asked, threat=usual_threat(network, source, asked.threat))
 
 
-def _diagnosed(asked: _Asked, twin: str | None, device: str, out: Path | None, free: bool) -> Diagnosis:
+def _diagnosed(asked: _Asked, twin: str | None, device: str, out: Path | None) -> Diagnosis:
     """Diagnose, print and record; where the levels are free, on those that are usual for the network."""
     place = names.device_named(device)
     network = names.model_named(asked.model, place, asked.options)
-    asked = _on_grid(asked, network) if free else asked
+    asked = _on_grid(asked, network) if asked.pixels is None else asked
     if line := rounded_radius(asked.threat):
         typer.echo(line)
     relative = None if twin is None else names.relative_named(network, twin, place, asked.options)
@@ -126,6 +127,7 @@ def _watched(asked: _Asked, network: nn.Module, twin: nn.Module | None) -> Diagn
             twin=twin,
             budget=asked.budget,
             seed=asked.seed,
+            pixels=asked.pixels,
             progress=lambda finding: status.update(f"{finding.check}: {finding.verdict}"),
         )
 

@@ -1,7 +1,7 @@
 """The diagnosis: every check on one model within a budget of passes, and whether its number can be trusted."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from quantattack.errors import InputError, check_count
 from quantattack.evaluation.batching import usual_batch
 from quantattack.evaluation.checks import check_classes, check_logits, check_model, counted_model, dataset_indices
 from quantattack.evaluation.models import CountedModel
-from quantattack.evaluation.pixels import check_clean
+from quantattack.evaluation.pixels import check_clean, levels_named, usual_threat
 from quantattack.evaluation.reach import restored, state_of
 from quantattack.gradients import placement
 from quantattack.record.findings import Finding
@@ -47,6 +47,7 @@ class Diagnosis:
 
     Arguments:
         findings: One for each check, in the order in which they ran.
+        threat: The threat that was searched, with its levels.
         images: Number of images.
         clean: Clean accuracy, 0 to 1.
         pgd: Robust accuracy against plain PGD, 0 to 1.
@@ -56,6 +57,7 @@ class Diagnosis:
     """
 
     findings: tuple[Finding, ...]
+    threat: Threat
     images: int
     clean: float
     pgd: float
@@ -98,6 +100,7 @@ def diagnose(
     seed: int = 0,
     batch_size: int | None = None,
     indices: Any = None,
+    pixels: bool | None = None,
     progress: Callable[[Finding], None] | None = None,
 ) -> Diagnosis:
     """Find out whether the robust accuracy that plain PGD finds can be trusted, and why not.
@@ -112,6 +115,8 @@ def diagnose(
         seed: Seed of every random number.
         batch_size: Images shown at once; chosen by their size where None.
         indices: The images' indices in their data set; their positions by default.
+        pixels: Where the threat states no levels, True for the 256 of bytes and False for none; None for what is usual:
+            256 for a deployed model whose images are bytes, none for others.
         progress: Called with each finding.
 
     Raises:
@@ -120,6 +125,7 @@ def diagnose(
     """
     model, twin = adopted(model), adopted(twin)
     source, index = _checked(model, images, labels, threat, indices)
+    threat = _on_pixels(model, source, threat, pixels)
     with restored(model):
         before = state_of(model)
         everything = _case(model, source, threat, Rng(seed, index), twin, batch_size)
@@ -134,6 +140,13 @@ def _checked(model: Model, images: Any, labels: Any, threat: Threat, indices: An
         raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
     source = source_of(images, labels, threat.low, threat.high)
     return source, dataset_indices(indices, len(source))
+
+
+def _on_pixels(model: Model, source: Source, threat: Threat, pixels: bool | None) -> Threat:
+    """Return the threat with the levels that it states, that are asked for, or that are usual for the model."""
+    if pixels is None:
+        return usual_threat(model, source, threat)
+    return replace(threat, levels=threat.levels or levels_named(pixels))
 
 
 def _case(model: Model, source: Source, threat: Threat, rng: Rng, twin: Model | None, size: int | None) -> Case:
@@ -174,7 +187,7 @@ def _diagnosed(
     checklist.check("unchanged", 0, lambda: checks.unchanged_check(case, before))
     robust = len(case) if trajectory is None else int(trajectory.survivors.sum())
     clean, pgd, worst = (count / budget.images for count in (len(case), robust, int((~broken).sum())))
-    return Diagnosis(tuple(checklist.findings), budget.images, clean, pgd, worst, *budget.spent)
+    return Diagnosis(tuple(checklist.findings), case.threat, budget.images, clean, pgd, worst, *budget.spent)
 
 
 def _counted_twin(twin: Model | None, host: CountedModel) -> CountedModel | None:

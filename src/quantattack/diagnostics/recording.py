@@ -1,12 +1,14 @@
 """Write a diagnosis into a record: beside the evaluation that a folder holds, or with PGD's outcomes in a new one."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from quantattack.attacks.deployed import OnOutputs
 from quantattack.attacks.threat import Threat
+from quantattack.deployed.base import deployed_in
 from quantattack.diagnostics.diagnose import Diagnosis
 from quantattack.diagnostics.plain_pgd import plain_pgd
 from quantattack.errors import InputError
@@ -20,6 +22,8 @@ from quantattack.record.identity import Identity
 from quantattack.record.outcome import Subject
 from quantattack.record.store import Store
 from quantattack.types import Model
+
+_ELSEWHERE = ("findings", "threat")  # fields of a diagnosis that the record holds in other tables
 
 
 @torch.inference_mode(False)
@@ -42,13 +46,14 @@ def record_diagnosis(
         model: The model that was diagnosed.
         images: Its images.
         labels: Their classes.
-        threat: The threat.
+        threat: The threat, as it was given to `diagnose`; it is recorded with the levels that were searched.
         names: The model's and the data set's name in the record.
         seed: The seed of the diagnosis.
 
     Raises:
         InputError: If the folder's record is of another model, data set or threat.
     """
+    threat = _searched(diagnosis, threat)
     subject = Subject(*names, stable(describe(threat)))
     if (Path(folder) / FILE).is_file():
         store = _opened(folder, subject, model_checksum(model))
@@ -56,16 +61,24 @@ def record_diagnosis(
         store = _new(folder, _task(model, images, labels, threat, names, seed), subject, seed)
     try:
         write_findings(store.connection, subject, diagnosis.findings)
-        store.note(diagnosis={key: value for key, value in asdict(diagnosis).items() if key != "findings"})
+        store.note(diagnosis={key: value for key, value in asdict(diagnosis).items() if key not in _ELSEWHERE})
     finally:
         store.close()
     return Path(folder)
 
 
+def _searched(diagnosis: Diagnosis, threat: Threat) -> Threat:
+    """Return the threat with the levels of the diagnosis, where it states none and is otherwise the same."""
+    return diagnosis.threat if replace(diagnosis.threat, levels=None) == threat else threat
+
+
 def _task(model: Model, images: Any, labels: Any, threat: Threat, names: tuple[str, str], seed: int) -> Task | None:
     """PGD on the same images; None where evaluation refuses the model because it returns probabilities."""
+    deployed = deployed_in(model)
+    plain = plain_pgd(threat)
+    attack = plain if deployed is None or not deployed.softmax else OnOutputs(plain)  # what the diagnosis follows
     try:
-        return prepare(model, images, labels, {"pgd": plain_pgd(threat)}, threat, seed=seed, names=names)
+        return prepare(model, images, labels, {"pgd": attack}, threat, seed=seed, names=names)
     except InputError:
         return None
 
