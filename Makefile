@@ -39,10 +39,12 @@ test-extras: test-peers test-ray test-openvino .venv/ready
 	QUANTATTACK_BROWSER=required $(BIN)/python -m pytest -m browser
 
 # Environments of their own: the attacks' libraries bring a torchvision that spoils the models' ones.
+# Workers open deployed files too.
+.venv-ray/ready: EXTRAS := ray,deployed
 .venv-%/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	.venv-$*/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,$*]'
+	.venv-$*/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,$(or $(EXTRAS),$*)]'
 	touch $@
 
 test-peers: .venv-peers/ready .venv-models/ready

@@ -10,30 +10,42 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import quantattack as qa
 from quantattack import Record
 
-if os.environ.get("QUANTATTACK_RAY") != "required":
+REQUIRED = os.environ.get("QUANTATTACK_RAY") == "required"
+if not REQUIRED:
     pytest.importorskip("ray", reason="the extra quantattack[ray] is not installed")
 
-COMMAND = [
-    "evaluate",
-    "digits-mdtanhs",
-    "--images",
-    "96",
-    "--quiet",
-    "--attacks",
-    "pgd[steps=30],pgd_plus_njs[steps=5]",
-]
+NETWORK = "digits-mdtanhs"
+SETTINGS = ["--data", "digits", "--images", "96", "--quiet", "--attacks", "pgd[steps=30],pgd_plus_njs[steps=5]"]
 
 
-def started(folder: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "quantattack", *COMMAND, "--out", str(folder), *more]
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """The network as a deployed file in 8 bits."""
+    if not REQUIRED:
+        pytest.importorskip("onnxruntime", reason="the extra quantattack[onnx] is not installed")
+    path = str(tmp_path / "model.onnx")
+    command = [sys.executable, "-m", "quantattack", "export-onnx", NETWORK, path, "--int8", "qdq"]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture(params=["network", "file"])
+def model(request: pytest.FixtureRequest) -> str:
+    return NETWORK if request.param == "network" else request.getfixturevalue("file")
+
+
+def started(model: str, folder: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "quantattack", "evaluate", model, *SETTINGS, "--out", str(folder), *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finished(folder: Path, *more: str) -> None:
-    with started(folder, *more) as process:
+def finished(model: str, folder: Path, *more: str) -> None:
+    with started(model, folder, *more) as process:
         _, error = process.communicate(timeout=500)
     assert process.returncode == 0, error
 
@@ -71,9 +83,9 @@ def workers_of(driver: int) -> list[int]:
     return [process for process in parents if "ray::" in words[process] and descends(process)]
 
 
-def test_workers_and_a_driver_that_are_killed_cost_nothing_that_was_done(tmp_path: Path):
-    finished(tmp_path / "alone")
-    with started(tmp_path / "many", "--workers", "2") as driver:
+def test_workers_and_a_driver_that_are_killed_cost_nothing_that_was_done(model: str, tmp_path: Path):
+    finished(model, tmp_path / "alone")
+    with started(model, tmp_path / "many", "--workers", "2") as driver:
         until = time.monotonic() + 300
         while not rows(tmp_path / "many") and time.monotonic() < until:
             time.sleep(0.05)
@@ -86,8 +98,30 @@ def test_workers_and_a_driver_that_are_killed_cost_nothing_that_was_done(tmp_pat
         driver.communicate()
     before = rows(tmp_path / "many")
     assert before
-    finished(tmp_path / "many", "--workers", "2")
+    finished(model, tmp_path / "many", "--workers", "2")
     after = rows(tmp_path / "many")
     assert before.items() <= after.items()
     assert after == rows(tmp_path / "alone")
     assert Record.load(tmp_path / "many").finished
+
+
+def test_a_deployed_model_in_memory_is_opened_again_by_the_workers(file: str, tmp_path: Path):
+    """Its twin is searched and its runtime judges in each worker, with the verdicts of one process."""
+    images, labels = qa.load_data("digits")
+    images, labels, threat = (255 * images[:96]).round() / 255, labels[:96], qa.Threat("linf", 20 / 255)
+    attacked, attacks = {}, {"pgd": qa.pgd(threat, steps=10), "square": qa.square(threat, 50)}
+    for name, workers in (("alone", None), ("many", 2)):
+        record, attacked[name] = qa.evaluate(
+            qa.load_model(file),
+            images,
+            labels,
+            attacks,
+            threat,
+            out=tmp_path / name,
+            workers=workers,
+            return_images=True,
+        )
+        assert 0 < record.worst_case < record.clean
+        assert record.finished
+    assert rows(tmp_path / "many") == rows(tmp_path / "alone")
+    assert all(torch.equal(images, attacked["alone"][name]) for name, images in attacked["many"].items())
