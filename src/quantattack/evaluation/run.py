@@ -118,11 +118,17 @@ class FilledTask:
             self._close()
 
     def _close(self) -> None:
-        """Flag the task, whose outcomes are complete, and save the gallery; a finished record is left as it is."""
-        if self._was_finished and not self.worked:
-            return
+        """Flag the task, whose outcomes are complete, and save its pictures; a finished record is left as it is."""
+        record, finished = Record(self._store, self._task.subject), self._was_finished and not self.worked
+        if not finished:
+            self._flag(record)
+        if self._task.keep_images == "png":  # those too that a finished record lacks
+            write_pngs(self._task, self._store, record)
+        if self._gallery and not finished:  # last, so that a full disk costs nothing but these pictures
+            keep_gallery(self._task, self._store, record)
+
+    def _flag(self, record: Record) -> None:
         task, store = self._task, self._store
-        record = Record(store, task.subject)
         probe = np.flatnonzero(self._clean.right)[:_PROBE].tolist()
         sizer = task.limits.sizer()
         comparisons = sizer.parts(probe, lambda chunk: compare_gradients(task.model, *task.batch(chunk)))
@@ -131,11 +137,7 @@ class FilledTask:
         itself = changed(task.state, state_of(task.model.model))
         store.flag(task.subject, flags(record, health, self._clean.random, self._clean.dependent, itself))
         note_radius(task, store)
-        if task.keep_images == "png":
-            write_pngs(task, store, record)
         store.note(**versions(task), batch_size=max(cell.sizer.size for cell in self._cells))
-        if self._gallery:  # last, so that a full disk costs nothing but these pictures
-            keep_gallery(task, store, record)
 
 
 def note_radius(task: Task, store: Store) -> None:
