@@ -182,6 +182,7 @@ def test_every_attack_returns_images_on_the_grid(member, threat):
     assert threat.contains(found, clean).all()
 
 
+@pytest.mark.usefixtures("unchecked")
 @every_attack
 def test_cutting_the_batch_changes_nothing(member, threat):
     if member.whole:
