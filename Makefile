@@ -68,6 +68,7 @@ results: results/demo/record.sqlite
 	$(BIN)/quantattack reproduce --pages --networks zoo --out results
 	$(BIN)/python scripts/readme.py
 	$(BIN)/python scripts/deployed.py
+	$(BIN)/python scripts/pixels.py
 
 results/demo/record.sqlite: | .venv/ready
 	$(BIN)/quantattack evaluate $(DEMO) --out results/demo
