@@ -56,7 +56,12 @@ Inputs = Sequence[Tensor]
 
 @runtime_checkable
 class Landing(Protocol):
-    """What ends on a grid: an operator with its rounding, in as few passes over memory as it takes."""
+    """What ends on a grid: an operator with its rounding, in as few passes over memory as it takes.
+
+    `keeps` tells whether the derivatives need the inputs, or their shapes alone.
+    """
+
+    keeps: bool
 
     @property
     def levels(self) -> Callable[..., Tensor]:
@@ -67,7 +72,7 @@ class Landing(Protocol):
 
         Arguments:
             grad: Derivative with respect to the levels, 0 where they are outside; may be changed in place.
-            inputs: The inputs.
+            inputs: The inputs, which hold nothing unless they are kept.
             needed: Which derivatives are needed.
         """
 
@@ -87,7 +92,8 @@ class _Landed(torch.autograd.Function):
         ctx.landing, (low, high), *given = inputs
         ctx.mark_non_differentiable(output[1])
         ctx.set_materialize_grads(False)  # zeros for the second output would be another pass over memory
-        ctx.save_for_backward(output[1], *given)
+        ctx.save_for_backward(output[1], *(given if ctx.landing.keeps else ()))
+        ctx.empty = [] if ctx.landing.keeps else [torch.empty(values.shape, device="meta") for values in given]
         ctx.limits = low - 0.5, high + 0.5  # levels are whole: those at the ends are inside
 
     @staticmethod
@@ -96,7 +102,7 @@ class _Landed(torch.autograd.Function):
             return (None,) * len(ctx.needs_input_grad)
         levels, *inputs = ctx.saved_tensors
         inside = torch.ops.aten.hardtanh_backward(grads[0], levels, *ctx.limits)
-        return None, None, *ctx.landing.slopes(inside, inputs, ctx.needs_input_grad[2:])
+        return None, None, *ctx.landing.slopes(inside, inputs or ctx.empty, ctx.needs_input_grad[2:])
 
 
 def landed(landing: Landing, limits: tuple[float, float], *inputs: Tensor) -> Tensor:

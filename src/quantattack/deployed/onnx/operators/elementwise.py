@@ -132,6 +132,8 @@ class Regrid(nn.Module):
         y: Grid of the output.
     """
 
+    keeps = False
+
     def __init__(self, x: Grid, y: Grid) -> None:
         super().__init__()
         self.scales = float(scalar(x.scale)), float(scalar(y.scale))

@@ -20,6 +20,8 @@ class QuantizedAdd(nn.Module):
         grids: Grids of both inputs, then of the output.
     """
 
+    keeps = False
+
     fixed: Tensor
     swapped: Tensor
 
@@ -113,6 +115,8 @@ class QuantizedMul(nn.Module):
     Arguments:
         grids: Grids of both inputs, then of the output.
     """
+
+    keeps = True
 
     def __init__(self, grids: tuple[Grid, Grid, Grid]) -> None:
         super().__init__()

@@ -45,6 +45,8 @@ class QuantizedLinear(nn.Module):
     same, there are fewer of them to round, and the derivative goes to the largest sum and not to the first of its tie.
     """
 
+    keeps = False
+
     def __init__(self, zero: float, products: IntegerProducts, finish: nn.Module) -> None:
         super().__init__()
         self.zero, self.products, self.finish = zero, products, finish
@@ -199,6 +201,8 @@ class Axis(nn.Module):
         zero: Its zero point.
         limits: Smallest and largest level; none to dequantize.
     """
+
+    keeps = False
 
     scale: Tensor
     zero: Tensor
