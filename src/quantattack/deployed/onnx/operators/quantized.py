@@ -134,8 +134,8 @@ def quantized_gemm(call: Call) -> Part:
         raise call.refuse("flips its first input, which is not supported")
     weight = call.required(3) if call.attribute("transB", 0) else call.required(3).T
     scale = float(call.attribute("alpha", 1.0)) * x.scale.reshape(()) * w.scale
-    products = IntegerProducts(weight - along(w.zero, 0, 2), call.constant(6), x.span, RowProducts(), -1)
-    return Part(QuantizedLinear(x.origin, products, _finish(call, scale, 7)), (call.name(0),))
+    zero, products = _row_products(x, weight - along(w.zero, 0, 2), call.constant(6))
+    return Part(QuantizedLinear(zero, products, _finish(call, scale, 7)), (call.name(0),))
 
 
 def quantized_matrix_product(call: Call) -> Part:
@@ -145,8 +145,21 @@ def quantized_matrix_product(call: Call) -> Part:
     weight = call.constants.get(call.name(3))
     if weight is None or weight.ndim != 2:
         return Part(TwoProducts(x, w, Requantize(scale, y)), (call.name(0), call.name(3)))
-    products = IntegerProducts((weight - along(w.zero, 1, 2)).T, None, x.span, RowProducts(), -1)
-    return Part(QuantizedLinear(x.origin, products, Requantize(scale, y)), (call.name(0),))
+    zero, products = _row_products(x, (weight - along(w.zero, 1, 2)).T, None)
+    return Part(QuantizedLinear(zero, products, Requantize(scale, y)), (call.name(0),))
+
+
+def _row_products(x: Grid, weight: Tensor, bias: Tensor | None) -> tuple[float, IntegerProducts]:
+    """What to subtract from the levels of x, and their products with rows of weights.
+
+    Nothing is subtracted where the sums of the levels themselves are exact: the bias takes the zero point's part.
+    """
+    if x.origin:
+        moved = (0.0 if bias is None else bias.double()) - x.origin * weight.double().sum(1)
+        products = IntegerProducts(weight, moved, (x.low, x.high), RowProducts(), -1)
+        if products.simple:
+            return 0.0, products
+    return x.origin, IntegerProducts(weight, bias, x.span, RowProducts(), -1)
 
 
 def _finish(call: Call, scale: Tensor, index: int) -> nn.Module:
@@ -165,15 +178,34 @@ class TwoProducts(nn.Module):
         finish: What maps the integer sums to the output.
     """
 
-    def __init__(self, left: Grid, right: Grid, finish: nn.Module) -> None:
+    keeps = True
+
+    def __init__(self, left: Grid, right: Grid, finish: Requantize) -> None:
         super().__init__()
         self.zeros, self.most, self.finish = (left.origin, right.origin), left.reach * right.reach, finish
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        left, right = (x - zero if zero else x for x, zero in zip((a, b), self.zeros, strict=True))
+        return landed(self, self.finish.limits, a, b)
+
+    def levels(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the levels before they are clamped."""
+        left, right = self._centered((a, b))
         if a.shape[-1] * self.most < EXACT:
-            return self.finish(torch.matmul(left, right))  # type: ignore[no-any-return]
-        return self.finish(torch.matmul(left.double(), right.double()).to(a.dtype))  # type: ignore[no-any-return]
+            sums = torch.matmul(left, right)
+        else:
+            sums = torch.matmul(left.double(), right.double()).to(a.dtype)
+        return (sums * self.finish.scale).round_().add_(self.finish.zero)
+
+    def slopes(self, grad: Tensor, inputs: Inputs, needed: Sequence[bool]) -> tuple[Tensor | None, ...]:
+        """Return the derivatives with respect to both factors."""
+        sums, (left, right) = grad.mul_(self.finish.scale), self._centered(inputs)
+        return (
+            torch.matmul(sums, right.mT).sum_to_size(left.shape) if needed[0] else None,
+            torch.matmul(left.mT, sums).sum_to_size(right.shape) if needed[1] else None,
+        )
+
+    def _centered(self, inputs: Inputs) -> list[Tensor]:
+        return [values - zero if zero else values for values, zero in zip(inputs, self.zeros, strict=True)]
 
 
 def quantize(call: Call) -> Part:
