@@ -85,7 +85,7 @@ class QuantizedSoftmax(nn.Module):
 
     def shares(self, rows: Tensor) -> Tensor:
         """Return the softmax of levels over the last axis, in steps of the output."""
-        places = (rows + (255 - rows.amax(-1, keepdim=True))).int()
+        places = (rows + (255 - rows.amax(-1, keepdim=True))).long()
         powers = self._table(rows.shape[-1], rows).index_select(0, places.flatten()).reshape(rows.shape)
         first, *others = powers.movedim(-1, 0).contiguous()
         total = first.clone()
