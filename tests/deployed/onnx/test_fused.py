@@ -99,10 +99,10 @@ def test_a_product_has_the_derivatives_of_both_factors(shapes):
     assert found[0].abs().sum() > 0
 
 
-def test_a_matrix_product_of_two_inputs_has_both_derivatives():
+@pytest.mark.parametrize("shapes", [((2, 3, 5), (2, 5, 4)), ((2, 3, 5), (5, 4)), ((5,), (5, 4)), ((3, 5), (5,))])
+def test_a_matrix_product_of_two_inputs_has_both_derivatives(shapes):
     generator = torch.Generator().manual_seed(3)
-    a = torch.randint(0, 256, (2, 3, 5), generator=generator).float().requires_grad_()
-    b = torch.randint(0, 256, (2, 5, 4), generator=generator).float().requires_grad_()
+    a, b = (torch.randint(0, 256, shape, generator=generator).float().requires_grad_() for shape in shapes)
     module = TwoProducts(grid(1.0, 9.0), grid(1.0, 8.0), Requantize(torch.tensor(0.001), grid(1.0, 20.0)))
     steps = to_grid(torch.matmul(a - 9, b - 8), 20.0, 0.0, 255.0, torch.tensor(0.001))
     assert torch.equal(module(a, b), steps)

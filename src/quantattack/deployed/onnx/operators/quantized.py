@@ -185,16 +185,20 @@ class TwoProducts(nn.Module):
         self.zeros, self.most, self.finish = (left.origin, right.origin), left.reach * right.reach, finish
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        if min(a.ndim, b.ndim) < 2:  # a row or column alone is cheap
+            result: Tensor = self.finish(self._sums(a, b))
+            return result
         return landed(self, self.finish.limits, a, b)
 
     def levels(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the levels before they are clamped."""
+        return (self._sums(a, b) * self.finish.scale).round_().add_(self.finish.zero)
+
+    def _sums(self, a: Tensor, b: Tensor) -> Tensor:
         left, right = self._centered((a, b))
         if a.shape[-1] * self.most < EXACT:
-            sums = torch.matmul(left, right)
-        else:
-            sums = torch.matmul(left.double(), right.double()).to(a.dtype)
-        return (sums * self.finish.scale).round_().add_(self.finish.zero)
+            return torch.matmul(left, right)
+        return torch.matmul(left.double(), right.double()).to(a.dtype)
 
     def slopes(self, grad: Tensor, inputs: Inputs, needed: Sequence[bool]) -> tuple[Tensor | None, ...]:
         """Return the derivatives with respect to both factors."""
