@@ -227,7 +227,7 @@ def test_the_suite_has_a_member_for_each_column_of_the_table(fake: Write):
     assert isinstance(whole["pgd"], OnOutputs)
     transfer = whole["transfer"]
     assert isinstance(transfer, Ensemble)
-    assert list(transfer.attacks) == ["pgd", "gap", "log_odds", "rivals"]
+    assert list(transfer.attacks) == ["pgd", "gap"]
     assert all(isinstance(member, Transfer) for member in transfer.attacks.values())
     assert "transfer" not in deployed_suite(load(fake()), THREAT).attacks
     assert "pgd_logits" not in deployed_suite(load(fake(softmax=False)), THREAT).attacks

@@ -22,6 +22,8 @@ from quantattack.evaluation.models import CountedModel
 from quantattack.evaluation.pixels import levels_named, usual_threat
 from quantattack.evaluation.task import Task, TaskSettings, examine, prepare
 
+_GRADIENT = ("pgd", "gap", "log_odds", "rivals")  # members of `standard`
+
 
 def tasks_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:
     """Return what is to be done: every model on every data set under every threat.
@@ -106,11 +108,18 @@ def _task(
 
 
 def _attacks(plan: RunFile, name: str, usual: str) -> list[str]:
-    """Return the attacks that are named for a model, else the usual; the float network gets none of files alone."""
-    named = [usual] if plan.attacks is None else split_list(",".join(plan.attacks))
-    if name != plan.float_model or not named:
+    """Return the attacks that are named for a model, else the usual; the float network gets none of files alone.
+
+    Where none are named it gets the gradient attacks of `standard`: its number is there to compare, and Square would
+    cost most of the time.
+    """
+    beside = name == plan.float_model
+    if plan.attacks is None:
+        return list(_GRADIENT) if beside else [usual]
+    named = split_list(",".join(plan.attacks))
+    if not beside or not named:
         return named
-    return [each for each in named if each not in (TRANSFERRED, ON_LOGITS, DEPLOYED)] or [usual]
+    return [each for each in named if each not in (TRANSFERRED, ON_LOGITS, DEPLOYED)] or list(_GRADIENT)
 
 
 def _check_relative(model: CountedModel, evaluated: _Evaluated, images: Source) -> None:

@@ -220,13 +220,16 @@ def render(store: Store, folder: Path) -> str:
         radii=radius_drawings(records),
         compared=compared,
         uncompared=uncompared,
-        deployed=deployed_lines(records),
-        facts=[facts_of(record) for record in records],
-        columns=COLUMNS,
-        one_of=ONE_OF,
+        **_deployed(records),
         run={"finished": store.finished, **store.identity},
         notes=store.notes,
     )
+
+
+def _deployed(records: list[Record]) -> dict[str, Any]:
+    """Return what the page says of deployed files."""
+    facts = [facts_of(record) for record in records]
+    return {"deployed": deployed_lines(records), "facts": facts, "columns": COLUMNS, "one_of": ONE_OF}
 
 
 def _side_by_side(records: list[Record]) -> tuple[list[Comparison], str]:
