@@ -34,6 +34,11 @@ class Grid:
         return float(self.zero.flatten()[0])
 
     @property
+    def span(self) -> tuple[float, float]:
+        """The smallest and the largest level, the zero point subtracted."""
+        return float((self.low - self.zero).min()), float((self.high - self.zero).max())
+
+    @property
     def reach(self) -> float:
         """The largest magnitude of a level, its zero point subtracted."""
         return float(torch.maximum((self.high - self.zero).abs(), (self.low - self.zero).abs()).max())

@@ -2,34 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from quantattack.deployed.onnx.call import Call
+from quantattack.deployed.onnx.chains import Step, shortened
 from quantattack.deployed.onnx.ends import Ends, find_ends, in_batches, to_rows
 from quantattack.deployed.onnx.graph import Graph, Node
 from quantattack.deployed.onnx.operators.quantized import QuantizedLinear
 from quantattack.deployed.onnx.operators.table import builder_of
 from quantattack.errors import InputError
-
-
-@dataclass(frozen=True)
-class Step:
-    """One operator of a twin.
-
-    Arguments:
-        module: Position of its module.
-        takes: Names of the values that it takes.
-        gives: Names of the values that it gives.
-        frees: Names of the values that no later step takes.
-    """
-
-    module: int
-    takes: tuple[str, ...]
-    gives: tuple[str, ...]
-    frees: tuple[str, ...] = ()
 
 
 class OnnxTwin(nn.Module):
@@ -49,12 +32,12 @@ class OnnxTwin(nn.Module):
         self.input, self.output = graph.input.name, graph.output.name
         self.batch = batch
         build = _Build(graph, graph.input.shape[0] if batch is None and graph.input.shape else None)
+        steps = shortened(build.steps, build.modules, build.constants, (self.ends.logits, self.output))
+        self._to_logits, self._to_output = _reaching(steps, self.ends.logits), _reaching(steps, self.output)
         self.parts = nn.ModuleList(build.modules)
         self._names = list(build.kept)
         for index, name in enumerate(self._names):
             self.register_buffer(f"constant_{index}", build.kept[name])
-        self._to_logits = _reaching(build.steps, self.ends.logits)
-        self._to_output = _reaching(build.steps, self.output)
 
     def forward(self, inputs: Tensor) -> Tensor:
         levels = self.ends.logit_levels

@@ -1,13 +1,13 @@
-"""Quantized elementwise operators, pooling and concatenation, in the order of onnxruntime's kernels."""
+"""Quantized functions, pooling and concatenation, in the order of onnxruntime's kernels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from quantattack.deployed.onnx.call import Call, Grid, Part
-from quantattack.deployed.onnx.grid import to_grid
+from quantattack.deployed.onnx.grid import Inputs, landed, to_grid
 from quantattack.deployed.onnx.operators.pooling import average
 from quantattack.deployed.onnx.operators.window import Window, window_of
 
@@ -15,113 +15,6 @@ from quantattack.deployed.onnx.operators.window import Window, window_of
 def scalar(values: Tensor) -> Tensor:
     """Return the one number of a scale in float32."""
     return values.float().reshape(())
-
-
-class QuantizedAdd(nn.Module):
-    """QLinearAdd: ``ra a + (rb b + fixed)`` with two fused multiply-adds, then rounding.
-
-    torch's addition with a factor is one, too, on processors that have it; else float64 emulates it.
-    A factor that spreads over whole rows comes second in the runtime, whichever it was.
-
-    Arguments:
-        grids: Grids of both inputs, then of the output.
-    """
-
-    fixed: Tensor
-    swapped: Tensor
-
-    def __init__(self, grids: tuple[Grid, Grid, Grid]) -> None:
-        super().__init__()
-        a, b, c = grids
-        ratios = [scalar(grid.scale) / scalar(c.scale) for grid in (a, b)]
-        self.ratios = float(ratios[0]), float(ratios[1])
-        orders = ((ratios[0], a.origin), (ratios[1], b.origin))
-        self.register_buffer("fixed", _fixed(c.origin, *orders))
-        self.register_buffer("swapped", _fixed(c.origin, *orders[::-1]))
-        self.low, self.high = c.low, c.high
-        levels = torch.arange(min(a.low, b.low), max(a.high, b.high) + 1, dtype=torch.float32)
-        self.fuses = len(levels) <= 1 << 9 and self._fuses(levels)
-
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        swap = _spreads(a, b)
-        terms = ((b, a), self.ratios[::-1], self.swapped) if swap else ((a, b), self.ratios, self.fixed)
-        sums = fused_sum(*terms) if self.fuses else emulated_sum(*terms)
-        return to_grid(sums, 0.0, self.low, self.high)
-
-    def _fuses(self, levels: Tensor) -> bool:
-        """Whether torch's sum is the emulated one for every pair of levels, in either order."""
-        pair = levels.repeat_interleave(len(levels)), levels.repeat(len(levels))
-        orders = ((self.ratios, self.fixed), (self.ratios[::-1], self.swapped))
-        return all(torch.equal(fused_sum(pair, *order), emulated_sum(pair, *order)) for order in orders)
-
-
-def _fixed(zero: float, first: tuple[Tensor, float], second: tuple[Tensor, float]) -> Tensor:
-    """``zc - (ra za + rb zb)``, the first product and its sum rounded together as the kernel's compiler has it."""
-    (ratio, origin), (other, last) = first, second
-    return zero - (ratio.double() * origin + (other * last).double()).float()
-
-
-def fused_sum(pair: tuple[Tensor, Tensor], ratios: tuple[float, ...], fixed: Tensor) -> Tensor:
-    """Return ``ra a + (rb b + fixed)`` by torch's addition with a factor.
-
-    Arguments:
-        pair: a and b.
-        ratios: ra and rb.
-        fixed: What is added, a scalar.
-    """
-    (a, b), (first, second) = pair, ratios
-    return torch.add(torch.add(fixed, b, alpha=second), a, alpha=first)
-
-
-def emulated_sum(pair: tuple[Tensor, Tensor], ratios: tuple[float, ...], fixed: Tensor) -> Tensor:
-    """Return ``ra a + (rb b + fixed)``, each product and its sum rounded together, by way of float64.
-
-    Arguments:
-        pair: a and b.
-        ratios: ra and rb.
-        fixed: What is added, a scalar.
-    """
-    (a, b), (first, second) = pair, ratios
-    inner = (b.double() * second + fixed.double()).to(b.dtype)
-    return (a.double() * first + inner.double()).to(a.dtype)
-
-
-def _spreads(a: Tensor, b: Tensor) -> bool:
-    """Return whether one number of a meets a whole row of b."""
-    sizes = zip(reversed(a.shape), reversed(b.shape), strict=False)
-    differing = next(((one, other) for one, other in sizes if one != other or one > 1), None)
-    if differing is None:
-        return a.numel() == 1 and b.numel() > 1
-    return differing[0] == 1
-
-
-def quantized_add(call: Call) -> Part:
-    """Return QLinearAdd."""
-    return Part(QuantizedAdd((call.grid(1, 2), call.grid(4, 5), call.grid(6, 7))), (call.name(0), call.name(3)))
-
-
-class QuantizedMul(nn.Module):
-    """QLinearMul: ``(a - za) (b - zb) * ratio + zc``, the zero point added before the rounding.
-
-    Arguments:
-        grids: Grids of both inputs, then of the output.
-    """
-
-    def __init__(self, grids: tuple[Grid, Grid, Grid]) -> None:
-        super().__init__()
-        a, b, c = grids
-        self.ratio = float(scalar(a.scale) * scalar(b.scale) / scalar(c.scale))
-        self.zeros, self.low, self.high = (a.origin, b.origin, c.origin), c.low, c.high
-
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        first, second, third = self.zeros
-        product = (a - first) * (b - second) * self.ratio
-        return to_grid(product + third, 0.0, self.low, self.high)
-
-
-def quantized_mul(call: Call) -> Part:
-    """Return QLinearMul."""
-    return Part(QuantizedMul((call.grid(1, 2), call.grid(4, 5), call.grid(6, 7))), (call.name(0), call.name(3)))
 
 
 class QuantizedFunction(nn.Module):
@@ -239,6 +132,8 @@ class Regrid(nn.Module):
         y: Grid of the output.
     """
 
+    keeps = False
+
     def __init__(self, x: Grid, y: Grid) -> None:
         super().__init__()
         self.scales = float(scalar(x.scale)), float(scalar(y.scale))
@@ -246,10 +141,16 @@ class Regrid(nn.Module):
         self.same = self.scales[0] == self.scales[1] and x.origin == y.origin
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.same:
-            return x
-        real = (x - self.zeros[0]) * self.scales[0]
-        return to_grid(real / self.scales[1], self.zeros[1], self.low, self.high)
+        return x if self.same else landed(self, (self.low, self.high), x)
+
+    def levels(self, x: Tensor) -> Tensor:
+        """Return the levels before they are clamped."""
+        real = x * self.scales[0] if not self.zeros[0] else (x - self.zeros[0]).mul_(self.scales[0])
+        return real.div_(self.scales[1]).round_().add_(self.zeros[1])
+
+    def slopes(self, grad: Tensor, inputs: Inputs, needed: Sequence[bool]) -> tuple[Tensor | None, ...]:  # noqa: ARG002 -- linear in them
+        """Return the derivative with respect to the input."""
+        return (grad.mul_(self.scales[0] / self.scales[1]),)
 
 
 class QuantizedConcat(nn.Module):

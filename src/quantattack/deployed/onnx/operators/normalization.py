@@ -24,7 +24,7 @@ def batch_normalization(
     """
     scale = weight / (variance + epsilon).sqrt()
     shape = (1, -1, *[1] * (x.ndim - 2))
-    return x * scale.reshape(shape) + (bias - mean * scale).reshape(shape)
+    return (x * scale.reshape(shape)).add_((bias - mean * scale).reshape(shape))
 
 
 def layer_normalization(

@@ -1,6 +1,6 @@
-"""Sums of products: convolutions and matrix products, of real numbers and of integers."""
+"""Sums of products: convolutions and matrix products."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,6 @@ from torch.nn import functional
 from quantattack.deployed.onnx.call import Call, Part
 from quantattack.deployed.onnx.operators.window import Window, padded, window_of
 
-EXACT = 2.0**24  # integers up to here are exact in float32, and so is every partial sum of products below it
-_MOST_PARTS = 64
 _CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 
 
@@ -29,90 +27,6 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, window: Window, gro
     return convolution(values, weight, bias, window.strides, pads, window.dilations, groups)
 
 
-def pieces(values: Tensor, sizes: Sequence[int], axis: int) -> list[Tensor]:
-    """Return a tensor cut along an axis into pieces of these sizes.
-
-    Arguments:
-        values: Any tensor.
-        sizes: Size of each piece.
-        axis: Where to cut.
-    """
-    firsts = [sum(sizes[:index]) for index in range(len(sizes))]
-    return [values.narrow(axis, first, size) for first, size in zip(firsts, sizes, strict=True)]
-
-
-def parts_of(weight: Tensor, reach: float) -> list[int] | None:
-    """Return how to cut the inputs so that each part's sum of integers is exact in float32; none if nothing is.
-
-    Arguments:
-        weight: Integer weights with shape (outputs, inputs, ...).
-        reach: Largest magnitude of an input.
-    """
-    sizes = weight.detach().double().abs().flatten(2).sum(2) if weight.ndim > 2 else weight.detach().double().abs()
-    inputs = weight.shape[1]
-    for count in range(1, min(inputs, _MOST_PARTS) + 1):
-        cuts = [len(part) for part in torch.arange(inputs).tensor_split(count)]
-        if max(float(part.sum(1).max()) for part in pieces(sizes, cuts, 1)) * reach < EXACT:
-            return cuts
-    return None
-
-
-class IntegerProducts(nn.Module):
-    """Integer sums of products plus an integer bias, exact, and then rounded to float32 as an int32 is.
-
-    Where float32 would round within the sum, the inputs are cut into parts that do not, and the parts added in float64.
-
-    Arguments:
-        weight: Integer weights with shape (outputs, inputs, ...), their zero point subtracted.
-        bias: Integer bias with shape (outputs), or none.
-        reach: Largest magnitude of an input, its zero point subtracted.
-        product: Maps inputs, weights and a bias or none to sums, the output channels in dimension 1 or last.
-        axis: The inputs' dimension in x: 1, or -1.
-        groups: How many groups the channels are in.
-    """
-
-    weight: Tensor
-    bias: Tensor | None
-
-    def __init__(
-        self,
-        weight: Tensor,
-        bias: Tensor | None,
-        reach: float,
-        product: Callable[[Tensor, Tensor, Tensor | None], Tensor],
-        axis: int,
-        groups: int = 1,
-    ) -> None:
-        super().__init__()
-        self.product, self.axis = product, axis
-        self.register_buffer("weight", weight.float())
-        self.parts = parts_of(weight, reach)
-        if groups > 1 and self.parts is not None and len(self.parts) > 1:
-            self.parts = None  # a cut through all groups' inputs would be no slice: float64 does it
-        whole = 0.0 if bias is None else float(bias.double().abs().max())
-        most = float(weight.double().abs().flatten(1).sum(1).max()) * reach + whole
-        self.simple = self.parts is not None and len(self.parts) == 1 and most < EXACT
-        kind = torch.float32 if self.simple else torch.float64  # an int32 bias may have more bits than a float32
-        self.register_buffer("bias", None if bias is None else bias.to(kind))
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.simple:
-            return self.product(x, self.weight, self.bias)
-        total = self._wide(x)
-        if self.bias is not None:
-            total = total + self.bias.double().reshape(-1, *[1] * (x.ndim - 2) if self.axis == 1 else ())
-        return total.to(x.dtype)
-
-    def _wide(self, x: Tensor) -> Tensor:
-        if self.parts is None:
-            return self.product(x.double(), self.weight.double(), None)
-        cuts = zip(pieces(x, self.parts, self.axis), pieces(self.weight, self.parts, 1), strict=True)
-        return torch.stack([self.product(piece, weight, None).double() for piece, weight in cuts]).sum(0)
-
-    def extra_repr(self) -> str:
-        return f"weight={tuple(self.weight.shape)}, parts={self.parts}"
-
-
 class Convolve(nn.Module):
     """A convolution, as a callable that copies and pickles.
 
@@ -127,6 +41,33 @@ class Convolve(nn.Module):
 
     def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return convolve(x, weight, bias, self.window, self.groups)
+
+    def transposed(self, grad: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
+        """Return the derivative with respect to inputs of this shape."""
+        padding = self.window.padding(shape[2:])
+        firsts, lasts = zip(*padding, strict=True)
+        given = grad.new_empty(1).expand(shape)  # of the inputs, the shape alone matters
+        if firsts != lasts:  # the padding is put in front of the convolution, and cut off again
+            wide = [size + sum(pair) for size, pair in zip(shape[2:], padding, strict=True)]
+            given = grad.new_empty(1).expand(*shape[:2], *wide)
+        pads, zeros = (list(firsts) if firsts == lasts else [0] * len(padding)), [0] * len(padding)
+        place = self.window.strides, pads, self.window.dilations, False, zeros, self.groups, (True, False, False)
+        result: Tensor = torch.ops.aten.convolution_backward(grad, given, weight, None, *place)[0]
+        if firsts != lasts:
+            for axis, (first, size) in enumerate(zip(firsts, shape[2:], strict=True), 2):
+                result = result.narrow(axis, first, size)
+        return result
+
+
+class RowProducts(nn.Module):
+    """Products of rows with weights that have the outputs in their first dimension."""
+
+    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return functional.linear(x, weight, bias)
+
+    def transposed(self, grad: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
+        """Return the derivative with respect to inputs of this shape."""
+        return torch.matmul(grad, weight).reshape(shape)
 
 
 class RealConvolution(nn.Module):

@@ -1,12 +1,14 @@
 """Quantized operators: integer sums, one multiplication in float32, rounding, in the order of onnxruntime's kernels."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from quantattack.deployed.onnx.call import Call, Grid, Part
-from quantattack.deployed.onnx.grid import to_grid
-from quantattack.deployed.onnx.operators.products import EXACT, Convolve, IntegerProducts
+from quantattack.deployed.onnx.grid import Inputs, landed, to_grid
+from quantattack.deployed.onnx.operators.products import Convolve, RowProducts
+from quantattack.deployed.onnx.operators.sums import EXACT, IntegerProducts
 from quantattack.deployed.onnx.operators.window import window_of
 
 
@@ -25,10 +27,10 @@ class Requantize(nn.Module):
     def __init__(self, scale: Tensor, grid: Grid) -> None:
         super().__init__()
         self.register_buffer("scale", scale)
-        self.zero, self.low, self.high = grid.origin, grid.low, grid.high
+        self.zero, self.limits = grid.origin, (grid.low, grid.high)
 
     def forward(self, sums: Tensor) -> Tensor:
-        return to_grid(sums, self.zero, self.low, self.high, self.scale)
+        return to_grid(sums, self.zero, *self.limits, self.scale)
 
 
 class QuantizedLinear(nn.Module):
@@ -43,6 +45,8 @@ class QuantizedLinear(nn.Module):
     same, there are fewer of them to round, and the derivative goes to the largest sum and not to the first of its tie.
     """
 
+    keeps = False
+
     def __init__(self, zero: float, products: IntegerProducts, finish: nn.Module) -> None:
         super().__init__()
         self.zero, self.products, self.finish = zero, products, finish
@@ -56,8 +60,25 @@ class QuantizedLinear(nn.Module):
         return isinstance(scale, Tensor) and bool((scale > 0).all())
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.pool is None and isinstance(self.finish, Requantize):
+            return landed(self, self.finish.limits, x)
         sums = self.products(x - self.zero if self.zero else x)
         return self.finish(sums if self.pool is None else self.pool(sums))  # type: ignore[no-any-return]
+
+    @property
+    def _requantize(self) -> Requantize:
+        assert isinstance(self.finish, Requantize)
+        return self.finish
+
+    def levels(self, x: Tensor) -> Tensor:
+        """Return the levels before they are clamped."""
+        finish = self._requantize
+        levels: Tensor = self.products(x - self.zero if self.zero else x).mul_(finish.scale).round_()
+        return levels.add_(finish.zero) if finish.zero else levels
+
+    def slopes(self, grad: Tensor, inputs: Inputs, needed: Sequence[bool]) -> tuple[Tensor | None, ...]:  # noqa: ARG002
+        """Return the derivative with respect to the input."""
+        return (self.products.transposed(grad, self._requantize.scale, inputs[0].shape),)
 
 
 class Scaled(nn.Module):
@@ -100,7 +121,7 @@ def quantized_convolution(call: Call) -> Part:
     weight, bias = call.required(3), call.constant(8)
     window, groups = window_of(call, tuple(weight.shape[2:])), int(call.attribute("group", 1))
     centered = weight - along(w.zero, 0, weight.ndim)
-    products = IntegerProducts(centered, bias, x.reach, Convolve(window, groups), 1, groups)
+    products = IntegerProducts(centered, bias, x.span, Convolve(window, groups), 1, groups)
     scale = x.scale.reshape(()) * w.scale / y.scale.reshape(())  # float32 in this order, as the runtime does
     finish = Requantize(along(scale, 0, weight.ndim - 1), y)
     return Part(QuantizedLinear(x.origin, products, finish), (call.name(0),))
@@ -113,8 +134,8 @@ def quantized_gemm(call: Call) -> Part:
         raise call.refuse("flips its first input, which is not supported")
     weight = call.required(3) if call.attribute("transB", 0) else call.required(3).T
     scale = float(call.attribute("alpha", 1.0)) * x.scale.reshape(()) * w.scale
-    products = IntegerProducts(weight - along(w.zero, 0, 2), call.constant(6), x.reach, RowProducts(), -1)
-    return Part(QuantizedLinear(x.origin, products, _finish(call, scale, 7)), (call.name(0),))
+    zero, products = _row_products(x, weight - along(w.zero, 0, 2), call.constant(6))
+    return Part(QuantizedLinear(zero, products, _finish(call, scale, 7)), (call.name(0),))
 
 
 def quantized_matrix_product(call: Call) -> Part:
@@ -124,8 +145,21 @@ def quantized_matrix_product(call: Call) -> Part:
     weight = call.constants.get(call.name(3))
     if weight is None or weight.ndim != 2:
         return Part(TwoProducts(x, w, Requantize(scale, y)), (call.name(0), call.name(3)))
-    products = IntegerProducts((weight - along(w.zero, 1, 2)).T, None, x.reach, RowProducts(), -1)
-    return Part(QuantizedLinear(x.origin, products, Requantize(scale, y)), (call.name(0),))
+    zero, products = _row_products(x, (weight - along(w.zero, 1, 2)).T, None)
+    return Part(QuantizedLinear(zero, products, Requantize(scale, y)), (call.name(0),))
+
+
+def _row_products(x: Grid, weight: Tensor, bias: Tensor | None) -> tuple[float, IntegerProducts]:
+    """What to subtract from the levels of x, and their products with rows of weights.
+
+    Nothing is subtracted where the sums of the levels themselves are exact: the bias takes the zero point's part.
+    """
+    if x.origin:
+        moved = (0.0 if bias is None else bias.double()) - x.origin * weight.double().sum(1)
+        products = IntegerProducts(weight, moved, (x.low, x.high), RowProducts(), -1)
+        if products.simple:
+            return 0.0, products
+    return x.origin, IntegerProducts(weight, bias, x.span, RowProducts(), -1)
 
 
 def _finish(call: Call, scale: Tensor, index: int) -> nn.Module:
@@ -133,13 +167,6 @@ def _finish(call: Call, scale: Tensor, index: int) -> nn.Module:
         return Scaled(along(scale, -1, 1))
     grid = call.grid(index, index + 1)
     return Requantize(along(scale / grid.scale.reshape(()), -1, 1), grid)
-
-
-class RowProducts(nn.Module):
-    """Products of rows with weights that have the outputs in their first dimension."""
-
-    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return functional.linear(x, weight, bias)
 
 
 class TwoProducts(nn.Module):
@@ -151,15 +178,38 @@ class TwoProducts(nn.Module):
         finish: What maps the integer sums to the output.
     """
 
-    def __init__(self, left: Grid, right: Grid, finish: nn.Module) -> None:
+    keeps = True
+
+    def __init__(self, left: Grid, right: Grid, finish: Requantize) -> None:
         super().__init__()
         self.zeros, self.most, self.finish = (left.origin, right.origin), left.reach * right.reach, finish
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        left, right = (x - zero if zero else x for x, zero in zip((a, b), self.zeros, strict=True))
+        if min(a.ndim, b.ndim) < 2:  # a row or column alone is cheap
+            result: Tensor = self.finish(self._sums(a, b))
+            return result
+        return landed(self, self.finish.limits, a, b)
+
+    def levels(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the levels before they are clamped."""
+        return (self._sums(a, b) * self.finish.scale).round_().add_(self.finish.zero)
+
+    def _sums(self, a: Tensor, b: Tensor) -> Tensor:
+        left, right = self._centered((a, b))
         if a.shape[-1] * self.most < EXACT:
-            return self.finish(torch.matmul(left, right))  # type: ignore[no-any-return]
-        return self.finish(torch.matmul(left.double(), right.double()).to(a.dtype))  # type: ignore[no-any-return]
+            return torch.matmul(left, right)
+        return torch.matmul(left.double(), right.double()).to(a.dtype)
+
+    def slopes(self, grad: Tensor, inputs: Inputs, needed: Sequence[bool]) -> tuple[Tensor | None, ...]:
+        """Return the derivatives with respect to both factors."""
+        sums, (left, right) = grad.mul_(self.finish.scale), self._centered(inputs)
+        return (
+            torch.matmul(sums, right.mT).sum_to_size(left.shape) if needed[0] else None,
+            torch.matmul(left.mT, sums).sum_to_size(right.shape) if needed[1] else None,
+        )
+
+    def _centered(self, inputs: Inputs) -> list[Tensor]:
+        return [values - zero if zero else values for values, zero in zip(inputs, self.zeros, strict=True)]
 
 
 def quantize(call: Call) -> Part:
@@ -188,6 +238,8 @@ class Axis(nn.Module):
         limits: Smallest and largest level; none to dequantize.
     """
 
+    keeps = False
+
     scale: Tensor
     zero: Tensor
 
@@ -200,12 +252,24 @@ class Axis(nn.Module):
         self.limits = limits
 
     def forward(self, x: Tensor) -> Tensor:
-        scale, zero = self._spread(self.scale, x), self.origin
-        origin = self._spread(self.zero, x) if zero is None else zero
         if self.limits is not None:
-            return to_grid(x / scale, origin, *self.limits)
-        levels = x.to(self.scale.dtype)
-        return (levels - origin if isinstance(origin, Tensor) or origin else levels) * scale
+            return landed(self, self.limits, x)
+        scale, origin, levels = self._spread(self.scale, x), self._origin(x), x.to(self.scale.dtype)
+        if not isinstance(origin, Tensor) and not origin:
+            return levels * scale
+        return (levels - origin).mul_(scale)
+
+    def levels(self, x: Tensor) -> Tensor:
+        """Return the levels before they are clamped."""
+        levels, origin = (x / self._spread(self.scale, x)).round_(), self._origin(x)
+        return levels.add_(origin) if isinstance(origin, Tensor) or origin else levels
+
+    def slopes(self, grad: Tensor, inputs: Inputs, needed: Sequence[bool]) -> tuple[Tensor | None, ...]:  # noqa: ARG002
+        """Return the derivative with respect to the input."""
+        return (grad.div_(self._spread(self.scale, inputs[0])),)
+
+    def _origin(self, x: Tensor) -> Tensor | float:
+        return self._spread(self.zero, x) if self.origin is None else self.origin
 
     def _spread(self, values: Tensor, x: Tensor) -> Tensor:
         if self.block and values.ndim == x.ndim:

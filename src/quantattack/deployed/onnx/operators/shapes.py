@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from quantattack.deployed.onnx.call import Call, Part, applied
-from quantattack.deployed.onnx.operators.products import pieces
+from quantattack.deployed.onnx.operators.sums import pieces
 from quantattack.errors import InputError
 
 MOST_NUMBERS = 1 << 30  # of one tensor that a shape asks for

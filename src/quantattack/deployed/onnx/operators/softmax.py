@@ -1,11 +1,12 @@
 """Softmax of real numbers, and onnxruntime's of quantized ones."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from quantattack.deployed.onnx.call import Call, Grid, Part, applied
-from quantattack.deployed.onnx.grid import through
 from quantattack.deployed.onnx.operators.elementwise import scalar
 
 
@@ -30,6 +31,31 @@ def softmax_of(call: Call) -> Part:
     return applied(softmax, call, axis=axis, flat=flat, log=call.node.operator == "LogSoftmax")
 
 
+class _Shares(torch.autograd.Function):
+    """Levels of a quantized softmax as they are, and before they are rounded, with the derivative of the softmax."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(softmax: "QuantizedSoftmax", rows: Tensor) -> tuple[Tensor, Tensor]:
+        shares = softmax.shares(rows)
+        return softmax.landed(shares), shares
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.softmax = inputs[0]
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        (shares,), (grad, other) = ctx.saved_tensors, grads
+        if grad is None:
+            return None, None if other is None else ctx.softmax.slopes(other, shares)
+        grad = grad * ctx.softmax.stretch
+        return None, ctx.softmax.slopes(grad if other is None else grad + other, shares)
+
+
 class QuantizedSoftmax(nn.Module):
     """QLinearSoftmax: a table of exponentials, their sum one by one, a division, rounding.
 
@@ -45,21 +71,41 @@ class QuantizedSoftmax(nn.Module):
     def __init__(self, x: Grid, y: Grid, axis: int, flat: bool) -> None:
         super().__init__()
         self.x, self.y, self.axis, self.flat = x, y, axis, flat
+        self.step = float(scalar(x.scale))
         self.whole = float((1 / scalar(y.scale)).floor())  # the runtime rounds the output's levels per unit down
+        self.stretch = 1 / (float(scalar(y.scale)) * self.whole)
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.flatten(self.axis) if self.flat else x.movedim(self.axis, -1)
-        smooth = ((rows - self.x.origin) * float(scalar(self.x.scale))).softmax(-1) / float(scalar(self.y.scale))
-        levels = through(self._exact(rows.detach()), smooth + self.y.origin)
+        if torch.is_grad_enabled() and x.requires_grad:
+            levels: Tensor = _Shares.apply(self, rows)[0]  # type: ignore[no-untyped-call]
+        else:
+            levels = self.landed(self.shares(rows))
         return levels.reshape(x.shape) if self.flat else levels.movedim(-1, self.axis)
 
-    def _exact(self, rows: Tensor) -> Tensor:
-        powers = self._table(rows.shape[-1], rows)[(255 - rows.amax(-1, keepdim=True) + rows).long()]
-        total = powers[..., 0]
-        for column in range(1, rows.shape[-1]):  # in this order in float32, as the runtime adds
-            total = total + powers[..., column]
-        levels = (powers * self.whole / total[..., None]).round() + self.y.origin
-        return levels.clamp(self.y.low, self.y.high)
+    def shares(self, rows: Tensor) -> Tensor:
+        """Return the softmax of levels over the last axis, in steps of the output."""
+        places = (rows + (255 - rows.amax(-1, keepdim=True))).long()
+        powers = self._table(rows.shape[-1], rows).index_select(0, places.flatten()).reshape(rows.shape)
+        first, *others = powers.movedim(-1, 0).contiguous()
+        total = first.clone()
+        for column in others:  # in this order in float32, as the runtime adds
+            total = total.add_(column)
+        return powers.mul_(self.whole).div_(total[..., None])
+
+    def landed(self, shares: Tensor) -> Tensor:
+        """Return shares on the grid of the output."""
+        return shares.round().add_(self.y.origin).clamp(self.y.low, self.y.high)
+
+    def slopes(self, grad: Tensor, shares: Tensor) -> Tensor:
+        """Return the derivative with respect to the levels of the input.
+
+        Arguments:
+            grad: Derivative with respect to the shares.
+            shares: The shares.
+        """
+        mean = (grad * shares).sum(-1, keepdim=True) / self.whole
+        return (grad - mean) * shares * self.step
 
     def _table(self, count: int, like: Tensor) -> Tensor:
         """The exponentials of the 256 distances from the largest level, for rows of so many numbers."""

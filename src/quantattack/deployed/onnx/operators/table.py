@@ -13,6 +13,7 @@ from quantattack.deployed.onnx.operators import (
     blocks,
     elementwise,
     normalization,
+    pairs,
     pooling,
     products,
     quantized,
@@ -141,8 +142,8 @@ def _fused_matrix_product(call: Call) -> Part:
 
 
 MICROSOFT: Mapping[str, Builder] = {
-    "QLinearAdd": elementwise.quantized_add,
-    "QLinearMul": elementwise.quantized_mul,
+    "QLinearAdd": pairs.quantized_add,
+    "QLinearMul": pairs.quantized_mul,
     "QLinearConcat": elementwise.quantized_concat,
     "QLinearLeakyRelu": elementwise.quantized_leaky_relu,
     "QLinearSigmoid": elementwise.quantized_sigmoid,
