@@ -21,6 +21,7 @@ from quantattack.data.sets import SETS, check_data, is_path
 from quantattack.deployed.base import DeployedModel
 from quantattack.deployed.load import is_file, relate
 from quantattack.errors import InputError, unknown
+from quantattack.nn.one_logit import OneLogit
 from quantattack.nn.zoo import card_of, load_model, models
 from quantattack.reading import exists
 
@@ -129,15 +130,16 @@ def model_named(name: str, device: torch.device, options: FileOptions | None = N
     Arguments:
         name: The name.
         device: Where the model is put; what runs a deployed file stays where it is.
-        options: How a deployed file is opened; as the file says itself where None.
+        options: How a deployed file is opened, and whether networks have one logit; as the file says where None.
 
     Raises:
         InputError: If there is none, or the function fails or returns no `torch.nn.Module`.
     """
+    asked = options or FileOptions()
     if is_file(name):
-        return (options or FileOptions()).file(name)().to(device)
+        return asked.file(name)().to(device)
     model = _made(name) if _is_function(name) else load_model(name)
-    return model.to(device)
+    return (OneLogit(model) if asked.one_logit else model).to(device)
 
 
 def relative_named(model: nn.Module, name: str, device: torch.device, options: FileOptions | None = None) -> nn.Module:
@@ -152,7 +154,7 @@ def relative_named(model: nn.Module, name: str, device: torch.device, options: F
     if is_file(name):
         asked = options or FileOptions()
         return relate(model, name, asked.meaning, asked.root).to(device)
-    relative = model_named(name, device)
+    relative = model_named(name, device, options)
     if isinstance(model, DeployedModel):
         model.relate(relative, name)
     return relative

@@ -11,6 +11,7 @@ from quantattack.attacks.norms import norm_named
 from quantattack.attacks.threat import Threat
 from quantattack.cli import names
 from quantattack.cli.deployed import FileOptions, Layout, Mean, Range, RuntimeName, Std, file_options, noted_options
+from quantattack.cli.options import NoPadding
 from quantattack.data.streams import stream_data
 from quantattack.errors import InputError
 from quantattack.evaluation.verify import verify as compute_again
@@ -69,11 +70,12 @@ def verify(
     mean: Mean = None,
     std: Std = None,
     runtime: RuntimeName = None,
+    no_padding: NoPadding = False,
 ) -> None:
     """Compute every verdict once more, from the model, the data and the saved images; exit with 4 where one differs."""
     said, records = file_options(layout, range_, mean, std, runtime, data_root), Store.load(run).records()
     said.check([record.subject.model for record in records] or [str(run)])
-    agreeing = [_agrees(record, data, data_root, device, said) for record in records]
+    agreeing = [_agrees(record, data, data_root, device, said, padding=not no_padding) for record in records]
     if not agreeing:
         raise InputError(f"{run} holds no evaluation to verify")
     if not all(agreeing):
@@ -93,12 +95,14 @@ def compare(
         print_comparison(comparison, Console())
 
 
-def _agrees(record: Record, data: str | None, data_root: str | None, device: str, said: FileOptions) -> bool:
+def _agrees(
+    record: Record, data: str | None, data_root: str | None, device: str, said: FileOptions, padding: bool
+) -> bool:
     """Verify one evaluation, print what disagrees, and return whether nothing does."""
     subject, options = record.subject, noted_options(record, data_root) if said == FileOptions() else said
     images = stream_data(names.data_named(data or subject.data), data_root)
     model = names.model_named(subject.model, names.device_named(device), options)
-    verified = compute_again(record, model, images, threat_of(record))
+    verified = compute_again(record, model, images, threat_of(record), padding)
     typer.echo(f"{subject.model} on {subject.data}, {threat_words(record.threat)}:")
     for line in verified.wrong:
         typer.echo(f"- {line}")

@@ -190,7 +190,7 @@ def check_logits(logits: Any, rows: int) -> None:
     if logits.shape[1] < 2:
         raise InputError(
             "the model returns one class only; it must return a logit for each of two or more classes: "
-            "torch.cat([-z, z], 1) of one sigmoid logit z"
+            "torch.cat([-z, z], 1) of one sigmoid logit z, as OneLogit(model) and --one-logit do"
         )
     if not bool(torch.isfinite(logits).all()):
         raise InputError("the model returns NaN or infinite logits; fix the model first")
