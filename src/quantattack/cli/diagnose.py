@@ -27,7 +27,7 @@ from quantattack.types import Images, Labels
 UNTRUSTED = 3  # exit status
 _STYLE = {"pass": "green", "fail": "bold red", "cannot tell": "yellow"}
 
-Radius: TypeAlias = Annotated[str | None, typer.Option(help="Radius, 8/255; else the data set's.")]
+Radius: TypeAlias = Annotated[str | None, typer.Option(help="Radius, 8/255, per channel a:b:c; else the data set's.")]
 Count: TypeAlias = Annotated[int, typer.Option(help="How many test images, from the first on.")]
 Passes: TypeAlias = Annotated[
     float, typer.Option(help="Forward and backward passes per image; what does not fit is not run.")

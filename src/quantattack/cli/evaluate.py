@@ -34,7 +34,9 @@ def evaluate(
     ] = None,
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
     norm: Annotated[str, typer.Option(help="linf, l2 or l1.")] = "linf",
-    radius: Annotated[str | None, typer.Option(help="Radius, 8/255, or several, a,b,c; else the data set's.")] = None,
+    radius: Annotated[
+        str | None, typer.Option(help="Radius, 8/255, or several, a,b; per channel a:b:c; else the data's.")
+    ] = None,
     attacks: Annotated[
         str | None, typer.Option(help="Attacks, a,b[steps=40]; else standard, or deployed for deployed files.")
     ] = None,

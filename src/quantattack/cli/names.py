@@ -33,7 +33,7 @@ def threat_named(norm: str, radius: str | None, data: str, levels: int | None = 
 
     Arguments:
         norm: The norm's name.
-        radius: The radii; None for the data set's own.
+        radius: The radii, each a number or one for each channel, a:b:c; None for the data set's own.
         data: The data set.
         levels: The number of values that a pixel can have; None for any real number.
     """
@@ -41,12 +41,18 @@ def threat_named(norm: str, radius: str | None, data: str, levels: int | None = 
     if radius is None and is_path(data):
         raise InputError(f"{data} has no usual radius; give one, such as 8/255")
     texts = [str(SETS[data].radius(norm))] if radius is None else [item.strip() for item in radius.split(",")]
-    return [Threat(measure, number(text), levels=levels) for text in dict.fromkeys(texts)]
+    return [Threat(measure, radius_of(text), levels=levels) for text in dict.fromkeys(texts)]
 
 
 def threat_of_data(data: str) -> Threat:
     """Return a data set's usual threat under Linf; 8/255 where it has none."""
     return Threat(norm_named("linf"), 8 / 255) if is_path(data) else threat_named("linf", None, data)[0]
+
+
+def radius_of(text: str) -> float | list[list[list[float]]]:
+    """Return the radius of a text like 8/255, or that of each channel of one like 8/255:4/255:0."""
+    parts = [number(part.strip()) for part in text.split(":")]
+    return parts[0] if len(parts) == 1 else [[[part]] for part in parts]
 
 
 def number(text: str) -> float:

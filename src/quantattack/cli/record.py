@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 
 from quantattack.attacks.norms import norm_named
+from quantattack.attacks.pixel_radii import PixelRadii
 from quantattack.attacks.threat import Threat
 from quantattack.cli import names
 from quantattack.cli.deployed import FileOptions, Layout, Mean, Range, RuntimeName, Std, file_options, noted_options
@@ -119,6 +121,13 @@ def threat_of(record: Record) -> Threat:
     norm = about.pop("norm", "")
     about.pop("part", None)
     try:
+        if "each" in about:
+            about["each"] = _each_of(about["each"])
         return Threat(norm_named(str(norm["part"] if isinstance(norm, dict) else norm)), **about)
-    except (TypeError, KeyError):
+    except (TypeError, KeyError, ValueError):
         raise InputError(f"no threat can be made of {record.subject.threat[:200]}; verify it in Python") from None
+
+
+def _each_of(about: dict[str, Any]) -> PixelRadii:
+    """Return the pixels' own radii that a record describes; those that it holds a digest of cannot be known."""
+    return PixelRadii(np.reshape(about["numbers"], about["shape"]))
