@@ -1,14 +1,16 @@
 """Runs that are stopped at fifty random moments with SIGINT or SIGKILL, and what they print and keep each time.
 
     python benchmarks/interrupted.py             # 50 interruptions; results/robustness/interrupted.json
-    python benchmarks/interrupted.py --times 10
+    python benchmarks/interrupted.py --times 10 --images 60
 
-Two attacks on 300 images.  After each interruption every number of the record is compared with that of a run that
-nobody stopped: it is null, or the same.  What a call was given is noted before it begins, so that the work lost is
-known: at most one call's.  The same command continues; when it ends, another run begins.
+Two attacks, on 300 images if nothing else is said.  After each interruption every number of the record is compared
+with that of a run that nobody stopped: it is null, or the same.  What a call was given is noted before it begins, so
+that the work lost is known: at most one call's, which is up to four batches of an attack that refills its batch.  The
+same command continues; when it ends, another run begins.
 """
 
 import argparse
+import importlib
 import json
 import math
 import os
@@ -23,13 +25,11 @@ from pathlib import Path
 from typing import Any
 
 OUT = Path(__file__).parents[1] / "results" / "robustness" / "interrupted.json"
-IMAGES, BATCH = 300, 16
 ATTACKS = "pgd[steps=10],square[queries=40]"
-COMMAND = ["evaluate", "digits-mdtanhs", "--images", str(IMAGES), "--batch-size", str(BATCH), "--attacks", ATTACKS]
-COMMAND += ["--quiet", "--out"]
+COMMAND = ["evaluate", "digits-mdtanhs", "--batch-size", "16", "--attacks", ATTACKS, "--quiet", "--images"]
 
 
-def begun(folder: Path, calls: Path) -> int:
+def begun(folder: Path, calls: Path, images: int) -> int:
     """Start the command in a process of its own, which appends the images of each attack call to a file before it."""
     child = os.fork()
     if child:
@@ -47,7 +47,7 @@ def begun(folder: Path, calls: Path) -> int:
 
     judge._attacked = noted
     try:
-        main([*COMMAND, str(folder)])
+        main([*COMMAND, str(images), "--out", str(folder)])
     except SystemExit as end:
         os._exit(int(end.code or 0))
     except BaseException:
@@ -86,11 +86,13 @@ def check(after: dict[str, Any], whole: dict[str, Any], seen: Counter[str]) -> N
         seen["upper bounds wrong"] += after["at_most"] < whole["rates"]["worst_case"]
 
 
-def interrupt(folder: Path, calls: Path, length: float, rng: random.Random, lost: list[dict[str, Any]]) -> bool:
+def interrupt(
+    folder: Path, calls: Path, images: int, length: float, rng: random.Random, lost: list[dict[str, Any]]
+) -> bool:
     """Stop the command at a random moment; return whether it was still running, and note what it lost."""
     before = numbers(folder).get("kept", 0)
     calls.unlink(missing_ok=True)
-    child, by = begun(folder, calls), rng.choice([signal.SIGINT, signal.SIGKILL])
+    child, by = begun(folder, calls, images), rng.choice([signal.SIGINT, signal.SIGKILL])
     time.sleep(length * rng.random())
     os.kill(child, by)
     _, status = os.waitpid(child, 0)
@@ -99,17 +101,17 @@ def interrupt(folder: Path, calls: Path, length: float, rng: random.Random, lost
     stopped = time.monotonic()
     given = [line.split() for line in calls.read_text().splitlines()] if calls.exists() else []
     kept = numbers(folder).get("kept", 0) - before
-    images = sum(int(count) for count, _ in given) - kept
-    seconds = stopped - float(given[-1][1]) if given and images else 0.0
+    gone = sum(int(count) for count, _ in given) - kept
+    seconds = stopped - float(given[-1][1]) if given and gone else 0.0
     largest = max((int(count) for count, _ in given), default=0)
-    lost.append({"signal": by.name, "images": images, "seconds": round(seconds, 3), "largest_call": largest})
+    lost.append({"signal": by.name, "images": gone, "seconds": round(seconds, 3), "largest_call": largest})
     return True
 
 
-def complete(folder: Path, calls: Path) -> float:
+def complete(folder: Path, calls: Path, images: int) -> float:
     """Run the command to its end and return how long it took."""
     started = time.perf_counter()
-    _, status = os.waitpid(begun(folder, calls), 0)
+    _, status = os.waitpid(begun(folder, calls, images), 0)
     assert status == 0, status
     return time.perf_counter() - started
 
@@ -117,25 +119,28 @@ def complete(folder: Path, calls: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=50)
+    parser.add_argument("--images", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=OUT)
     asked = parser.parse_args()
+    for module in ("quantattack.cli", "quantattack.evaluation.judge", "quantattack.record.record"):
+        importlib.import_module(module)  # once, and not in every process, so that the moments fall into the work
     rng, seen, lost = random.Random(asked.seed), Counter[str](), list[dict[str, Any]]()
     with tempfile.TemporaryDirectory() as kept:
         calls = Path(kept) / "calls"
-        length = complete(Path(kept) / "whole", calls)
+        length = complete(Path(kept) / "whole", calls, asked.images)
         whole, run = numbers(Path(kept) / "whole"), 0
         while len(lost) < asked.times:
             folder = Path(kept) / f"run-{run}"
-            if interrupt(folder, calls, length, rng, lost):
+            if interrupt(folder, calls, asked.images, length, rng, lost):
                 check(numbers(folder), whole, seen)
             else:
                 run += 1
-        complete(folder, calls)
+        complete(folder, calls, asked.images)
         same = numbers(folder)["rates"] == whole["rates"]
     over = sum(row["images"] > row["largest_call"] for row in lost)
     result = {
-        "command": " ".join(["quantattack", *COMMAND[:-2]]),
+        "command": " ".join(["quantattack", *COMMAND, str(asked.images)]),
         "seed": asked.seed,
         "interruptions": dict(Counter(row["signal"] for row in lost)),
         **{name: seen[name] for name in ("numbers printed", "numbers withheld", "numbers wrong")},

@@ -47,6 +47,7 @@ from quantattack.errors import InputError, warn_renamed
 from quantattack.evaluation.evaluate import evaluate
 from quantattack.nn.convert import freeze, quantize
 from quantattack.nn.former import keep_former_module
+from quantattack.nn.one_logit import OneLogit
 from quantattack.record.record import Record
 
 __version__ = version("quantattack")
@@ -72,6 +73,7 @@ __all__ = [
     "MinimumNorm",
     "Njs",
     "OnOutputs",
+    "OneLogit",
     "ParticleSets",
     "Quantized",
     "Record",

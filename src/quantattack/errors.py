@@ -1,10 +1,11 @@
 """Errors and warnings for the user: one line that says what is wrong and what to do."""
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from numbers import Integral
+from numbers import Integral, Real
 
 _OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
@@ -64,6 +65,11 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     named = type(error).__name__ == "OutOfMemoryError"  # torch's, without importing torch
     return isinstance(error, RuntimeError) and (named or any(phrase in str(error) for phrase in _OUT_OF_MEMORY))
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a finite real number and not a bool."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def check_count(name: str, value: object, least: int = 1) -> None:

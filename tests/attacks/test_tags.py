@@ -47,6 +47,7 @@ TAGS = {
     "Strongest": "wrappers.Ensemble",
     "Targeted": "losses.Targeted",
     "Threat": "threat.Threat",
+    "PixelRadii": "pixel_radii.PixelRadii",
     "TorchAttacks": "adapters.torchattacks.TorchAttacks",
     "Toward": "wrappers.Toward",
     "Transfer": "wrappers.Transfer",

@@ -3,6 +3,9 @@ import torch
 from torch import nn
 
 from diagnostics.cases import HardSign, case_of
+from quantattack.attacks.norms import Linf
+from quantattack.attacks.threat import Threat
+from quantattack.diagnostics.diagnose import diagnose
 from quantattack.diagnostics.layers import Call, calls, derivative_check, derivative_of, inventory_check, values_of
 from quantattack.nn.layers import Projection
 from quantattack.nn.quantizers import Sign, UniformActivation
@@ -121,3 +124,45 @@ def test_the_layers_of_a_script_cannot_be_seen(make):
     model = make(nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3)).eval())
     case = case_of(model, x, model(x).argmax(1))
     assert derivative_check(case).verdict == inventory_check(case).verdict == "cannot tell"
+
+
+class OnlyFloat32(nn.Module):
+    """A layer of a library that asserts its dtype, as torchao's fake quantizers do."""
+
+    def forward(self, x):
+        assert x.dtype == torch.float32
+        return x * 2
+
+
+class Keyword(nn.Module):
+    """A layer that cannot be called with its input alone, as Brevitas's clamps cannot."""
+
+    def forward(self, x, *, most):
+        return x.clamp(-most, most)
+
+
+class Calling(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.clamp, self.head = Keyword(), nn.Linear(12, 3)
+
+    def forward(self, x):
+        return self.head(self.clamp(x.flatten(1), most=0.5))
+
+
+def test_a_layer_without_double_precision_is_not_known():
+    images, torch_model = torch.rand(8, 12), nn.Sequential(OnlyFloat32(), nn.Linear(12, 3)).eval()
+    labels = torch_model(images).argmax(1)
+    finding = found(torch_model, images, labels)["derivatives"]
+    assert (finding.verdict, finding.data["unknown"]) == ("cannot tell", ["0"])
+
+
+def test_a_layer_that_is_called_with_keywords_is_left_out():
+    images, torch_model = torch.rand(8, 12), Calling().eval()
+    finding = found(torch_model, images, torch_model(images).argmax(1))["derivatives"]
+    assert (finding.verdict, finding.data["layers"]) == ("pass", 1)
+
+
+def found(model, images, labels):
+    diagnosis = diagnose(model, images, labels, Threat(Linf(), 0.1), budget=30)
+    return {finding.check: finding for finding in diagnosis.findings}

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from torch import Tensor, nn
 
 from quantattack import Linf, Record, Threat, evaluate, fgsm, load_data, load_model, pgd
 from quantattack.data.sources import TensorSource
@@ -71,3 +72,47 @@ def test_a_run_that_was_killed_before_its_first_outcome_is_verified(whole: Path,
     by_hand(folder, "DELETE FROM shard")
     by_hand(folder, "UPDATE run SET value = 'no' WHERE key = 'finished'")
     assert wrong(folder) == ()
+
+
+class Fixed(nn.Module):
+    """A network that takes batches of one size only, like a graph that was exported with it."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.inner, self.rows = load_model("digits-mdtanhs"), rows
+
+    def forward(self, images: Tensor) -> Tensor:
+        if len(images) != self.rows:
+            raise ValueError(f"{len(images)} rows")
+        logits: Tensor = self.inner(images)
+        return logits
+
+
+@pytest.mark.parametrize("rows", [1, 16, 24])
+def test_a_model_of_one_batch_size_is_verified(rows: int, tmp_path: Path):
+    images, labels = load_data("digits")
+    settings = {"keep_images": True, "out": tmp_path / "run", "batch_size": rows, "name": "fixed", "data": "digits"}
+    model = Fixed(rows).eval()
+    evaluate(model, images[:COUNT], labels[:COUNT], {"fgsm": fgsm(THREAT)}, THREAT, **settings).store.close()
+    record = Record.load(tmp_path / "run")
+    verified = verify(record, model, TensorSource(images, labels), THREAT)
+    assert verified.wrong == ()
+    assert verified.attacked > 0
+    record.store.close()
+
+
+def test_verify_pads_no_more_than_it_is_told(whole: Path):
+    images, labels = load_data("digits")
+    shown = list[int]()
+
+    def model(batch: Tensor) -> Tensor:
+        shown.append(len(batch))
+        logits: Tensor = load_model("digits-mdtanhs")(batch)
+        return logits
+
+    for padding in (True, False):
+        record = Record.load(whole)
+        shown.clear()
+        verify(record, model, TensorSource(images[:COUNT], labels[:COUNT]), THREAT, padding=padding)
+        record.store.close()
+        assert any(count % 8 for count in shown) is not padding

@@ -51,6 +51,20 @@ def stopped(
     return store
 
 
+@pytest.mark.parametrize("wrong", range(IMAGES + 1))
+def test_what_is_at_most_left_of_a_whole_run_is_what_is_left(wrong: int, tmp_path: Path):
+    store = Store.open(tmp_path, identity(("pgd",)))
+    cell = store.cell(Subject("net", "digits", stable(THREAT)), "pgd", "x", IMAGES)
+    outcomes = [replace(WRONG if image < wrong else RIGHT, image=image) for image in range(IMAGES)]
+    store.write(cell, outcomes[:wrong])
+    record = store.records()[0]
+    assert record.at_most == (IMAGES - wrong) / IMAGES  # nothing else is broken yet
+    store.write(cell, outcomes[wrong:])
+    record = store.records()[0]
+    assert record.at_most == record.worst_case
+    store.close()
+
+
 SAID: dict[str, Callable[[Record], Any]] = {
     "clean": lambda record: record.clean,
     "robust": lambda record: record.robust("square"),

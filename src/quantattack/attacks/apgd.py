@@ -187,7 +187,7 @@ class Apgd:
 
     def _move(self, walk: "_Walk", index: int) -> "_Walk":
         size = walk.size if self.step_size is None else walk.radius * (self.step_size(index) / self.threat.radius)
-        size = per_image(size.to(walk.x), walk.x)
+        size = self.threat.spread(size.to(walk.x), walk.x)
         if isinstance(self.threat.norm, L1) and self.step_size is None:
             step = sparse_step(walk.grad, walk.share)
             return replace(walk, x=self._inside(walk.x + size * step, walk), last=walk.x)

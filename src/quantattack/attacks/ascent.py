@@ -202,8 +202,8 @@ class Ascent:
         for i, transform in enumerate(self.transforms):
             grad = previous[i] = transform(grad, state.x, previous[i])
         length = self.step_size(index) if callable(self.step_size) else self.step_size
-        # the step scales with the image's own radius
-        size = per_image((state.radius * (length / self.threat.radius)).to(raw), raw)
+        # the step scales with the image's own radius, and the pixel's
+        size = self.threat.spread((state.radius * (length / self.threat.radius)).to(raw), raw)
         room = self.threat.room(state.x, grad) / size if self.threat.norm.needs_room else None
         moved = state.x + size * self._step_direction(grad, room, state.batch.rng, index)
         x = self.threat.project(moved, state.batch.images, state.radius)

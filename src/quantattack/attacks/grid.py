@@ -79,7 +79,7 @@ class Grid:
             "round the images, or leave the levels out of the threat (--no-pixels)"
         )
 
-    def whole(self, radius: PerImage) -> PerImage:
+    def whole(self, radius: Tensor) -> Tensor:
         """Return radii rounded down to whole numbers of levels."""
         return (radius / self.step + _WHOLE).floor() * (self.high - self.low) / (self.levels - 1)
 
@@ -92,7 +92,18 @@ class Grid:
         """Return whether each image is on the grid and within the radius of its clean image."""
         return self.holds(images) & (self.distance(images, clean, norm) <= radius * (1 + _OVER))
 
-    def snap(self, images: Images, clean: Images, norm: Norm, radius: PerImage) -> Images:
+    def contains_each(self, images: Images, clean: Images, limits: Tensor) -> Mask:
+        """Return whether each image is on the grid and each of its pixels within its own limit.
+
+        Arguments:
+            images: Images with shape (n, ...).
+            clean: Clean images on the grid, with the same shape.
+            limits: How far the pixels may move, of a shape that broadcasts to the images'.
+        """
+        moved = (self.positions(images).round() - self.indices(clean)).abs() * (self.high - self.low)
+        return self.holds(images) & (moved / (self.levels - 1) <= limits * (1 + _OVER)).flatten(1).all(1)
+
+    def snap(self, images: Images, clean: Images, norm: Norm, radius: Tensor) -> Images:
         """Return the nearest image on the grid that is within the radius of the clean one.
 
         Every pixel is rounded.  Under L2 and L1 this may leave the ball: then the fewest pixels are put one level
@@ -103,7 +114,7 @@ class Grid:
             images: Images with shape (n, ...).
             clean: Clean images on the grid, with the same shape.
             norm: The ball's norm.
-            radius: Its radii with shape (n,), in units of the pixel range.
+            radius: Its radii with shape (n,), in units of the pixel range; under Linf also of each pixel.
 
         Raises:
             InputError: If a clean image is not on the grid.

@@ -37,7 +37,10 @@ class Norm(Protocol):
 @tagged("Linf")
 @dataclass(frozen=True)
 class Linf:
-    r"""The maximum norm :math:`\max_i |\delta_i|`; its steepest step is the sign of the gradient."""
+    r"""The maximum norm :math:`\max_i |\delta_i|`; its steepest step is the sign of the gradient.
+
+    Radii are per image, or have a shape that broadcasts to (n, ...): then each pixel has its own.
+    """
 
     needs_room: ClassVar[bool] = False
 
@@ -47,12 +50,12 @@ class Linf:
     def steepest(self, grad: Images, room: Images | None = None) -> Images:  # noqa: ARG002
         return grad.sign()
 
-    def project(self, delta: Images, radius: PerImage, low: Images, high: Images) -> Images:
-        radius = per_image(radius, delta)
+    def project(self, delta: Images, radius: Tensor, low: Images, high: Images) -> Images:
+        radius = _per_pixel(radius, delta)
         return torch.clamp(delta, torch.maximum(low, -radius), torch.minimum(high, radius))
 
-    def sample(self, like: Images, radius: PerImage, rng: Rng) -> Images:
-        return (2 * rng.uniform(0, START, like.shape[1:], like.dtype) - 1) * per_image(radius, like)
+    def sample(self, like: Images, radius: Tensor, rng: Rng) -> Images:
+        return (2 * rng.uniform(0, START, like.shape[1:], like.dtype) - 1) * _per_pixel(radius, like)
 
 
 @tagged("L2")
@@ -177,6 +180,11 @@ def _threshold(size: Tensor, cap: Tensor, radius: Tensor) -> Tensor:
 def per_image(values: Tensor, like: Tensor) -> Tensor:
     """Reshape per-image values from (n,) to (n, 1, ...), so that they broadcast over the pixels of `like`."""
     return values.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def _per_pixel(radius: Tensor, like: Tensor) -> Tensor:
+    """Return radii that broadcast over the pixels of `like`: those per image reshaped, others as they are."""
+    return per_image(radius, like) if radius.ndim == 1 else radius
 
 
 def at_most_one(grad: Images) -> Images:

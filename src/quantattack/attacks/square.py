@@ -110,7 +110,7 @@ class _Search:
         clean, radius = batch.images, threat.radii(batch.images, batch.radius)
         planes = as_planes(clean)
         delta = _tiles(planes, batch.rng) if isinstance(threat.norm, L2) else _stripes(planes, batch.rng)
-        first = clean + (delta.reshape(clean.shape) * per_image(radius / _length(threat, delta), clean))
+        first = clean + (delta.reshape(clean.shape) * threat.spread(radius / _length(threat, delta), clean))
         first = threat.project(first if batch.start is None else batch.start.to(clean), clean, radius)
         first = threat.snap(first, clean, radius)
         worst = torch.full((len(clean),), -torch.inf, dtype=clean.dtype, device=clean.device)
@@ -135,10 +135,19 @@ class _Search:
 
     def _propose(self, query: int, share: int | float) -> Images:
         clean, best = as_planes(self.batch.images), as_planes(self.best)
-        move = _l2_proposal if isinstance(self.threat.norm, L2) else _linf_proposal
-        moved = move(clean, best, self.radius, share, self.batch.rng, query)
+        if isinstance(self.threat.norm, L2):
+            moved = _l2_proposal(clean, best, self.radius, share, self.batch.rng, query)
+        else:
+            moved = _linf_proposal(clean, best, self._reach(clean), share, self.batch.rng, query)
         inside = self.threat.project(moved.reshape(self.batch.images.shape), self.batch.images, self.radius)
         return self.threat.snap(inside, self.batch.images, self.radius)
+
+    def _reach(self, planes: Images) -> Tensor:
+        """Return how far each pixel may move, to broadcast over images as planes."""
+        if self.threat.each is None:
+            return per_image(self.radius, planes)
+        images = self.batch.images
+        return as_planes(self.threat.spread(self.radius, images).expand_as(images))
 
 
 def changed_share(query: int, queries: int, share: int | float) -> float:
@@ -163,13 +172,13 @@ def _stripes(clean: Images, rng: Rng) -> Images:
     return rng.signs(0, SIGNS, (channels, 1, width), clean.dtype).expand_as(clean)
 
 
-def _linf_proposal(clean: Images, best: Images, radius: PerImage, share: int | float, rng: Rng, query: int) -> Images:
+def _linf_proposal(clean: Images, best: Images, reach: Tensor, share: int | float, rng: Rng, query: int) -> Images:
     """Linf proposal: set one square to plus or minus the radius around the clean image, one sign per channel."""
     _, channels, height, width = clean.shape
     side = min(max(round(math.sqrt(share * height * width)), 1), max(height, width))
     inside = window(clean, side, rng, 2 * query)
     signs = rng.signs(query, SIGNS, (channels, 1, 1), clean.dtype)
-    return torch.where(inside, clean + per_image(radius, clean) * signs, best)
+    return torch.where(inside, clean + reach * signs, best)
 
 
 def window(clean: Images, side: int, rng: Rng, step: int) -> Tensor:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from quantattack.attacks.norms import L2, per_image
+from quantattack.attacks.norms import L2
 from quantattack.attacks.threat import Threat
 from quantattack.record.description import tagged
 from quantattack.rng import START, Rng
@@ -19,7 +19,7 @@ def farthest(threat: Threat, clean: Images, rng: Rng, radius: PerImage) -> Image
     else:
         noise = 2 * rng.uniform(0, START, clean.shape[1:], clean.dtype) - 1
     size = threat.norm.size(noise).clamp_min(torch.finfo(noise.dtype).tiny)
-    return threat.project(clean + noise * per_image((radius / size).to(noise), noise), clean, radius)
+    return threat.project(clean + noise * threat.spread((radius / size).to(noise), noise), clean, radius)
 
 
 @tagged("anywhere")
@@ -46,4 +46,4 @@ class Blocks:
         signs = signs.repeat_interleave(self.side, 2).repeat_interleave(self.side, 3)[:, :, :height, :width]
         noise = signs.reshape(clean.shape)
         size = threat.norm.size(noise)
-        return threat.project(clean + noise * per_image((radius / size).to(noise), noise), clean, radius)
+        return threat.project(clean + noise * threat.spread((radius / size).to(noise), noise), clean, radius)

@@ -1,4 +1,4 @@
-"""Options of the commands that open deployed files: what pixels mean to them, and what runs them."""
+"""Options of the commands that open models: what pixels mean to deployed files, what runs them, and one logit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import typer
 from quantattack.deployed.load import DeployedFile, is_file, meaning_of
 from quantattack.deployed.loaded import Meaning
 from quantattack.errors import InputError
-from quantattack.record.deployed import deployed_note
+from quantattack.record.deployed import deployed_note, has_one_logit
 from quantattack.record.record import Record
 
 Layout: TypeAlias = Annotated[
@@ -28,6 +28,10 @@ RuntimeName: TypeAlias = Annotated[
 Float: TypeAlias = Annotated[
     str | None, typer.Option("--float", help="The float network that a file was made of, by name or file.")
 ]
+One: TypeAlias = Annotated[
+    bool,
+    typer.Option("--one-logit", help="The networks return one logit, whose sigmoid is the probability of class 1."),
+]
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,13 @@ class FileOptions:
         meaning: What pixels mean to them.
         runtime: What runs them; None for each format's own.
         root: Folder of the data sets, where fetched files lie; None for the variable QUANTATTACK_DATA.
+        one_logit: Whether networks that are no deployed files have one logit for two classes.
     """
 
     meaning: Meaning = field(default_factory=Meaning)
     runtime: str | None = None
     root: str | None = field(default=None, compare=False)
+    one_logit: bool = field(default=False, compare=False)
 
     def file(self, path: str) -> DeployedFile:
         """Return the file at a path, to be opened so."""
@@ -53,6 +59,8 @@ class FileOptions:
         if self != FileOptions() and not any(map(is_file, models)):
             says = "--layout, --range, --mean, --std and --runtime are for deployed files"
             raise InputError(f"{says}; {', '.join(models)} is none")
+        if self.one_logit and any(map(is_file, models)):
+            raise InputError("--one-logit is for networks of layers; load a deployed file in Python: OneLogit(model)")
 
 
 def file_options(
@@ -62,6 +70,7 @@ def file_options(
     std: str | Sequence[str] | None = None,
     runtime: str | None = None,
     root: str | None = None,
+    one_logit: bool = False,
 ) -> FileOptions:
     """Return how deployed files are opened, from the texts of the command or of a run file.
 
@@ -70,7 +79,7 @@ def file_options(
     """
     span = _numbers("range", range_) if range_ else None
     meaning = meaning_of(layout, span, _numbers("mean", mean), _numbers("std", std))
-    return FileOptions(meaning, runtime, root)
+    return FileOptions(meaning, runtime, root, one_logit)
 
 
 def _numbers(name: str, text: str | Sequence[str] | None) -> tuple[float, ...]:
@@ -88,10 +97,10 @@ def noted_options(record: Record, root: str | None = None) -> FileOptions:
         record: The record of one model, data set and threat.
         root: Folder of the data sets, where fetched files lie; None for the variable QUANTATTACK_DATA.
     """
-    about = deployed_note(record.store, record.subject.model)
+    about, one = deployed_note(record.store, record.subject.model), has_one_logit(record.store, record.subject.model)
     if about is None:
-        return FileOptions(root=root)
+        return FileOptions(root=root, one_logit=one)
     pixels, file = about["file"]["pixels"], about["file"]
     span = pixels["low"], pixels["high"]
     meaning = meaning_of(pixels["layout"], span, pixels["mean"], pixels["std"])
-    return FileOptions(meaning, file["opened"], root)
+    return FileOptions(meaning, file["opened"], root, one)

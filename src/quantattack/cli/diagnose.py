@@ -12,7 +12,7 @@ from torch import nn
 
 from quantattack.attacks.threat import Threat, rounded_radius
 from quantattack.cli import names
-from quantattack.cli.deployed import FileOptions, Layout, Mean, Range, RuntimeName, Std, file_options
+from quantattack.cli.deployed import FileOptions, Layout, Mean, One, Range, RuntimeName, Std, file_options
 from quantattack.cli.options import Data, DataRoot, Device, Network, NormName, Pixels, Seed
 from quantattack.data.sets import load_data
 from quantattack.data.sources import source_of
@@ -27,7 +27,7 @@ from quantattack.types import Images, Labels
 UNTRUSTED = 3  # exit status
 _STYLE = {"pass": "green", "fail": "bold red", "cannot tell": "yellow"}
 
-Radius: TypeAlias = Annotated[str | None, typer.Option(help="Radius, 8/255; else the data set's.")]
+Radius: TypeAlias = Annotated[str | None, typer.Option(help="Radius, 8/255, per channel a:b:c; else the data set's.")]
 Count: TypeAlias = Annotated[int, typer.Option(help="How many test images, from the first on.")]
 Passes: TypeAlias = Annotated[
     float, typer.Option(help="Forward and backward passes per image; what does not fit is not run.")
@@ -55,13 +55,14 @@ def diagnose(
     mean: Mean = None,
     std: Std = None,
     runtime: RuntimeName = None,
+    one_logit: One = False,
     pixels: Pixels = None,
 ) -> None:
     """Check whether a network's robust accuracy can be trusted; exit with status 3 where it cannot."""
     check_count("--images", images)
     if not budget > 0:
         raise InputError(f"--budget must be a positive number of passes, not {budget:g}")
-    options = file_options(layout, range_, mean, std, runtime, data_root)
+    options = file_options(layout, range_, mean, std, runtime, data_root, one_logit)
     options.check([model, *filter(None, [twin])])
     data = names.data_for(data, [model])
     shown, labels = (tensor[:images] for tensor in load_data(data, data_root))

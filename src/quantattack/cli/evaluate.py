@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 from quantattack.attacks.threat import rounded_radius
-from quantattack.cli.deployed import Float, Layout, Mean, Range, RuntimeName, Std
-from quantattack.cli.options import FILES, Pixels
+from quantattack.cli.deployed import Float, Layout, Mean, One, Range, RuntimeName, Std
+from quantattack.cli.options import FILES, NoPadding, Pixels
 from quantattack.cli.run_file import RunFile, ThreatEntry, read_run_file
 from quantattack.cli.tasks import tasks_of
 from quantattack.errors import InputError, unknown
@@ -34,7 +34,9 @@ def evaluate(
     ] = None,
     data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
     norm: Annotated[str, typer.Option(help="linf, l2 or l1.")] = "linf",
-    radius: Annotated[str | None, typer.Option(help="Radius, 8/255, or several, a,b,c; else the data set's.")] = None,
+    radius: Annotated[
+        str | None, typer.Option(help="Radius, 8/255, or several, a,b; per channel a:b:c; else the data's.")
+    ] = None,
     attacks: Annotated[
         str | None, typer.Option(help="Attacks, a,b[steps=40]; else standard, or deployed for deployed files.")
     ] = None,
@@ -44,6 +46,8 @@ def evaluate(
     mean: Mean = None,
     std: Std = None,
     runtime: RuntimeName = None,
+    one_logit: One = False,
+    no_padding: NoPadding = False,
     images: Annotated[int | None, typer.Option(help="How many test images, from the first on; else all.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
     batch_size: Annotated[
@@ -66,6 +70,7 @@ def evaluate(
         raise InputError("a run file names its models; leave them out of the command")
     about: dict[str, Any] = {"models": model or [DEFAULT], "data_root": data_root, "attacks": attacks, "images": images}
     how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": device, "save_images": _kept(save_images)}
+    how |= {"one_logit": one_logit, "padding": not no_padding}
     of_files: dict[str, Any] = {"float": float_model, "layout": layout, "range": range_, "mean": mean, "std": std}
     threat = ThreatEntry(norm=norm, radius=None if radius is None else radius.split(","), levels=pixels)
     plan = read_run_file(config) if config else _plan(data, threat, speed, runtime, **about, **how, **of_files)

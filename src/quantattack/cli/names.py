@@ -21,6 +21,7 @@ from quantattack.data.sets import SETS, check_data, is_path
 from quantattack.deployed.base import DeployedModel
 from quantattack.deployed.load import is_file, relate
 from quantattack.errors import InputError, unknown
+from quantattack.nn.one_logit import OneLogit
 from quantattack.nn.zoo import card_of, load_model, models
 from quantattack.reading import exists
 
@@ -32,7 +33,7 @@ def threat_named(norm: str, radius: str | None, data: str, levels: int | None = 
 
     Arguments:
         norm: The norm's name.
-        radius: The radii; None for the data set's own.
+        radius: The radii, each a number or one for each channel, a:b:c; None for the data set's own.
         data: The data set.
         levels: The number of values that a pixel can have; None for any real number.
     """
@@ -40,12 +41,18 @@ def threat_named(norm: str, radius: str | None, data: str, levels: int | None = 
     if radius is None and is_path(data):
         raise InputError(f"{data} has no usual radius; give one, such as 8/255")
     texts = [str(SETS[data].radius(norm))] if radius is None else [item.strip() for item in radius.split(",")]
-    return [Threat(measure, number(text), levels=levels) for text in dict.fromkeys(texts)]
+    return [Threat(measure, radius_of(text), levels=levels) for text in dict.fromkeys(texts)]
 
 
 def threat_of_data(data: str) -> Threat:
     """Return a data set's usual threat under Linf; 8/255 where it has none."""
     return Threat(norm_named("linf"), 8 / 255) if is_path(data) else threat_named("linf", None, data)[0]
+
+
+def radius_of(text: str) -> float | list[list[list[float]]]:
+    """Return the radius of a text like 8/255, or that of each channel of one like 8/255:4/255:0."""
+    parts = [number(part.strip()) for part in text.split(":")]
+    return parts[0] if len(parts) == 1 else [[[part]] for part in parts]
 
 
 def number(text: str) -> float:
@@ -129,15 +136,16 @@ def model_named(name: str, device: torch.device, options: FileOptions | None = N
     Arguments:
         name: The name.
         device: Where the model is put; what runs a deployed file stays where it is.
-        options: How a deployed file is opened; as the file says itself where None.
+        options: How a deployed file is opened, and whether networks have one logit; as the file says where None.
 
     Raises:
         InputError: If there is none, or the function fails or returns no `torch.nn.Module`.
     """
+    asked = options or FileOptions()
     if is_file(name):
-        return (options or FileOptions()).file(name)().to(device)
+        return asked.file(name)().to(device)
     model = _made(name) if _is_function(name) else load_model(name)
-    return model.to(device)
+    return (OneLogit(model) if asked.one_logit else model).to(device)
 
 
 def relative_named(model: nn.Module, name: str, device: torch.device, options: FileOptions | None = None) -> nn.Module:
@@ -152,7 +160,7 @@ def relative_named(model: nn.Module, name: str, device: torch.device, options: F
     if is_file(name):
         asked = options or FileOptions()
         return relate(model, name, asked.meaning, asked.root).to(device)
-    relative = model_named(name, device)
+    relative = model_named(name, device, options)
     if isinstance(model, DeployedModel):
         model.relate(relative, name)
     return relative

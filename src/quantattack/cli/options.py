@@ -22,6 +22,9 @@ Pixels: TypeAlias = Annotated[
     bool | None,
     typer.Option("--pixels/--no-pixels", help="Search on the 256 levels of bytes; else for deployed models alone."),
 ]
+NoPadding: TypeAlias = Annotated[
+    bool, typer.Option("--no-padding", help="Show networks batches of any size, not of a multiple of 8 rows.")
+]
 
 FILES = "files"  # what `--save-images` alone says
 

@@ -4,13 +4,16 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 
 from quantattack.attacks.norms import norm_named
+from quantattack.attacks.pixel_radii import PixelRadii
 from quantattack.attacks.threat import Threat
 from quantattack.cli import names
 from quantattack.cli.deployed import FileOptions, Layout, Mean, Range, RuntimeName, Std, file_options, noted_options
+from quantattack.cli.options import NoPadding
 from quantattack.data.streams import stream_data
 from quantattack.errors import InputError
 from quantattack.evaluation.verify import verify as compute_again
@@ -69,11 +72,12 @@ def verify(
     mean: Mean = None,
     std: Std = None,
     runtime: RuntimeName = None,
+    no_padding: NoPadding = False,
 ) -> None:
     """Compute every verdict once more, from the model, the data and the saved images; exit with 4 where one differs."""
     said, records = file_options(layout, range_, mean, std, runtime, data_root), Store.load(run).records()
     said.check([record.subject.model for record in records] or [str(run)])
-    agreeing = [_agrees(record, data, data_root, device, said) for record in records]
+    agreeing = [_agrees(record, data, data_root, device, said, padding=not no_padding) for record in records]
     if not agreeing:
         raise InputError(f"{run} holds no evaluation to verify")
     if not all(agreeing):
@@ -93,12 +97,14 @@ def compare(
         print_comparison(comparison, Console())
 
 
-def _agrees(record: Record, data: str | None, data_root: str | None, device: str, said: FileOptions) -> bool:
+def _agrees(
+    record: Record, data: str | None, data_root: str | None, device: str, said: FileOptions, padding: bool
+) -> bool:
     """Verify one evaluation, print what disagrees, and return whether nothing does."""
     subject, options = record.subject, noted_options(record, data_root) if said == FileOptions() else said
     images = stream_data(names.data_named(data or subject.data), data_root)
     model = names.model_named(subject.model, names.device_named(device), options)
-    verified = compute_again(record, model, images, threat_of(record))
+    verified = compute_again(record, model, images, threat_of(record), padding)
     typer.echo(f"{subject.model} on {subject.data}, {threat_words(record.threat)}:")
     for line in verified.wrong:
         typer.echo(f"- {line}")
@@ -115,6 +121,13 @@ def threat_of(record: Record) -> Threat:
     norm = about.pop("norm", "")
     about.pop("part", None)
     try:
+        if "each" in about:
+            about["each"] = _each_of(about["each"])
         return Threat(norm_named(str(norm["part"] if isinstance(norm, dict) else norm)), **about)
-    except (TypeError, KeyError):
+    except (TypeError, KeyError, ValueError):
         raise InputError(f"no threat can be made of {record.subject.threat[:200]}; verify it in Python") from None
+
+
+def _each_of(about: dict[str, Any]) -> PixelRadii:
+    """Return the pixels' own radii that a record describes; those that it holds a digest of cannot be known."""
+    return PixelRadii(np.reshape(about["numbers"], about["shape"]))

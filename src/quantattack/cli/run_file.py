@@ -54,6 +54,8 @@ class RunFile(BaseModel):
         mean: Mean of each channel in units of the range, where they take normalized pixels.
         std: Standard deviation of each channel, likewise.
         runtime: What runs deployed files, such as litert:reference; else each format's own.
+        one_logit: Whether the networks return one logit, whose sigmoid is the probability of class 1.
+        padding: Whether batches are padded to row counts for which logits are the same in any batch.
         images: How many test images, from the first on; else all.
         seed: Seed of every random number.
         batch_size: Images attacked at once; found where it is left out.
@@ -76,6 +78,8 @@ class RunFile(BaseModel):
     mean: Radii | None = None
     std: Radii | None = None
     runtime: str | None = None
+    one_logit: bool = False
+    padding: bool = True
     images: int | None = None
     seed: int = 0
     batch_size: int | None = None

@@ -36,7 +36,7 @@ def tasks_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:
     given = [entry for data in sets for entry in _threats(plan, data)]
     speed = FastSearch.named(plan.speed)
     settings: TaskSettings = {"seed": plan.seed, "batch_size": plan.batch_size, "part": part, "speed": speed}
-    settings["keep_images"] = plan.save_images
+    settings["keep_images"], settings["padding"] = plan.save_images, plan.padding
     for model in _models(plan):
         settings["make"] = model.make
         for data, (threat, free) in given:
@@ -90,7 +90,7 @@ def _models(plan: RunFile) -> Iterator[_Evaluated]:
 
 
 def _file_options(plan: RunFile) -> FileOptions:
-    return file_options(plan.layout, plan.range, plan.mean, plan.std, plan.runtime, plan.data_root)
+    return file_options(plan.layout, plan.range, plan.mean, plan.std, plan.runtime, plan.data_root, plan.one_logit)
 
 
 def _task(

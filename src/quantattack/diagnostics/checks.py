@@ -9,7 +9,6 @@ from torch import Tensor
 
 from quantattack.attacks.directions import steepest
 from quantattack.attacks.losses import log_odds
-from quantattack.attacks.norms import per_image
 from quantattack.diagnostics.case import Case, many, percent
 from quantattack.diagnostics.clean_gradients import CleanGradients, in_float64, limits
 from quantattack.evaluation.checks import are_probabilities
@@ -207,7 +206,7 @@ def _moved(case: Case, grad: Images, length: float) -> Images:
     norm = case.threat.norm
     room = case.threat.room(case.images, grad) / length if norm.needs_room else None
     step = steepest(grad, norm, room)
-    size = per_image(torch.full_like(case.labels, 1).to(grad) * length, grad)
+    size = case.threat.spread(torch.full_like(case.labels, 1).to(grad) * length, grad)
     return case.threat.project(case.images + size * step, case.images)
 
 

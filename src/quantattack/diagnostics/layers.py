@@ -40,15 +40,15 @@ def calls(case: Case) -> list[Call]:
 @contextmanager
 def _watched(model: Any, first: dict[str, Call]) -> Iterator[None]:
     def watch(name: str) -> Any:
-        def keep(layer: nn.Module, given: Any, returned: Any) -> None:
-            plain = len(given) == 1 and _is_batch(given[0]) and _is_batch(returned)
+        def keep(layer: nn.Module, given: Any, named: Any, returned: Any) -> None:
+            plain = len(given) == 1 and not named and _is_batch(given[0]) and _is_batch(returned)
             if plain:
                 rows = slice(_IMAGES)  # the rest is copies that pad the batch
                 first.setdefault(name, Call(name, layer, given[0].detach()[rows], returned.detach()[rows]))
 
         return keep
 
-    handles = [layer.register_forward_hook(watch(name)) for name, layer in _leaves(model)]
+    handles = [layer.register_forward_hook(watch(name), with_kwargs=True) for name, layer in _leaves(model)]
     try:
         yield
     finally:
@@ -94,7 +94,13 @@ def _weights(model: Any) -> Iterator[tuple[str, Tensor]]:
     for name, layer in _leaves(model):
         weight = getattr(layer, "weight", None)
         if isinstance(weight, Tensor) and weight.ndim > 1 and weight.is_floating_point():
-            yield name, weight.detach()
+            yield name, _plain(weight.detach())
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Return a library's own kind of tensor by the values that it stands for, others as they are."""
+    own = type(tensor) not in (Tensor, nn.Parameter) and hasattr(tensor, "dequantize")
+    return tensor.dequantize() if own else tensor
 
 
 def values_of(tensor: Tensor) -> int | None:
@@ -131,10 +137,11 @@ def derivative_check(case: Case) -> Finding:
     if not any(_leaves(case.host.model)):
         return Finding("derivatives", "cannot tell", "", _UNSEEN)
     layer_calls = calls(case)
-    kinds = {call.name: derivative_of(call) for call in layer_calls}
+    kinds = {call.name: _derivative_known(call) for call in layer_calls}
     surrogate = [name for name, kind in kinds.items() if kind == "surrogate"]
     blocked = [name for name, kind in kinds.items() if kind == "zero"]
-    data = {"layers": len(layer_calls), "surrogate": surrogate, "zero": blocked}
+    unknown = [name for name, kind in kinds.items() if kind is None]
+    data = {"layers": len(layer_calls), "surrogate": surrogate, "zero": blocked, "unknown": unknown}
     if blocked:
         says = f"the derivative of {_names(blocked)} is zero everywhere although the output moves"
         advice = "give these layers a surrogate derivative, straight-through or tanh, and diagnose again"
@@ -142,9 +149,20 @@ def derivative_check(case: Case) -> Finding:
     if surrogate:
         says = f"{_names(surrogate)} of {len(layer_calls)} layers pass a surrogate derivative, not their own"
         return Finding("derivatives", "pass", "", says, "see the check `ascent` for whether it leads upward", data)
+    if unknown:
+        says = f"{_names(unknown)} of {len(layer_calls)} layers cannot be run in double precision"
+        return Finding("derivatives", "cannot tell", "", says, data=data)
     return Finding(
         "derivatives", "pass", "", f"all {len(layer_calls)} layers pass the derivative of what they compute", data=data
     )
+
+
+def _derivative_known(call: Call) -> str | None:
+    """Return what `derivative_of` says, or None of a library's layer that cannot be copied or run in float64."""
+    try:
+        return derivative_of(call)
+    except (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError):
+        return None
 
 
 def _names(names: list[str]) -> str:

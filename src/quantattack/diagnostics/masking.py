@@ -12,7 +12,7 @@ import torch
 from quantattack.attacks.ascent import Ascent
 from quantattack.attacks.base import Attack, default_rng
 from quantattack.attacks.losses import log_odds
-from quantattack.attacks.norms import L1, Linf, per_image
+from quantattack.attacks.norms import L1, Linf
 from quantattack.attacks.recipes import LinearDecay, fgsm
 from quantattack.attacks.scaling.gap import Gap
 from quantattack.attacks.square import Square
@@ -67,7 +67,7 @@ class RandomSearch:
         if self.threat.norm.needs_room:
             return self.threat.snap(self.threat.sample(clean, rng.restarted(draw), radius), clean, radius)
         noise = self.threat.norm.steepest(rng.normal(draw, NOISE, clean.shape[1:], clean.dtype))
-        length = per_image(self.threat.radii(clean, radius).to(clean), clean)
+        length = self.threat.spread(self.threat.radii(clean, radius).to(clean), clean)
         return self.threat.snap(self.threat.project(clean + length * noise, clean, radius), clean, radius)
 
 
@@ -270,7 +270,7 @@ class LargerRadius:
         accuracy: dict[str, float] = {}
         for radius in self.radii(case):
             if bool(left.any()):
-                threat = replace(case.threat, radius=radius)
+                threat = replace(case.threat, radius=radius, each=None)  # of each pixel, to a gray image
                 left[left.clone()] = ~broken_by(replace(case.where(left), threat=threat), self._attack(threat))
             accuracy[f"{radius:.4g}"] = float(left.double().mean())
         count = int(left.sum())

@@ -115,13 +115,15 @@ def toward(attacks: Mapping[str, Attack], targets: LabelData, index: Indices) ->
 def _is_same(carried: Threat, threat: Threat) -> bool:
     pairs = ((carried.radius, threat.radius), (carried.low, threat.low), (carried.high, threat.high))
     near = all(math.isclose(a, b, rel_tol=_SAME, abs_tol=_SAME * threat.radius) for a, b in pairs)
-    return near and carried.norm == threat.norm and carried.levels == threat.levels
+    same = (carried.norm, carried.levels, carried.each) == (threat.norm, threat.levels, threat.each)
+    return near and same
 
 
 def _description(threat: Threat) -> str:
     norm = type(threat.norm).__name__
     levels = "" if threat.levels is None else f" on {threat.levels} levels"
-    return f"{norm} {threat.radius:g} in [{threat.low:g}, {threat.high:g}]{levels}"
+    size = f"{threat.radius:g}" if threat.each is None else threat.each.words
+    return f"{norm} {size} in [{threat.low:g}, {threat.high:g}]{levels}"
 
 
 def counted_model(
@@ -190,7 +192,7 @@ def check_logits(logits: Any, rows: int) -> None:
     if logits.shape[1] < 2:
         raise InputError(
             "the model returns one class only; it must return a logit for each of two or more classes: "
-            "torch.cat([-z, z], 1) of one sigmoid logit z"
+            "torch.cat([-z, z], 1) of one sigmoid logit z, as OneLogit(model) and --one-logit do"
         )
     if not bool(torch.isfinite(logits).all()):
         raise InputError("the model returns NaN or infinite logits; fix the model first")

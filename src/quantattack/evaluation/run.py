@@ -19,7 +19,9 @@ from quantattack.evaluation.judge import Attacked, Clean, attack, joined, predic
 from quantattack.evaluation.png import write_pngs
 from quantattack.evaluation.reach import changed, state_of
 from quantattack.evaluation.task import Task, versions
+from quantattack.nn.one_logit import OneLogit
 from quantattack.progress import Advance
+from quantattack.record.deployed import ONE_LOGIT
 from quantattack.record.record import Record
 from quantattack.record.store import Store
 
@@ -137,6 +139,7 @@ class FilledTask:
         itself = changed(task.state, state_of(task.model.model))
         store.flag(task.subject, flags(record, health, self._clean.random, self._clean.dependent, itself))
         note_radius(task, store)
+        note_one_logit(task, store)
         store.note(**versions(task), batch_size=max(cell.sizer.size for cell in self._cells))
 
 
@@ -145,6 +148,13 @@ def note_radius(task: Task, store: Store) -> None:
     line, noted = rounded_radius(task.threat), store.notes.get("radii", [])
     if line is not None and line not in noted:
         store.note(radii=[*noted, line])
+
+
+def note_one_logit(task: Task, store: Store) -> None:
+    """Note that a task's model has one logit for two classes."""
+    noted = store.notes.get(ONE_LOGIT, [])
+    if isinstance(task.model.model, OneLogit) and task.subject.model not in noted:
+        store.note(**{ONE_LOGIT: [*noted, task.subject.model]})
 
 
 def _opened(filled: Iterable[FilledTask]) -> Iterator[Cell]:

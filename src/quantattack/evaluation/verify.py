@@ -11,6 +11,7 @@ from quantattack.attacks.threat import Threat
 from quantattack.data.sources import Source, digest
 from quantattack.errors import InputError
 from quantattack.evaluation.batching import BatchSizer
+from quantattack.evaluation.checks import counted_model
 from quantattack.evaluation.contradictions import contradictions
 from quantattack.evaluation.judge import SLACK, judged
 from quantattack.evaluation.models import CountedModel, model_checksum
@@ -24,6 +25,7 @@ from quantattack.record.shards import checksum, path_of
 from quantattack.types import Images, Indices, Labels, Model
 
 _BATCH = 64  # images
+_FIRST = 16  # images on which it is found out what batches the model takes
 _MARGIN, _SIZE = 1e-3, 1e-5  # relative, for other kernels on another machine; absolute below 1
 
 
@@ -46,7 +48,7 @@ class Verified:
     wrong: tuple[str, ...]
 
 
-def verify(record: Record, model: Model, source: Source, threat: Threat) -> Verified:
+def verify(record: Record, model: Model, source: Source, threat: Threat, padding: bool = True) -> Verified:
     """Recompute the verdicts of a record from its saved images and the model.
 
     Arguments:
@@ -54,13 +56,14 @@ def verify(record: Record, model: Model, source: Source, threat: Threat) -> Veri
         model: The model that was evaluated.
         source: The whole data set; positions in it are the record's image indices.
         threat: The threat of the record.
+        padding: Whether batches may be padded, as `evaluate` says.
 
     Raises:
         InputError: If the record is in memory only, or has an index beyond the data set.
     """
     if record.store.folder is None:
         raise InputError("only a record in a folder can be verified")
-    counted = CountedModel(model)
+    counted = _counted(record, model, source, padding)
     mismatches = [*_checksum_mismatches(record, model, source), *contradictions(record)]
     clean, lines = _verify_clean(record, counted, source)
     mismatches += lines
@@ -75,6 +78,13 @@ def verify(record: Record, model: Model, source: Source, threat: Threat) -> Veri
             saved, files = saved + count, files + 1
         attacked, unsaved = attacked + saved, unsaved + right - saved
     return Verified(clean, attacked, unsaved, files, tuple(mismatches))
+
+
+def _counted(record: Record, model: Model, source: Source, padding: bool) -> CountedModel:
+    """Return the model as evaluations call it: with the row count of a model that takes no other."""
+    device, dtype = placement(model)
+    first = source.take(range(min(_FIRST, len(source))))[0]
+    return counted_model(model, first.to(device, dtype), record.store.notes.get("batch_size"), padding)[0]
 
 
 def _checksum_mismatches(record: Record, model: Model, source: Source) -> Iterator[str]:

@@ -187,7 +187,8 @@ def at_most(cells: Mapping[str, Cell]) -> float:
     if len(counts) != 1 or counts == {0}:
         return float("nan")
     lost = reduce(np.union1d, [cell.outcomes["image"][cell.broken] for cell in cells.values()])
-    return 1 - len(lost) / counts.pop()
+    count = counts.pop()
+    return (count - len(lost)) / count  # not 1 - lost / count, which may be an ulp below the same share
 
 
 def plain_pgd(names: Iterable[str]) -> str | None:

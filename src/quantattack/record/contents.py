@@ -57,6 +57,20 @@ def check_threat(threat: Mapping[str, Any]) -> None:
     check_types(values, [(*_NUMBER, str, list, dict)] * 3)
     if not all(math.isfinite(value) for value in values if isinstance(value, float)):
         raise ValueError("a threat whose radius or range is not finite")
+    if "each" in threat:
+        _check_each(threat["each"])
+
+
+def _check_each(each: Any) -> None:
+    """Raise ValueError unless the pixels' own radii are described as `PixelRadii` are."""
+    check_types([each], [dict])
+    numbers, shape = each.get("numbers", []), each.get("shape")
+    check_types(
+        [each.get("values"), numbers, shape, each.get("least"), each.get("most")], [str, list, list, *[_NUMBER] * 2]
+    )
+    check_types([*numbers, *shape], [_NUMBER] * len(numbers) + [int] * len(shape))
+    if not shape or not all(math.isfinite(value) for value in (*numbers, each["least"], each["most"])):
+        raise ValueError("radii of no shape, or that are not finite")
 
 
 def _check_flag(row: tuple[Any, ...]) -> None:

@@ -1,4 +1,4 @@
-"""What a record notes of deployed models: the file, what runs it, and how far its twin tells the truth.
+"""What a record notes of models: of deployed ones the file, what runs it, and how far its twin tells the truth.
 
 The facts are notes of the run under "deployed", by the model's name; they are read without torch.
 """
@@ -11,6 +11,7 @@ from quantattack.record.outcome import Subject
 from quantattack.record.record_file import RecordFile
 
 NOTE = "deployed"  # the facts' name among a record's notes
+ONE_LOGIT = "one_logit"  # the name of the networks with one logit
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,16 @@ def deployed_note(store: RecordFile, model: str) -> dict[str, Any] | None:
     """
     noted: dict[str, Any] | None = store.notes.get(NOTE, {}).get(model)
     return noted
+
+
+def has_one_logit(store: RecordFile, model: str) -> bool:
+    """Return whether a record notes that a model has one logit for two classes.
+
+    Arguments:
+        store: The record.
+        model: The model's name in the record.
+    """
+    return model in store.notes.get(ONE_LOGIT, [])
 
 
 def agreements(about: Mapping[str, Any], subject: Subject) -> dict[str, Agreement]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from quantattack.record.description import stable
 from quantattack.record.record import Record
 from quantattack.report.style import COLORS, FAINT, INK, legend, look, percent_axis, styled
 from quantattack.report.tables import broken_by, norm_name
@@ -104,7 +105,7 @@ def radius_groups(records: Sequence[Record]) -> list[list[Record]]:
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         threat = record.threat
-        about = (threat.get(name) for name in ("low", "high", "levels"))
+        about = *(threat.get(name) for name in ("low", "high", "levels")), stable(threat.get("each"))
         key = (record.subject.model, record.subject.data, norm_name(threat), *about)
         if isinstance(threat.get("radius"), int | float) and record.complete and len(record.indices):
             groups.setdefault(key, []).append(record)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
@@ -98,9 +98,20 @@ def norm_name(threat: dict[str, Any]) -> str:
 
 def threat_words(threat: dict[str, Any]) -> str:
     """Return a threat in a few words: the norm, the radius, and the levels of its pixels if it has any."""
-    radius, levels = threat.get("radius"), threat.get("levels")
-    size = "" if radius is None else f" {radius_words(radius) if isinstance(radius, int | float) else radius}"
+    radius, levels, each = threat.get("radius"), threat.get("levels"), threat.get("each")
+    if isinstance(each, dict):
+        size = f" {_each_words(each)}"
+    else:
+        size = "" if radius is None else f" {radius_words(radius) if isinstance(radius, int | float) else radius}"
     return f"{norm_name(threat)}{size}" if levels is None else f"{norm_name(threat)}{size} on {levels} levels"
+
+
+def _each_words(each: dict[str, Any]) -> str:
+    """Return the radii of the pixels in a few words: one by one where there is one for each channel."""
+    numbers, shape = each.get("numbers") or [], each.get("shape") or [0]
+    if numbers and len(numbers) == shape[0]:
+        return "per channel " + ", ".join(radius_words(number) for number in numbers)
+    return f"per pixel, at most {radius_words(each.get('most', nan))}"
 
 
 def clean_share(record: Record) -> Share:

@@ -11,6 +11,7 @@ import quantattack as qa
 from attacks.adapters.peers import need
 from networks import relu_network
 from quantattack.attacks import adapters
+from quantattack.diagnostics.diagnose import diagnose
 from quantattack.gradients import gradient
 
 LINF = qa.Threat(qa.Linf(), 0.2)
@@ -136,6 +137,93 @@ def test_torchao(pixels):
     model = adapters.from_quantized(inside, pixels[:1])
     assert not torch.equal(model(pixels), relu_network(0, (3, 8, 8))(pixels))
     assert attacked(model, pixels) > 0.5
+
+
+def brevitas_after_steps() -> nn.Module:
+    """A network in quantization-aware training with Brevitas, whose activation scales have seen data."""
+    library("brevitas")
+    from brevitas.nn import QuantConv2d, QuantLinear, QuantReLU
+
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        QuantConv2d(3, 8, 3, weight_bit_width=4),
+        nn.BatchNorm2d(8),
+        QuantReLU(bit_width=4, return_quant_tensor=True),
+        nn.Flatten(),
+        QuantLinear(8 * 36, 10, bias=True, weight_bit_width=4, return_quant_tensor=False),
+    )
+    optimizer = torch.optim.SGD(net.parameters(), 0.05)
+    for _ in range(3):
+        loss = nn.functional.cross_entropy(net(torch.rand(16, 3, 8, 8)), torch.arange(16) % 10)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return net.eval()
+
+
+def vision_transformer() -> nn.Module:
+    """A Hugging Face vision transformer with random weights, made of its configuration."""
+    transformers = library("transformers")
+    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 48}
+    torch.manual_seed(0)
+    settings = transformers.ViTConfig(image_size=8, patch_size=4, num_labels=10, initializer_range=0.3, **sizes)
+    return transformers.ViTForImageClassification(settings).eval()
+
+
+def torchao_training() -> nn.Module:
+    """A network in quantization-aware training with torchao."""
+    library("torchao")
+    from torchao.quantization import quantize_
+    from torchao.quantization.qat import FakeQuantizeConfig, IntXQuantizationAwareTrainingConfig
+
+    net = relu_network(0, (3, 8, 8))
+    quantize_(net, IntXQuantizationAwareTrainingConfig(None, FakeQuantizeConfig(torch.int4, group_size=32)))
+    return net.eval()
+
+
+def torchao_int8() -> nn.Module:
+    """A network whose weights torchao has converted to tensors of its own, of 8 bits."""
+    library("torchao")
+    from torchao.quantization import Int8WeightOnlyConfig, quantize_
+
+    net = relu_network(0, (3, 8, 8)).eval()
+    quantize_(net, Int8WeightOnlyConfig())
+    return net
+
+
+MADE = (brevitas_after_steps, vision_transformer, torchao_training, torchao_int8)
+
+
+def state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """A copy of all parameters and buffers, those of tensor subclasses by their values."""
+    held = {**model.state_dict(), **dict(model.named_buffers())}
+    plain = {name: value.dequantize() if hasattr(value, "qdata") else value for name, value in held.items()}
+    return {name: value.detach().clone() for name, value in plain.items() if isinstance(value, torch.Tensor)}
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("make", MADE, ids=lambda make: make.__name__)
+def test_a_model_is_what_it_was_and_its_verdicts_know_no_batch(make):
+    model, images = make(), torch.rand(64, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    before, verdicts = state(model), []
+    assert before
+    with torch.no_grad():
+        labels = getattr(model(images), "logits", None)
+        labels = (model(images) if labels is None else labels).argmax(1)
+    for size in (1, 7, 64):
+        record = qa.evaluate(model, images, labels, {"pgd": qa.pgd(LINF, steps=5)}, LINF, batch_size=size)
+        assert not {"model_changed", "batch_dependent", "random"} & {flag.code for flag in record.flags}
+        verdicts.append([record.column("pgd", name).tolist() for name in ("clean_prediction", "prediction", "step")])
+    assert verdicts[0] == verdicts[1] == verdicts[2]
+    assert record.clean == 1.0
+    assert record.robust("pgd") < 1.0
+    diagnosis = diagnose(model, images[:16], labels[:16], LINF, budget=100)
+    assert diagnosis.clean == 1.0
+    after = state(model)
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert not model.training
 
 
 def test_an_output_is_reduced_to_its_logits(pixels):

@@ -141,6 +141,8 @@ def searched(
         rng: Seeds the library's random numbers; None for seed 0.
         radius: Per-image radii with shape (n,); None for the threat's radius.
     """
+    if self.threat.each is not None:
+        raise InputError(f"{type(self).__name__} takes one radius for all pixels, not radii {self.threat.each.words}")
     attacked, radii = clean.clone(), self.threat.radii(clean, radius)
     grid = None if self.threat.levels is None else self.threat.grid
     for value in sorted(set(radii.tolist())):

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from quantattack.attacks.scaling.base import Rescale
-from quantattack.attacks.threat import is_number
-from quantattack.errors import InputError
+from quantattack.errors import InputError, is_number
 from quantattack.record.description import tagged
 from quantattack.types import Images, Labels, Logits, Model
 

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from quantattack.attacks.scaling.base import Rescale, confidence
-from quantattack.attacks.threat import is_number
-from quantattack.errors import InputError
+from quantattack.errors import InputError, is_number
 from quantattack.gradients import jacobian, singular_values
 from quantattack.record.description import tagged
 from quantattack.types import Images, Labels, Logits, Model, PerImage
