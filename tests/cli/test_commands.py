@@ -13,7 +13,7 @@ from quantattack.cli import main
 from quantattack.cli.attacks import ATTACKS, Context, attacks_named
 from quantattack.record.store import Store
 
-KEYS = {"model", "data", "images", "clean", "attacks", "worst_case", "masking_gap", "flags", "finished"}
+KEYS = {"model", "data", "images", "clean", "attacks", "worst_case", "masking_gap", "flags", "finished", "done"}
 NAMES = {
     *("fgsm", "pgd", "square", "pqgd"),
     *(f"{recipe}_plus_{part}" for recipe in ("fgsm", "pgd") for part in ("njs", "hns", "gap", "fixed")),

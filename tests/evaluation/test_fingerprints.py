@@ -15,6 +15,7 @@ from quantattack import InputError, Linf, Record, Threat, evaluate, load_data, l
 from quantattack.data.sources import DatasetSource
 from quantattack.evaluation.source_code import source_digest
 from quantattack.record.identity import begins
+from records import by_hand
 
 THREAT = Threat(Linf(), 0.15)
 ATTACKS = {"pgd": pgd(THREAT, steps=2)}
@@ -175,7 +176,7 @@ def test_a_record_of_before_is_continued(tmp_path: Path):
         subject["model"] = [name, checksum, ":".join(mark.split(":")[:3])]
         subject["data"][2] = ":".join(subject["data"][2].split(":")[:3])
         old = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-        connection.execute("UPDATE run SET value = ? WHERE key = 'identity'", (old,))
+        by_hand(connection, "UPDATE run SET value = ? WHERE key = 'identity'", (old,))
     connection.close()
     run(NETWORK, tmp_path)
     with sqlite3.connect(tmp_path / "record.sqlite") as connection:

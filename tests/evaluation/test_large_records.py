@@ -119,20 +119,20 @@ def lie(record: Record, change: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "words", "most"),
     [
-        ("file", "another checksum than when it was written"),
-        ("missing", "is missing"),
-        ("prediction = 77", "the record says 77"),
-        ("inside = 0", "is inside the threat, the record says otherwise"),
-        ("clean_prediction = 3", "has another prediction"),
+        ("file", "another checksum than when it was written", 2),
+        ("missing", "is missing", 2),
+        ("prediction = 77", "the record says 77", 2),
+        ("inside = 0", "is inside the threat, the record says otherwise", 2),
+        ("clean_prediction = 3", "has another prediction", 4),  # the record contradicts itself in three ways more
     ],
 )
-def test_what_is_not_true_is_found(change: str, words: str, saved: Record):
+def test_what_is_not_true_is_found(change: str, words: str, most: int, saved: Record):
     lie(saved, change)
     found = checked(saved)
     assert any(words in line for line in found.wrong)
-    assert len(found.wrong) <= 2
+    assert len(found.wrong) <= most
 
 
 def test_another_model_or_data_set_is_found(saved: Record):

@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from html import unescape
 
@@ -19,6 +17,7 @@ from quantattack.reproduction.page import _scales, write_pages
 from quantattack.reproduction.plan import Missing
 from quantattack.reproduction.read import Reader
 from quantattack.reproduction.views import keep_missing, read_missing, view
+from records import by_hand
 
 from .conftest import plan_of
 
@@ -152,9 +151,8 @@ def test_a_cell_that_was_interrupted_has_no_number(filled, tmp_path):
     part = item.rows[0].role
     assert reader.number(part, worst) is not None
     reader.close()
-    with closing(sqlite3.connect(plan.folder(plan.network(part), "10") / "record.sqlite")) as record, record:
-        place = "(SELECT id FROM cell WHERE attack = 'pqgd 100 run 2') AND image = 9"
-        assert record.execute(f"DELETE FROM outcome WHERE cell IN {place}").rowcount
+    folder, place = plan.folder(plan.network(part), "10"), "(SELECT id FROM cell WHERE attack = 'pqgd 100 run 2')"
+    by_hand(folder, f"DELETE FROM outcome WHERE cell IN {place} AND image = 9")
     reader = Reader(plan)
     assert (reader.number(part, worst), reader.number(part, mean)) == (None, None)
     assert reader.pair(part, "pqgd 100", "pgd") is None

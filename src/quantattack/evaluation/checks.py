@@ -15,7 +15,7 @@ from quantattack.attacks.success import hits
 from quantattack.attacks.threat import Threat, threats_in
 from quantattack.attacks.wrappers import Toward
 from quantattack.data.sources import Source, as_tensor, check_labels
-from quantattack.errors import CallFailed, InputError, guarded
+from quantattack.errors import CallFailed, InputError, guarded, out_of_memory
 from quantattack.evaluation.models import CountedModel, check_rows, padded
 from quantattack.evaluation.reach import observing, training_layers, training_operations
 from quantattack.gradients import called
@@ -146,8 +146,7 @@ def counted_model(
     counted = CountedModel(model, rows=None if padding else 0)
     try:
         logits = _answer(counted, images)
-        with suppress(CallFailed), torch.no_grad():  # a graph of 16 rows takes no 24
-            counted(images[:1].expand(_OTHER, *images.shape[1:]))
+        if not padding or _takes_more(counted, images):
             return counted, logits
         return CountedModel(model, rows=len(padded(images))), logits
     except InputError as refused:
@@ -156,6 +155,22 @@ def counted_model(
             with suppress(InputError):
                 return fixed, _answer(fixed, images)
         raise refused from refused.__cause__
+
+
+def _takes_more(counted: CountedModel, images: Images) -> bool:
+    """Return whether a model takes another number of rows too; a graph of 16 rows takes no 24.
+
+    Memory that ends says nothing of that, and batches are halved later.
+    """
+    try:
+        with torch.no_grad():
+            counted(images[:1].expand(_OTHER, *images.shape[1:]))
+    except CallFailed:
+        return False
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+    return True
 
 
 def first_logits(model: Callable[[Images], Any], images: Images) -> Logits:
