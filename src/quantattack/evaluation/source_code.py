@@ -38,12 +38,13 @@ def _parts(model: Model) -> Iterator[Any]:
 
 def _source(part: Any) -> str:
     """Return the source of a class or a function in one form; empty for a package's, and where there is none."""
-    try:
-        file, text = inspect.getsourcefile(part) or "", inspect.getsource(part)
-    except (OSError, TypeError):
+    if str(getattr(part, "__module__", "")).partition(".")[0] == "quantattack":
         return ""
-    own = str(getattr(part, "__module__", "")).partition(".")[0] == "quantattack"
-    if own or any(folder in file for folder in _INSTALLED):
+    try:
+        if any(folder in (inspect.getsourcefile(part) or "") for folder in _INSTALLED):
+            return ""
+        text = inspect.getsource(part)  # slow: only of what counts
+    except (OSError, TypeError):
         return ""
     try:
         return _normal(ast.parse(dedent(text)))
