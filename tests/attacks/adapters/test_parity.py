@@ -66,7 +66,7 @@ def test_apgd_is_autoattacks(loss):
     robust = {"ours": 0.0, "theirs": 0.0}
     for seed in range(3):
         for name, attack in (("ours", ours), ("theirs", theirs)):
-            record = qa.evaluate(model, images[:200], labels[:200], {name: attack}, threat, seed=seed)
+            record = qa.evaluate(model, images[:200], labels[:200], {name: attack}, threat, seed=seed, batch_size=200)
             robust[name] += record.robust(name) / 3
     assert 0.2 < robust["theirs"] < 0.8
     assert robust["ours"] == pytest.approx(robust["theirs"], abs=0.01)
