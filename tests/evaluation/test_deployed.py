@@ -26,7 +26,7 @@ from quantattack.nn.zoo import load_model
 from quantattack.record.deployed import agreements, deployed_note
 from quantattack.record.merge import merge
 from quantattack.record.record import Record
-from quantattack.record.statistics import above_chance
+from quantattack.record.statistics import above
 
 THREAT = qa.Threat(qa.Linf(), 0.15)
 STEPS = 4
@@ -205,9 +205,9 @@ def test_clean_accuracy_at_chance_is_flagged(fake: Write):
     record = run(load(fake(), range=(0, 2)), count=40)
     assert record.clean < 0.4
     assert "check --layout, --range, --mean and --std" in record.codes["chance"]
-    assert above_chance(10, 100, 10) > 0.4
-    assert above_chance(30, 100, 10) < 1e-6
-    assert above_chance(0, 0, 10) == 1
+    assert above(10, 100, 1 / 10) > 0.4
+    assert above(30, 100, 1 / 10) < 1e-6
+    assert above(0, 0, 1 / 10) == 1
 
 
 def test_clipped_pixels_are_flagged(fake: Write):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantattack.record.statistics import above_chance, holm, mcnemar, paired_difference, wilson
+from quantattack.record.statistics import above, holm, mcnemar, paired_difference, wilson
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,6 @@ def test_the_paired_interval_is_narrower_than_of_two_samples_and_turns_with_the_
 
 
 def test_no_better_than_guessing_is_told_by_the_binomial_tail():
-    assert above_chance(0, 10, 2) == 1.0
-    assert above_chance(10, 10, 2) == pytest.approx(2.0**-10)
-    assert above_chance(0, 0, 10) == 1.0
+    assert above(0, 10, 1 / 2) == 1.0
+    assert above(10, 10, 1 / 2) == pytest.approx(2.0**-10)
+    assert above(0, 0, 1 / 10) == 1.0

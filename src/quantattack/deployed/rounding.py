@@ -22,13 +22,3 @@ def clamp_through(values: Tensor, low: float, high: float) -> Tensor:
         high: The grid's largest number.
     """
     return torch.clamp(values, low, high)
-
-
-def is_exact(weight: Tensor, most: float) -> bool:
-    """Return whether a sum of products of integers is exact in float32.
-
-    Arguments:
-        weight: Integer weights with the output channels in the first dimension.
-        most: Largest magnitude of an input, its zero point subtracted.
-    """
-    return float(weight.abs().flatten(1).double().sum(1).max()) * most < 2.0**24

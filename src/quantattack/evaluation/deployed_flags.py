@@ -6,7 +6,7 @@ from typing import Any
 
 from quantattack.record.deployed import Agreement, agreements, deployed_note
 from quantattack.record.record import Record
-from quantattack.record.statistics import above_chance
+from quantattack.record.statistics import above
 
 _CHANCE = 0.01  # probability that a guesser is right on as many images
 _SATURATED, _CLIPPED = 0.05, 0.01  # shares from which on they are said
@@ -33,7 +33,7 @@ def deployed_flags(record: Record) -> dict[str, str | None]:
 
 def _chance(right: int, images: int, classes: int) -> str | None:
     """Say that a clean accuracy is no better than guessing; None where it is, by a binomial test."""
-    if above_chance(right, images, classes) < _CHANCE:
+    if above(right, images, 1 / classes) < _CHANCE:
         return None
     return (
         f"{right} of {images} clean images are right, no more than guessing among {classes} classes gives: pixels may "

@@ -76,21 +76,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def above_chance(right: int, trials: int, classes: int) -> float:
-    r"""Return the probability that guessing among k classes is right at least as often.
-
-    .. math:: P(X \ge r), \quad X \sim \mathrm{Binomial}(n, 1/k)
-
-    Arguments:
-        right: Number r of images that are right.
-        trials: Number n of images; for 0, the probability is 1.
-        classes: Number k of classes.
-    """
-    from scipy.stats import binomtest
-
-    return float(binomtest(right, trials, 1 / classes, alternative="greater").pvalue) if trials else 1.0
-
-
 def paired_difference(first_only: int, second_only: int, both: int, trials: int) -> tuple[float, float]:
     r"""Return the 95 % interval of the difference of two proportions of the same images, within [-1, 1].
 

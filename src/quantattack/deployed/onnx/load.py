@@ -1,7 +1,7 @@
 """Loads an ONNX file: its twin, its judge, and what the file says about its pixels."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -143,8 +143,3 @@ def _takes_any_rows(twin: OnnxTwin, shape: tuple[int | None, ...]) -> bool:
     except Exception:  # shapes of the fixed batch are written into the graph
         return False
     return together.shape == apart.shape and bool(torch.allclose(together, apart, rtol=1e-3, atol=1e-4))
-
-
-def with_judge(loaded: LoadedOnnx, runtime: OnnxRuntime) -> LoadedOnnx:
-    """Return the same twin with another judge, such as one of another level."""
-    return replace(loaded, runtime=runtime)
