@@ -33,8 +33,8 @@ def tables(folder: Path) -> str:
             images |= {entry.share.of for entry in line.entries.values() if entry is not None}
     count = " and ".join(str(number) for number in sorted(images))
     words = (
-        f"Robust accuracy in % on {count} test images, the first ones, seed 0; in brackets how far above the worst case, "
-        "and its 95 % interval."
+        f"Robust accuracy in % on {count} test images, the first ones, seed 0; in brackets how far above "
+        "the worst case, and its 95 % interval."
     )
     return markdown(["file", *COLUMNS], rows) + (f"\n\n{words}" if rows else "")
 
