@@ -7,6 +7,8 @@ from pathlib import Path
 
 from quantattack.record.record import Record
 from quantattack.record.store import Store
+from quantattack.report.deployed import ARGMAX, deployed_lines
+from quantattack.report.deployed import COLUMNS as DEPLOYED
 
 ROOT = Path(__file__).parents[1]
 ROWS = ("pgd[steps=40]", "pgd_plus_hns[steps=40]", "pgd", "gap", "log_odds", "rivals", "square")
@@ -36,24 +38,48 @@ CIFAR10 = {
     "cifar10-resnet8-bnn-waq": ("ResNet-18, binary weights and activations", 8.57, 0.03, 0.04),
 }
 COLUMNS = {"pgd": "PGD", "pgd_plus_njs": "PGD++ NJS", "pgd_plus_hns": "PGD++ HNS", "pgd_plus_gap": "PGD++ Gap"}
+SCALED = "as trained"  # PGD at the scale of the training's loss
 
 
 def cifar10(folder: Path, networks: Mapping[str, tuple[str, float, float, float]], images: int = 200) -> str:
     """Robust accuracy on CIFAR-10 in percent as measured, what the paper prints in brackets."""
     head = ["the paper's network", "here", "clean", *COLUMNS.values()]
+    head.insert(4, "PGD at the training's scale")
     lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
     for name, (words, *paper) in networks.items():
-        if (folder / f"{name}-{images}" / "record.sqlite").is_file():
-            lines.append([words, f"`{name}`", *_measured(folder / f"{name}-{images}", paper)])
+        run = f"{name}-{images}"
+        if (folder / "gupta2022" / run / "record.sqlite").is_file():
+            cells = _measured(folder / "gupta2022" / run, paper)
+            cells.insert(2, _scaled(folder / "beyond" / run) or cells[1].split()[0])  # a scale of 1 is plain PGD
+            lines.append([words, f"`{name}`", *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def _scaled(folder: Path) -> str | None:
+    """What PGD leaves at the scale of the training; None for a network trained on its logits as they are."""
+    if not (folder / "record.sqlite").is_file():
+        return None
+    (record,) = [record for record in Store.load(folder).records() if SCALED in record.attacks]
+    return _percent(record.robust(SCALED))
+
+
 def _measured(folder: Path, paper: list[float]) -> list[str]:
-    store = Store.load(folder)
-    (record,) = [record for record in store.records() if set(COLUMNS) <= set(record.attacks)]
+    (record,) = [record for record in Store.load(folder).records() if set(COLUMNS) <= set(record.attacks)]
     published = [f" ({value:g})" for value in paper] + [""]
     cells = [_percent(record.robust(name)) + words for name, words in zip(COLUMNS, published, strict=True)]
     return [_percent(record.clean), *cells]
+
+
+def deployed(folder: Path) -> str:
+    """What deployed files leave under each kind of attack, in percent, ties decided by argmax."""
+    lines = [["file", "radius", *DEPLOYED], ["---", "---", *["---:"] * len(DEPLOYED)]]
+    for run in sorted(path.parent for path in folder.glob("*/record.sqlite")):
+        for line in deployed_lines(Store.load(run).records()):
+            if line.ties == ARGMAX and "2/255" in line.threat:
+                cells = [line.entries.get(column) for column in DEPLOYED]
+                shares = ["-" if entry is None else _percent(entry.share.value) for entry in cells]
+                lines.append([f"`{line.model}`", "2/255", *shares[:-1], f"**{shares[-1]}**"])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def output(record: Record) -> str:
@@ -79,7 +105,8 @@ def built(text: str) -> str:
     records = Store.load(ROOT / "results" / "demo").records()
     named = {record.subject.model: record for record in records}
     text = _between(text, "table", table(records))
-    text = _between(text, "cifar10", cifar10(ROOT / "results" / "gupta2022", CIFAR10))
+    text = _between(text, "cifar10", cifar10(ROOT / "results", CIFAR10))
+    text = _between(text, "deployed", deployed(ROOT / "results" / "deployed"))
     return _between(text, "output", output(named["digits-mdtanhs"]))
 
 

@@ -1,6 +1,7 @@
 """`quantattack inspect` says what is really quantized."""
 
 import pytest
+from torch import nn
 
 from quantattack.cli import main
 
@@ -29,3 +30,21 @@ def test_a_wrong_name_is_one_line(capsys: pytest.CaptureFixture[str]):
     code, out, err = said(capsys, "digits-flaot")
     assert (code, out) == (2, "")
     assert err == "error: unknown model 'digits-flaot'; did you mean 'digits-float'?\n"
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("cifar10-vgg5-mdtanhs", "on the loss of 0.02222 times its logits"),
+        ("digits-mdtanhs", "on the loss of its logits as they are"),
+        ("tests.cli.test_inspect:plain", "not stated"),
+    ],
+)
+def test_the_scale_of_the_training_is_said(capsys: pytest.CaptureFixture[str], model: str, words: str):
+    code, out, _ = said(capsys, model, "--data", "digits" if "cifar" not in model else "cifar10")
+    assert code == 0
+    assert f"training: {words}" in out
+
+
+def plain() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()

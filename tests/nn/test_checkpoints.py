@@ -52,6 +52,15 @@ def test_the_card_comes_back(path):
     assert card.quantizer == "md-tanh-s"
 
 
+def test_the_scale_of_the_training_is_read_from_the_card():
+    card = card_of(None, None)
+    assert card.logit_scale == 1
+    assert replace(card, training={"logit_scale": 0.1}).logit_scale == 0.1
+    for value in (0, -1, "1", None, True, float("nan")):
+        with pytest.raises(InputError, match="times its logits"):
+            _ = replace(card, training={"logit_scale": value}).logit_scale
+
+
 def test_methods_are_named_by_their_quantizers():
     assert [card_of(*pair).quantizer for pair in PAIRS] == [
         "float", "md-tanh-s", "bnn-waq", "xnor", "uniform-4+uniform-4",

@@ -3,19 +3,23 @@
 import runpy
 from pathlib import Path
 
+from quantattack.record.store import Store
 from quantattack.reproduction.catalog import PAPERS
 from quantattack.reproduction.read import Reader
 from quantattack.reproduction.roles import role_of
 
+RESULTS = Path(__file__).parents[2] / "results"
 SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "readme.py"))
 
 
 def test_the_table_has_what_the_record_has_and_what_the_paper_prints(filled):
     plan = filled["gupta2022"]
     networks = {"digits-mdtanhs": ("binary", 47.32, 0.0, 0.5), "digits-nothing": ("absent", 1.0, 1.0, 1.0)}
-    head, rule, *rows = SCRIPT["cifar10"](plan.out / "gupta2022", networks, 10).splitlines()
-    assert head == "| the paper's network | here | clean | PGD | PGD++ NJS | PGD++ HNS | PGD++ Gap |"
-    assert rule.count("---:") == 5
+    head, rule, *rows = SCRIPT["cifar10"](plan.out, networks, 10).splitlines()
+    assert head == (
+        "| the paper's network | here | clean | PGD | PGD at the training's scale | PGD++ NJS | PGD++ HNS | PGD++ Gap |"
+    )
+    assert rule.count("---:") == 6
     (row,) = rows  # a network without a record has no row
     reader = Reader(plan)
     columns = {column.name: column for column in plan.paper.items["table2"].columns}
@@ -24,10 +28,26 @@ def test_the_table_has_what_the_record_has_and_what_the_paper_prints(filled):
     reader.close()
     assert row.split(" | ")[3:] == [
         f"{values[0]:.1f} (47.32)",
+        f"{values[0]:.1f}",  # the digits' network was trained on its logits as they are
         f"{values[1]:.1f} (0)",
         f"{values[2]:.1f} (0.5)",
         f"{values[3]:.1f} |",
     ]
+
+
+def test_a_network_trained_on_scaled_logits_has_pgd_at_both_scales():
+    rows = SCRIPT["cifar10"](RESULTS, SCRIPT["CIFAR10"]).splitlines()[2:]
+    cells = {row.split(" | ")[1]: row.split(" | ")[3:5] for row in rows}
+    for name, (plain, scaled) in cells.items():
+        measured = 100 * _record(name.strip("`")).robust("as trained") if "float" not in name else 0.0
+        assert scaled == f"{measured:.1f}"
+        assert "float" in name or float(plain.split()[0]) > measured
+
+
+def _record(name):
+    records = Store.load(RESULTS / "beyond" / f"{name}-200").records()
+    (record,) = [record for record in records if "as trained" in record.attacks]
+    return record
 
 
 def test_the_printed_numbers_are_the_tables():

@@ -14,6 +14,7 @@ from quantattack.data.sets import SETS, load_data
 from quantattack.deployed.base import DeployedModel
 from quantattack.errors import InputError
 from quantattack.evaluation.checks import first_logits
+from quantattack.nn.checkpoints import Card
 from quantattack.nn.inspect import Inspection, Layer
 from quantattack.nn.inspect import inspect as inspect_layers
 from quantattack.types import Images
@@ -42,6 +43,7 @@ def inspect(
         print_facts(network, images, names.threat_of_data(named), Console())
     else:
         _print_layers(network, images)
+        typer.echo(_trained_on(names.card_named(model)))
 
 
 def _print_layers(network: nn.Module, images: Images) -> None:
@@ -53,6 +55,17 @@ def _print_layers(network: nn.Module, images: Images) -> None:
         table.add_row(*_row(layer))
     Console().print(table)
     typer.echo(_summary(inspection))
+
+
+def _trained_on(card: Card | None) -> str:
+    if card is None:
+        return "training: not stated; an attack climbs the logits as the model returns them"
+    if card.logit_scale == 1:
+        return "training: on the loss of its logits as they are, which an attack climbs too"
+    return (
+        f"training: on the loss of {card.logit_scale:.4g} times its logits, while an attack climbs them as they are: "
+        f"compare pgd with pgd_plus_fixed[beta={card.logit_scale:.4g}]"
+    )
 
 
 def _images(data: str, root: str | None, count: int) -> Images:

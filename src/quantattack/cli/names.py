@@ -21,6 +21,7 @@ from quantattack.data.sets import SETS, check_data, is_path
 from quantattack.deployed.base import DeployedModel
 from quantattack.deployed.load import is_file, relate
 from quantattack.errors import InputError, unknown
+from quantattack.nn.checkpoints import Card
 from quantattack.nn.one_logit import OneLogit
 from quantattack.nn.zoo import card_of, load_model, models
 from quantattack.reading import exists
@@ -116,6 +117,15 @@ def _trained_on(model: str) -> str:
     if is_file(model):
         raise InputError(f"{model} does not say what it was trained on; name the images' data set with --data")
     return card_of(model).data
+
+
+def card_named(name: str) -> Card | None:
+    """Return what a network's checkpoint states about it; None for a model without a checkpoint of ours.
+
+    Arguments:
+        name: The model's name, as `model_named` takes it.
+    """
+    return None if is_file(name) or _is_function(name) else card_of(name)
 
 
 def device_named(name: str) -> torch.device:

@@ -13,7 +13,7 @@ from safetensors.torch import load as parse
 from safetensors.torch import save as serialize
 from torch import nn
 
-from quantattack.errors import InputError, unknown
+from quantattack.errors import InputError, is_number, unknown
 from quantattack.nn.architectures import build
 from quantattack.nn.convert import freeze, quantize
 from quantattack.nn.packing import pack, unpack
@@ -60,6 +60,14 @@ class Card:
         """The method's name: ``float``, the weights' quantizer, or both joined by ``+``."""
         names = [quantizer.name for quantizer in map(quantizer_of, (self.weights, self.activations)) if quantizer]
         return "bnn-waq" if names == ["bnn-waq", "sign"] else "+".join(names) or "float"
+
+    @property
+    def logit_scale(self) -> float:
+        """What the loss of its training multiplied the logits with; 1 for the logits as they are."""
+        scale = self.training.get("logit_scale", 1.0)
+        if not (is_number(scale) and scale > 0):
+            raise InputError(f"the checkpoint states a training on {scale!r} times its logits; it is damaged")
+        return float(scale)
 
 
 def quantizer_card(quantizer: Quantizer | None) -> dict[str, Any] | None:

@@ -76,6 +76,8 @@ def opened(name: str, role: Role, device: str = "cpu") -> Network:
     """Load a network to stand in for a role; its data set is the one its card names, else the role's."""
     card = card_of(name)
     facts = {"clean": card.clean, "epochs": card.training.get("epochs"), "quantizer": card.quantizer}
+    if card.logit_scale != 1:
+        facts["logit_scale"] = card.logit_scale
     return Network(Path(name).stem, load_model(name).to(device), card.data or role.data, role.kind, facts)
 
 

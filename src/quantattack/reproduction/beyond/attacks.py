@@ -8,6 +8,7 @@ from quantattack.attacks.directions import Quantized
 from quantattack.attacks.losses import Loss, cross_entropy, log_odds
 from quantattack.attacks.recipes import pgd, pgd_plus, usual_step
 from quantattack.attacks.scaling.base import Temperature, unit
+from quantattack.attacks.scaling.fixed import Fixed
 from quantattack.attacks.scaling.gap import Gap
 from quantattack.attacks.scaling.hns import Hns
 from quantattack.attacks.threat import Threat
@@ -58,4 +59,16 @@ def quantized(bench: Bench, network: Network) -> Attacks:
                 direction=Quantized(levels),
             )
             walks[f"{name} b={levels}"] = walk
+    return [(threat, walks)]
+
+
+def scales(bench: Bench, network: Network) -> Attacks:
+    """PGD on the logits as they are, and on those that the network's training scaled for its loss."""
+    threat, steps = bench.threat(network), min(20, bench.scale.steps)
+    trained = Fixed(network.card_facts.get("logit_scale", 1.0))
+    walks: dict[str, Attack] = {
+        "as attacked": pgd(threat, steps=steps),
+        "as trained": pgd_plus(threat, trained, steps=steps),
+        "gap": pgd_plus(threat, Gap(), steps=steps),
+    }
     return [(threat, walks)]
