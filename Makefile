@@ -66,6 +66,7 @@ test-executorch: .venv-executorch/ready
 # nothing is run but a record that is missing.
 results: results/demo/record.sqlite
 	$(BIN)/quantattack reproduce --pages --networks zoo --out results
+	$(BIN)/python scripts/listing.py
 	$(BIN)/python scripts/readme.py
 	$(BIN)/python scripts/deployed.py
 	$(BIN)/python scripts/pixels.py

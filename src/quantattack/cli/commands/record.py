@@ -1,36 +1,36 @@
-"""Commands that read records: show, export, merge, verify, compare."""
+"""Commands that read records: show, export, merge, verify, compare, report."""
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
 from rich.console import Console
 
-from quantattack.attacks.norms import norm_named
-from quantattack.attacks.pixel_radii import PixelRadii
-from quantattack.attacks.threat import Threat
-from quantattack.cli import names
-from quantattack.cli.deployed import FileOptions, Layout, Mean, Range, RuntimeName, Std, file_options, noted_options
-from quantattack.cli.options import NoPadding
-from quantattack.data.streams import stream_data
+from quantattack.cli.options import (
+    AsJson,
+    DataRoot,
+    Device,
+    Folder,
+    Layout,
+    Mean,
+    NoPadding,
+    Range,
+    RuntimeName,
+    Std,
+)
 from quantattack.errors import InputError
-from quantattack.evaluation.verify import verify as compute_again
 from quantattack.record.export import export as write_export
 from quantattack.record.export import unfinished_attacks
 from quantattack.record.merge import merge as put_together
-from quantattack.record.record import Record
 from quantattack.record.store import Store
 from quantattack.report.comparison import comparisons
-from quantattack.report.tables import threat_words
 from quantattack.report.terminal import print_comparison, print_table
 
 WRONG = 4  # exit code
-Folder = Annotated[Path, typer.Argument(help="Folder of a record.")]
 
 
-def show(run: Folder, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def show(run: Folder, as_json: AsJson = False) -> None:
     """Print a record's numbers and flags."""
     records = Store.load(run).records()
     if not records:
@@ -65,8 +65,8 @@ def merge(
 def verify(
     run: Folder,
     data: Annotated[str | None, typer.Option(help="The record's images, where they lie elsewhere now.")] = None,
-    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")] = "cpu",
+    data_root: DataRoot = None,
+    device: Device = "cpu",
     layout: Layout = None,
     range_: Range = None,
     mean: Mean = None,
@@ -75,9 +75,12 @@ def verify(
     no_padding: NoPadding = False,
 ) -> None:
     """Compute every verdict once more, from the model, the data and the saved images; exit with 4 where one differs."""
+    from quantattack.cli.deployed import file_options
+    from quantattack.cli.verify import agrees
+
     said, records = file_options(layout, range_, mean, std, runtime, data_root), Store.load(run).records()
     said.check([record.subject.model for record in records] or [str(run)])
-    agreeing = [_agrees(record, data, data_root, device, said, padding=not no_padding) for record in records]
+    agreeing = [agrees(record, data, data_root, device, said, padding=not no_padding) for record in records]
     if not agreeing:
         raise InputError(f"{run} holds no evaluation to verify")
     if not all(agreeing):
@@ -97,37 +100,8 @@ def compare(
         print_comparison(comparison, Console())
 
 
-def _agrees(
-    record: Record, data: str | None, data_root: str | None, device: str, said: FileOptions, padding: bool
-) -> bool:
-    """Verify one evaluation, print what disagrees, and return whether nothing does."""
-    subject, options = record.subject, noted_options(record, data_root) if said == FileOptions() else said
-    images = stream_data(names.data_named(data or subject.data), data_root)
-    model = names.model_named(subject.model, names.device_named(device), options)
-    verified = compute_again(record, model, images, threat_of(record), padding)
-    typer.echo(f"{subject.model} on {subject.data}, {threat_words(record.threat)}:")
-    for line in verified.wrong:
-        typer.echo(f"- {line}")
-    typer.echo(
-        f"  {verified.clean} clean predictions and {verified.attacked} attacked images computed again, "
-        f"{verified.files} checksums; {len(verified.wrong)} disagree; {verified.unsaved} attacked images were not saved"
-    )
-    return not verified.wrong
+def report(run: Folder) -> None:
+    """Write a record's page, one HTML file that needs nothing else."""
+    from quantattack.report.page import write_page  # with matplotlib, which no other command needs
 
-
-def threat_of(record: Record) -> Threat:
-    """Return the threat that a record describes."""
-    about: dict[str, Any] = dict(record.threat)
-    norm = about.pop("norm", "")
-    about.pop("part", None)
-    try:
-        if "each" in about:
-            about["each"] = _each_of(about["each"])
-        return Threat(norm_named(str(norm["part"] if isinstance(norm, dict) else norm)), **about)
-    except (TypeError, KeyError, ValueError):
-        raise InputError(f"no threat can be made of {record.subject.threat[:200]}; verify it in Python") from None
-
-
-def _each_of(about: dict[str, Any]) -> PixelRadii:
-    """Return the pixels' own radii that a record describes; those that it holds a digest of cannot be known."""
-    return PixelRadii(np.reshape(about["numbers"], about["shape"]))
+    typer.echo(f"report: {write_page(run)}")
