@@ -1,7 +1,9 @@
 """What `diagnose` does: it runs the checks on a network by name, prints them and keeps them."""
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -20,8 +22,10 @@ from quantattack.diagnostics.diagnose import diagnose as find_out
 from quantattack.diagnostics.recording import record_diagnosis
 from quantattack.errors import InputError
 from quantattack.evaluation.pixels import levels_named, usual_threat
+from quantattack.record.description import describe
 from quantattack.types import Images, Labels
 
+_NUMBERS = ("images", "clean", "pgd", "worst", "forwards", "backwards")
 _STYLE = {"pass": "green", "fail": "bold red", "cannot tell": "yellow"}
 
 
@@ -82,20 +86,23 @@ def _on_grid(asked: Asked, network: nn.Module) -> Asked:
     return replace(asked, threat=usual_threat(network, source, asked.threat))
 
 
-def diagnosed(asked: Asked, twin: str | None, device: str, out: Path | None) -> Diagnosis:
+def diagnosed(asked: Asked, twin: str | None, device: str, out: Path | None, as_json: bool = False) -> Diagnosis:
     """Diagnose, print and record; where the levels are free, on those that are usual for the network."""
     place = names.device_named(device)
     network = names.model_named(asked.model, place, asked.options)
     asked = _on_grid(asked, network) if asked.pixels is None else asked
     if line := rounded_radius(asked.threat):
-        typer.echo(line)
+        typer.echo(line, err=as_json)
     relative = None if twin is None else names.relative_named(network, twin, place, asked.options)
     diagnosis = _watched(asked, network, relative)
-    show(diagnosis, Console(), asked.budget)
+    if as_json:
+        typer.echo(json.dumps(facts(asked, diagnosis), indent=2, allow_nan=False))
+    else:
+        show(diagnosis, Console(), asked.budget)
     if out is not None:
         subject = (network, asked.images, asked.labels, asked.threat)
         folder = record_diagnosis(diagnosis, out, *subject, names=(asked.model, asked.data), seed=asked.seed)
-        typer.echo(f"record: {folder}")
+        typer.echo(f"record: {folder}", err=as_json)
     return diagnosis
 
 
@@ -113,6 +120,14 @@ def _watched(asked: Asked, network: nn.Module, twin: nn.Module | None) -> Diagno
             pixels=asked.pixels,
             progress=lambda finding: status.update(f"{finding.check}: {finding.verdict}"),
         )
+
+
+def facts(asked: Asked, diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return what `diagnose --json` prints: the numbers, the verdict, and every check."""
+    numbers = {field: getattr(diagnosis, field) for field in _NUMBERS}
+    verdict = {field: getattr(diagnosis, field) for field in ("trusted", "masked", "reasons")}
+    about = {"model": asked.model, "data": asked.data, "threat": describe(diagnosis.threat), "budget": asked.budget}
+    return {**about, **numbers, **verdict, "findings": [asdict(finding) for finding in diagnosis.findings]}
 
 
 def show(diagnosis: Diagnosis, console: Console, budget: int | float) -> None:

@@ -52,6 +52,18 @@ One: TypeAlias = Annotated[
     typer.Option("--one-logit", help="The networks return one logit, whose sigmoid is the probability of class 1."),
 ]
 
+MinRobust: TypeAlias = Annotated[
+    float | None,
+    typer.Option(help="Least worst case, 0 to 1: else exit with 1, or with 3 where the number is not to be trusted."),
+]
+Junit: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Write JUnit XML, a test case for each model and radius; with --min-robust.")
+]
+SummaryFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--summary", help="Append a Markdown summary to a file, such as $GITHUB_STEP_SUMMARY.")
+]
+Badge: TypeAlias = Annotated[Path | None, typer.Option(help="Write the JSON of a badge, as shields.io reads it.")]
+
 FILES = "files"  # what `--save-images` alone says
 
 

@@ -16,9 +16,10 @@ from quantattack.cli.commands.record import compare, export, merge, report, show
 from quantattack.cli.commands.reproduce import reproduce
 from quantattack.cli.commands.signal import signal
 from quantattack.cli.commands.train import train
+from quantattack.cli.exits import EPILOG
 from quantattack.cli.options import DEBUG
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, epilog=EPILOG)
 app.add_typer(data, name="data")
 
 

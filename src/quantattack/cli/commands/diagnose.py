@@ -5,7 +5,9 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from quantattack.cli.exits import UNTRUSTED
 from quantattack.cli.options import (
+    AsJson,
     Data,
     DataRoot,
     Device,
@@ -22,8 +24,6 @@ from quantattack.cli.options import (
 )
 from quantattack.diagnostics import BUDGET
 from quantattack.errors import InputError, check_count
-
-UNTRUSTED = 3  # exit status
 
 Radius: TypeAlias = Annotated[str | None, typer.Option(help="Radius, 8/255, per channel a:b:c; else the data set's.")]
 Count: TypeAlias = Annotated[int, typer.Option(help="How many test images, from the first on.")]
@@ -55,6 +55,7 @@ def diagnose(
     runtime: RuntimeName = None,
     one_logit: One = False,
     pixels: Pixels = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check whether a network's robust accuracy can be trusted; exit with status 3 where it cannot."""
     check_count("--images", images)
@@ -65,5 +66,5 @@ def diagnose(
 
     options = file_options(layout, range_, mean, std, runtime, data_root, one_logit)
     wanted = asked(model, data, images, (norm, radius, pixels), budget, seed, options, twin)
-    if not diagnosed(wanted, twin, device, out).trusted:
+    if not diagnosed(wanted, twin, device, out, as_json).trusted:
         raise typer.Exit(UNTRUSTED)

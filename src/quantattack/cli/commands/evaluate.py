@@ -5,13 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
+from quantattack.cli.gate import Gate, hold
 from quantattack.cli.options import (
+    Badge,
     Data,
     DataRoot,
     Device,
     Float,
+    Junit,
     Layout,
     Mean,
+    MinRobust,
     NoPadding,
     NormName,
     One,
@@ -22,6 +26,7 @@ from quantattack.cli.options import (
     RuntimeName,
     Seed,
     Std,
+    SummaryFile,
 )
 from quantattack.errors import InputError
 
@@ -63,13 +68,19 @@ def evaluate(
     workers: Annotated[int | None, typer.Option(help="Processes that share the work, through Ray.")] = None,
     ray_address: Annotated[str | None, typer.Option(help="A Ray cluster to join; else one is started.")] = None,
     gpus_per_worker: Annotated[float, typer.Option(help="Share of a GPU that each worker asks for.")] = 0.0,
-    config: Annotated[Path | None, typer.Option(help="A run file, in place of all options but --out.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A run file, in place of the options of what is run.")] = None,
     out: Out = None,
+    min_robust: MinRobust = None,
+    junit: Junit = None,
+    summary: SummaryFile = None,
+    badge: Badge = None,
     quiet: Quiet = False,
 ) -> None:
     """Attack test images of a data set and print what withstood."""
     if config is not None and model:
         raise InputError("a run file names its models; leave them out of the command")
+    gate = Gate(min_robust, junit, summary, badge)
+    gate.check_part(part)
     from quantattack.cli.evaluate import plan_of, run_plan
     from quantattack.cli.run_file import read_run_file
 
@@ -80,4 +91,5 @@ def evaluate(
     settings = about | how | of_files
     told = read_run_file(config) if config else plan_of(norm, radius, pixels, data, speed, save_images, **settings)
     plan = told.model_copy(update={"out": out or told.out, "workers": workers or told.workers})
-    run_plan(plan, part, config is not None, not quiet, (ray_address, gpus_per_worker))
+    records = run_plan(plan, part, config is not None, not quiet, (ray_address, gpus_per_worker))
+    hold(records, gate)

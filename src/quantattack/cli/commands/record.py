@@ -7,17 +7,23 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from quantattack.cli.exits import DISAGREES
+from quantattack.cli.gate import Gate, hold
 from quantattack.cli.options import (
     AsJson,
+    Badge,
     DataRoot,
     Device,
     Folder,
+    Junit,
     Layout,
     Mean,
+    MinRobust,
     NoPadding,
     Range,
     RuntimeName,
     Std,
+    SummaryFile,
 )
 from quantattack.errors import InputError
 from quantattack.record.export import export as write_export
@@ -27,19 +33,25 @@ from quantattack.record.store import Store
 from quantattack.report.comparison import comparisons
 from quantattack.report.terminal import print_comparison, print_table
 
-WRONG = 4  # exit code
 
-
-def show(run: Folder, as_json: AsJson = False) -> None:
-    """Print a record's numbers and flags."""
-    records = Store.load(run).records()
+def show(
+    run: Folder,
+    as_json: AsJson = False,
+    min_robust: MinRobust = None,
+    junit: Junit = None,
+    summary: SummaryFile = None,
+    badge: Badge = None,
+) -> None:
+    """Print a record's numbers and flags, and hold them to a gate if one is given."""
+    gate, records = Gate(min_robust, junit, summary, badge), Store.load(run).records()
     if not records:
         raise InputError(f"{run} holds no evaluation; `quantattack report {run}` shows what it holds")
-    if not as_json:
+    rows = [record.summary() for record in records] if as_json else []
+    if as_json:
+        typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
+    else:
         print_table(records, Console())
-        return
-    rows = [record.summary() for record in records]
-    typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
+    hold(records, gate, quietly=as_json)
 
 
 def export(
@@ -84,7 +96,7 @@ def verify(
     if not agreeing:
         raise InputError(f"{run} holds no evaluation to verify")
     if not all(agreeing):
-        raise typer.Exit(WRONG)
+        raise typer.Exit(DISAGREES)
 
 
 def compare(

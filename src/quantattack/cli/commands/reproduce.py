@@ -40,5 +40,5 @@ def reproduce(
         return
     check_count("--seed", seed, least=0)
     chosen = Chosen(paper, tuple(words or ()), only, data, radius, scale)
-    settings = {"networks": networks, "data_root": data_root, "seed": seed, "device": device}
+    settings = {"networks": networks, "root": data_root, "seed": seed, "device": device}
     run_papers(chosen, sizes_of(scale, budget, images), out, pages, quiet, **settings)
