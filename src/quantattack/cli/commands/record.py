@@ -1,12 +1,14 @@
 """Commands that read records: show, export, merge, verify, compare, report."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from quantattack.cli.commands.listing import listing
 from quantattack.cli.exits import DISAGREES
 from quantattack.cli.gate import Gate, hold
 from quantattack.cli.options import (
@@ -25,13 +27,19 @@ from quantattack.cli.options import (
     Std,
     SummaryFile,
 )
+from quantattack.data.model_files import MODEL_FILES
 from quantattack.errors import InputError
+from quantattack.reading import is_folder
 from quantattack.record.export import export as write_export
 from quantattack.record.export import unfinished_attacks
 from quantattack.record.merge import merge as put_together
 from quantattack.record.store import Store
 from quantattack.report.comparison import comparisons
+from quantattack.report.cost import costs
 from quantattack.report.terminal import print_comparison, print_table
+
+DEPLOYED_SUFFIXES = (".onnx", ".tflite", ".pt2", ".pte", ".xml")
+MODEL_SUFFIXES = (*DEPLOYED_SUFFIXES, ".safetensors")
 
 
 def show(
@@ -104,12 +112,32 @@ def compare(
     model: Annotated[list[str] | None, typer.Argument(help="Networks of the record; else all.")] = None,
     attack: Annotated[str | None, typer.Option(help="Compare under one attack; else under all in common.")] = None,
 ) -> None:
-    """Put networks side by side on the same images, with paired tests."""
-    compared = comparisons(Store.load(run).records(), model or (), attack)
+    """Put networks side by side on the same images, with paired tests, and say what quantization cost."""
+    if _is_model(run):
+        raise InputError(_how_to_compare(str(run), model or ()))
+    records = Store.load(run).records()
+    compared = comparisons(records, model or (), attack)
     if not compared:
         raise InputError(f"{run} holds no two networks on the same data set under the same threat")
     for comparison in compared:
-        print_comparison(comparison, Console())
+        print_comparison(comparison, costs(records, comparison), Console())
+
+
+def _is_model(name: Path) -> bool:
+    """Return whether what should be the folder of a record is a model's name or file."""
+    if is_folder(name):
+        return False
+    carried = {row["name"] for row in listing()["models"]}
+    return name.suffix.lower() in MODEL_SUFFIXES or ":" in name.name or str(name) in {*carried, *MODEL_FILES}
+
+
+def _how_to_compare(first: str, others: Sequence[str]) -> str:
+    """Say which commands compare two models that are not attacked yet."""
+    second = others[0] if others else "MODEL"
+    deployed = Path(second).suffix.lower() in DEPLOYED_SUFFIXES
+    models = f"{second} --float {first} --data DATA --radius RADIUS" if deployed else f"{first} {second}"
+    makes = f"`quantattack evaluate {models} --out runs/compared`"
+    return f"{first} is a model; compare reads a run: {makes}, then `quantattack compare runs/compared`"
 
 
 def report(run: Folder) -> None:
