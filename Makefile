@@ -85,6 +85,7 @@ results: results/demo/record.sqlite
 	$(BIN)/python scripts/readme.py
 	$(BIN)/python scripts/deployed.py
 	$(BIN)/python scripts/pixels.py
+	$(BIN)/python scripts/leaderboard.py
 
 results/demo/record.sqlite: | .venv/ready
 	$(BIN)/quantattack evaluate $(DEMO) --out results/demo

@@ -41,7 +41,7 @@ def names() -> list[str]:
 
 
 def test_every_help_comes_without_torch():
-    assert {"evaluate", "export-onnx", "list", "data"} <= set(names())
+    assert {"evaluate", "export-onnx", "list", "data", "leaderboard"} <= set(names())
     codes, found = imported_by([["--help"], *([name, "--help"] for name in names())])
     assert set(codes) == {0}
     assert found == []
@@ -53,7 +53,7 @@ def test_lists_come_without_torch(kind):
 
 
 def test_records_are_read_without_torch(tmp_path):
-    read = [["show", DEMO], ["show", DEMO, "--json"], ["compare", DEMO]]
+    read = [["show", DEMO], ["show", DEMO, "--json"], ["compare", DEMO], ["leaderboard", DEMO]]
     read.append(["export", DEMO, "--out", str(tmp_path / "table.csv")])
     assert imported_by(read) == ([0] * len(read), [])
 

@@ -11,6 +11,7 @@ from quantattack.cli.commands.evaluate import evaluate
 from quantattack.cli.commands.export_onnx import export_onnx
 from quantattack.cli.commands.fetch import data, fetch
 from quantattack.cli.commands.inspect import inspect
+from quantattack.cli.commands.leaderboard import leaderboard
 from quantattack.cli.commands.listing import list_
 from quantattack.cli.commands.record import compare, export, merge, report, show, verify
 from quantattack.cli.commands.reproduce import reproduce
@@ -42,7 +43,7 @@ def _main(
 
 _ALL: tuple[Callable[..., None], ...] = (
     *(evaluate, show, compare, export, merge, verify, diagnose, inspect, signal, reproduce, fetch, export_onnx, report),
-    *(train, list_),
+    *(leaderboard, train, list_),
 )
 for command in _ALL:
     app.command(name=command.__name__.strip("_").replace("_", "-"))(command)
