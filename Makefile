@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test check bench test-extras test-peers test-ray test-openvino test-executorch bench-peers results clean
+.PHONY: demo test check dist test-wheel bench test-extras test-peers test-ray test-openvino test-executorch bench-peers results clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -26,6 +26,21 @@ check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The source distribution and the wheel, as an index would get them.
+dist: .venv-dist/ready
+	rm -rf dist
+	.venv-dist/bin/python -m build --outdir dist
+	.venv-dist/bin/twine check --strict dist/*
+
+.venv-dist/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-dist
+	.venv-dist/bin/pip install --quiet --disable-pip-version-check 'build>=1.2' 'twine>=6'
+	touch $@
+
+# The wheel in an environment that holds nothing else, outside of the checkout: the README's first commands.
+test-wheel: dist
+	sh scripts/wheel.sh $(PYTHON)
 
 # Ratios, measured side by side in one run.
 bench: .venv/ready
@@ -66,9 +81,11 @@ test-executorch: .venv-executorch/ready
 # nothing is run but a record that is missing.
 results: results/demo/record.sqlite
 	$(BIN)/quantattack reproduce --pages --networks zoo --out results
+	$(BIN)/python scripts/listing.py
 	$(BIN)/python scripts/readme.py
 	$(BIN)/python scripts/deployed.py
 	$(BIN)/python scripts/pixels.py
+	$(BIN)/python scripts/leaderboard.py
 
 results/demo/record.sqlite: | .venv/ready
 	$(BIN)/quantattack evaluate $(DEMO) --out results/demo
@@ -80,4 +97,4 @@ bench-peers: .venv-peers/ready
 	.venv-peers/bin/python benchmarks/speed_against_peers.py
 
 clean:
-	rm -rf .venv .venv-peers .venv-models .venv-ray .venv-openvino .venv-executorch runs
+	rm -rf .venv .venv-dist .venv-wheel .venv-peers .venv-models .venv-ray .venv-openvino .venv-executorch dist runs

@@ -29,7 +29,7 @@ RANKS = {  # a room is a folder with all that is in it, but for folders that are
     "__main__": 15,
 }
 GROUND_FLOOR = ("errors", "types", "rng", "progress", "reading")
-NO_TORCH = ("errors", "record.", "report.")  # they read, and attack nothing
+NO_TORCH = ("errors", "record.", "report.", "cli.commands", "cli.options")  # they read, and attack nothing
 MOST_FILES = 9  # of the package's root, beside the folders
 
 

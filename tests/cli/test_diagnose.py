@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from quantattack.cli import _run
@@ -23,6 +25,19 @@ def test_a_saturated_network_exits_with_3_and_its_reason(capsys, tmp_path):
     assert any(finding.code == "saturation" for finding in read_findings(store.connection, record.subject))
     assert record.subject.model == "digits-mdtanhs"
     store.close()
+
+
+def test_json_has_the_numbers_the_verdict_and_every_check(capsys, tmp_path):
+    given = ["diagnose", "digits-mdtanhs", "--images", "30", "--budget", "60", "--json", "--out", str(tmp_path / "run")]
+    assert _run(given) == 3
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert (found["trusted"], found["masked"], found["images"]) == (False, True, 30)
+    assert "saturation" in found["reasons"]
+    assert found["clean"] > found["pgd"] >= found["worst"] >= 0
+    assert found["threat"]["radius"] == 0.2
+    assert {finding["verdict"] for finding in found["findings"]} == {"pass", "fail", "cannot tell"}
+    assert "record:" in said.err
 
 
 def test_what_does_not_fit_is_said(capsys):

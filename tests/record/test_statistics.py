@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from quantattack.record.statistics import above, holm, mcnemar, paired_difference, wilson
 
@@ -35,13 +36,19 @@ def test_none_and_all_end_the_score_interval_exactly(trials):
 
 
 @given(st.integers(1, 100_000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
-def test_the_score_interval_is_the_closed_form(counts):
+def test_the_score_interval_is_that_of_scipy(counts):
     successes, trials = counts
-    z = 1.959964
-    share, weight = successes / trials, z * z / trials
-    half = z * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))
-    closed = ((share + weight / 2 - half) / (1 + weight), (share + weight / 2 + half) / (1 + weight))
-    assert wilson(successes, trials) == pytest.approx(closed, abs=1e-12)
+    confidence = 0.9500000018071153  # that of the normal quantile 1.959964
+    expected = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    assert wilson(successes, trials) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+@given(st.integers(1, 2000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
+def test_the_exact_tests_are_those_of_scipy(counts):
+    successes, trials = counts
+    assert mcnemar(successes, trials - successes) == pytest.approx(binomtest(successes, trials).pvalue, rel=1e-9)
+    greater = binomtest(successes, trials, 0.1, alternative="greater").pvalue
+    assert above(successes, trials, 0.1) == pytest.approx(greater, rel=1e-9, abs=1e-300)
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (5, 0), (3, 9), (9, 3), (20, 21), (7, 7), (400, 500)])

@@ -67,7 +67,7 @@ def test_many_pairs_are_adjusted_and_said_in_words(capsys: Any):
     assert by["a", "b"].adjusted == pytest.approx(max(3 * p[1], 2 * p[0]))
     assert words(by["a", "b"]) == "a holds more"
     assert words(by["b", "c"]) == "no difference can be told"
-    print_comparison(found, Console(width=150))
+    print_comparison(found, [], Console(width=150))
     said = capsys.readouterr().out
     assert "40 images, pgd" in said
     assert "a holds more" in said

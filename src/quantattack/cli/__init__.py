@@ -1,4 +1,4 @@
-"""The command line: every wrong input is one line `error: ...` and exit status 2; `--debug` shows where."""
+"""The command line: every wrong input is one line `error: ...`; `--debug` shows where."""
 
 import errno
 import os
@@ -12,18 +12,24 @@ import typer
 from rich.console import Console
 
 from quantattack.cli.commands import app
+from quantattack.cli.exits import FAULT, INTERRUPTED, WRONG_INPUT
 from quantattack.cli.options import DEBUG, with_values
 from quantattack.errors import CallFailed, InputError
 
 # click's base exception, wherever this release of typer keeps it
 _Click: type[Exception] = typer.BadParameter.__mro__[2]
-_INTERRUPTED = 130
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status."""
-    sys.exit(_run(arguments))
+    try:
+        status = _run(arguments)
+    except Exception:  # Python's own status is 1, which here says that a gate was missed
+        traceback.print_exc()
+        print("error: this is a fault of quantattack itself; please report it with the lines above", file=sys.stderr)
+        status = FAULT
+    sys.exit(status)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -42,7 +48,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 0
     except _Click as error:
         return _refuse(getattr(error, "format_message", error.__str__)())
-    if code == _INTERRUPTED:  # typer itself may have caught it
+    if code == INTERRUPTED:  # typer itself may have caught it
         return _interrupted()
     return code if isinstance(code, int) else 0
 
@@ -107,9 +113,9 @@ def _discard_output() -> None:
 
 def _interrupted() -> int:
     print("interrupted; the same command continues where it stopped", file=sys.stderr)
-    return _INTERRUPTED
+    return INTERRUPTED
 
 
 def _refuse(message: str) -> int:
     print("error:", " ".join(message.split()), file=sys.stderr)
-    return 2
+    return WRONG_INPUT

@@ -1,37 +1,13 @@
-"""Options of the commands that open models: what pixels mean to deployed files, what runs them, and one logit."""
+"""How commands open models: what pixels mean to deployed files, what runs them, and one logit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, TypeAlias
-
-import typer
 
 from quantattack.deployed.load import DeployedFile, is_file, meaning_of
 from quantattack.deployed.loaded import Meaning
 from quantattack.errors import InputError
 from quantattack.record.deployed import deployed_note, has_one_logit
 from quantattack.record.record import Record
-
-Layout: TypeAlias = Annotated[
-    str | None, typer.Option(help="How a deployed file takes pixels: nchw, nhwc or flat; else what its shape tells.")
-]
-Range: TypeAlias = Annotated[
-    str | None, typer.Option("--range", help="What black and white are to a deployed file, 0,255; else what it says.")
-]
-Mean: TypeAlias = Annotated[
-    str | None, typer.Option(help="Mean of each channel in units of the range, where a file takes normalized pixels.")
-]
-Std: TypeAlias = Annotated[str | None, typer.Option(help="Standard deviation of each channel, likewise.")]
-RuntimeName: TypeAlias = Annotated[
-    str | None, typer.Option(help="What runs a deployed file: litert:reference, onnxruntime:basic; else its own.")
-]
-Float: TypeAlias = Annotated[
-    str | None, typer.Option("--float", help="The float network that a file was made of, by name or file.")
-]
-One: TypeAlias = Annotated[
-    bool,
-    typer.Option("--one-logit", help="The networks return one logit, whose sigmoid is the probability of class 1."),
-]
 
 
 @dataclass(frozen=True)

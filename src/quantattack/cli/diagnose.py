@@ -1,8 +1,9 @@
-"""The command `diagnose`: can the robust accuracy be trusted? It exits with status 3 where it cannot."""
+"""What `diagnose` does: it runs the checks on a network by name, prints them and keeps them."""
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -12,68 +13,24 @@ from torch import nn
 
 from quantattack.attacks.threat import Threat, rounded_radius
 from quantattack.cli import names
-from quantattack.cli.deployed import FileOptions, Layout, Mean, One, Range, RuntimeName, Std, file_options
-from quantattack.cli.options import Data, DataRoot, Device, Network, NormName, Pixels, Seed
+from quantattack.cli.deployed import FileOptions
 from quantattack.data.sets import load_data
 from quantattack.data.sources import source_of
 from quantattack.diagnostics.case import percent
-from quantattack.diagnostics.diagnose import BUDGET, Diagnosis
+from quantattack.diagnostics.diagnose import Diagnosis
 from quantattack.diagnostics.diagnose import diagnose as find_out
 from quantattack.diagnostics.recording import record_diagnosis
-from quantattack.errors import InputError, check_count
+from quantattack.errors import InputError
 from quantattack.evaluation.pixels import levels_named, usual_threat
+from quantattack.record.description import describe
 from quantattack.types import Images, Labels
 
-UNTRUSTED = 3  # exit status
+_NUMBERS = ("images", "clean", "pgd", "worst", "forwards", "backwards")
 _STYLE = {"pass": "green", "fail": "bold red", "cannot tell": "yellow"}
-
-Radius: TypeAlias = Annotated[str | None, typer.Option(help="Radius, 8/255, per channel a:b:c; else the data set's.")]
-Count: TypeAlias = Annotated[int, typer.Option(help="How many test images, from the first on.")]
-Passes: TypeAlias = Annotated[
-    float, typer.Option(help="Forward and backward passes per image; what does not fit is not run.")
-]
-Twin: TypeAlias = Annotated[str | None, typer.Option(help="A differentiable relative, such as the float network.")]
-Out: TypeAlias = Annotated[
-    Path | None, typer.Option(help="Folder of a record to add the diagnosis to, or of a new one.")
-]
-
-
-def diagnose(
-    model: Network,
-    data: Data = None,
-    data_root: DataRoot = None,
-    norm: NormName = "linf",
-    radius: Radius = None,
-    images: Count = 100,
-    budget: Passes = BUDGET,
-    twin: Twin = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    out: Out = None,
-    layout: Layout = None,
-    range_: Range = None,
-    mean: Mean = None,
-    std: Std = None,
-    runtime: RuntimeName = None,
-    one_logit: One = False,
-    pixels: Pixels = None,
-) -> None:
-    """Check whether a network's robust accuracy can be trusted; exit with status 3 where it cannot."""
-    check_count("--images", images)
-    if not budget > 0:
-        raise InputError(f"--budget must be a positive number of passes, not {budget:g}")
-    options = file_options(layout, range_, mean, std, runtime, data_root, one_logit)
-    options.check([model, *filter(None, [twin])])
-    data = names.data_for(data, [model])
-    shown, labels = (tensor[:images] for tensor in load_data(data, data_root))
-    asked = _Asked(model, data, shown, labels, _threat(norm, radius, data, pixels), pixels, budget, seed, options)
-    diagnosis = _diagnosed(asked, twin, device, out)
-    if not diagnosis.trusted:
-        raise typer.Exit(UNTRUSTED)
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
+class Asked:
     """What is to be diagnosed."""
 
     model: str
@@ -87,6 +44,35 @@ class _Asked:
     options: FileOptions
 
 
+def asked(
+    model: str,
+    data: str | None,
+    images: int,
+    threat: tuple[str, str | None, bool | None],
+    budget: float,
+    seed: int,
+    options: FileOptions,
+    twin: str | None,
+) -> Asked:
+    """Return what is to be diagnosed, from the command's names.
+
+    Arguments:
+        model: Name of the model.
+        data: Name of the data set; None for the one that the model was trained on.
+        images: How many images.
+        threat: The norm's name, the radius as text, and whether pixels have the 256 levels of bytes.
+        budget: Passes per image.
+        seed: Seed of the random numbers.
+        options: How deployed files are opened.
+        twin: Name of a differentiable relative.
+    """
+    norm, radius, pixels = threat
+    options.check([model, *filter(None, [twin])])
+    name = names.data_for(data, [model])
+    shown, labels = (tensor[:images] for tensor in load_data(name, options.root))
+    return Asked(model, name, shown, labels, _threat(norm, radius, name, pixels), pixels, budget, seed, options)
+
+
 def _threat(norm: str, radius: str | None, data: str, pixels: bool | None) -> Threat:
     threats = names.threat_named(norm, radius, data, levels_named(pixels))
     if len(threats) > 1:
@@ -94,30 +80,33 @@ def _threat(norm: str, radius: str | None, data: str, pixels: bool | None) -> Th
     return threats[0]
 
 
-def _on_grid(asked: _Asked, network: nn.Module) -> _Asked:
+def _on_grid(asked: Asked, network: nn.Module) -> Asked:
     """Return what is asked, with the grid that is usual for the network."""
     source = source_of(asked.images, asked.labels)
     return replace(asked, threat=usual_threat(network, source, asked.threat))
 
 
-def _diagnosed(asked: _Asked, twin: str | None, device: str, out: Path | None) -> Diagnosis:
+def diagnosed(asked: Asked, twin: str | None, device: str, out: Path | None, as_json: bool = False) -> Diagnosis:
     """Diagnose, print and record; where the levels are free, on those that are usual for the network."""
     place = names.device_named(device)
     network = names.model_named(asked.model, place, asked.options)
     asked = _on_grid(asked, network) if asked.pixels is None else asked
     if line := rounded_radius(asked.threat):
-        typer.echo(line)
+        typer.echo(line, err=as_json)
     relative = None if twin is None else names.relative_named(network, twin, place, asked.options)
     diagnosis = _watched(asked, network, relative)
-    show(diagnosis, Console(), asked.budget)
+    if as_json:
+        typer.echo(json.dumps(facts(asked, diagnosis), indent=2, allow_nan=False))
+    else:
+        show(diagnosis, Console(), asked.budget)
     if out is not None:
         subject = (network, asked.images, asked.labels, asked.threat)
         folder = record_diagnosis(diagnosis, out, *subject, names=(asked.model, asked.data), seed=asked.seed)
-        typer.echo(f"record: {folder}")
+        typer.echo(f"record: {folder}", err=as_json)
     return diagnosis
 
 
-def _watched(asked: _Asked, network: nn.Module, twin: nn.Module | None) -> Diagnosis:
+def _watched(asked: Asked, network: nn.Module, twin: nn.Module | None) -> Diagnosis:
     """Diagnose while standard error says which check is done."""
     with Console(stderr=True).status("the first checks") as status:
         return find_out(
@@ -131,6 +120,14 @@ def _watched(asked: _Asked, network: nn.Module, twin: nn.Module | None) -> Diagn
             pixels=asked.pixels,
             progress=lambda finding: status.update(f"{finding.check}: {finding.verdict}"),
         )
+
+
+def facts(asked: Asked, diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return what `diagnose --json` prints: the numbers, the verdict, and every check."""
+    numbers = {field: getattr(diagnosis, field) for field in _NUMBERS}
+    verdict = {field: getattr(diagnosis, field) for field in ("trusted", "masked", "reasons")}
+    about = {"model": asked.model, "data": asked.data, "threat": describe(diagnosis.threat), "budget": asked.budget}
+    return {**about, **numbers, **verdict, "findings": [asdict(finding) for finding in diagnosis.findings]}
 
 
 def show(diagnosis: Diagnosis, console: Console, budget: int | float) -> None:

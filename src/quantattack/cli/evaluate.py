@@ -1,91 +1,44 @@
-"""The command `evaluate`: what the record lacks is run."""
+"""What `evaluate` does: it makes the plan that its options say, and runs what the record lacks."""
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
 
 from quantattack.attacks.threat import rounded_radius
-from quantattack.cli.deployed import Float, Layout, Mean, One, Range, RuntimeName, Std
-from quantattack.cli.options import FILES, NoPadding, Pixels
-from quantattack.cli.run_file import RunFile, ThreatEntry, read_run_file
+from quantattack.cli.options import FILES
+from quantattack.cli.run_file import RunFile, ThreatEntry
 from quantattack.cli.tasks import tasks_of
 from quantattack.errors import InputError, unknown
 from quantattack.evaluation.evaluate import evaluate_tasks, run_identity
 from quantattack.evaluation.ray import Workers
 from quantattack.evaluation.task import Task
 from quantattack.record.description import digest_of
-from quantattack.record.record import records_of
+from quantattack.record.record import Record, records_of
 from quantattack.report.terminal import print_table
 
-DEFAULT = "digits-mdtanhs"
 
+def run_plan(plan: RunFile, part: str, grow: bool, progress: bool, ray: tuple[str | None, float]) -> list[Record]:
+    """Run what the record of a plan lacks, print its numbers, and return the plan's evaluations.
 
-def evaluate(
-    model: Annotated[
-        list[str] | None,
-        typer.Argument(help=f"Names of the zoo, checkpoints, deployed files, package.module:function [{DEFAULT}]."),
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
-    ] = None,
-    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
-    norm: Annotated[str, typer.Option(help="linf, l2 or l1.")] = "linf",
-    radius: Annotated[
-        str | None, typer.Option(help="Radius, 8/255, or several, a,b; per channel a:b:c; else the data's.")
-    ] = None,
-    attacks: Annotated[
-        str | None, typer.Option(help="Attacks, a,b[steps=40]; else standard, or deployed for deployed files.")
-    ] = None,
-    float_model: Float = None,
-    layout: Layout = None,
-    range_: Range = None,
-    mean: Mean = None,
-    std: Std = None,
-    runtime: RuntimeName = None,
-    one_logit: One = False,
-    no_padding: NoPadding = False,
-    images: Annotated[int | None, typer.Option(help="How many test images, from the first on; else all.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Images attacked at once; else found. Changes no verdict.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")] = "cpu",
-    speed: Annotated[str, typer.Option(help="fold,channels_last,bfloat16,compile: how the search may differ.")] = "",
-    part: Annotated[str, typer.Option(help="Do part 2/5 of the images; `quantattack merge` joins the parts.")] = "1/1",
-    save_images: Annotated[str, typer.Option(help="Keep every attacked image; png: as PNG files too.")] = "",
-    pixels: Pixels = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that share the work, through Ray.")] = None,
-    ray_address: Annotated[str | None, typer.Option(help="A Ray cluster to join; else one is started.")] = None,
-    gpus_per_worker: Annotated[float, typer.Option(help="Share of a GPU that each worker asks for.")] = 0.0,
-    config: Annotated[Path | None, typer.Option(help="A run file, in place of all options but --out.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the record; the same command continues in it.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
-) -> None:
-    """Attack test images of a data set and print what withstood."""
-    if config is not None and model:
-        raise InputError("a run file names its models; leave them out of the command")
-    about: dict[str, Any] = {"models": model or [DEFAULT], "data_root": data_root, "attacks": attacks, "images": images}
-    how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": device, "save_images": _kept(save_images)}
-    how |= {"one_logit": one_logit, "padding": not no_padding}
-    of_files: dict[str, Any] = {"float": float_model, "layout": layout, "range": range_, "mean": mean, "std": std}
-    threat = ThreatEntry(norm=norm, radius=None if radius is None else radius.split(","), levels=pixels)
-    plan = read_run_file(config) if config else _plan(data, threat, speed, runtime, **about, **how, **of_files)
+    Arguments:
+        plan: The models, data sets, threats and attacks; its folder is named by its settings where it names none.
+        part: Which part of the images, such as 2/5.
+        grow: Whether the record may be extended by what it lacks.
+        progress: Whether to show a progress bar.
+        ray: Address of the Ray cluster to join, and the share of a GPU for each worker.
+    """
     tasks = list(tasks_of(plan, part_named(part)))
     _say_radii(tasks)
-    records = evaluate_tasks(
-        tasks,
-        out or plan.out or default_folder(tasks),
-        grow=config is not None,
-        progress=not quiet,
-        workers=Workers(workers or plan.workers, ray_address, gpus_per_worker),
-    )
+    workers = Workers(plan.workers, *ray)
+    records = evaluate_tasks(tasks, plan.out or default_folder(tasks), grow=grow, progress=progress, workers=workers)
     store = records[0].store
     print_table(records_of(store), Console())
     typer.echo(f"record: {store.folder}")
+    return records
 
 
 def _kept(how: str) -> bool | str:
@@ -102,12 +55,16 @@ def _say_radii(tasks: Sequence[Task]) -> None:
             typer.echo(line)
 
 
-def _plan(data: str | None, threat: ThreatEntry, speed: str, runtime: str | None, **settings: Any) -> RunFile:
+def plan_of(
+    norm: str, radius: str | None, pixels: bool | None, data: str | None, speed: str, save_images: str, **settings: Any
+) -> RunFile:
     """Return what the command's options say, as a run file would say it."""
+    threat = ThreatEntry(norm=norm, radius=None if radius is None else radius.split(","), levels=pixels)
     options = [item for item in speed.split(",") if item.strip()]
     for name in ("range", "mean", "std"):
         settings[name] = settings[name].split(",") if settings[name] else None
-    return RunFile(threats=[threat], speed=options, data=None if data is None else [data], runtime=runtime, **settings)
+    settings |= {"data": None if data is None else [data], "save_images": _kept(save_images)}
+    return RunFile(threats=[threat], speed=options, **settings)
 
 
 def part_named(text: str) -> tuple[int, int]:

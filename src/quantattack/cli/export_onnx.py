@@ -1,53 +1,53 @@
-"""The command `quantattack export-onnx`."""
+"""What `export-onnx` does: it writes a network to a file and checks the file against the network."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import torch
 import typer
 
 from quantattack.cli import names
-from quantattack.cli.options import Data, DataRoot, Network
 from quantattack.data.sets import is_path
 from quantattack.data.streams import stream_data
 from quantattack.deployed.export.int8 import Int8
 from quantattack.deployed.export.onnx import Exported
 from quantattack.deployed.export.onnx import export_onnx as export
-from quantattack.errors import InputError, check_count
+from quantattack.errors import InputError
 from quantattack.gradients import is_twinned
 from quantattack.types import Images
 
 _CHECKED = 200
 
 
-def export_onnx(
-    model: Network,
-    out: Annotated[Path, typer.Argument(help="The file to write, FILE.onnx.")],
-    int8: Annotated[str | None, typer.Option(help="Quantize it to 8 bits: qdq or qoperator; else float.")] = None,
-    activations: Annotated[str, typer.Option(help="8-bit type of the activations: u8 or s8.")] = "u8",
-    weights: Annotated[str, typer.Option(help="8-bit type of the weights: s8 or u8.")] = "s8",
-    per_channel: Annotated[bool, typer.Option("--per-channel", help="A scale for each output channel.")] = False,
-    calibrate: Annotated[
-        str | None, typer.Option(help="Images to calibrate on; else the training images of the model's data set.")
-    ] = None,
-    images: Annotated[int, typer.Option(help="How many images to calibrate on, from the first on.")] = 500,
-    data: Data = None,
-    data_root: DataRoot = None,
+@dataclass(frozen=True)
+class Calibration:
+    """On what images an 8-bit file is calibrated.
+
+    Arguments:
+        images: Their data set; None for the training images of the network's own.
+        count: How many of them, from the first on.
+    """
+
+    images: str | None
+    count: int
+
+
+def write_onnx(
+    model: str, out: Path, how: Int8 | None, calibration: Calibration, data: str | None, root: str | None
 ) -> None:
-    """Write a network to an ONNX file, in float or in 8 bits, and check the file against the network."""
-    check_count("--images", images)
-    how = _form(int8, activations, weights, per_channel, calibrate)
+    """Write a network by name to an ONNX file, check the file against the network, and print what was found."""
     network = names.model_named(model, torch.device("cpu"))
     if is_twinned(network):
         raise InputError(f"{model} is a deployed file already; export the network that it was made of")
     name = names.data_for(data, [model])
-    seen = _first(calibrate or name, data_root, images, calibrate is None) if how else None
+    own = calibration.images is None
+    seen = _first(calibration.images or name, root, calibration.count, own) if how else None
     about = {"network": model, "data": name} | ({} if seen is None else {"calibration": f"{len(seen)} images"})
-    checked = _first(name, data_root, _CHECKED, train=False)
+    checked = _first(name, root, _CHECKED, train=False)
     typer.echo("\n".join(_lines(export(network, out, checked, int8=how, calibration=seen, about=about), how)))
 
 
-def _form(int8: str | None, activations: str, weights: str, per_channel: bool, calibrate: str | None) -> Int8 | None:
+def form(int8: str | None, activations: str, weights: str, per_channel: bool, calibrate: str | None) -> Int8 | None:
     """The 8-bit form that is asked for; None for a float file, which takes none of its settings."""
     if int8:
         return Int8(int8, activations, weights, per_channel)

@@ -1,4 +1,4 @@
-"""The command `quantattack inspect`."""
+"""What `inspect` does: it prints what is really quantized in a network, or what runs a deployed file."""
 
 import torch
 import typer
@@ -7,9 +7,8 @@ from rich.table import Table
 from torch import nn
 
 from quantattack.cli import names
-from quantattack.cli.deployed import Layout, Mean, One, Range, RuntimeName, Std, file_options
+from quantattack.cli.deployed import FileOptions
 from quantattack.cli.facts import print_facts
-from quantattack.cli.options import Data, DataRoot, Network
 from quantattack.data.sets import SETS, load_data
 from quantattack.deployed.base import DeployedModel
 from quantattack.errors import InputError
@@ -22,22 +21,11 @@ from quantattack.types import Images
 _IMAGES, _COMPARED = 16, 128  # images shown to a network of layers, and to a deployed file
 
 
-def inspect(
-    model: Network,
-    data: Data = None,
-    data_root: DataRoot = None,
-    layout: Layout = None,
-    range_: Range = None,
-    mean: Mean = None,
-    std: Std = None,
-    runtime: RuntimeName = None,
-    one_logit: One = False,
-) -> None:
-    """Print what is really quantized, judged by the levels of the tensors; of a deployed file, what runs and how."""
-    options = file_options(layout, range_, mean, std, runtime, data_root, one_logit)
+def print_inspection(model: str, data: str | None, root: str | None, options: FileOptions) -> None:
+    """Print what is really quantized in a network by name; of a deployed file, what runs and how."""
     options.check([model])
     network, named = names.model_named(model, torch.device("cpu"), options), names.data_for(data, [model])
-    images = _images(named, data_root, _COMPARED if isinstance(network, DeployedModel) else _IMAGES)
+    images = _images(named, root, _COMPARED if isinstance(network, DeployedModel) else _IMAGES)
     first_logits(network, images)
     if isinstance(network, DeployedModel):
         print_facts(network, images, names.threat_of_data(named), Console())

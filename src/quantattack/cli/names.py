@@ -16,7 +16,7 @@ from torch import nn
 from quantattack.attacks.norms import norm_named
 from quantattack.attacks.threat import Threat
 from quantattack.cli.deployed import FileOptions
-from quantattack.data.model_files import MODEL_FILES, ModelFile, is_model_file
+from quantattack.data.model_files import MODEL_FILES, is_model_file
 from quantattack.data.sets import SETS, check_data, is_path
 from quantattack.deployed.base import DeployedModel
 from quantattack.deployed.load import is_file, relate
@@ -196,25 +196,8 @@ def _made(name: str) -> nn.Module:
 
 
 def model_rows() -> list[dict[str, Any]]:
-    """Return what is known of each network of the zoo, and of each published model that is fetched."""
-    carried = [{field.name: getattr(row, field.name) for field in fields(row)} for row in models()]
-    return [row | {"where": "carried"} for row in carried] + [_file_row(model) for model in MODEL_FILES.values()]
-
-
-def _file_row(model: ModelFile) -> dict[str, Any]:
-    """What is known of a published model; its accuracy is what an evaluation finds."""
-    root = os.environ.get("QUANTATTACK_DATA")
-    path = model.path(Path(root)) if root else None
-    return {
-        "name": model.name,
-        "data": model.data,
-        "architecture": model.architecture,
-        "quantizer": model.quantizer,
-        "adversarial": False,
-        "clean": None,
-        "bytes": model.published.size,
-        "where": "fetched" if path is not None and path.is_file() else "to fetch",
-    }
+    """Return what is known of each network of the zoo."""
+    return [{field.name: getattr(row, field.name) for field in fields(row)} | {"where": "carried"} for row in models()]
 
 
 def data_rows() -> list[dict[str, Any]]:

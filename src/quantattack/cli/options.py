@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -11,6 +12,7 @@ DEBUG = "--debug"  # taken anywhere on the command line
 Network: TypeAlias = Annotated[
     str, typer.Argument(help="Name of the zoo, checkpoint, deployed file, or package.module:function.")
 ]
+Folder: TypeAlias = Annotated[Path, typer.Argument(help="Folder of a record.")]
 Data: TypeAlias = Annotated[
     str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
 ]
@@ -18,6 +20,9 @@ DataRoot: TypeAlias = Annotated[str | None, typer.Option(help="Folder of the dat
 NormName: TypeAlias = Annotated[str, typer.Option(help="linf, l2 or l1.")]
 Seed: TypeAlias = Annotated[int, typer.Option(help="Seed of every random number.")]
 Device: TypeAlias = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")]
+Out: TypeAlias = Annotated[Path | None, typer.Option(help="Folder of the record; the same command continues in it.")]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Pixels: TypeAlias = Annotated[
     bool | None,
     typer.Option("--pixels/--no-pixels", help="Search on the 256 levels of bytes; else for deployed models alone."),
@@ -25,6 +30,39 @@ Pixels: TypeAlias = Annotated[
 NoPadding: TypeAlias = Annotated[
     bool, typer.Option("--no-padding", help="Show networks batches of any size, not of a multiple of 8 rows.")
 ]
+
+Layout: TypeAlias = Annotated[
+    str | None, typer.Option(help="How a deployed file takes pixels: nchw, nhwc or flat; else what its shape tells.")
+]
+Range: TypeAlias = Annotated[
+    str | None, typer.Option("--range", help="What black and white are to a deployed file, 0,255; else what it says.")
+]
+Mean: TypeAlias = Annotated[
+    str | None, typer.Option(help="Mean of each channel in units of the range, where a file takes normalized pixels.")
+]
+Std: TypeAlias = Annotated[str | None, typer.Option(help="Standard deviation of each channel, likewise.")]
+RuntimeName: TypeAlias = Annotated[
+    str | None, typer.Option(help="What runs a deployed file: litert:reference, onnxruntime:basic; else its own.")
+]
+Float: TypeAlias = Annotated[
+    str | None, typer.Option("--float", help="The float network that a file was made of, by name or file.")
+]
+One: TypeAlias = Annotated[
+    bool,
+    typer.Option("--one-logit", help="The networks return one logit, whose sigmoid is the probability of class 1."),
+]
+
+MinRobust: TypeAlias = Annotated[
+    float | None,
+    typer.Option(help="Least worst case, 0 to 1: else exit with 1, or with 3 where the number is not to be trusted."),
+]
+Junit: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Write JUnit XML, a test case for each model and radius; with --min-robust.")
+]
+SummaryFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--summary", help="Append a Markdown summary to a file, such as $GITHUB_STEP_SUMMARY.")
+]
+Badge: TypeAlias = Annotated[Path | None, typer.Option(help="Write the JSON of a badge, as shields.io reads it.")]
 
 FILES = "files"  # what `--save-images` alone says
 

@@ -1,10 +1,10 @@
-"""The command `reproduce`: a paper's tables and figures, on the paper's roles or on networks of one's own."""
+"""What `reproduce` does: it runs what the records of the papers' tables and figures lack, and writes the page."""
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -29,43 +29,54 @@ from quantattack.reproduction.views import keep_missing, views
 ITEM = re.compile(r"(table|figure|section)\d+[a-z]?")
 
 
-def reproduce(
-    paper: Annotated[str, typer.Argument(help=f"{', '.join(PAPERS)}; all of them if none is named.")] = "",
-    words: Annotated[
-        list[str] | None, typer.Argument(help="Tables and figures, all if none; then networks of your own, if any.")
-    ] = None,
-    show: Annotated[bool, typer.Option("--list", help="List every table and figure, one line each.")] = False,
-    only: Annotated[str | None, typer.Option(help="headline: the main tables on one network each.")] = None,
-    scale: Annotated[str, typer.Option(help=f"{', '.join(SCALES)}: how many images, restarts and steps.")] = "quick",
-    networks: Annotated[Path | None, typer.Option(help="Folder of checkpoints beside those of the package.")] = None,
-    budget: Annotated[int | None, typer.Option(help="Most forward and backward passes of a cell.")] = None,
-    data: Annotated[str | None, typer.Option(help="Data set, for networks whose card names none.")] = None,
-    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
-    radius: Annotated[str | None, typer.Option(help="Radius under Linf of your own networks; else the data's.")] = None,
-    images: Annotated[
-        int | None, typer.Option(help="How many test images, from the first on; else the scale's.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")] = "cpu",
-    out: Annotated[Path | None, typer.Option(help="Folder of the records; the same command continues in it.")] = None,
-    pages: Annotated[bool, typer.Option("--pages", help="Only write the pages of what was run before.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+@dataclass(frozen=True)
+class Chosen:
+    """What is to be reproduced.
+
+    Arguments:
+        paper: A paper's key; empty for all.
+        words: Keys of tables and figures, and names of networks of one's own.
+        only: ``headline`` for the main tables on one network each.
+        data: Data set of networks whose card names none.
+        radius: Radius under Linf of networks of one's own.
+        scale: Name of the scale.
+    """
+
+    paper: str
+    words: tuple[str, ...]
+    only: str | None
+    data: str | None
+    radius: str | None
+    scale: str
+
+
+def sizes_of(scale: str, budget: int | None, images: int | None) -> dict[str, Scale]:
+    """Return each paper's scale with the budget and the images that were asked for."""
+    return {key: sized(scale, each, budget, images) for key, each in PAPERS.items()}
+
+
+def run_papers(
+    chosen: Chosen, sizes: Mapping[str, Scale], out: Path | None, pages: bool, quiet: bool, **settings: Any
 ) -> None:
-    """Run a paper's tables and figures and print them with the published numbers."""
-    if show:
-        typer.echo("\n".join(listed(paper)))
-        return
-    check_count("--seed", seed, least=0)
-    papers = [PAPERS[key] for key in ([known(paper)] if paper else PAPERS)]
-    items, models = split(papers, words or [])
-    sizes = {key: sized(scale, each, budget, images) for key, each in PAPERS.items()}
-    place = str(names.device_named(device))
-    folder = out or Path("runs") / (f"{papers[0].key}-{'-'.join(items)}" if models else f"reproduce-{scale}")
-    base = Plan(papers[0], (), sizes[papers[0].key], folder, networks, data_root, seed, device=place)
+    """Run what the records lack, print the tables, and write the page.
+
+    Arguments:
+        chosen: What is to be reproduced.
+        sizes: Each paper's scale.
+        out: Folder of the records; one named by what was chosen where None.
+        pages: Whether to run nothing and only write the pages.
+        quiet: Whether to show no progress bar.
+        settings: The folder of more networks, the data root, the seed, and the device's name.
+    """
+    papers = [PAPERS[key] for key in ([known(chosen.paper)] if chosen.paper else PAPERS)]
+    items, models = split(papers, chosen.words)
+    settings["device"] = str(names.device_named(settings["device"]))
+    folder = out or Path("runs") / (f"{papers[0].key}-{'-'.join(items)}" if models else f"reproduce-{chosen.scale}")
+    base = Plan(papers[0], (), sizes[papers[0].key], folder, **settings)
     if models:
-        plans = shown = [on_own(base, items, models, data, radius)]
+        plans = shown = [on_own(base, items, models, chosen.data, chosen.radius)]
     else:
-        plans = [planned(base, each, items, only, sizes[each.key]) for each in papers]
+        plans = [planned(base, each, items, chosen.only, sizes[each.key]) for each in papers]
         shown = everything(base, sizes)
     for plan in [] if pages else plans:
         fill_and_print(plan, quiet)

@@ -1,9 +1,9 @@
-"""The command `signal`: how far an error's signals come in a network, with and without scaling."""
+"""What `signal` does: it measures how far an error's signals come in networks, and keeps what it finds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -15,7 +15,7 @@ from quantattack.cli import names
 from quantattack.data.sets import SETS, load_data
 from quantattack.data.sources import digest
 from quantattack.diagnostics.signals.measure import case_of, clever_signals, propagation_signals
-from quantattack.errors import InputError, check_count, guarded
+from quantattack.errors import guarded
 from quantattack.evaluation.models import model_checksum
 from quantattack.evaluation.task import examine
 from quantattack.progress import bar
@@ -25,37 +25,7 @@ from quantattack.record.store import Store
 from quantattack.report.signal_tables import print_signal_table, tables
 from quantattack.types import Images, Labels
 
-UNITS = ("normalized", "pixel")
 GRAY = 1 / 255  # any radius: nothing is attacked
-
-
-def signal(
-    model: Annotated[list[str], typer.Argument(help="Names of the zoo, checkpoints, or package.module:function.")],
-    data: Annotated[
-        str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
-    ] = None,
-    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
-    images: Annotated[int, typer.Option(help="How many correctly classified test images, from the first on.")] = 200,
-    clever: Annotated[int, typer.Option(help="On how many of them CLEVER is estimated as well.")] = 0,
-    unit: Annotated[str, typer.Option(help="pixel (of 0 to 1), or normalized by the data set's deviation.")] = "pixel",
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")] = "cpu",
-    out: Annotated[Path | None, typer.Option(help="Folder of the record; the same command continues in it.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
-) -> None:
-    """Measure singular values, error signals and input gradients against temperature, and print them."""
-    check_count("--images", images)
-    check_count("--clever", clever, least=0)
-    if unit not in UNITS:
-        raise InputError(f"--unit must be pixel or normalized, not {unit!r}")
-    data = names.data_for(data, model)
-    std = names.deviation(data) if unit == "normalized" else None
-    request = Request(data, *load_data(data, data_root), images, clever, std)
-    place = names.device_named(device)
-    nets = {name: names.model_named(name, place) for name in dict.fromkeys(model)}
-    store = measured_on(nets, request, out, quiet)
-    for table in tables(store):
-        print_signal_table(table, Console())
-    typer.echo(f"record: {store.folder}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +60,25 @@ class Request:
         checks = [[name, self.data, *about, model_checksum(net)] for name, net in nets.items()]
         unit = "pixel" if self.std is None else "normalized"
         return {"measured": checks, "images": self.count, "clever": self.clever, "unit": unit}
+
+
+def requested(
+    models: Sequence[str], data: str | None, root: str | None, images: int, clever: int, unit: str
+) -> Request:
+    """Return what is to be measured of networks, from the command's names."""
+    name = names.data_for(data, models)
+    std = names.deviation(name) if unit == "normalized" else None
+    return Request(name, *load_data(name, root), images, clever, std)
+
+
+def print_signals(request: Request, models: Sequence[str], device: str, out: Path | None, quiet: bool) -> None:
+    """Measure networks by name, keep their signals in a record, and print them."""
+    place = names.device_named(device)
+    nets = {name: names.model_named(name, place) for name in dict.fromkeys(models)}
+    store = measured_on(nets, request, out, quiet)
+    for table in tables(store):
+        print_signal_table(table, Console())
+    typer.echo(f"record: {store.folder}")
 
 
 def measured_on(nets: Mapping[str, nn.Module], request: Request, out: Path | None, quiet: bool) -> Store:

@@ -9,7 +9,7 @@ import torch
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import Source, source_of
 from quantattack.deployed import adopted
-from quantattack.diagnostics import checks
+from quantattack.diagnostics import BUDGET, checks
 from quantattack.diagnostics.case import Case
 from quantattack.diagnostics.checklist import Budget, Checklist
 from quantattack.errors import InputError, check_count
@@ -23,7 +23,6 @@ from quantattack.record.findings import Finding
 from quantattack.rng import Rng
 from quantattack.types import Indices, Mask, Model
 
-BUDGET = 500
 _FIRST = 16  # images of the trial batch
 # A fault earlier in this list explains the ones behind it.
 REASONS = (

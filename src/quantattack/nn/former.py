@@ -1,13 +1,13 @@
 """The module `quantattack.quantizers`, now `quantattack.nn.quantizers`, for code that imports the former name."""
 
 import sys
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from quantattack.errors import warn_renamed
-from quantattack.nn import quantizers
 
-_FORMER = "quantattack.quantizers"
+_FORMER, _NOW = "quantattack.quantizers", "quantattack.nn.quantizers"
 
 
 class FormerModule(ModuleType):
@@ -16,8 +16,8 @@ class FormerModule(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        warn_renamed(f"{self.__name__}.{name}", f"{quantizers.__name__}.{name}")
-        return getattr(quantizers, name)
+        warn_renamed(f"{self.__name__}.{name}", f"{_NOW}.{name}")
+        return getattr(import_module(_NOW), name)
 
 
 def keep_former_module() -> None:

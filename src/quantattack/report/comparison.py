@@ -56,6 +56,7 @@ class Comparison:
         robust: Robust accuracy of each network under all of these attacks.
         pairs: The paired comparison of every two networks.
         left_out: Attacks that were begun on every network and are unfinished on some.
+        clean_pairs: The same before any attack.
     """
 
     data: str
@@ -66,6 +67,7 @@ class Comparison:
     robust: Mapping[str, Share]
     pairs: tuple[Pair, ...]
     left_out: tuple[str, ...] = ()
+    clean_pairs: tuple[Pair, ...] = ()
 
 
 def comparisons(records: Sequence[Record], models: Sequence[str] = (), attack: str | None = None) -> list[Comparison]:
@@ -108,10 +110,11 @@ def _compared(group: Sequence[Record], attack: str | None) -> Comparison | None:
     correct = {model: network.on(images) for model, network in correct.items()}
     clean = {model: Share(int(network.clean.sum()), len(images)) for model, network in correct.items()}
     robust = {model: Share(int(network.robust.sum()), len(images)) for model, network in correct.items()}
-    pairs = [_pair(*models, *(correct[model].robust for model in models)) for models in combinations(correct, 2)]
+    pairs = _pairs({model: network.robust for model, network in correct.items()})
+    clean_pairs = _pairs({model: network.clean for model, network in correct.items()})
     subject, threat = group[0].subject, threat_words(group[0].threat)
     left_out = tuple(name for name in begun if name not in names)
-    return Comparison(subject.data, threat, len(images), tuple(names), clean, robust, _adjusted(pairs), left_out)
+    return Comparison(subject.data, threat, len(images), tuple(names), clean, robust, pairs, left_out, clean_pairs)
 
 
 def _unfinished(cells: Mapping[str, Mapping[str, Cell]], names: Sequence[str]) -> InputError:
@@ -152,6 +155,11 @@ def _check_labels(cells: Sequence[Cell], images: NDArray[np.int64]) -> None:
     first, *others = [cell.outcomes["label"][cell.places(images)] for cell in cells]
     if not all(np.array_equal(labels, first) for labels in others):
         raise InputError("the networks were attacked on different images under one name; they cannot be compared")
+
+
+def _pairs(right: Mapping[str, NDArray[np.bool_]]) -> tuple[Pair, ...]:
+    """Count every two networks against each other, by which images each is right on."""
+    return _adjusted([_pair(*models, *(right[model] for model in models)) for models in combinations(right, 2)])
 
 
 def _pair(first: str, second: str, robust: NDArray[np.bool_], other: NDArray[np.bool_]) -> Pair:

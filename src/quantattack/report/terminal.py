@@ -10,6 +10,7 @@ from rich.text import Text
 
 from quantattack.record.record import Record
 from quantattack.report.comparison import Comparison, p_words, words
+from quantattack.report.cost import Cost
 from quantattack.report.deployed import COLUMNS, ONE_OF, UNDER, Line, deployed_lines, entry_words
 from quantattack.report.tables import headline, interval, percent, progress_words, threat_words
 
@@ -115,14 +116,16 @@ def _print_words(record: Record, console: Console) -> None:
         console.print(Text(f"- {flag}"))
 
 
-def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print a table of the networks and a table of their pairs."""
+def print_comparison(comparison: Comparison, costs: Sequence[Cost], console: Console) -> None:
+    """Print a table of the networks, a table of their pairs, and a sentence for each thing that one cost."""
     about = f"{comparison.data}, {comparison.threat}: {comparison.images} images, {', '.join(comparison.attacks)}"
     console.print(Text(about, style="bold"))
     if comparison.left_out:
         console.print(Text(f"not compared, since unfinished: {', '.join(comparison.left_out)}"))
     console.print(_networks(comparison))
     console.print(_pairs(comparison))
+    for cost in costs:
+        console.print(Text(cost.words))
 
 
 def _networks(comparison: Comparison) -> Table:

@@ -1,0 +1,147 @@
+"""Commands that read records: show, export, merge, verify, compare, report."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from quantattack.cli.commands.listing import listing
+from quantattack.cli.exits import DISAGREES
+from quantattack.cli.gate import Gate, hold
+from quantattack.cli.options import (
+    AsJson,
+    Badge,
+    DataRoot,
+    Device,
+    Folder,
+    Junit,
+    Layout,
+    Mean,
+    MinRobust,
+    NoPadding,
+    Range,
+    RuntimeName,
+    Std,
+    SummaryFile,
+)
+from quantattack.data.model_files import MODEL_FILES
+from quantattack.errors import InputError
+from quantattack.reading import is_folder
+from quantattack.record.export import export as write_export
+from quantattack.record.export import unfinished_attacks
+from quantattack.record.merge import merge as put_together
+from quantattack.record.store import Store
+from quantattack.report.comparison import comparisons
+from quantattack.report.cost import costs
+from quantattack.report.terminal import print_comparison, print_table
+
+DEPLOYED_SUFFIXES = (".onnx", ".tflite", ".pt2", ".pte", ".xml")
+MODEL_SUFFIXES = (*DEPLOYED_SUFFIXES, ".safetensors")
+
+
+def show(
+    run: Folder,
+    as_json: AsJson = False,
+    min_robust: MinRobust = None,
+    junit: Junit = None,
+    summary: SummaryFile = None,
+    badge: Badge = None,
+) -> None:
+    """Print a record's numbers and flags, and hold them to a gate if one is given."""
+    gate, records = Gate(min_robust, junit, summary, badge), Store.load(run).records()
+    if not records:
+        raise InputError(f"{run} holds no evaluation; `quantattack report {run}` shows what it holds")
+    rows = [record.summary() for record in records] if as_json else []
+    if as_json:
+        typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
+    else:
+        print_table(records, Console())
+    hold(records, gate, quietly=as_json)
+
+
+def export(
+    run: Folder,
+    out: Annotated[Path, typer.Option(help="The table: a file that ends in .csv or .parquet.")],
+    unfinished: Annotated[bool, typer.Option("--unfinished", help="Also the rows of unfinished attacks.")] = False,
+) -> None:
+    """Write every outcome into a table, a row for each image and attack; without those of unfinished attacks."""
+    typer.echo(f"{out}: {write_export(run, out, unfinished)} outcomes")
+    for line in unfinished_attacks(run):
+        typer.echo(f"- {line}{'' if unfinished else ', and left out'}: its rows are no sample of the images", err=True)
+
+
+def merge(
+    run: Annotated[list[Path], typer.Argument(help="Folders of the parts' records.")],
+    out: Annotated[Path, typer.Option(help="Folder of the record that they are put into.")],
+) -> None:
+    """Put together the records of a run that was done in parts."""
+    print_table(put_together(run, out).records(), Console())
+    typer.echo(f"record: {out}")
+
+
+def verify(
+    run: Folder,
+    data: Annotated[str | None, typer.Option(help="The record's images, where they lie elsewhere now.")] = None,
+    data_root: DataRoot = None,
+    device: Device = "cpu",
+    layout: Layout = None,
+    range_: Range = None,
+    mean: Mean = None,
+    std: Std = None,
+    runtime: RuntimeName = None,
+    no_padding: NoPadding = False,
+) -> None:
+    """Compute every verdict once more, from the model, the data and the saved images; exit with 4 where one differs."""
+    from quantattack.cli.deployed import file_options
+    from quantattack.cli.verify import agrees
+
+    said, records = file_options(layout, range_, mean, std, runtime, data_root), Store.load(run).records()
+    said.check([record.subject.model for record in records] or [str(run)])
+    agreeing = [agrees(record, data, data_root, device, said, padding=not no_padding) for record in records]
+    if not agreeing:
+        raise InputError(f"{run} holds no evaluation to verify")
+    if not all(agreeing):
+        raise typer.Exit(DISAGREES)
+
+
+def compare(
+    run: Folder,
+    model: Annotated[list[str] | None, typer.Argument(help="Networks of the record; else all.")] = None,
+    attack: Annotated[str | None, typer.Option(help="Compare under one attack; else under all in common.")] = None,
+) -> None:
+    """Put networks side by side on the same images, with paired tests, and say what quantization cost."""
+    if _is_model(run):
+        raise InputError(_how_to_compare(str(run), model or ()))
+    records = Store.load(run).records()
+    compared = comparisons(records, model or (), attack)
+    if not compared:
+        raise InputError(f"{run} holds no two networks on the same data set under the same threat")
+    for comparison in compared:
+        print_comparison(comparison, costs(records, comparison), Console())
+
+
+def _is_model(name: Path) -> bool:
+    """Return whether what should be the folder of a record is a model's name or file."""
+    if is_folder(name):
+        return False
+    carried = {row["name"] for row in listing()["models"]}
+    return name.suffix.lower() in MODEL_SUFFIXES or ":" in name.name or str(name) in {*carried, *MODEL_FILES}
+
+
+def _how_to_compare(first: str, others: Sequence[str]) -> str:
+    """Say which commands compare two models that are not attacked yet."""
+    second = others[0] if others else "MODEL"
+    deployed = Path(second).suffix.lower() in DEPLOYED_SUFFIXES
+    models = f"{second} --float {first} --data DATA --radius RADIUS" if deployed else f"{first} {second}"
+    makes = f"`quantattack evaluate {models} --out runs/compared`"
+    return f"{first} is a model; compare reads a run: {makes}, then `quantattack compare runs/compared`"
+
+
+def report(run: Folder) -> None:
+    """Write a record's page, one HTML file that needs nothing else."""
+    from quantattack.report.page import write_page  # with matplotlib, which no other command needs
+
+    typer.echo(f"report: {write_page(run)}")

@@ -1,0 +1,89 @@
+"""What `--min-robust`, `--junit`, `--summary` and `--badge` do."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from quantattack.errors import InputError
+from quantattack.record.record import Record
+from quantattack.report import gate_files
+from quantattack.report.gate import Case, cases, status
+from quantattack.report.gate_files import WORDS
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a run is held to, and what is written of it for other programs.
+
+    Arguments:
+        floor: The least worst case that passes, from 0 to 1; None for no gate.
+        junit: File of the JUnit XML; None for none.
+        summary: File that the Markdown summary is appended to; None for none.
+        badge: File of the badge's JSON; None for none.
+
+    Raises:
+        InputError: If the floor is no share, a file has no name, or JUnit XML is asked for without a floor.
+    """
+
+    floor: float | None = None
+    junit: Path | None = None
+    summary: Path | None = None
+    badge: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.floor is not None and not 0 <= self.floor <= 1:
+            raise InputError(f"--min-robust is a share from 0 to 1, such as 0.3 for 30 %, not {self.floor:g}")
+        if self.junit is not None and self.floor is None:
+            raise InputError("--junit says what passed and what did not; give the least worst case, --min-robust 0.3")
+        for path in filter(None, (self.junit, self.summary, self.badge)):
+            if not path.name or path.is_dir():
+                raise InputError(f"{path} is a folder; name a file to write to")
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether anything is."""
+        return self != Gate()
+
+    def check_part(self, part: str) -> None:
+        """Raise InputError where a part of the images would be held to the gate in place of all."""
+        if self.is_asked and part.replace(" ", "") != "1/1":
+            raise InputError(
+                f"part {part} says nothing of all images; `quantattack merge` the parts, then `quantattack show` takes "
+                "--min-robust, --junit, --summary and --badge"
+            )
+
+
+def hold(records: Sequence[Record], gate: Gate, quietly: bool = False) -> None:
+    """Hold evaluations to a gate: print each case, write the files, and exit with what came out unless all passed.
+
+    Arguments:
+        records: The evaluations.
+        gate: What they are held to.
+        quietly: Whether to print on standard error, where standard output is JSON.
+
+    Raises:
+        InputError: If a file cannot be written.
+        typer.Exit: With 1 where a worst case is below the gate, with 3 where one cannot be trusted.
+    """
+    if not gate.is_asked:
+        return
+    judged = cases(records, gate.floor)
+    _write(judged, gate)
+    if gate.floor is None:
+        return
+    for case in judged:
+        typer.echo(f"gate: {WORDS[case.outcome]}: {case.name}: {case.words}", err=quietly)
+    if code := status(judged):
+        raise typer.Exit(code)
+
+
+def _write(judged: Sequence[Case], gate: Gate) -> None:
+    if gate.junit is not None:
+        gate_files.write_whole(gate.junit, gate_files.junit(judged))
+    if gate.summary is not None:
+        gate_files.append(gate.summary, gate_files.summary(judged))
+    if gate.badge is not None:
+        gate_files.write_whole(gate.badge, json.dumps(gate_files.badge(judged)) + "\n")

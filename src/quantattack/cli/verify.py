@@ -1,0 +1,53 @@
+"""What `verify` does: it computes the verdicts of a record once more, and prints what disagrees."""
+
+from typing import Any
+
+import numpy as np
+import typer
+
+from quantattack.attacks.norms import norm_named
+from quantattack.attacks.pixel_radii import PixelRadii
+from quantattack.attacks.threat import Threat
+from quantattack.cli import names
+from quantattack.cli.deployed import FileOptions, noted_options
+from quantattack.data.streams import stream_data
+from quantattack.errors import InputError
+from quantattack.evaluation.verify import verify as compute_again
+from quantattack.record.record import Record
+from quantattack.report.tables import threat_words
+
+
+def agrees(
+    record: Record, data: str | None, data_root: str | None, device: str, said: FileOptions, padding: bool
+) -> bool:
+    """Verify one evaluation, print what disagrees, and return whether nothing does."""
+    subject, options = record.subject, noted_options(record, data_root) if said == FileOptions() else said
+    images = stream_data(names.data_named(data or subject.data), data_root)
+    model = names.model_named(subject.model, names.device_named(device), options)
+    verified = compute_again(record, model, images, threat_of(record), padding)
+    typer.echo(f"{subject.model} on {subject.data}, {threat_words(record.threat)}:")
+    for line in verified.wrong:
+        typer.echo(f"- {line}")
+    typer.echo(
+        f"  {verified.clean} clean predictions and {verified.attacked} attacked images computed again, "
+        f"{verified.files} checksums; {len(verified.wrong)} disagree; {verified.unsaved} attacked images were not saved"
+    )
+    return not verified.wrong
+
+
+def threat_of(record: Record) -> Threat:
+    """Return the threat that a record describes."""
+    about: dict[str, Any] = dict(record.threat)
+    norm = about.pop("norm", "")
+    about.pop("part", None)
+    try:
+        if "each" in about:
+            about["each"] = _each_of(about["each"])
+        return Threat(norm_named(str(norm["part"] if isinstance(norm, dict) else norm)), **about)
+    except (TypeError, KeyError, ValueError):
+        raise InputError(f"no threat can be made of {record.subject.threat[:200]}; verify it in Python") from None
+
+
+def _each_of(about: dict[str, Any]) -> PixelRadii:
+    """Return the pixels' own radii that a record describes; those that it holds a digest of cannot be known."""
+    return PixelRadii(np.reshape(about["numbers"], about["shape"]))

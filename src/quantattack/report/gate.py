@@ -1,0 +1,95 @@
+"""A gate for a release: whether each model's worst case reaches a floor, and whether its number can be trusted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from quantattack.record.deployed import deployed_note
+from quantattack.record.record import Record
+from quantattack.report.tables import Share, clean_share, interval, percent, threat_words, worst_share
+from quantattack.report.trust import doubts
+
+Outcome: TypeAlias = Literal["passed", "below", "untrusted"]
+BELOW, UNTRUSTED = 1, 3  # exit statuses
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model under one threat, held to the floor.
+
+    Arguments:
+        model: Name of the model.
+        data: Name of its data set.
+        threat: The threat in words.
+        clean: Clean accuracy.
+        worst: Worst-case robust accuracy; of no image while the run is unfinished.
+        floor: The least worst case that passes, from 0 to 1; None where none is asked for.
+        doubts: Why the worst case cannot be trusted, code to sentence; empty where it can.
+        seconds: Wall time of its attacks.
+    """
+
+    model: str
+    data: str
+    threat: str
+    clean: Share
+    worst: Share
+    floor: float | None
+    doubts: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether it passed: below the floor is below it whatever was tried, since a worst case only ever falls."""
+        if self.floor is not None and self.worst.of and self.worst.value < self.floor:
+            return "below"
+        return "untrusted" if self.doubts else "passed"
+
+    @property
+    def name(self) -> str:
+        """The model, the data set and the threat in words."""
+        return f"{self.model} on {self.data}, {self.threat}"
+
+    @property
+    def words(self) -> str:
+        """What came out, in a sentence."""
+        if not self.worst.of:
+            return "no number yet: " + "; ".join(self.doubts.values())
+        number = f"worst case {percent(self.worst.value)} ({interval(self.worst)}) of {self.worst.of} images"
+        if self.outcome == "untrusted":
+            return f"{number}, not to be trusted: {'; '.join(self.doubts.values())}"
+        if self.floor is None:
+            return number
+        return f"{number}, {'below' if self.outcome == 'below' else 'at or above'} the gate of {percent(self.floor)}"
+
+
+def cases(records: Sequence[Record], floor: float | None = None) -> list[Case]:
+    """Return a case for each evaluation, but for the float networks that only stand beside a deployed file.
+
+    Arguments:
+        records: The evaluations.
+        floor: The least worst case that passes, from 0 to 1; None where none is asked for.
+    """
+    notes = [note for record in records if (note := deployed_note(record.store, record.subject.model))]
+    beside = {note["float"] for note in notes} - {None}
+    held = [record for record in records if record.subject.model not in beside]
+    return [_case(record, floor) for record in held or records]
+
+
+def _case(record: Record, floor: float | None) -> Case:
+    subject, cells = record.subject, record.by_attack.values()
+    return Case(
+        model=subject.model,
+        data=subject.data,
+        threat=threat_words(record.threat),
+        clean=clean_share(record),
+        worst=worst_share(record),
+        floor=floor,
+        doubts=doubts(record),
+        seconds=sum(float(cell.column("seconds").sum()) for cell in cells),
+    )
+
+
+def status(judged: Sequence[Case]) -> int:
+    """Return the exit status: 1 where a case is below the gate, else 3 where one cannot be trusted, else 0."""
+    outcomes = {case.outcome for case in judged}
+    return BELOW if "below" in outcomes else UNTRUSTED if "untrusted" in outcomes else 0

@@ -1,0 +1,65 @@
+"""Whether a record's worst case can be trusted: a number that only shows how little was tried must pass no gate."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from quantattack.record.record import Record
+from quantattack.report.diagnosis import diagnosis
+
+# Flags of a number that another run, other images beside it or a better attack would change.
+SERIOUS = (
+    "random_model",
+    "batch_dependent",
+    "model_changed",
+    "nan_gradient",
+    "black_box_wins",
+    "outside_threat",
+    "chance",
+)
+FLAT = ("saturated_softmax", "zero_gradient", "wrong_direction")  # they mislead cross entropy alone
+
+
+def doubts(record: Record) -> dict[str, str]:
+    """Return why the worst case of an evaluation cannot be trusted, code to sentence; empty where it can.
+
+    A worst case bounds the robust accuracy from above, and says little where the attacks were misled.  So it is
+    doubted where a flag speaks against every attack, where all attacks climb plain cross entropy, which a quantized
+    network masks, where a diagnosis failed, and as long as the run is unfinished.
+
+    Arguments:
+        record: The evaluation.
+    """
+    if not record.finished:
+        return {"unfinished": "the run is unfinished; the same `quantattack evaluate` command continues it"}
+    codes = record.codes
+    found = {code: codes[code] for code in SERIOUS if code in codes}
+    if not any(_looks_beyond(record.settings(name)) for name in record.attacks):
+        found |= {code: codes[code] for code in FLAT if code in codes}
+        found["unchecked"] = "every attack climbs plain cross entropy, and nothing checks it; add --attacks standard"
+    checks = diagnosis(record)
+    return found if checks is None or checks.trusted else found | {"diagnosis": checks.headline}
+
+
+def _looks_beyond(settings: Any) -> bool:
+    """Return whether an attack has a part that does anything but climb plain cross entropy on the model itself."""
+    leaves = list(_leaves(settings))
+    return not leaves or any(not _is_plain(leaf) for leaf in leaves)
+
+
+def _leaves(settings: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the attacks inside of an attack that climb a loss, or itself; nothing where none says its loss."""
+    if isinstance(settings, dict):
+        if "loss" in settings:
+            yield settings
+            return
+        for inner in settings.values():
+            yield from _leaves(inner)
+    elif isinstance(settings, list):
+        for inner in settings:
+            yield from _leaves(inner)
+
+
+def _is_plain(leaf: Mapping[str, Any]) -> bool:
+    loss = leaf["loss"]
+    name = loss.get("part") if isinstance(loss, dict) else loss
+    return name == "cross_entropy" and leaf.get("temperature") in (None, "unit")
