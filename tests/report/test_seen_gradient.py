@@ -41,7 +41,7 @@ def test_the_limits_are_those_of_the_diagnosis():
 def test_without_a_diagnosis_it_is_where_pgd_ended():
     seen = seen_of(record_with())
     assert (seen.total, seen.fates, seen.stuck) == (IMAGES, {}, ())
-    assert seen.beyond == (40 - 17, 0, 0)  # image i ends at a margin of i + 1; 0 and 1 are wrong
+    assert seen.beyond == (40 - 16, 0, 0)  # image i ends at a margin of i + 1
     assert "40 images at which pgd ended" in seen_words(seen)
     (axes,) = seen_figure(seen).axes
     assert sum(heights(axes)) == IMAGES
