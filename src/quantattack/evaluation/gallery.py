@@ -73,7 +73,7 @@ def choose(record: Record, names: Sequence[str]) -> tuple[str, list[int]]:
 
 def _ends(image: NDArray[np.int64], steps: NDArray[np.float64], count: int) -> list[int]:
     """Return at most so many images, half of them the first that fell and half the last; unknown steps are last."""
-    by_fall = image[np.argsort(steps, kind="stable")].tolist()
+    by_fall: list[int] = image[np.argsort(steps, kind="stable")].tolist()
     first = (count + 1) // 2
     return by_fall if len(by_fall) <= count else by_fall[:first] + by_fall[len(by_fall) - count + first :]
 

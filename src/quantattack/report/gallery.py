@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan, nan
 from pathlib import Path
@@ -108,7 +108,17 @@ def _pictures(tensors: Mapping[str, NDArray[Any]], attack: str) -> Gallery:
     facts = zip(*(tensors[name][:SHOWN].tolist() for name in TENSORS[2:]), strict=True)
     images = zip(clean, 0.5 + factor * change, adversarial, strict=True)
     rows = zip(facts, images, map(_difference, change), strict=True)
-    return Gallery(tuple(Picture(*fields, *map(png, three), *far) for fields, three, far in rows), attack, factor)
+    pictures = tuple(_picture(fields, three, far) for fields, three, far in rows)
+    return Gallery(pictures, attack, factor)
+
+
+def _picture(
+    fields: Sequence[int], images: Sequence[NDArray[np.float64]], difference: tuple[int, int, float]
+) -> Picture:
+    index, label, before, after = fields
+    clean, perturbation, adversarial = map(png, images)
+    changed, values, largest = difference
+    return Picture(index, label, before, after, clean, perturbation, adversarial, changed, values, largest)
 
 
 def _difference(change: NDArray[np.float64]) -> tuple[int, int, float]:
