@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test check dist test-wheel bench test-extras test-peers test-ray test-openvino test-executorch bench-peers results clean
+.PHONY: demo test check dist test-wheel bench test-extras test-peers test-ray test-openvino test-executorch bench-peers docs gallery results clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -64,7 +64,9 @@ test-extras: test-peers test-ray test-openvino .venv/ready
 
 test-peers: .venv-peers/ready .venv-models/ready
 	QUANTATTACK_PEERS=required OMP_NUM_THREADS=1 .venv-peers/bin/python -m pytest -n 2 tests/attacks/adapters tests/cli/test_peers.py
+	OMP_NUM_THREADS=1 .venv-peers/bin/python -m pytest tests/test_gallery.py -k beside_autoattack
 	QUANTATTACK_MODELS=required .venv-models/bin/python -m pytest tests/attacks/adapters/test_models.py
+	OMP_NUM_THREADS=1 .venv-models/bin/python -m pytest tests/test_gallery.py -k huggingface_vit
 	QUANTATTACK_MODELS=required OMP_NUM_THREADS=1 .venv-models/bin/python -m pytest tests/deployed/torch_programs
 
 test-ray: .venv-ray/ready
@@ -72,6 +74,16 @@ test-ray: .venv-ray/ready
 
 test-openvino: .venv-openvino/ready
 	QUANTATTACK_JUDGES=openvino OMP_NUM_THREADS=1 .venv-openvino/bin/python -m pytest tests/deployed/judges
+
+# The site, with warnings as errors; its programs are run by the tests. The environment holds no torch: the reference is
+# read from the source.
+.venv-docs/ready: pyproject.toml scripts/docs_packages.py
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check $$($(PYTHON) scripts/docs_packages.py)
+	touch $@
+
+docs: .venv-docs/ready
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --clean
 
 # Left out of test-extras: its environment is 1.6 GB.
 test-executorch: .venv-executorch/ready
@@ -87,6 +99,10 @@ results: results/demo/record.sqlite
 	$(BIN)/python scripts/pixels.py
 	$(BIN)/python scripts/leaderboard.py
 
+# The gallery's page from its programs: those of other libraries keep the output that the page has.
+gallery: .venv/ready
+	$(BIN)/python scripts/gallery.py own_model resnet_normalized deployed_onnx deployed_tflite adversarial_training new_attack release_gate read_record
+
 results/demo/record.sqlite: | .venv/ready
 	$(BIN)/quantattack evaluate $(DEMO) --out results/demo
 
@@ -97,4 +113,4 @@ bench-peers: .venv-peers/ready
 	.venv-peers/bin/python benchmarks/speed_against_peers.py
 
 clean:
-	rm -rf .venv .venv-dist .venv-wheel .venv-peers .venv-models .venv-ray .venv-openvino .venv-executorch dist runs
+	rm -rf .venv .venv-dist .venv-wheel .venv-peers .venv-models .venv-ray .venv-openvino .venv-executorch .venv-docs build dist runs

@@ -17,7 +17,7 @@ trap 'rm -rf "$place"' EXIT
 cd "$place"
 unset PYTHONPATH QUANTATTACK_DATA
 PATH="$root/.venv-wheel/bin:$PATH"
-cp "$root/examples/own_model.py" mine.py
+cp "$root/examples/mine.py" mine.py
 
 # What the README says after its `pip install`
 awk '/<!-- install -->/ {found = 1} found && /^```$/ {exit} inside; found && /^```sh$/ {inside = 1}' "$root/README.md" \

@@ -34,6 +34,7 @@ from quantattack import (
 )
 from quantattack.attacks.base import Batch, Trace, Traits, attacked_images, batch_of
 from quantattack.evaluation.batching import usual_batch
+from quantattack.evaluation.gallery import choose
 from quantattack.record.outcome import COLUMNS
 
 THREAT = Threat(Linf(), 0.2)
@@ -293,6 +294,19 @@ def test_a_run_in_a_folder_leaves_record_and_gallery(network: nn.Module, tmp_pat
     assert torch.equal(network(kept["adversarial"]).argmax(1), kept["prediction"])
     places = np.searchsorted(record.indices, kept["index"].numpy())
     assert (record.column("margin", "prediction")[places] == kept["prediction"].numpy()).all()
+
+
+def test_a_gallery_holds_the_first_and_the_last_that_fell(network: nn.Module):
+    images, labels = data()
+    record = evaluate(network, images, labels, {"margin": pgd(THREAT, steps=20, loss=margin)}, THREAT)
+    steps = record.column("margin", "step").astype(float)
+    fell = record.broken("margin") & (record.column("margin", "clean_prediction") == record.column("margin", "label"))
+    name, chosen = choose(record, ["margin"])
+    assert name == "margin"
+    assert len(chosen) == len(set(chosen)) == 16 < fell.sum()
+    kept, every = np.sort(steps[chosen]), np.sort(steps[fell])
+    assert (kept[:8] == every[:8]).all()
+    assert (kept[8:] == every[-8:]).all()
 
 
 def test_nothing_to_show_is_an_empty_gallery(tmp_path: Path):

@@ -142,7 +142,7 @@ def test_the_page_is_shown(browse, page, width, tmp_path):
 def test_the_page_fits_its_window(browse, page, width):
     seen = measure(browse, page, width)
     check_fits(seen, width)
-    assert (seen["images"], seen["drawings"]) == (48, 10)
+    assert (seen["images"], seen["drawings"]) == (48, 13)
 
 
 @pytest.mark.browser
@@ -157,5 +157,5 @@ def test_a_page_of_signals_is_shown_and_fits(browse, signals_page, width, tmp_pa
 def test_a_page_with_a_diagnosis_is_shown_and_fits(browse, diagnosed_page, width, tmp_path):
     seen = measure(browse, diagnosed_page, width)
     check_fits(seen, width)
-    assert seen["drawings"] == 2 * 3
+    assert seen["drawings"] == 2 * 4
     check_drawings(browse, diagnosed_page, width, seen, tmp_path / f"diagnosed-{width}.png")

@@ -1,4 +1,6 @@
+import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,16 +8,17 @@ from matplotlib.colors import to_hex
 
 from quantattack.record.store import Store
 from quantattack.report import style
+from quantattack.report.colors import DARK, LIGHT
 from quantattack.report.figures import (
     margins_figure,
     matrix_figure,
     radius_figure,
     radius_groups,
-    step_curve,
     steps_figure,
 )
+from quantattack.report.steps import fall_steps, step_curve
 
-from .conftest import IMAGES, subject, write
+from .conftest import IMAGES, outcome, subject, write
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -64,6 +67,13 @@ def test_a_curve_ends_at_the_records_robust_accuracy(masked, name):
     assert (np.diff(curve.robust) <= 0).all()
 
 
+def test_the_steps_of_restarts_that_failed_are_counted(masked):
+    assert np.isnan(fall_steps(masked, "pgd")[3])
+    store = Store.open(None, {})
+    store.write(store.cell(subject(), "pgd", {"steps": 40}, 1), [replace(outcome(1, step=7, fooled=True), restart=2)])
+    assert fall_steps(store.records()[0], "pgd").tolist() == [87]
+
+
 def test_an_attack_that_does_not_say_when_has_no_curve(masked):
     assert step_curve(masked, "square") is None
     assert legend(steps_figure(masked)) == ["pgd", "pgd_plus_gap", "clean accuracy", "worst case over all attacks"]
@@ -98,11 +108,30 @@ def test_no_two_series_look_alike_without_color():
     assert len({(str(look["linestyle"]), look["marker"]) for look in looks}) == 20
 
 
-@pytest.mark.parametrize("color", style.COLORS)
-def test_a_color_stands_out_from_white(color):
+def luminance(color):
     channels = np.array([int(to_hex(color)[i : i + 2], 16) / 255 for i in (1, 3, 5)])
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    assert 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) >= 4.5  # WCAG's contrast for text
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+@pytest.mark.parametrize("colors", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("name", ["ink", "tick", *(name for name in LIGHT if name.startswith("series"))])
+def test_lines_and_letters_stand_out_from_the_paper(colors, name):
+    dark, light = sorted([luminance(colors[name]), luminance(colors["paper"])])
+    assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG's contrast for text
+
+
+def test_every_color_has_a_dark_one():
+    assert list(DARK) == list(LIGHT)
+    assert len(set(LIGHT.values())) == len(LIGHT)
+
+
+def test_every_color_of_a_figure_is_a_variable_with_its_own_value(records):
+    for figure in (steps_figure(records[0]), matrix_figure(records[0]), margins_figure(records[0])):
+        text = style.svg(figure, "x", "y")
+        named = re.findall(r"var\(--figure-([\w-]+), (#\w{6})\)", text)
+        assert len(named) == len(re.findall(r"#[0-9a-f]{6}\b", text)) > 10
+        assert all(LIGHT[name] == color for name, color in named)
 
 
 def test_radii_are_grouped_by_model_and_ascend(records):

@@ -128,7 +128,7 @@ def test_the_pairs_have_the_counts(page):
 
 def test_every_figure_has_its_marks(page):
     drawings = re.findall(r'<svg role="img".*?</svg>', page, flags=re.DOTALL)
-    assert len(drawings) == 3 * 3 + 1
+    assert len(drawings) == 4 * 3 + 1
     for drawing in drawings:
         parsed = Page(drawing)
         marks = [part for part in parsed.parts if part[0] in ("path", "use")]
@@ -148,7 +148,10 @@ def test_the_gallery_has_sixteen_images_with_alternatives(parsed):
     assert len(pictures) == 48
     assert all(part[1]["alt"] for part in pictures)
     assert len({part[1]["src"] for part in pictures}) > 32
-    assert pictures[5][1]["alt"] == "Image 1 attacked, predicted as 2"
+    assert pictures[5][1]["alt"] == "Image 5 attacked, predicted as 6"
+    order = [int(part[1]["alt"].split()[1]) for part in pictures[2::3]]
+    assert order == [0, 5, 10, 15, 1, 6, 11, 2, 7, 12, 3, 8, 13, 4, 9, 14]  # image i falls at step i % 5
+    assert "fell at step 0; 64 of 64 values differ, by 0.2 at most" in parsed.texts("p", **{"class": "interval"})
     assert "Image 3, true class 3: fooled" in parsed.texts("figcaption")
 
 
@@ -221,3 +224,23 @@ def test_a_page_that_cannot_be_written_is_one_line(tmp_path):
 def test_a_run_without_an_evaluation_has_a_page(tmp_path):
     Store.open(tmp_path, {}).close()
     assert "Nothing has been evaluated yet" in write_page(tmp_path).read_text(encoding="utf-8")
+
+
+def test_a_cell_of_a_card_says_its_column(page):
+    for kind in ("summary", "attacks"):
+        (table, *_) = re.findall(rf'<table class="{kind}">(.*?)</table>', page, flags=re.DOTALL)
+        head, body = table.split("<tbody>")
+        columns = [text for text in Page(head).texts("th")[1:] if text != "Verdict"]
+        first = Page(f"<table><tr{body.split('<tr')[1]}</table>")
+        assert [part[1]["data-label"] for part in first.all("td") if "data-label" in part[1]] == columns
+
+
+def test_dark_colors_are_for_the_screen_and_replace_every_variable(page):
+    light, dark = re.search(
+        r":root \{(.*?)\}\n@media screen and \(prefers-color-scheme: dark\) \{(.*?)\n\}", page, flags=re.DOTALL
+    ).groups()
+    for name in set(re.findall(r"(--[\w-]+):", light)):
+        assert f"{name}:" in dark, name
+    figures = set(re.findall(r"var\((--figure-[\w-]+)", page))
+    assert len(figures) > 8
+    assert all(f"{name}: #" in dark for name in figures)

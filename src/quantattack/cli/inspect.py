@@ -36,9 +36,11 @@ def print_inspection(model: str, data: str | None, root: str | None, options: Fi
 
 def _print_layers(network: nn.Module, images: Images) -> None:
     inspection = inspect_layers(network, images)
-    table = Table(
-        "layer", "kind", "weight levels", "input levels", "parameters", "quantized", "multiply-adds", box=None
-    )
+    table = Table(box=None)
+    for header in ("layer", "kind", "weight levels"):
+        table.add_column(header.replace(" ", "\n"), overflow="fold")
+    for header in ("input levels", "parameters", "quantized", "multiply-adds"):
+        table.add_column(header.replace(" ", "\n").replace("-", "-\n"), no_wrap=True)
     for layer in inspection.layers:
         table.add_row(*_row(layer))
     Console().print(table)

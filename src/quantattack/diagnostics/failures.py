@@ -18,6 +18,7 @@ from quantattack.types import PerImage
 UNSTABLE = 0.10  # relative change of the loss near the final point
 _NEAR = 1e-3  # largest distance per pixel, in [0, 1]
 _DRAWS = 5
+_SHARES = 10  # bins of the share of the steps without a gradient
 _WINDOW = 10  # last steps
 _RISING = 0.05  # of the loss's range
 
@@ -28,7 +29,13 @@ def unavailable_gradients(case: Case, trajectory: Trajectory) -> Finding:
     zero = trajectory.silent[:, left].double().mean(0)
     stuck = int((zero > 0.5).sum())
     says = f"{stuck} of the {int(left.sum())} images that PGD leaves got no gradient in more than half of the steps"
-    data = {"stuck": stuck, "left": int(left.sum()), "mean": float(zero.mean()) if len(zero) else 0.0}
+    shares = torch.histc(zero, bins=_SHARES, min=0, max=1).int().tolist()
+    data = {
+        "stuck": stuck,
+        "left": int(left.sum()),
+        "mean": float(zero.mean()) if len(zero) else 0.0,
+        "shares": shares if len(zero) else [],
+    }
     if not many(stuck, len(case)):
         return Finding("unavailable gradients", "pass", "", says, data=data)
     advice = (

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from quantattack.attacks.base import Batch, needs_all, search
@@ -50,7 +51,7 @@ def _attacked_again(task: Task, name: str, chosen: list[int]) -> dict[str, Tenso
 def choose(record: Record, names: Sequence[str]) -> tuple[str, list[int]]:
     """Return the strongest attack's name and the indices of up to 16 images that it broke.
 
-    Images that plain PGD does not break are preferred.
+    Images that plain PGD does not break are preferred, and of more than 16 the first and the last that fell.
 
     Arguments:
         record: The finished record.
@@ -64,8 +65,17 @@ def choose(record: Record, names: Sequence[str]) -> tuple[str, list[int]]:
     missed = np.zeros_like(broken)
     if record.plain_pgd and len(record.broken(record.plain_pgd)) == len(broken):
         missed = ~record.broken(record.plain_pgd)
-    preferred = [*image[broken & missed], *image[broken & ~missed]]
-    return name, sorted(int(index) for index in preferred[:COUNT])
+    steps = record.column(name, "step").astype(float)
+    preferred = _ends(image[broken & missed], steps[broken & missed], COUNT)
+    others = _ends(image[broken & ~missed], steps[broken & ~missed], COUNT - len(preferred))
+    return name, sorted([*preferred, *others])
+
+
+def _ends(image: NDArray[np.int64], steps: NDArray[np.float64], count: int) -> list[int]:
+    """Return at most so many images, half of them the first that fell and half the last; unknown steps are last."""
+    by_fall: list[int] = image[np.argsort(steps, kind="stable")].tolist()
+    first = (count + 1) // 2
+    return by_fall if len(by_fall) <= count else by_fall[:first] + by_fall[len(by_fall) - count + first :]
 
 
 def save_gallery(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

@@ -1,7 +1,6 @@
 """A record's figures as matplotlib `Figure` objects: steps, radii, which attack broke which image, margins."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,58 +11,10 @@ from numpy.typing import NDArray
 
 from quantattack.record.description import stable
 from quantattack.record.record import Record
-from quantattack.report.style import COLORS, FAINT, INK, legend, look, percent_axis, styled
+from quantattack.report.colors import LIGHT, SERIES
+from quantattack.report.steps import Curve, step_curve
+from quantattack.report.style import FAINT, INK, PAPER, legend, look, percent_axis, styled
 from quantattack.report.tables import broken_by, norm_name
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Robust accuracy after each number of steps.
-
-    Arguments:
-        steps: Ascending, from 0 (the start point) to the attack's last.
-        robust: Share of the images that are still classified correctly, 0 to 1.
-
-    """
-
-    steps: NDArray[np.int64]
-    robust: NDArray[np.float64]
-
-
-def step_curve(record: Record, name: str) -> Curve | None:
-    """Return robust accuracy after each step; steps of earlier, failed restarts are counted too.
-
-    An image broken at an unknown step is counted at the attack's last step.  None if the record is empty, or if
-    images were broken but every step is unknown.
-
-    Arguments:
-        record: The evaluation.
-        name: The attack.
-
-    """
-    length = _length(record.settings(name))
-    before = record.column(name, "restart").astype(float) * length  # steps of the restarts that failed
-    broken, first = record.broken(name), record.column(name, "step").astype(float) + before
-    wrong = record.column(name, "clean_prediction") != record.column(name, "label")
-    fell = broken & ~wrong
-    if not len(broken) or (fell.any() and np.isnan(first[fell]).all()):
-        return None
-    fooled_at = first[fell & ~np.isnan(first)].astype(np.int64)
-    last = max(int(fooled_at.max(initial=0)), length)
-    steps = np.arange(last + 1)
-    lost = wrong.sum() + np.searchsorted(np.sort(fooled_at), steps, side="right")
-    lost[-1] = broken.sum()
-    return Curve(steps, np.asarray(1 - lost / len(broken), dtype=np.float64))
-
-
-def _length(settings: Any) -> int:
-    """Return the largest number of steps in an attack's settings, 0 without any."""
-    if isinstance(settings, Mapping):
-        own = [int(settings[key]) for key in ("steps", "queries") if isinstance(settings.get(key), int)]
-        return max([*own, *map(_length, settings.values())], default=0)
-    if isinstance(settings, list):
-        return max(map(_length, settings), default=0)
-    return 0
 
 
 def steps_figure(record: Record) -> Figure:
@@ -131,13 +82,13 @@ def radius_figure(group: Sequence[Record]) -> Figure:
         axes.plot(
             [_radius(record) for record in group],
             worst,
-            color="#aeb6c0",
+            color=LIGHT["worst"],
             lw=6,
             zorder=1,
             label="worst case",
             gid="series",
         )
-        axes.plot([0], [100 * group[0].clean], "o", mfc="white", mec=INK, label="clean accuracy", gid="series")
+        axes.plot([0], [100 * group[0].clean], "o", mfc=PAPER, mec=INK, label="clean accuracy", gid="series")
         axes.set_xlabel(f"radius ({norm_name(group[0].threat)} norm, pixels from 0 to 1)")
         percent_axis(axes)
         legend(figure, axes)
@@ -153,12 +104,13 @@ def matrix_figure(record: Record) -> Figure:
     broken, names = broken_by(record), record.attacks
     wrong = _wrong(record)
     order = np.lexsort((*broken[::-1], -broken.sum(axis=0), ~wrong))
+    hatched: Any = {"facecolor": LIGHT["wrong"], "edgecolor": LIGHT["edge"], "hatch": "////", "gid": "wrong"}
     with styled(height=1.0 + 0.3 * max(len(names), 1)) as figure:
         axes = figure.subplots()
         for place, row in enumerate(broken[:, order]):
-            axes.barh(place, len(row), height=0.62, facecolor="white", edgecolor=FAINT, linewidth=0.8)
-            _bars(axes, place, row & ~wrong[order], facecolor=COLORS[0], gid="series")
-            _bars(axes, place, wrong[order], facecolor="#e3e6ea", edgecolor="#5b6470", hatch="////", gid="wrong")
+            axes.barh(place, len(row), height=0.62, facecolor=PAPER, edgecolor=FAINT, linewidth=0.8)
+            _bars(axes, place, row & ~wrong[order], facecolor=SERIES[0], gid="series")
+            _bars(axes, place, wrong[order], **hatched)
             axes.text(len(row) * 1.015, place, f"{row.sum()} of {len(row)}", va="center", fontsize=8)
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.4, -0.6)
@@ -227,7 +179,7 @@ def _histogram(axes: Axes, values: NDArray[np.float64], edges: NDArray[np.float6
     counts, _ = np.histogram(values, edges)
     for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True):
         if count:
-            look: Any = {"facecolor": "#f3d9cc", "hatch": "/////"} if right <= 0 else {"facecolor": "#9cc3e4"}
+            look: Any = {"facecolor": LIGHT["fooled"], "hatch": "/////"} if right <= 0 else {"facecolor": LIGHT["held"]}
             axes.bar(left, count, right - left, align="edge", edgecolor=INK, linewidth=0.5, gid="bar", **look)
     axes.axvline(0, color=INK, linewidth=1.1)
     axes.set_title(name, loc="left", fontsize=8.5, pad=2)

@@ -1,9 +1,10 @@
-"""Sixteen clean images of an evaluation with their adversarial images, as pictures inside the page."""
+"""Sixteen clean images of an evaluation with their adversarial images, in the order of their fall."""
 
 import base64
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from quantattack.record.outcome import Subject
+from quantattack.record.record import Record
+from quantattack.report.steps import fall_steps
 
 SHOWN = 16
 TENSORS = ("clean", "adversarial", "index", "label", "clean_prediction", "prediction")
@@ -30,6 +33,10 @@ class Picture:
         clean: The image as it is in the data set.
         perturbation: The change, magnified, on middle gray.
         adversarial: The attacked image.
+        changed: Number of values that differ, of all pixels and channels.
+        values: Number of values of the image.
+        largest: Largest difference of a value, in pixels of [0, 1].
+        fell: Step of the attack that broke the image; None where unknown.
 
     """
 
@@ -40,6 +47,10 @@ class Picture:
     clean: str
     perturbation: str
     adversarial: str
+    changed: int = 0
+    values: int = 0
+    largest: float = 0.0
+    fell: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,8 +107,44 @@ def _pictures(tensors: Mapping[str, NDArray[Any]], attack: str) -> Gallery:
     factor = 0.5 / largest if largest > 0 else 0.0
     facts = zip(*(tensors[name][:SHOWN].tolist() for name in TENSORS[2:]), strict=True)
     images = zip(clean, 0.5 + factor * change, adversarial, strict=True)
-    rows = zip(facts, images, strict=True)
-    return Gallery(tuple(Picture(*fields, *map(png, triple)) for fields, triple in rows), attack, factor)
+    rows = zip(facts, images, map(_difference, change), strict=True)
+    pictures = tuple(_picture(fields, three, far) for fields, three, far in rows)
+    return Gallery(pictures, attack, factor)
+
+
+def _picture(
+    fields: Sequence[int], images: Sequence[NDArray[np.float64]], difference: tuple[int, int, float]
+) -> Picture:
+    index, label, before, after = fields
+    clean, perturbation, adversarial = map(png, images)
+    changed, values, largest = difference
+    return Picture(index, label, before, after, clean, perturbation, adversarial, changed, values, largest)
+
+
+def _difference(change: NDArray[np.float64]) -> tuple[int, int, float]:
+    """Return how many values of an image changed, of how many, and by how much at most."""
+    return int(np.count_nonzero(change)), change.size, float(np.abs(change).max(initial=0.0))
+
+
+def by_fall(gallery: Gallery, record: Record) -> Gallery:
+    """Return a gallery with its pictures in the order in which the images fell; where it is not known, last.
+
+    Arguments:
+        gallery: The pictures of an evaluation.
+        record: The evaluation, for the steps.
+
+    """
+    if gallery.attack not in record.attacks:
+        return gallery
+    steps = fall_steps(record, gallery.attack)
+    at = dict(zip(record.column(gallery.attack, "image").astype(int).tolist(), steps.tolist(), strict=True))
+    timed = [replace(picture, fell=_whole(at.get(picture.index, nan))) for picture in gallery.pictures]
+    ordered = sorted(timed, key=lambda picture: (picture.fell is None, picture.fell or 0, picture.index))
+    return replace(gallery, pictures=tuple(ordered))
+
+
+def _whole(step: float) -> int | None:
+    return None if isnan(step) else int(step)
 
 
 def _pixels(images: NDArray[Any]) -> NDArray[np.float64]:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from quantattack.errors import InputError
 from quantattack.record.record import Record
 from quantattack.record.store import Store
@@ -14,21 +12,12 @@ from quantattack.record.writing import written_whole
 from quantattack.report.comparison import Comparison, comparisons
 from quantattack.report.deployed import COLUMNS, ONE_OF, deployed_lines, facts_of
 from quantattack.report.diagnosis import SIGNS, Diagnosis, diagnosis, unevaluated_diagnoses
-from quantattack.report.figures import (
-    margins,
-    margins_figure,
-    matrix_figure,
-    radius_figure,
-    radius_groups,
-    step_curve,
-    steps_figure,
-)
-from quantattack.report.gallery import Gallery, read_gallery
+from quantattack.report.drawings import drawings, radius_drawings
+from quantattack.report.gallery import Gallery, by_fall, read_gallery
 from quantattack.report.render import render as fill_in
 from quantattack.report.signal_drawings import signal_drawings
 from quantattack.report.signal_figures import Drawing
 from quantattack.report.signal_tables import tables
-from quantattack.report.style import svg
 from quantattack.report.tables import (
     Row,
     Share,
@@ -38,7 +27,6 @@ from quantattack.report.tables import (
     headline,
     leading,
     pairs,
-    percent,
     progress_words,
     robust_share,
     run_headline,
@@ -130,7 +118,7 @@ def section_of(record: Record, place: int, folder: Path) -> Section:
         pairs=pairs(record).tolist() if record.complete else [],
         diagnosis=checks,
         drawings=drawings(record, place) if record.complete and len(record.indices) else [],
-        gallery=read_gallery(folder, place, record.subject),
+        gallery=by_fall(read_gallery(folder, place, record.subject), record),
         settings={"threat": record.threat, **{name: record.settings(name) for name in record.attacks}},
     )
 
@@ -144,55 +132,6 @@ def judged(by_attacks: Verdict, checks: Diagnosis | None) -> Verdict:
 
 def _words(record: Record, checks: Diagnosis | None) -> str:
     return headline(record) if checks is None or checks.trusted else f"{checks.headline} {headline(record)}"
-
-
-def drawings(record: Record, place: int) -> list[Drawing]:
-    """Return the figures of one evaluation."""
-    return [_steps(record, place), _matrix(record, place), *_margins(record, place)]
-
-
-def _steps(record: Record, place: int) -> Drawing:
-    undrawn = [name for name in record.attacks if step_curve(record, name) is None]
-    caption = "Counted from the first step that fooled each image."
-    if undrawn:
-        caption += f" Not drawn, because they do not say when they broke an image: {', '.join(undrawn)}."
-    described = f"Line chart, robust accuracy against steps. At the end: {_ends(record)}."
-    picture = svg(steps_figure(record), f"steps-{place}", described)
-    return Drawing("Robust accuracy against steps", Markup(picture), caption)
-
-
-def _ends(record: Record) -> str:
-    return ", ".join(f"{name} {percent(record.robust(name))}" for name in record.attacks)
-
-
-def _matrix(record: Record, place: int) -> Drawing:
-    counts = ", ".join(f"{name} {int(record.broken(name).sum())}" for name in record.attacks)
-    described = f"One row per attack, one column per image. Broken or wrong before, of {record.images}: {counts}."
-    picture = svg(matrix_figure(record), f"matrix-{place}", described)
-    caption = "Filled: broken by the attack. Hatched: wrong before any attack. Empty: withstood it."
-    return Drawing("Which attack broke which image", Markup(picture), caption)
-
-
-def _margins(record: Record, place: int) -> list[Drawing]:
-    if not margins(record):
-        return []
-    described = "Histograms of the attacked images' margins, one per attack; left of 0 the model is fooled."
-    picture = svg(margins_figure(record), f"margins-{place}", described)
-    caption = "The true logit minus the largest other, under the model as it was given."
-    return [Drawing("Margins of the attacked images", Markup(picture), caption)]
-
-
-def radius_drawings(records: list[Record]) -> list[Drawing]:
-    """Return a figure for each model and data set that was attacked at several radii."""
-    return [_radii(group, place) for place, group in enumerate(radius_groups(records), 1)]
-
-
-def _radii(group: list[Record], place: int) -> Drawing:
-    subject = group[0].subject
-    worst = ", ".join(f"{percent(record.worst_case)} at {record.threat['radius']:g}" for record in group)
-    described = f"Line chart, robust accuracy of {subject.model} against the radius. Worst case: {worst}."
-    picture = svg(radius_figure(group), f"radius-{place}", described)
-    return Drawing(f"{subject.model} on {subject.data}", Markup(picture), f"Worst case: {worst}.")
 
 
 def render(store: Store, folder: Path) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from quantattack.report.colors import DARK
 from quantattack.report.comparison import p_words, words
 from quantattack.report.deployed import over_words
 from quantattack.report.reproduction import small, turned
@@ -40,4 +41,5 @@ def _environment() -> Environment:
         percent=percent, interval=interval, p_words=p_words, compared_words=words, turned=turned, small=small
     )
     environment.filters.update(over_words=over_words)
+    environment.globals.update(dark_figures=DARK)
     return environment

@@ -170,7 +170,7 @@ def print_view(view: View, console: Console) -> None:
 def _table(title: str, headers: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     for place, header in enumerate(headers):
-        table.add_column(Text(header), justify="right" if place else "left")
+        table.add_column(Text(header), justify="right" if place else "left", overflow="fold")
     return table
 
 

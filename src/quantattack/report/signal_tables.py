@@ -12,6 +12,7 @@ from rich.text import Text
 
 from quantattack.record.signals import Signal, read_signals
 from quantattack.record.store import Store
+from quantattack.report.columns import folded, print_tables, tables_that_fit
 from quantattack.report.tables import percent
 
 NAMES = {
@@ -126,11 +127,18 @@ def _number(value: float) -> str:
 
 
 def print_signal_table(table: SignalTable, console: Console) -> None:
-    """Print a table, its columns folded to the console's width, and its caption."""
-    shown = Table(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    for place, header in enumerate(table.header):
-        shown.add_column(Text(header), justify="left" if place == 0 else "right", no_wrap=place == 0)
-    for row in table.rows:
-        shown.add_row(*map(Text, row))
-    console.print(shown)
+    """Print a table, in several parts where its columns do not fit beside each other, and its caption."""
+    columns = range(1, len(table.header))
+    print_tables(tables_that_fit(columns, lambda some: _with_columns(table, some), console), console)
     console.print(Text(table.caption))
+
+
+def _with_columns(table: SignalTable, columns: Sequence[int]) -> Table:
+    """Return some columns of a table behind its first."""
+    shown = Table(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    shown.add_column(Text(table.header[0]), overflow="fold")
+    for place in columns:
+        shown.add_column(Text(folded(table.header[place])), justify="right", no_wrap=True)
+    for row in table.rows:
+        shown.add_row(Text(row[0]), *(Text(row[place]) for place in columns))
+    return shown

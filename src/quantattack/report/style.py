@@ -14,26 +14,27 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from quantattack.report.colors import LIGHT, SERIES, by_name
+
 WIDTH = 4.9  # inches; at 9 points the text is readable on a phone, where the page shows the figure at about this size
-INK, FAINT = "#1d232b", "#c9ced6"
-COLORS = ("#0b5fa5", "#b3471d", "#1f6f43", "#7a3e9d", "#8a6500", "#0b6e79", "#a82a62", "#4a4f57")
+INK, FAINT, PAPER = LIGHT["ink"], LIGHT["faint"], LIGHT["paper"]
 LINES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (2, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 STYLE: Any = {
     "font.size": 9,
     "axes.labelsize": 9,
-    "axes.edgecolor": "#5b6470",
+    "axes.edgecolor": LIGHT["edge"],
     "axes.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": "#e7eaee",
+    "grid.color": LIGHT["grid"],
     "grid.linewidth": 0.8,
     "text.color": INK,
     "text.parse_math": False,  # a model's or an attack's name may hold a dollar sign
-    "xtick.color": "#3d4550",
-    "ytick.color": "#3d4550",
+    "xtick.color": LIGHT["tick"],
+    "ytick.color": LIGHT["tick"],
     "lines.linewidth": 1.7,
     "lines.markersize": 4.5,
     "legend.frameon": False,
@@ -59,7 +60,7 @@ def _legend_columns(labels: Sequence[str]) -> int:
 def look(place: int) -> dict[str, Any]:
     """Return the color, line style and marker of a series; the first 63 differ even without color."""
     return {
-        "color": COLORS[place % len(COLORS)],
+        "color": SERIES[place % len(SERIES)],
         "linestyle": LINES[place % len(LINES)],
         "marker": MARKERS[place % len(MARKERS)],
     }
@@ -87,6 +88,8 @@ def svg(figure: Figure, name: str, description: str) -> str:
         name: Letters, digits and hyphens; put before every id, so that several figures can share a page.
         description: Alternative text for screen readers.
 
+    Returns:
+        The element; its colors are variables of the page, which may hold dark ones.
     """
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):
@@ -98,7 +101,7 @@ def svg(figure: Figure, name: str, description: str) -> str:
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text)
     text = re.sub(r"font: ([^;\"]*?px) [^;\"]*", r"font-size: \1; font-family: inherit", text)
-    return _described(text, name, description)
+    return _described(by_name(text), name, description)
 
 
 def _described(text: str, name: str, description: str) -> str:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quantattack.record.record import Record
+from quantattack.report.columns import folded, print_tables, tables_that_fit, width_of
 from quantattack.report.comparison import Comparison, p_words, words
 from quantattack.report.cost import Cost
 from quantattack.report.deployed import COLUMNS, ONE_OF, UNDER, Line, deployed_lines, entry_words
@@ -18,7 +19,8 @@ from quantattack.report.tables import headline, interval, percent, progress_word
 def print_table(records: Sequence[Record], console: Console) -> None:
     """Print one row per evaluation, then the headline and flags of each.
 
-    If the table is wider than the console, it is transposed: one column per evaluation.
+    If the table is wider than the console, it is transposed: one column per evaluation, in several tables if they
+    are too many.
 
     Arguments:
         records: The evaluations, as `Store.records` returns them.
@@ -27,12 +29,11 @@ def print_table(records: Sequence[Record], console: Console) -> None:
     """
     names = list(dict.fromkeys(name for record in records for name in record.done))
     table = _one_line_each(records, names)
-    unbounded = console.options.update(width=10_000)
-    fits = console.measure(table, options=unbounded).maximum <= console.width
-    console.print(table if fits else _one_column_each(records, names))
+    fits = width_of(table, console) <= console.width
+    turned = [] if fits else tables_that_fit(records, lambda some: _one_column_each(some, names), console)
+    print_tables([table] if fits else turned, console)
     if lines := deployed_lines(records):
-        console.print(_deployed(lines))
-        console.print(Text(f"{UNDER} {ONE_OF}"))
+        _print_deployed(lines, console)
     for record in records:
         _print_words(record, console)
 
@@ -50,31 +51,38 @@ def _one_line_each(records: Sequence[Record], names: Sequence[str]) -> Table:
 
 def _one_column_each(records: Sequence[Record], names: Sequence[str]) -> Table:
     table = _table()
-    table.add_column(Text("attack"), no_wrap=True)
+    table.add_column(Text("attack"), overflow="fold")
     for record in records:
         model, *rest = _subject(record)
-        table.add_column(Text("\n".join((_file_name(model), *rest))), justify="right", overflow="fold")
+        header = "\n".join(map(folded, (_file_name(model), *rest)))
+        table.add_column(Text(header), justify="right", no_wrap=True)
     columns = [_numbers(record, names) for record in records]
     for place, header in enumerate(("clean", *names, "worst case")):
         table.add_row(Text(header), *(column[place] for column in columns))
     return table
 
 
+def _print_deployed(lines: Sequence[Line], console: Console) -> None:
+    """Print a table for each deployed model, and what its numbers mean."""
+    models = dict.fromkeys((line.model, line.data) for line in lines)
+    console.print(Text("Deployed models, %", style="italic"))
+    for model, data in models:
+        if len(models) > 1:
+            console.print(Text(f"{_file_name(model)} on {data}", style="bold"))
+        console.print(_deployed([line for line in lines if (line.model, line.data) == (model, data)]))
+    console.print(Text(f"{UNDER} {ONE_OF}"))
+
+
 def _deployed(lines: Sequence[Line]) -> Table:
-    """The deployed models, each number with how far it is above the worst case and the paired interval of that."""
-    table = Table(title="Deployed models, %", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("threat", no_wrap=True)
+    """A deployed model, each number with how far it is above the worst case and the paired interval of that."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("threat", overflow="fold")
     table.add_column("ties", no_wrap=True)
     for header in COLUMNS:
         table.add_column(Text(header.replace(" ", "\n")), justify="right", no_wrap=True)
-    models = dict.fromkeys((line.model, line.data) for line in lines)
-    for model, data in models:
-        if len(models) > 1:
-            table.add_row(Text(f"{_file_name(model)} on {data}", style="bold"))
-        for line in lines:
-            if (line.model, line.data) == (model, data):
-                cells = [Text(entry_words(line.entries[header])) for header in COLUMNS]
-                table.add_row(Text(line.threat.replace(" ", "\n")), Text(line.ties.replace(" ", "\n", 1)), *cells)
+    for line in lines:
+        cells = [Text(entry_words(line.entries[header])) for header in COLUMNS]
+        table.add_row(Text(line.threat.replace(" ", "\n")), Text(line.ties.replace(" ", "\n", 1)), *cells)
     return table
 
 
@@ -130,18 +138,24 @@ def print_comparison(comparison: Comparison, costs: Sequence[Cost], console: Con
 
 def _networks(comparison: Comparison) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-    for header in ("model", "clean", "robust", "95 % interval"):
-        table.add_column(header, justify="left" if header == "model" else "right")
+    table.add_column("model", overflow="fold")
+    for header in ("clean", "robust", "95 % interval"):
+        table.add_column(header, justify="right", no_wrap=True)
     for model, share in comparison.robust.items():
-        table.add_row(Text(model), percent(comparison.clean[model].value), percent(share.value), interval(share))
+        table.add_row(
+            Text(folded(model, 40)), percent(comparison.clean[model].value), percent(share.value), interval(share)
+        )
     return table
 
 
 def _pairs(comparison: Comparison) -> Table:
+    """One row for each pair: both names and the outcome in words below each other, so that each has room."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-    for header in ("first", "second", "both", "only first", "only second", "neither", "p", "adjusted", ""):
-        table.add_column(header, justify="left" if header in ("first", "second", "") else "right")
+    table.add_column("first, second,\nin words", overflow="fold")
+    for header in ("both", "only\nfirst", "only\nsecond", "neither", "p", "adjusted"):
+        table.add_column(header, justify="right", no_wrap=True)
     for pair in comparison.pairs:
         counts = (str(count) for count in (pair.both, pair.only_first, pair.only_second, pair.neither))
-        table.add_row(pair.first, pair.second, *counts, p_words(pair.p), p_words(pair.adjusted), words(pair))
+        names = Text("\n".join((folded(pair.first), folded(pair.second), words(pair), "")))
+        table.add_row(names, *counts, p_words(pair.p), p_words(pair.adjusted))
     return table

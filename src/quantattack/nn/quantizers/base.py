@@ -16,7 +16,7 @@ Values: TypeAlias = Float[Tensor, "*shape"]
 class Quantizer(Protocol):
     """What every quantizer states.
 
-    Arguments:
+    Attributes:
         name: The method's short name, as lists and checkpoints have it.
         biases: Whether it quantizes the biases too.
         bound: Latent weights are clamped to [-bound, bound] after every update; None leaves them free.
@@ -42,7 +42,7 @@ class Quantizer(Protocol):
 class Tempered(Protocol):
     """What a quantizer with a temperature states besides.
 
-    Arguments:
+    Attributes:
         beta: The temperature: the slope of its function in training.
 
     """
