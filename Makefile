@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test check dist test-wheel bench test-extras test-peers test-ray test-openvino test-executorch bench-peers docs gallery results clean
+.PHONY: demo test check dist test-wheel bench test-extras test-peers test-runtimes test-executorch bench-peers docs gallery results clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -49,13 +49,13 @@ bench: .venv/ready
 
 # What needs more than Python and the test extra: the report in a real browser, and other libraries' attacks and models.
 # What is missing is a failure here.
-test-extras: test-peers test-ray test-openvino .venv/ready
+test-extras: test-peers test-runtimes .venv/ready
 	sh scripts/browser.sh
 	QUANTATTACK_BROWSER=required $(BIN)/python -m pytest -m browser
 
 # Environments of their own: the attacks' libraries bring a torchvision that spoils the models' ones.
 # Workers open deployed files too.
-.venv-ray/ready: EXTRAS := ray,deployed
+.venv-runtimes/ready: EXTRAS := ray,openvino,deployed
 .venv-%/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
@@ -67,13 +67,11 @@ test-peers: .venv-peers/ready .venv-models/ready
 	OMP_NUM_THREADS=1 .venv-peers/bin/python -m pytest tests/test_gallery.py -k beside_autoattack
 	QUANTATTACK_MODELS=required .venv-models/bin/python -m pytest tests/attacks/adapters/test_models.py
 	OMP_NUM_THREADS=1 .venv-models/bin/python -m pytest tests/test_gallery.py -k huggingface_vit
-	QUANTATTACK_MODELS=required OMP_NUM_THREADS=1 .venv-models/bin/python -m pytest tests/deployed/torch_programs
+	QUANTATTACK_MODELS=required OMP_NUM_THREADS=1 .venv-models/bin/python -m pytest -m peers tests/deployed/torch_programs
 
-test-ray: .venv-ray/ready
-	QUANTATTACK_RAY=required OMP_NUM_THREADS=1 .venv-ray/bin/python -m pytest tests/evaluation/test_cluster.py tests/evaluation/test_shards.py
-
-test-openvino: .venv-openvino/ready
-	QUANTATTACK_JUDGES=openvino OMP_NUM_THREADS=1 .venv-openvino/bin/python -m pytest tests/deployed/judges
+# Ray and OpenVINO, which get along with each other.
+test-runtimes: .venv-runtimes/ready
+	QUANTATTACK_RAY=required QUANTATTACK_JUDGES=openvino OMP_NUM_THREADS=1 .venv-runtimes/bin/python -m pytest tests/evaluation/test_cluster.py tests/evaluation/test_shards.py tests/deployed/judges
 
 # The site, with warnings as errors; its programs are run by the tests. The environment holds no torch: the reference is
 # read from the source.
@@ -113,4 +111,4 @@ bench-peers: .venv-peers/ready
 	.venv-peers/bin/python benchmarks/speed_against_peers.py
 
 clean:
-	rm -rf .venv .venv-dist .venv-wheel .venv-peers .venv-models .venv-ray .venv-openvino .venv-executorch .venv-docs build dist runs
+	rm -rf .venv .venv-dist .venv-wheel .venv-peers .venv-models .venv-runtimes .venv-executorch .venv-docs build dist runs

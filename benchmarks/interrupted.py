@@ -4,9 +4,9 @@
     python benchmarks/interrupted.py --times 10 --images 60
 
 Two attacks, on 300 images if nothing else is said.  After each interruption every number of the record is compared
-with that of a run that nobody stopped: it is null, or the same.  What a call was given is noted before it begins, so
-that the work lost is known: at most one call's, which is up to four batches of an attack that refills its batch.  The
-same command continues; when it ends, another run begins.
+with that of a run that nobody stopped: it is null, or the same.  What a call was given is noted before it begins, and
+what it has spent while it goes on, so that the work lost is known: at most one call's, which is no more than that of
+one batch whose images all resist.  The same command continues; when it ends, another run begins.
 """
 
 import argparse
@@ -21,29 +21,34 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 OUT = Path(__file__).parents[1] / "results" / "robustness" / "interrupted.json"
 ATTACKS = "pgd[steps=10],square[queries=40]"
-COMMAND = ["evaluate", "digits-mdtanhs", "--batch-size", "16", "--attacks", ATTACKS, "--quiet", "--images"]
+BATCH = 16
+COMMAND = ["evaluate", "digits-mdtanhs", "--batch-size", str(BATCH), "--attacks", ATTACKS, "--quiet", "--images"]
 
 
 def begun(folder: Path, calls: Path, images: int) -> int:
-    """Start the command in a process of its own, which appends the images of each attack call to a file before it."""
+    """Start the command in a process of its own, which appends to a file what each attack call is given and spends."""
     child = os.fork()
     if child:
         return child
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    from quantattack.attacks.base import passes
     from quantattack.cli import main
     from quantattack.evaluation import judge
 
     attacked, log = judge._attacked, os.open(calls, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def noted(task: Any, name: str, positions: Any, *more: Any) -> Any:
-        os.write(log, f"{len(positions)} {time.monotonic()}\n".encode())
-        return attacked(task, name, positions, *more)
+    def noted(task: Any, name: str, positions: Any, at_once: int, watch: Any) -> Any:  # noqa: ARG001
+        most = passes(task.attacks[name], classes=0) + 1  # and the judge's own
+        os.write(log, f"{len(positions)} {time.monotonic()} {most}\n".encode())
+        spent = lambda _, rows: os.write(log, f"spent {rows}\n".encode())  # noqa: E731
+        return attacked(task, name, positions, at_once, spent)
 
     judge._attacked = noted
     try:
@@ -56,7 +61,7 @@ def begun(folder: Path, calls: Path, images: int) -> int:
 
 
 def numbers(folder: Path) -> dict[str, Any]:
-    """Return every number that `show --json` prints, and the attacked images kept; empty where nothing is there yet."""
+    """Return every number that `show --json` prints, and each verdict kept; empty where nothing is there yet."""
     from quantattack.errors import InputError
     from quantattack.record.record import Record
 
@@ -65,6 +70,8 @@ def numbers(folder: Path) -> dict[str, Any]:
     except InputError:  # it has no row yet
         return {}
     shown, kept = record.summary(), sum(int(cell.right.sum()) for cell in record.by_attack.values())
+    free = {"forwards": 0.0, "backwards": 0.0, "seconds": 0.0}
+    verdicts = {name: [replace(one, **free) for one in record.outcomes(name)] for name in record.attacks}
     at_most = record.at_most
     record.store.close()
     rates = {
@@ -73,7 +80,7 @@ def numbers(folder: Path) -> dict[str, Any]:
         "gap": shown["masking_gap"],
         **shown["attacks"],
     }
-    return {"rates": rates, "kept": kept, "done": shown["done"], "at_most": at_most}
+    return {"rates": rates, "kept": kept, "done": shown["done"], "at_most": at_most, "verdicts": verdicts}
 
 
 def check(after: dict[str, Any], whole: dict[str, Any], seen: Counter[str]) -> None:
@@ -99,12 +106,21 @@ def interrupt(
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
         return False
     stopped = time.monotonic()
-    given = [line.split() for line in calls.read_text().splitlines()] if calls.exists() else []
+    noted = [line.split() for line in calls.read_text().splitlines()] if calls.exists() else []
+    given = [line for line in noted if line[0] != "spent"]
     kept = numbers(folder).get("kept", 0) - before
-    gone = sum(int(count) for count, _ in given) - kept
-    seconds = stopped - float(given[-1][1]) if given and gone else 0.0
-    largest = max((int(count) for count, _ in given), default=0)
-    lost.append({"signal": by.name, "images": gone, "seconds": round(seconds, 3), "largest_call": largest})
+    gone = sum(int(count) for count, *_ in given) - kept
+    last = given[-1] if given and gone else ["0", str(stopped), "1"]
+    spent = int(noted[-1][1]) if gone and noted[-1][0] == "spent" else 0
+    lost.append(
+        {
+            "signal": by.name,
+            "images": gone,
+            "seconds": round(stopped - float(last[1]), 3),
+            "batches": round(spent / (BATCH * int(last[2])), 3),
+            "largest_call": max((int(count) for count, *_ in given), default=0),
+        }
+    )
     return True
 
 
@@ -137,8 +153,10 @@ def main() -> None:
             else:
                 run += 1
         complete(folder, calls, asked.images)
-        same = numbers(folder)["rates"] == whole["rates"]
+        ended = numbers(folder)
+        same = (ended["rates"], ended["verdicts"]) == (whole["rates"], whole["verdicts"])
     over = sum(row["images"] > row["largest_call"] for row in lost)
+    batches = max(row["batches"] for row in lost)
     result = {
         "command": " ".join(["quantattack", *COMMAND, str(asked.images)]),
         "seed": asked.seed,
@@ -148,13 +166,14 @@ def main() -> None:
         "interruptions that lost more than the call that they fell into": over,
         "images lost, at most": max(row["images"] for row in lost),
         "seconds of work lost, at most": max(row["seconds"] for row in lost),
+        "batches of work lost, at most": batches,
         "the last run, continued to its end, has the same numbers": same,
         "lost": lost,
     }
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps({name: value for name, value in result.items() if name != "lost"}, indent=1))
-    if seen["numbers wrong"] or seen["upper bounds wrong"] or over or not same:
+    if seen["numbers wrong"] or seen["upper bounds wrong"] or over or batches > 1 or not same:
         raise SystemExit(1)
 
 

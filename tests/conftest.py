@@ -13,9 +13,13 @@ import torch
 from hypothesis import HealthCheck, settings
 from torch import Tensor, nn
 
-from deployed.fake import SUFFIX, read_fake, write_fake
-from networks import digits_network, linear_model, relu_network
-from quantattack.deployed.readers import READERS
+from typed import check_types
+
+check_types()  # before anything of the package is imported
+
+from deployed.fake import SUFFIX, read_fake, write_fake  # noqa: E402
+from networks import digits_network, linear_model, relu_network  # noqa: E402
+from quantattack.deployed.readers import READERS  # noqa: E402
 
 torch.set_num_threads(min(2, torch.get_num_threads()))
 settings.register_profile(

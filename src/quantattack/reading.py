@@ -43,9 +43,20 @@ def parsing(path: Path | str, kind: str, advice: str) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return an error's type and message on one line, cut to 120 characters."""
-    said = " ".join(str(error).split())[:120]
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    """Return an error's type and message on one line, the message cut to 120 characters."""
+    name = type(error).__name__
+    return f"{name}: {message_of(error, 120)}" if str(error).strip() else name
+
+
+def message_of(error: BaseException, most: int = 160) -> str:
+    """Return an error's message on one line, or its type where it has none.
+
+    Arguments:
+        error: The error.
+        most: Most characters; three dots stand for what was cut off.
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def shown(path: Path | str) -> str:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from commands import command
 from quantattack import InputError, Linf, OneLogit, Threat, evaluate, load_data, load_model, pgd
-from quantattack.cli import main
 from quantattack.record.store import Store
 
 THREAT = Threat(Linf(), 0.5)
@@ -59,12 +59,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.delitem(sys.modules, "sigmoid_network", raising=False)
     return tmp_path
-
-
-def command(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as end:
-        main(arguments)
-    return int(end.value.code or 0)
 
 
 ABOUT = ("sigmoid_network:model", "--data", "two.npz")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quantattack.cli import main
+from commands import command
 from quantattack.cli.names import threat_named
 from quantattack.record.store import Store
 
@@ -30,12 +30,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.delitem(sys.modules, "colored_network", raising=False)
     return tmp_path
-
-
-def command(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as end:
-        main(arguments)
-    return int(end.value.code or 0)
 
 
 ABOUT = ("colored_network:model", "--data", "colors.npz")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from commands import command
 from quantattack import InputError
-from quantattack.cli import main
 from quantattack.cli.run_file import read_run_file
 from quantattack.evaluation.judge import attack
 from quantattack.record.store import Store
@@ -22,12 +22,6 @@ attacks: ["fgsm", "pgd[steps=2]"]
 images: 20
 """
 pytestmark = pytest.mark.usefixtures("unchecked")
-
-
-def command(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as end:
-        main(arguments)
-    return int(end.value.code or 0)
 
 
 def written(folder: Path, text: str) -> Path:

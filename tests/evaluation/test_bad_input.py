@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 import bad_models
+from commands import command
 from quantattack import (
     L1,
     L2,
@@ -43,7 +44,6 @@ from quantattack import (
     pqgd,
     square,
 )
-from quantattack.cli import main
 from quantattack.nn.zoo import path_of
 
 THREAT = Threat(Linf(), 0.2)
@@ -92,7 +92,7 @@ def foreign_file(folder: Path) -> None:
 
 
 def another_run(folder: Path) -> None:
-    command(["evaluate", *SHORT, "--attacks", "fgsm", "--seed", "1", "--out", str(folder / "run")])
+    command(*["evaluate", *SHORT, "--attacks", "fgsm", "--seed", "1", "--out", str(folder / "run")])
 
 
 def another_version(folder: Path) -> None:
@@ -240,19 +240,13 @@ COMMANDS = {
 }  # fmt: skip
 
 
-def command(arguments: list[str]) -> int:
-    with pytest.raises(SystemExit) as end:
-        main(arguments)
-    return int(end.value.code or 0)
-
-
 @pytest.mark.parametrize("case", COMMANDS.values(), ids=COMMANDS)
 def test_a_wrong_command_is_one_line(case: Case, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch):
     if case.has:
         case.has(tmp_path)
     capsys.readouterr()
     monkeypatch.chdir(tmp_path)
-    code = command([part.format(folder=tmp_path) for part in case.arguments.split()])
+    code = command(*[part.format(folder=tmp_path) for part in case.arguments.split()])
     said = capsys.readouterr()
     assert code == 2, said
     assert said.out == ""
@@ -300,7 +294,7 @@ def test_the_trap_springs_where_a_pickle_is_loaded(tmp_path: Path):
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: Any):
     tmp_path.chmod(0o500)
-    assert command(["evaluate", *SHORT, "--attacks", "fgsm", "--out", str(tmp_path / "run")]) == 2
+    assert command(*["evaluate", *SHORT, "--attacks", "fgsm", "--out", str(tmp_path / "run")]) == 2
     assert "cannot write" in capsys.readouterr().err
 
 

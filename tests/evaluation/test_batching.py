@@ -24,9 +24,10 @@ from quantattack import (
     pgd_plus,
     square,
 )
-from quantattack.attacks.base import refills
+from quantattack.attacks.base import passes, refills
 from quantattack.attacks.wrappers import Transfer
 from quantattack.errors import out_of_memory
+from quantattack.evaluation import judge
 from quantattack.evaluation.batching import BatchSizer
 
 THREAT = Threat(Linf(), 0.2)
@@ -64,6 +65,36 @@ def test_a_size_that_was_asked_for_stays_and_one_in_memory_is_not_passed():
     pace.note(64, 10**9, 1.0)  # a batch of another size says nothing
     pace.note(256, 0, 1.0)
     assert pace.size == 256
+
+
+def test_a_call_costs_no_more_than_one_batch_whose_images_all_resist():
+    pace, given = BatchSizer(32, fixed=True), list[int]()
+    for share in (0.2, 0.5, 0.1, 1.4):  # of an image's most, spent by the images of each call
+        given.append(pace.images(pace.room))
+        pace.spend(share)
+    assert given == [32, 160, 64, 64]  # one batch while nothing is known, then by the costliest call so far
+    assert pace.room == 1
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_attack_that_refills_is_given_more_images_once_it_is_known_to_solve_them_early(monkeypatch):
+    model, (images, labels) = load_model("digits-mdtanhs"), load_data("digits")
+    calls, attacked = list[tuple[int, int]](), judge._attacked
+
+    def noted(*asked: Any) -> Any:
+        result = attacked(*asked)
+        calls.append((len(result.outcomes), result.cost.forwards + result.cost.backwards))
+        return result
+
+    monkeypatch.setattr(judge, "_attacked", noted)
+    for radius, larger in ((0.4, True), (1e-4, False)):
+        calls.clear()
+        threat = Threat(Linf(), radius)
+        search = pgd(threat, steps=5, loss=margin)
+        evaluate(model, images[:120], labels[:120], {"pgd": search}, threat, batch_size=16)
+        assert calls[0][0] == 16
+        assert (max(count for count, _ in calls) > 16) == larger
+        assert max(spent for _, spent in calls) <= 16 * (passes(search, classes=0) + 1)  # and the judge's own
 
 
 def test_memory_that_ends_halves_and_what_was_done_is_not_done_twice():
@@ -158,10 +189,11 @@ def rows_shown(room: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     images, labels = load_data("digits")
     monkeypatch.setattr("quantattack.evaluation.judge.ROOM", room)
     monkeypatch.setattr("quantattack.evaluation.batching.PATIENCE", 1e9)  # however slow the machine is
-    evaluate(model, images[:256], labels[:256], {"margin": pgd(THREAT, loss=margin)}, THREAT, batch_size=64)
+    evaluate(model, images[:832], labels[:832], {"margin": pgd(THREAT, loss=margin)}, THREAT, batch_size=64)
     return shown
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_solved_image_makes_room_for_one_that_waits(monkeypatch: pytest.MonkeyPatch):
     """More images are handed over than are shown at once: fewer rows are copies that only fill up."""
     refilled, alone = rows_shown(4, monkeypatch), rows_shown(1, monkeypatch)

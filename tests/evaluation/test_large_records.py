@@ -14,8 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from commands import command
 from quantattack import InputError, Linf, Record, Threat, fgsm, load_data, load_model, pgd
-from quantattack.cli import main
 from quantattack.data.sources import TensorSource
 from quantattack.evaluation.run import run
 from quantattack.evaluation.saved_images import load_shard, packed, save_shard, unpacked
@@ -199,12 +199,6 @@ def test_every_outcome_is_exported(suffix: str, tmp_path: Path):
         assert (row["model"], row["data"]) == ("digits-mdtanhs", "digits")
         assert (int(row["image"]), int(row["prediction"]), float(row["size"])) == (one.image, one.prediction, one.size)
         assert (None if row["step"] in ("", None) else int(row["step"])) == one.step
-
-
-def command(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as end:
-        main(arguments)
-    return int(end.value.code or 0)
 
 
 def test_the_commands_say_what_they_did(tmp_path: Path, capsys: Any):

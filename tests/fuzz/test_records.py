@@ -22,6 +22,8 @@ from quantattack.report.comparison import comparisons
 from quantattack.report.page import write_page
 from records import by_hand
 
+pytestmark = pytest.mark.usefixtures("unchecked")  # as a user runs it, and four times as fast
+
 COUNT, THREAT = 24, Threat(Linf(), 0.2)
 POSITIONS, MUTATIONS = 500, 200  # damaged bytes; changes to a record without checksums, and to the JSON in it
 RARE = 50  # every so many, the readers that take seconds are asked too

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from quantattack.deployed.load import DeployedFile, is_file, meaning_of
+from quantattack.deployed.load import DeployedFile, is_deployed_file, meaning_of
 from quantattack.deployed.loaded import Meaning
 from quantattack.errors import InputError
 from quantattack.record.deployed import deployed_note, has_one_logit
@@ -32,10 +32,10 @@ class FileOptions:
 
     def check(self, models: Sequence[str]) -> None:
         """Raise InputError if something is said of deployed files and none of the models is one."""
-        if self != FileOptions() and not any(map(is_file, models)):
+        if self != FileOptions() and not any(map(is_deployed_file, models)):
             says = "--layout, --range, --mean, --std and --runtime are for deployed files"
             raise InputError(f"{says}; {', '.join(models)} is none")
-        if self.one_logit and any(map(is_file, models)):
+        if self.one_logit and any(map(is_deployed_file, models)):
             raise InputError("--one-logit is for networks of layers; load a deployed file in Python: OneLogit(model)")
 
 

@@ -19,7 +19,7 @@ from quantattack.cli.deployed import FileOptions
 from quantattack.data.model_files import MODEL_FILES, is_model_file
 from quantattack.data.sets import SETS, check_data, is_path
 from quantattack.deployed.base import DeployedModel
-from quantattack.deployed.load import is_file, relate
+from quantattack.deployed.load import is_deployed_file, relate
 from quantattack.errors import InputError, unknown
 from quantattack.nn.checkpoints import Card
 from quantattack.nn.one_logit import OneLogit
@@ -114,7 +114,7 @@ def _trained_on(model: str) -> str:
     """Return the data set that a model was trained on."""
     if is_model_file(model) and MODEL_FILES[model].data:
         return MODEL_FILES[model].data
-    if is_file(model):
+    if is_deployed_file(model):
         raise InputError(f"{model} does not say what it was trained on; name the images' data set with --data")
     return card_of(model).data
 
@@ -152,7 +152,7 @@ def model_named(name: str, device: torch.device, options: FileOptions | None = N
         InputError: If there is none, or the function fails or returns no `torch.nn.Module`.
     """
     asked = options or FileOptions()
-    if is_file(name):
+    if is_deployed_file(name):
         return asked.file(name)().to(device)
     model = _made(name) if _is_function(name) else load_model(name)
     return (OneLogit(model) if asked.one_logit else model).to(device)
@@ -167,7 +167,7 @@ def relative_named(model: nn.Module, name: str, device: torch.device, options: F
         device: Where it is put.
         options: How a deployed file is opened; what neither they nor the file say of pixels is as in the model's file.
     """
-    if is_file(name):
+    if is_deployed_file(name):
         asked = options or FileOptions()
         return relate(model, name, asked.meaning, asked.root).to(device)
     relative = model_named(name, device, options)

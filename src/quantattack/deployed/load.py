@@ -19,7 +19,7 @@ from quantattack.nn import zoo
 Numbers: TypeAlias = Sequence[int | float]
 
 
-def is_file(name: str | Path) -> bool:
+def is_deployed_file(name: str | Path) -> bool:
     """Return whether a model's name is that of a deployed file, by its suffix or among the published ones."""
     return is_model_file(str(name)) or Path(name).suffix.lower() in READERS
 
@@ -136,7 +136,7 @@ def relate(model: nn.Module, name: str, meaning: Meaning | None = None, root: Pa
         root: Folder of the data sets, where fetched files lie; None takes it from the variable QUANTATTACK_DATA.
     """
     otherwise = model.pixels if isinstance(model, DeployedModel) else None
-    relative = DeployedFile(name, None, meaning or Meaning(), otherwise, root)() if is_file(name) else None
+    relative = DeployedFile(name, None, meaning or Meaning(), otherwise, root)() if is_deployed_file(name) else None
     related = zoo.load_model(name) if relative is None else relative
     if isinstance(model, DeployedModel):
         model.relate(related, name)
@@ -153,7 +153,7 @@ def load_model(name: Path | str, **settings: Any) -> nn.Module:
     Raises:
         InputError: If nothing has the name, or the file cannot be read.
     """
-    if is_file(name):
+    if is_deployed_file(name):
         return load(name, **settings)
     if settings:
         raise InputError(f"{', '.join(settings)} are for deployed files; {name} is a network of this library")

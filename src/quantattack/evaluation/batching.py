@@ -52,6 +52,7 @@ class BatchSizer:
         self.size, self.fixed, self.most = size, fixed, max(size, most)
         self._rates: dict[int, float] = {}
         self._seconds = 0.0  # per image, as far as it is known
+        self._dearest = 0.0  # share of the most work of an image that one took, in the costliest call so far
 
     def expect(self, seconds: float) -> None:
         """Set how long one image takes, measured or estimated, so that `images` keeps calls short.
@@ -60,6 +61,22 @@ class BatchSizer:
             seconds: Wall time per image.
         """
         self._seconds = max(0.0, seconds)
+
+    def spend(self, share: float) -> None:
+        """Note what a call's images cost on average, so that `room` gives the next call no more than one batch's work.
+
+        Arguments:
+            share: Passes per image over the most that the attack may spend on one.
+        """
+        self._dearest = max(self._dearest, share)
+
+    @property
+    def room(self) -> int:
+        """How many batches cost what one does whose images all resist, as the costliest call so far has shown.
+
+        One before the first call, of which nothing is known.
+        """
+        return max(1, int(1 / self._dearest)) if self._dearest > 0 else 1
 
     def images(self, batches: int = 1) -> int:
         """Return how many images the next call gets: at most so many batches, fewer where these would take long.
@@ -109,17 +126,19 @@ class BatchSizer:
         self.size = self.most = max(LEAST, min(self.size, rows) // 16 * 8)
         self._rates = {size: rate for size, rate in self._rates.items() if size <= self.most}
 
-    def parts(self, positions: Sequence[int], work: Callable[[Sequence[int]], T], batches: int = 1) -> Iterator[T]:
+    def parts(
+        self, positions: Sequence[int], work: Callable[[Sequence[int]], T], batches: Callable[[], int] = lambda: 1
+    ) -> Iterator[T]:
         """Process positions in consecutive chunks, and retry a chunk at half the size when memory runs out.
 
         Arguments:
             positions: Positions of the images to process.
             work: Called with the positions of one chunk; returns its result.
-            batches: How many batches of the current size make one chunk, unless they would take long.
+            batches: Returns how many batches of the current size make the next chunk, unless they would take long.
         """
         first = 0
         while first < len(positions):
-            chunk, results = positions[first : first + self.images(batches)], list[T]()
+            chunk, results = positions[first : first + self.images(batches())], list[T]()
             try:
                 results.append(work(chunk))
             except (RuntimeError, MemoryError) as error:

@@ -6,14 +6,12 @@ from typing import Any
 
 from quantattack.record.deployed import Agreement, agreements, deployed_note
 from quantattack.record.record import Record
-from quantattack.record.statistics import above
 
-_CHANCE = 0.01  # probability that a guesser is right on as many images
 _SATURATED, _CLIPPED = 0.05, 0.01  # shares from which on they are said
 
 
 def deployed_flags(record: Record) -> dict[str, str | None]:
-    """Return a deployed model's flags: a guess for a network, an inexact twin, a flat softmax, clipped pixels.
+    """Return a deployed model's flags: an inexact twin, a flat softmax, clipped pixels.
 
     Arguments:
         record: The record of one task; none of these flags is raised for any other model.
@@ -22,23 +20,11 @@ def deployed_flags(record: Record) -> dict[str, str | None]:
     if about is None or record.subject.data not in about["on"]:
         return {}
     on = about["on"][record.subject.data]
-    images = record.images
     return {
-        "chance": _chance(round(record.clean * images), images, on["classes"]),
         "inexact_twin": _inexact(agreements(about, record.subject)),
         "saturated_softmax": _saturated(on),
         "clipped_pixels": _clipped(on),
     }
-
-
-def _chance(right: int, images: int, classes: int) -> str | None:
-    """Say that a clean accuracy is no better than guessing; None where it is, by a binomial test."""
-    if above(right, images, 1 / classes) < _CHANCE:
-        return None
-    return (
-        f"{right} of {images} clean images are right, no more than guessing among {classes} classes gives: pixels may "
-        "mean something else to the file; check --layout, --range, --mean and --std"
-    )
 
 
 def _inexact(found: Mapping[str, Agreement]) -> str | None:

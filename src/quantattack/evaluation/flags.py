@@ -47,7 +47,7 @@ def flags(
         "off_grid": None if random else _off_grid(record),
         "opaque": _opaque(record),
         **deployed_flags(record),
-        "chance": deployed_flags(record).get("chance") or chance(record),
+        "chance": chance(record),
     }
     return {code: sentence for code, sentence in sentences.items() if sentence}
 

@@ -17,6 +17,7 @@ from quantattack.attacks.base import (
     TracedAttack,
     check_returned,
     needs_all,
+    passes,
     refills,
 )
 from quantattack.attacks.losses import margin
@@ -34,7 +35,7 @@ from quantattack.rng import Rng
 from quantattack.types import Images, Labels, Logits, PerImage
 
 SLACK = 1e-6  # fraction of the radius that other libraries' attacks may exceed it by, for rounding
-ROOM = 4  # batches per call of an attack that refills its batch: waiting images replace solved ones
+ROOM = 4  # most batches per call of an attack that refills its batch: waiting images replace solved ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,19 +175,21 @@ def already_wrong(task: Task, clean: Clean, at: int) -> Outcome:
     return Outcome(image, label, prediction, prediction, gap, 0.0, 0, 0, 0.0, 0.0, 0.0, inside=True)
 
 
-def batches_per_call(attack: Attack, count: int) -> int:
-    """Return how many batches of images an attack gets in one call.
+def batches_per_call(attack: Attack, count: int, sizer: BatchSizer) -> int:
+    """Return how many batches of images an attack gets in its next call, which an interruption loses.
 
-    An attack that needs all images gets them all; one that refills its batch gets `ROOM` batches and replaces the
-    images that it has solved with waiting ones; any other attack gets one batch.
+    An attack that needs all images gets them all.  One that refills its batch replaces the images that it has solved
+    with waiting ones, and gets as many as cost no more than one batch whose images all resist, at most `ROOM` batches.
+    Any other attack gets one batch.
 
     Arguments:
         attack: The attack.
         count: Number of images of the task, an upper bound of the number of batches.
+        sizer: Knows what the calls so far have cost.
     """
     if needs_all(attack):
         return count
-    return ROOM if refills(attack) else 1
+    return min(ROOM, sizer.room) if refills(attack) else 1
 
 
 def attack(
@@ -201,12 +204,15 @@ def attack(
         sizer: Chooses the batch size; `attack` reports the cost of each full call to it.
         watch: Called with the images of the call and its passes so far; None to report no progress.
     """
-    batches = batches_per_call(task.attacks[name], len(task))
+    searching = task.attacks[name]
+    most, batches = max(1, passes(searching, classes=0)), partial(batches_per_call, searching, len(task), sizer)
     for result in sizer.parts(positions, lambda chunk: _attacked(task, name, chunk, sizer.size, watch), batches):
-        if len(result.outcomes) >= sizer.size:
-            sizer.note(sizer.size, result.cost.forwards + result.cost.backwards, result.cost.seconds)
-        if not needs_all(task.attacks[name]):
-            sizer.expect(result.cost.seconds / len(result.outcomes))
+        spent, images = result.cost.forwards + result.cost.backwards, len(result.outcomes)
+        if images >= sizer.size:
+            sizer.note(sizer.size, spent, result.cost.seconds)
+        if not needs_all(searching):
+            sizer.expect(result.cost.seconds / images)
+            sizer.spend(spent / images / most)
         yield result
 
 

@@ -101,7 +101,8 @@ def inspect(model: nn.Module, images: Images) -> Inspection:
         _layer(name, module, data, sums, index == 0, index == len(seen) - 1)
         for index, (name, module, data, sums) in enumerate(seen)
     )
-    packed = pack(final.state_dict()).values()
+    stored = {f"{name}.{key}": part for name, held in final.state_dict().items() for key, part in _parts(held).items()}
+    packed = pack(stored).values()
     parameters = sum(parameter.numel() for parameter in final.parameters())
     return Inspection(layers, parameters, sum(tensor.numel() * tensor.element_size() for tensor in packed))
 
@@ -127,19 +128,45 @@ def _watch(model: nn.Module, images: Tensor) -> Iterator[Seen]:
 
 def _layer(name: str, module: nn.Module, data: Tensor, sums: int, first: bool, last: bool) -> Layer:
     parameters = dict(module.named_parameters())
-    table = levels_of(parameters["weight"])
+    table = _levels(parameters["weight"])
     return Layer(
         name=name,
         kind=type(module).__name__,
         weights=None if table is None else table.shape[-1],
-        values=tuple(table.tolist()) if table is not None and table.ndim == 1 and len(table) <= 16 else (),
+        values=_values(parameters["weight"], table),
         inputs=_count(data),
         parameters=sum(parameter.numel() for parameter in parameters.values()),
-        quantized=sum(p.numel() for p in parameters.values() if levels_of(p) is not None),
+        quantized=sum(p.numel() for p in parameters.values() if _levels(p) is not None),
         multiply_adds=sums,
         first=first,
         last=last,
     )
+
+
+def _is_made_of_others(tensor: Tensor) -> bool:
+    return hasattr(tensor, "__tensor_flatten__")
+
+
+def _parts(tensor: Tensor) -> dict[str, Tensor]:
+    """The tensors that a tensor is made of, as torchao's are; itself where it is an ordinary one."""
+    if not _is_made_of_others(tensor):
+        return {"": tensor}
+    names, _ = tensor.__tensor_flatten__()  # type: ignore[attr-defined]
+    return {name: getattr(tensor, name) for name in names}
+
+
+def _levels(tensor: Tensor) -> Tensor | None:
+    """The levels of a tensor: of one that is made of integers those, of one that packs them what they stand for."""
+    if not _is_made_of_others(tensor):
+        return levels_of(tensor)
+    whole = [part for part in _parts(tensor).values() if part.shape == tensor.shape and not part.is_floating_point()]
+    return whole[0].unique() if whole else levels_of(tensor.dequantize())  # type: ignore[no-untyped-call]
+
+
+def _values(weight: Tensor, table: Tensor | None) -> tuple[float, ...]:
+    """The levels where they are few and every filter's: integers that a tensor is made of have a scale for each."""
+    few = table is not None and table.ndim == 1 and len(table) <= 16 and not _is_made_of_others(weight)
+    return tuple(table.tolist()) if table is not None and few else ()
 
 
 def _count(data: Tensor) -> int | None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from quantattack.errors import InputError
+from quantattack.reading import message_of
 from quantattack.record.checksums import TABLE as CHECKSUM
 from quantattack.record.checksums import seal
 
@@ -82,12 +83,8 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
     except InputError:
         raise
     except _UNREADABLE as error:
-        reason = _one_line(error)
+        reason = message_of(error)
         raise InputError(f"{_place(connection)} cannot be read: {reason}; use a copy of it, or start anew") from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
 
 
 def _place(connection: sqlite3.Connection) -> str:
@@ -107,7 +104,7 @@ def plain_errors(folder: Path | None) -> Iterator[None]:
     except UnicodeDecodeError:  # SQLite's own message holds bytes of the file
         raise InputError(f"{folder}/{FILE} cannot be read: its tables are damaged; use a copy of it") from None
     except sqlite3.DatabaseError as error:
-        reason = _one_line(error)
+        reason = message_of(error)
         raise InputError(f"{folder}/{FILE} is not a record of quantattack ({reason}); choose another --out") from None
 
 

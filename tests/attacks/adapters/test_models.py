@@ -13,6 +13,7 @@ from networks import relu_network
 from quantattack.attacks import adapters
 from quantattack.diagnostics.diagnose import diagnose
 from quantattack.gradients import gradient
+from quantattack.nn.inspect import inspect
 
 LINF = qa.Threat(qa.Linf(), 0.2)
 
@@ -189,6 +190,31 @@ def torchao_int8() -> nn.Module:
     net = relu_network(0, (3, 8, 8)).eval()
     quantize_(net, Int8WeightOnlyConfig())
     return net
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("config", ["Int8WeightOnlyConfig", "Int8DynamicActivationInt8WeightConfig"])
+def test_the_integers_of_torchao_s_tensors_are_inspected(config):
+    library("torchao")
+    from torchao import quantization
+
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 32), nn.Linear(32, 10))
+    pixels, plain = torch.rand(64, 1, 8, 8), net.eval()
+    before = inspect(plain, pixels)
+    quantization.quantize_(net, getattr(quantization, config)())
+    conv, *linear = inspect(net, pixels).layers
+    assert conv == before.layers[0]
+    assert conv.weights is None
+    for layer, module in zip(linear, (net[3], net[4]), strict=True):
+        assert layer.weights == len(module.weight.qdata.unique())
+        assert 100 < layer.weights <= 256
+        assert layer.values == ()
+        assert layer.quantized == module.weight.numel()
+        assert layer.parameters == module.weight.numel() + module.bias.numel()
+    integers, floats = 512 * 32 + 32 * 10, 4 * (8 * 9 + 8 + 32 + 10)
+    assert integers < inspect(net, pixels).bytes < integers + 2 * floats < before.bytes
 
 
 MADE = (brevitas_after_steps, vision_transformer, torchao_training, torchao_int8)

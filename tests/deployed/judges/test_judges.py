@@ -19,9 +19,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # the runtimes warn of their 
 def need(name):
     if os.environ.get("QUANTATTACK_JUDGES") == name:
         return importlib.import_module(name)
-    return pytest.importorskip(
-        name, reason=f"{name} is not installed; make test-{name} brings it", exc_type=ImportError
-    )
+    target = "test-runtimes" if name == "openvino" else f"test-{name}"
+    return pytest.importorskip(name, reason=f"{name} is not installed; make {target} brings it", exc_type=ImportError)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from deployed.onnx import files
-from quantattack.deployed.onnx import file as file_module
 from quantattack.deployed.onnx.load import load_onnx
 from quantattack.errors import InputError
 
@@ -319,9 +318,3 @@ def test_wrong_fields_are_refused_in_one_line_or_load(quantized_file, tmp_path):
             lines.append(str(error))
     assert len(lines) > 20
     assert not [line for line in lines if "\n" in line or len(line) > 400]
-
-
-def test_the_first_line_of_a_long_message_is_kept():
-    assert file_module.one_line(ValueError("a  b\nc")) == "a b"
-    assert file_module.one_line(ValueError("x" * 500)).endswith("...")
-    assert file_module.one_line(ValueError("")) == "ValueError"

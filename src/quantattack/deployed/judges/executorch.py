@@ -8,8 +8,9 @@ from torch import Tensor
 
 from quantattack.deployed.base import Artifact
 from quantattack.deployed.facts import checksum_of_file
-from quantattack.deployed.judges.runtime import FileRuntime, files_of, one_line
+from quantattack.deployed.judges.runtime import FileRuntime, files_of
 from quantattack.errors import InputError
+from quantattack.reading import first_line
 
 
 def open_pte(path: Path) -> FileRuntime:
@@ -29,13 +30,13 @@ def open_pte(path: Path) -> FileRuntime:
         from executorch.runtime import Runtime, Verification
     except ImportError as error:
         raise InputError(
-            f"ExecuTorch is missing or does not load ({one_line(error)}): pip install 'quantattack[executorch]'"
+            f"ExecuTorch is missing or does not load ({first_line(error)}): pip install 'quantattack[executorch]'"
         ) from None
     try:
         program = Runtime.get().load_program(path, verification=Verification.InternalConsistency)
         method = program.load_method("forward")
     except Exception as error:  # the runtime's errors have no class of their own
-        raise InputError(f"{path.name} is no program of ExecuTorch, or is damaged ({one_line(error)})") from None
+        raise InputError(f"{path.name} is no program of ExecuTorch, or is damaged ({first_line(error)})") from None
     shape = _shape(path.name, method)
     run = _Method(program, method)
     rows = _rows(path.name, run, shape)
@@ -74,7 +75,7 @@ def _rows(name: str, run: _Method, shape: tuple[int, ...]) -> int:
         try:
             outputs = run(torch.zeros(rows, *shape[1:]))
         except RuntimeError as error:
-            reason = one_line(error)
+            reason = first_line(error)
             continue
         if outputs.ndim == 2 and len(outputs) == rows:
             return rows

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from quantattack.deployed.base import Artifact
 from quantattack.deployed.facts import checksum_of_file
-from quantattack.deployed.judges.runtime import FileRuntime, files_of, one_line
+from quantattack.deployed.judges.runtime import FileRuntime, files_of
 from quantattack.errors import InputError
+from quantattack.reading import first_line
 
 
 def open_openvino(path: Path, precision: str = "f32") -> FileRuntime:
@@ -28,7 +29,7 @@ def open_openvino(path: Path, precision: str = "f32") -> FileRuntime:
         import openvino
     except ImportError as error:
         raise InputError(
-            f"OpenVINO is missing or does not load ({one_line(error)}): pip install 'quantattack[openvino]'"
+            f"OpenVINO is missing or does not load ({first_line(error)}): pip install 'quantattack[openvino]'"
         ) from None
     core = openvino.Core()
     try:
@@ -36,7 +37,7 @@ def open_openvino(path: Path, precision: str = "f32") -> FileRuntime:
         rows = _rows(path.name, model)
         compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})
     except RuntimeError as error:
-        raise InputError(f"{path.name} is no model that OpenVINO reads, or is damaged ({one_line(error)})") from None
+        raise InputError(f"{path.name} is no model that OpenVINO reads, or is damaged ({first_line(error)})") from None
     sizes = sum(file.stat().st_size for file in files)
     settings = {"device": "CPU", "precision": precision}
     runtime = f"openvino {openvino.__version__.partition('-')[0]}"

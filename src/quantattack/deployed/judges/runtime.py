@@ -71,12 +71,3 @@ def files_of(path: Path) -> tuple[Path, ...]:
         if not file.is_file():
             raise InputError(f"{file} is not there; give the path of a file that is")
     return files
-
-
-def one_line(error: Exception) -> str:
-    """Return an error's message as one short line.
-
-    Arguments:
-        error: Any error.
-    """
-    return " ".join(f"{type(error).__name__} {error}".split())[:160]

@@ -8,6 +8,7 @@ from typing import Any
 
 from quantattack.deployed.onnx.graph import DOMAINS, End, ends_of
 from quantattack.errors import InputError
+from quantattack.reading import message_of
 
 MOST_BYTES = 2 << 30  # of a file with its external data: what a protobuf can hold
 MOST_NUMBERS = 1 << 28  # of one tensor that a graph states, for one image
@@ -154,7 +155,7 @@ def _check(model: Any, path: Path, external: bool) -> None:
         onnx.checker.check_model(str(path) if external else model)
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except Exception as error:  # the checker raises errors of several classes
-        raise InputError(f"{path} is not a valid ONNX model: {one_line(error)}") from None
+        raise InputError(f"{path} is not a valid ONNX model: {message_of(error)}") from None
     values = [*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input]
     shapes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in values}
     shapes |= {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
@@ -164,17 +165,6 @@ def _check(model: Any, path: Path, external: bool) -> None:
             count *= max(int(size), 1)
         if count > MOST_NUMBERS:
             raise InputError(f"{name!r} has the shape {sizes}, over the limit of {MOST_NUMBERS} numbers")
-
-
-def one_line(error: BaseException, most: int = 160) -> str:
-    """Return the first line of an error's message, cut off where it is long.
-
-    Arguments:
-        error: The error.
-        most: Most characters.
-    """
-    text = " ".join(str(error).strip().split("\n")[0].split()) or type(error).__name__
-    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _external_data(model: Any, path: Path, most: int) -> dict[str, str]:

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from quantattack.deployed.onnx.ends import Levels, in_batches
-from quantattack.deployed.onnx.file import MOST_BYTES, OnnxFile, one_line, read_file
+from quantattack.deployed.onnx.file import MOST_BYTES, OnnxFile, read_file
 from quantattack.deployed.onnx.graph import read_graph
 from quantattack.deployed.onnx.runtime import OnnxRuntime, optimized_model
 from quantattack.deployed.onnx.twin import OnnxTwin
 from quantattack.errors import InputError
+from quantattack.reading import message_of
 
 _CHANNELS = (1, 3, 4)
 
@@ -92,7 +93,7 @@ def _guarded(build: Callable[[], OnnxTwin], file: OnnxFile) -> OnnxTwin:
     except InputError:
         raise
     except Exception as error:  # attributes and constants of any kind may be wrong
-        raise InputError(f"no twin of {file.path.name} can be built: {one_line(error)}") from None
+        raise InputError(f"no twin of {file.path.name} can be built: {message_of(error)}") from None
 
 
 def _shape_of(file: OnnxFile, size: tuple[int, int] | None) -> tuple[tuple[int | None, ...], str | None]:
@@ -120,7 +121,7 @@ def _try_out(twin: OnnxTwin, runtime: OnnxRuntime, shape: tuple[int | None, ...]
         with torch.no_grad():
             found = (twin.outputs(inputs), twin(inputs))
     except Exception as error:  # a graph that torch cannot run as the runtime does
-        raise InputError(f"the twin of {file.path.name} does not run: {one_line(error)}") from None
+        raise InputError(f"the twin of {file.path.name} does not run: {message_of(error)}") from None
     if any(logits.shape != outputs.shape for logits in found):
         raise InputError(f"the twin of {file.path.name} gives other shapes than onnxruntime")
     return int(outputs.shape[1])

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from quantattack.deployed.base import Artifact
 from quantattack.deployed.onnx.ends import Levels, in_batches, to_rows
-from quantattack.deployed.onnx.file import OnnxFile, one_line, read_file
+from quantattack.deployed.onnx.file import OnnxFile, read_file
 from quantattack.deployed.processor import features
 from quantattack.errors import InputError, unknown
+from quantattack.reading import message_of
 
 LEVELS = {"off": "DISABLE_ALL", "basic": "ENABLE_BASIC", "extended": "ENABLE_EXTENDED", "all": "ENABLE_ALL"}
 _PREFIX = re.compile(
@@ -53,7 +54,7 @@ def open_session(path: Path | str, level: str, threads: int, optimized: Path | N
 
 def _reason(error: Exception) -> str:
     """What onnxruntime says, without its codes and paths."""
-    return one_line(ValueError(_PREFIX.sub("", str(error))))
+    return message_of(ValueError(_PREFIX.sub("", str(error))))
 
 
 def optimized_model(file: OnnxFile, level: str) -> Any:
@@ -77,7 +78,7 @@ def optimized_model(file: OnnxFile, level: str) -> Any:
         try:
             onnx.load_external_data_for_model(model, str(file.path.parent))  # what was not rewritten stays where it was
         except Exception as error:  # onnx raises errors of several classes
-            raise InputError(f"cannot read the external data of {file.path.name}: {one_line(error)}") from None
+            raise InputError(f"cannot read the external data of {file.path.name}: {message_of(error)}") from None
         return model
 
 
