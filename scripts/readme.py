@@ -72,13 +72,14 @@ def _measured(folder: Path, paper: list[float]) -> list[str]:
 
 def deployed(folder: Path) -> str:
     """What deployed files leave under each kind of attack, in percent, ties decided by argmax."""
-    lines = [["file", "radius", *DEPLOYED], ["---", "---", *["---:"] * len(DEPLOYED)]]
+    lines = [["file", "radius", "images", *DEPLOYED], ["---", "---", *["---:"] * (len(DEPLOYED) + 1)]]
     for run in sorted(path.parent for path in folder.glob("*/record.sqlite")):
         for line in deployed_lines(Store.load(run).records()):
             if line.ties == ARGMAX and "2/255" in line.threat:
                 cells = [line.entries.get(column) for column in DEPLOYED]
                 shares = ["-" if entry is None else _percent(entry.share.value) for entry in cells]
-                lines.append([f"`{line.model}`", "2/255", *shares[:-1], f"**{shares[-1]}**"])
+                images = str(line.entries["worst case"].share.of)
+                lines.append([f"`{line.model}`", "2/255", images, *shares[:-1], f"**{shares[-1]}**"])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
