@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import nn
@@ -9,7 +10,7 @@ from torch import nn
 from quantattack.nn.architectures import build
 from quantattack.nn.zoo import card_of, load_model
 from quantattack.reproduction.roles import Role
-from quantattack.training.recipes import RECIPES, Recipe
+from quantattack.training.recipes import RECIPES
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def difference(name: str, role: Role) -> str:
         name: Name of a network of the zoo, or path of its checkpoint.
         role: The paper's network that it stands in for.
     """
-    here, full = facts_of(name), RECIPES.get(role.full[0])
-    there = None if full is None or full.name == name else recipe_facts(full)
+    here, full = facts_of(name), role.full[0]
+    there = recipe_facts(full) if full in RECIPES and full != name else None
     parts = [here.size, here.training]
     if there is not None:
         pairs = [(here.size, there.size), (here.training, there.training)]
@@ -61,6 +62,7 @@ def difference(name: str, role: Role) -> str:
     return "; ".join(part for part in (*parts, role.remark) if part)
 
 
+@cache
 def facts_of(name: str) -> Facts:
     """Return the facts of a network of the zoo or a checkpoint, from its weights and its card."""
     card = card_of(name)
@@ -69,8 +71,10 @@ def facts_of(name: str) -> Facts:
     return _facts(load_model(name), card.training.get("epochs"), steps)
 
 
-def recipe_facts(recipe: Recipe) -> Facts:
-    """Return the facts of a network that a recipe would train."""
+@cache
+def recipe_facts(name: str) -> Facts:
+    """Return the facts of the network that the recipe of a name would train."""
+    recipe = RECIPES[name]
     with torch.device("meta"):
         model = build(recipe.architecture, recipe.options)
     attack = None if recipe.adversarial is None else recipe.adversarial.attack
