@@ -11,11 +11,18 @@ import pytest
 from quantattack.record.store import Store
 from quantattack.report.record_page import write_record_page
 from quantattack.report.reproduction import View, print_view
+from quantattack.report.reproduction_figures import Panel, lines_figure
 from quantattack.reproduction.catalog import PAPERS
+from quantattack.reproduction.claims import CLAIMS
 from quantattack.reproduction.figures import by_number, by_radius, by_step
 from quantattack.reproduction.page import _scales, write_pages
 from quantattack.reproduction.plan import Missing
-from quantattack.reproduction.read import Reader
+from quantattack.reproduction.read import Reader, Side
+from quantattack.reproduction.roles import role_of
+from quantattack.reproduction.settings import settings_words
+from quantattack.reproduction.stand_ins import difference
+from quantattack.reproduction.summary import summarize
+from quantattack.reproduction.verdicts import KINDS
 from quantattack.reproduction.views import keep_missing, read_missing, view
 from records import by_hand
 
@@ -75,14 +82,90 @@ def test_every_item_has_a_place_and_published_stands_beside_measured(filled, tex
 
 def test_the_claims_are_counted(text):
     verdicts = re.findall(r'<span class="verdict \w+">([^<]+)</span>', text)
-    counted = re.search(r"Of (\d+) claims (\d+) hold, (\d+) do not, and (\d+) cannot", text).groups()
-    kinds = ("holds", "does not hold", "cannot be told")
-    assert tuple(map(int, counted)) == (len(verdicts), *(verdicts.count(kind) for kind in kinds))
+    counted = re.search(r"Of (\d+) claims (\d+) hold on these networks, (\d+) do not, and (\d+) cannot", text).groups()
+    counts = [verdicts.count(kind) for kind in KINDS]
+    assert tuple(map(int, counted)) == (len(verdicts), *counts)
+    for kind, count in zip(KINDS, counts, strict=True):  # a list for each verdict, and a link to it
+        name = kind.replace(" ", "-")
+        assert f'<a href="#{name}">{kind} ({count})</a>' in text
+        section = text[text.index(f'<details class="group" id="{name}"') :].partition("</ul></details>\n<details")[0]
+        assert set(re.findall(r'<span class="verdict \w+">([^<]+)</span>', section.partition("<h2")[0])) <= {kind}
+
+
+def test_the_first_screen_is_the_verdicts_in_five_sentences(text):
+    head = text[text.index("<h1>") : text.index('<details class="contents"')]
+    sentences = re.findall(r"<li>([^<]+)</li>", head)
+    assert len(sentences) == 5
+    for authors, holding, failing in (("Gupta and Ajanthan", *sentences[1:3]), ("Liu et al.", *sentences[3:])):
+        assert holding.startswith(f"Of what {authors} claim, ")
+        assert failing.startswith(f"Of what {authors} claim, ")
+        assert "this holds: " in holding or "nothing holds for certain" in holding
+        assert "this does not hold: " in failing or "nothing is refuted" in failing
+
+
+def test_a_summary_says_what_each_verdict_is():
+    claims = {claim.short: claim for claim in CLAIMS if claim.paper == "liu2020"}
+    first, second, third = list(claims.values())[:3]
+    judgments = {"liu2020": [(first, "holds"), (second, "cannot be told"), (third, "holds")]}
+    assert summarize(judgments, PAPERS) == [
+        "Of 3 claims 2 hold on these networks, 0 do not, and 1 cannot be told.",
+        f"Of what Liu et al. claim, this holds: {first.short}; {third.short}.",
+        "Of what Liu et al. claim, nothing is refuted.",
+    ]
+    assert summarize({}, PAPERS) == []
+
+
+def test_the_contents_lead_to_every_table_and_figure(filled, text):
+    contents = text[text.index('<nav aria-label="Contents">') : text.index("<main>")]
+    for plan in filled.values():
+        for key in plan.paper.items:
+            assert f'<a href="#{plan.paper.key}-{key}">' in contents
+
+
+def test_the_page_is_read_on_a_phone_on_paper_and_in_the_dark(text):
+    assert "prefers-color-scheme: dark" in text
+    assert "size: A4" in text
+    assert not re.search(r"\.rule[^}]*nowrap", text)  # a claim's rule wraps
+    assert "<script" not in text
+
+
+def test_no_label_is_a_formula_that_is_not_parsed(page, text):
+    assert "mathdefault" not in text
+    axes = lines_figure([Panel("net", {"PGD": [(1.0, 0.5), (1000.0, 0.1)]})], "steps", logarithmic=True).axes[0]
+    assert axes.xaxis.get_major_formatter()(100, 0) == "100"
+
+
+def test_a_caption_says_what_was_reduced(filled):
+    reader = Reader(filled["liu2020"])
+    assert settings_words(reader, "table2") == "10 of 10000 test images; 2 of 5 runs; 10 of 200 steps"
+    restarts = settings_words(reader, "table3")
+    assert "2 of 50 restarts" in restarts
+    assert "4 of 100 restarts" in restarts
+    reader.close()
+    reader = Reader(filled["gupta2022"])
+    assert "30 of 5000 queries" in settings_words(reader, "table7")
+    assert settings_words(reader, "table10").startswith("1 of 10000 test images")
+    assert settings_words(reader, "table6") == ""
+    reader.close()
 
 
 def test_networks_are_named_with_their_difference(text):
-    assert "5 weight layers in place of 16" in text
+    assert "million weights in place of 21 weight layers of 64 to 512 channels, 11 million weights" in text
     assert "% of the test images right" in text
+
+
+def test_a_difference_is_measured_on_both_networks():
+    role = role_of("REF", "ResNet-18")
+    assert difference("cifar10-resnet8-float", role) == (
+        "10 weight layers of 48 to 192 channels, 0.7 million weights in place of 21 weight layers of 64 to 512 "
+        "channels, 11 million weights; 9 epochs in place of 256 epochs"
+    )
+    robust = difference("cifar10-resnet8-float-adv", role_of("REF*", "ResNet-18"))
+    assert robust.startswith("10 weight layers of 32 to 128 channels")
+    assert robust.endswith("4 epochs against 7 steps in place of 256 epochs against 7 steps")
+    alone = difference("digits-float", replace(role, full=("digits-float",), remark="a remark"))
+    assert "in place of" not in alone
+    assert alone.endswith("30 epochs; a remark")
 
 
 def test_what_was_not_run_is_on_the_page_with_its_command(tmp_path):
@@ -155,7 +238,7 @@ def test_a_cell_that_was_interrupted_has_no_number(filled, tmp_path):
     by_hand(folder, f"DELETE FROM outcome WHERE cell IN {place} AND image = 9")
     reader = Reader(plan)
     assert (reader.number(part, worst), reader.number(part, mean)) == (None, None)
-    assert reader.pair(part, "pqgd 100", "pgd") is None
+    assert reader.pair(part, Side("pqgd 100"), Side("pgd")) is None
     reader.close()
     assert write_pages([plan]).is_file()
 

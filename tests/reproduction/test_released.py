@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from quantattack.attacks.norms import L2
+from quantattack.attacks.scaling.fixed import Fixed
 from quantattack.errors import InputError
-from quantattack.reproduction.gupta2022.released import ReleasedL2
+from quantattack.reproduction.gupta2022.released import ReleasedL2, float32_normalized, released_threat
 from quantattack.rng import Rng
 
 
@@ -37,7 +39,7 @@ def test_each_channel_has_its_own_ball(clean):
     assert torch.allclose(sizes, torch.full_like(sizes, 0.1), atol=1e-6)
     whole = delta.flatten(1).norm(dim=1)
     assert torch.allclose(whole, torch.full_like(whole, 0.1 * 3**0.5), atol=1e-6)
-    assert bool(attack().threat(3).contains(clean + delta, clean, 1e-5).all())
+    assert bool(released_threat(0.1, 3).contains(clean + delta, clean, 1e-5).all())
 
 
 def test_a_step_is_longer_in_channels_of_large_deviation(clean):
@@ -90,3 +92,20 @@ def test_the_same_numbers_whatever_the_batch(clean):
 def test_no_steps_are_refused():
     with pytest.raises(InputError, match="steps must be a whole number"):
         attack(steps=0)
+
+
+def test_a_temperature_wakes_a_saturated_image(clean):
+    """At a slope of 100 the cross entropy's gradient is 0 in float32; a small beta leaves one."""
+    model, labels = Linear(torch.full((1, 3, 1, 1), 100.0)), torch.tensor([1, 1])
+    frozen = attack(steps=2)(model, clean, labels) - clean
+    moved = attack(steps=2, temperature=Fixed(1e-4))(model, clean, labels) - clean
+    assert float(frozen.abs().max()) == 0
+    assert float(moved.flatten(1).norm(dim=1).min()) > 0.05
+
+
+def test_a_norm_in_float32_underflows_where_the_exact_one_does_not():
+    grad = torch.ones(3, 2, 4, 4) * torch.tensor([1.0, 1e-10, 1e-25]).reshape(3, 1, 1, 1)
+    usual, exact = (step.flatten(1).norm(dim=1) for step in (float32_normalized(grad, L2()), L2().steepest(grad)))
+    assert torch.allclose(exact, torch.ones(3))
+    assert torch.allclose(usual[:2], torch.ones(2))
+    assert float(usual[2]) < 1e-6  # 1e-25 over a norm of 0, kept at 1e-12

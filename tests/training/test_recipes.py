@@ -17,6 +17,7 @@ from quantattack.reproduction.catalog import PAPERS
 from quantattack.training.fit import accuracy, fit
 from quantattack.training.full_width import FULL
 from quantattack.training.recipes import RECIPES, recipe, train
+from quantattack.training.schedules import Drops
 from quantattack.training.train import Adversarial, madry, network
 
 
@@ -127,3 +128,39 @@ def test_the_published_schedules_end_where_the_paper_says():
     assert settings.epochs * (50_000 // settings.batch_size) == pytest.approx(100_000, rel=0.002)
     assert settings.beta(99_999, 100_000) == pytest.approx(1.02**500)
     assert [settings.rate(step, 100_000) for step in (0, 29_999, 30_000)] == pytest.approx([1e-3, 1e-3, 3e-4])
+
+
+def test_madrys_wide_network_is_trained_with_ten_steps_and_drops_at_40000_and_60000():
+    wide = recipe("cifar10-madry-full-adv")
+    rate = wide.training.rate
+    assert wide.adversarial.attack.steps == 10
+    assert [rate(step, 80_000) for step in (0, 39_999, 40_000, 59_999, 60_000, 80_000)] == [
+        0.1, 0.1, 0.01, 0.01, 0.001, 0.001,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "rates"),
+    [
+        ("resnet18", {0: 5e-3, 100: 5e-3, 101: 1e-3, 142: 5e-4, 184: 1e-4, 220: 1e-5}),
+        ("vgg16", {0: 5e-3, 40: 1e-3, 80: 5e-4, 100: 1e-4, 120: 5e-5, 140: 1e-5}),
+    ],
+)
+def test_binary_networks_have_the_published_steps(name, rates):
+    rate = recipe(f"cifar10-{name}-full-bnn-waq").training.rate
+    updates = 195  # whole batches of 256 in 50,000 images
+    assert {epoch: rate(epoch * updates, 250 * updates) for epoch in rates} == rates
+
+
+def test_drops_need_an_update_for_each_change():
+    with pytest.raises(InputError, match=r"3 rates changes at 2 rising updates, not at \[5\]"):
+        Drops((1.0, 0.1, 0.01), (5,))
+    with pytest.raises(InputError, match="rising"):
+        Drops((1.0, 0.1, 0.01), (6, 5))
+
+
+def test_the_control_of_pqgd_has_its_epochs_and_steps():
+    quantized, control = recipe("mnist-madry-adv-pqgd"), recipe("mnist-madry-adv-pgd3")
+    assert control.training == quantized.training
+    sign = replace(quantized.adversarial.attack, direction=control.adversarial.attack.direction)
+    assert control.adversarial.attack == sign

@@ -42,14 +42,12 @@ class Line:
     Arguments:
         label: What the paper calls it.
         network: The network used in its place; empty if there is none.
-        difference: How the network used differs from the paper's.
         entries: The numbers, in the order of the headers.
         published_for: The paper's network that the published numbers are of, where that is not the label's own.
     """
 
     label: str
     network: str
-    difference: str
     entries: tuple[Entry, ...]
     published_for: str = ""
 
@@ -99,6 +97,7 @@ class View:
         key: Key of the item.
         title: What it shows.
         note: What a reader has to know.
+        settings: Images, steps, restarts, queries and runs, and which are fewer than in the paper.
         headers: The columns.
         lines: The networks.
         comparisons: The paired tests.
@@ -117,6 +116,7 @@ class View:
     absences: tuple[Absence, ...] = ()
     seconds: float = 0.0
     figures: tuple[tuple[str, str], ...] = field(default=())
+    settings: str = ""
 
     @property
     def took(self) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from quantattack.report.style import legend, look, percent_axis, styled
+from quantattack.report.style import legend, logarithmic_axis, look, percent_axis, styled
 
 Points = Sequence[tuple[float, float]]
 
@@ -41,7 +41,7 @@ def lines_figure(panels: Sequence[Panel], label: str, logarithmic: bool = False)
             axes.set_title(panel.title, loc="left", fontsize=8.5, pad=2)
             percent_axis(axes)
             if logarithmic:
-                axes.set_xscale("log")
+                logarithmic_axis(axes)
         rows[-1].set_xlabel(label)
         legend(figure, max(rows, key=lambda axes: len(axes.lines)))
     return figure

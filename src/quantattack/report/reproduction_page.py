@@ -1,6 +1,6 @@
 """The page of a reproduction: claims with their verdicts, and each table with published and measured side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ class Judged:
         words: The claim.
         rule: When it counts as holding.
         verdict: holds, does not hold, or cannot be told.
+        tested: Its p-value before and after the correction, in words; empty without a test.
         evidence: The numbers, a sentence each.
     """
 
@@ -29,6 +30,7 @@ class Judged:
     words: str
     rule: str
     verdict: str
+    tested: str
     evidence: tuple[str, ...]
 
 
@@ -83,21 +85,24 @@ class Stand:
 
 
 def write_reproduction(
-    path: Path, chapters: Sequence[Chapter], claims: Sequence[Judged], stands: Sequence[Stand], scale: str
+    path: Path,
+    chapters: Sequence[Chapter],
+    claims: Mapping[str, Sequence[Judged]],
+    stands: Sequence[Stand],
+    summary: Sequence[str],
+    scale: str,
 ) -> Path:
     """Write the page.
 
     Arguments:
         path: Where it goes.
         chapters: The papers.
-        claims: What they claim, judged.
+        claims: What they claim, judged, by verdict; empty if nothing is judged.
         stands: The networks.
+        summary: What holds and what does not, in sentences.
         scale: How large the runs were, in words.
     """
-    kinds = {
-        kind: sum(claim.verdict == kind for claim in claims) for kind in ("holds", "does not hold", "cannot be told")
-    }
-    text = render("reproduction.html.j2", chapters=chapters, claims=claims, stands=stands, scale=scale, kinds=kinds)
+    parts = {"chapters": chapters, "claims": claims, "stands": stands, "summary": summary, "scale": scale}
     with written_whole(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(render("reproduction.html.j2", **parts), encoding="utf-8")
     return path

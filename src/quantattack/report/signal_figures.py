@@ -11,12 +11,11 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from quantattack.errors import InputError
 from quantattack.record.signals import Signal
 from quantattack.report.signal_tables import NAMES, measured, unit_words
-from quantattack.report.style import legend, look, styled
+from quantattack.report.style import legend, logarithmic_axis, look, styled
 
 NEAR, REACH = (
     12.0,
@@ -42,7 +41,7 @@ def spectrum_figure(signals: Sequence[Signal]) -> Figure:
         for axes, model in zip(_panels(figure, len(models)), models, strict=True):
             for place, name in enumerate(shown):
                 _bars_line(axes, _numbers(spectra, model, name), NAMES[name], place)
-            _logarithmic(axes)
+            logarithmic_axis(axes)
             _title(axes, model)
         figure.axes[-1].set_xlabel(f"singular value of the input-output Jacobian ({unit_words(spectra)})")
         figure.supylabel("singular values", fontsize=9)
@@ -141,11 +140,6 @@ def _panels(figure: Figure, count: int, shared: bool = True) -> list[Axes]:
 
 def _height(panels: int) -> float:
     return 0.9 + 1.55 * max(panels, 1)
-
-
-def _logarithmic(axes: Axes) -> None:
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _title(axes: Axes, text: str) -> None:

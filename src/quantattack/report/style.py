@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from quantattack.report.colors import LIGHT, SERIES, by_name
 
@@ -71,6 +72,13 @@ def percent_axis(axes: Axes) -> None:
     axes.set_ylabel("robust accuracy (%)")
     axes.set_ylim(-3, 103)
     axes.set_yticks([0, 20, 40, 60, 80, 100])
+
+
+def logarithmic_axis(axes: Axes) -> None:
+    """Make the horizontal axis logarithmic, with plain numbers: formulas, which matplotlib writes, are not parsed."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def legend(figure: Figure, axes: Axes) -> None:

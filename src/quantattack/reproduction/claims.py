@@ -8,15 +8,22 @@ from pydantic import ConfigDict
 
 from quantattack.errors import InputError, unknown
 from quantattack.reproduction.files import STRICT, checked, read
-from quantattack.reproduction.judges_measured import Larger, Limit, Wider
-from quantattack.reproduction.judges_paired import Alike, GainFalls, Stronger, Trained
-from quantattack.reproduction.verdicts import Every, Judge
+from quantattack.reproduction.judges_alike import Alike, NoStronger, Trained
+from quantattack.reproduction.judges_cost import Cheap
+from quantattack.reproduction.judges_measured import Larger, Limit, Nearer, Wider
+from quantattack.reproduction.judges_paired import GainLarger, Mostly, Stronger
+from quantattack.reproduction.read import Reader
+from quantattack.reproduction.verdicts import Every, Judge, Verdict, corrected
 
 JUDGES: Mapping[str, type[Judge]] = {
     "alike": Alike,
-    "gain_falls": GainFalls,
+    "cheap": Cheap,
+    "gain_larger": GainLarger,
     "larger": Larger,
     "limit": Limit,
+    "mostly": Mostly,
+    "nearer": Nearer,
+    "no_stronger": NoStronger,
     "stronger": Stronger,
     "trained": Trained,
     "wider": Wider,
@@ -34,6 +41,7 @@ class Claim:
         paper: Key of the paper.
         item: Key of the table or figure that supports it.
         words: The claim in one sentence.
+        short: The same in a few words, for the summary.
         judge: Decides the claim from the records.
         rule: The judge's criterion in words.
     """
@@ -41,8 +49,12 @@ class Claim:
     paper: str
     item: str
     words: str
+    short: str
     judge: Judge
     rule: str
+
+
+Decided: TypeAlias = tuple[Claim, Verdict, float]  # a claim, its verdict, and its p-value corrected
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,7 @@ class ClaimFile:
 
     item: str
     words: str
+    short: str
     rule: str
     judge: JudgeFile | list[JudgeFile]
 
@@ -77,10 +90,10 @@ def read_claims(paper: str) -> tuple[Claim, ...]:
 
 def built(paper: str, file: ClaimFile) -> Claim:
     """Build a claim, resolving the names of its judges."""
-    if isinstance(file.judge, dict):
-        return Claim(paper, file.item, file.words, _judge(paper, file.item, file.judge), file.rule)
-    judges = Every(tuple(_judge(paper, file.item, judge) for judge in file.judge))
-    return Claim(paper, file.item, file.words, judges, file.rule)
+    files = [file.judge] if isinstance(file.judge, dict) else file.judge
+    judges = tuple(_judge(paper, file.item, judge) for judge in files)
+    together = judges[0] if len(judges) == 1 else Every(judges)
+    return Claim(paper, file.item, file.words, file.short, together, file.rule)
 
 
 def _judge(paper: str, item: str, file: JudgeFile) -> Judge:
@@ -91,6 +104,12 @@ def _judge(paper: str, item: str, file: JudgeFile) -> Judge:
     if name not in JUDGES:
         raise unknown(f"judge in {where}", name, JUDGES)
     return checked(where, {"item": item, **arguments}, JUDGES[name])
+
+
+def judged(claims: Sequence[Claim], reader: Reader) -> list[Decided]:
+    """Return a paper's claims with their verdicts and their p-values, corrected for the number of claims."""
+    verdicts = [claim.judge(reader) for claim in claims]
+    return list(zip(claims, verdicts, corrected(verdicts), strict=True))
 
 
 CLAIMS: Sequence[Claim] = (*read_claims("gupta2022"), *read_claims("liu2020"))

@@ -29,7 +29,8 @@ def by_step(item: Item, column: Column, radius: float) -> tuple[str, float] | No
 
 def by_radius(item: Item, column: Column, radius: float) -> tuple[str, float] | None:
     """Return a column's line, one for each attack, and its radius in gray levels; None if it varies something else."""
-    if column.step is not None or (column.times == 1 and column.radius is None and column.name != "pgd"):
+    varied = column.radius is not None or (column.step is None and (column.times != 1 or column.name == "pgd"))
+    if not varied:
         return None
     return label(item, column.name), 255 * radius
 

@@ -1,14 +1,17 @@
 """Judges of claims about a measured number: against a limit, against another number, or between two networks."""
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict
 
+from quantattack.record.statistics import above, mcnemar
 from quantattack.reproduction.files import STRICT
-from quantattack.reproduction.numbers import Number, Z
+from quantattack.reproduction.judges_paired import sign_of
+from quantattack.reproduction.numbers import Number, two_sided
 from quantattack.reproduction.paper import Column, Row
 from quantattack.reproduction.read import Reader
 from quantattack.reproduction.verdicts import Evidence, Verdict, combine_votes, rows_of
@@ -18,7 +21,7 @@ Values = NDArray[np.float64] | None
 
 @dataclass(frozen=True)
 class Limit:
-    """An accuracy is below a limit, or above it, on every network, by its whole 95 % interval.
+    """An accuracy is below a limit, or above it, on every network, by an exact binomial test.
 
     Arguments:
         item: Key of the table or figure.
@@ -41,13 +44,15 @@ class Limit:
         for row in rows_of(reader, self.item, self.kinds):
             number = reader.number(row.role, self.column)
             if number is not None and number.interval is not None:
-                evidence.append(Evidence(self._words(row, number), self._says(number.interval)))
+                evidence.append(Evidence(self._words(row, number), *self._vote(number)))
         return combine_votes(evidence)
 
-    def _says(self, interval: tuple[float, float]) -> int:
-        low, high = interval
-        below = 1 if high < self.limit else -1 if low > self.limit else 0
-        return below if self.under else -below
+    def _vote(self, number: Number) -> tuple[int, float]:
+        """Return the vote and its two-sided p-value."""
+        right, wrong = round(number.value * number.images), round((1 - number.value) * number.images)
+        over, under = above(right, number.images, self.limit), above(wrong, number.images, 1 - self.limit)
+        says = 1 if (under < over) == self.under else -1
+        return says, min(1.0, 2 * min(over, under))
 
     def _words(self, row: Row, number: Number) -> str:
         low, high = number.interval or (0.0, 1.0)
@@ -61,8 +66,8 @@ class Limit:
 class Larger:
     """One signal's number is more than `times` another, on every network that has both.
 
-    If both have a value for each image, the mean of first - times * second must differ from 0 by its 95 % interval;
-    otherwise the two numbers are compared without an interval.
+    If both have a value for each image, first - times * second is tested image by image by its mean; otherwise the two
+    numbers are compared without a test.
 
     Arguments:
         item: Key of the table.
@@ -70,6 +75,8 @@ class Larger:
         second: Column that it is compared with.
         times: Factor on the second number.
         kinds: Kinds of network that the claim is about; all if empty.
+        cap: The largest value that can be measured; images are then counted by which value is larger, by McNemar's
+            test, since a mean over values at the cap is none, and those with both values at the cap are left out.
     """
 
     item: str
@@ -77,33 +84,80 @@ class Larger:
     second: Column
     times: float = 1.0
     kinds: tuple[str, ...] = ()
+    cap: float | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     def __call__(self, reader: Reader) -> Verdict:
         evidence = []
         for row in rows_of(reader, self.item, self.kinds):
-            pair = [reader.number(row.role, column) for column in (self.first, self.second)]
-            if pair[0] is not None and pair[1] is not None:
-                per_image = [reader.values(row.role, column) for column in (self.first, self.second)]
-                vote = self._says(pair[0], pair[1], *per_image)
-                evidence.append(Evidence(self._words(row, pair[0], pair[1]), vote))
+            first, second = (reader.number(row.role, column) for column in (self.first, self.second))
+            if first is not None and second is not None:
+                values = [reader.values(row.role, column) for column in (self.first, self.second)]
+                words, vote = self._words(row, first, second), self._vote(first, second, *values)
+                if self.cap is not None and values[0] is not None and values[1] is not None:
+                    counted, vote = self._counted(self.cap, values[0], values[1])
+                    words += counted
+                evidence.append(Evidence(words, *vote))
         return combine_votes(evidence)
 
-    def _says(self, first: Number, second: Number, a: Values = None, b: Values = None) -> int:
-        """Return the vote: by the per-image values if both have them, else by the two numbers."""
+    def _vote(self, first: Number, second: Number, a: Values, b: Values) -> tuple[int, float | None]:
+        """Return the vote and its p-value: by the per-image values if both have them, else by the two numbers."""
         if a is None or b is None or len(a) != len(b):
-            return 1 if first.value > self.times * second.value else -1
+            return (1 if first.value > self.times * second.value else -1), None
         difference = a - self.times * b
-        half = Z * float(np.std(difference)) / len(difference) ** 0.5
-        mean = float(np.mean(difference))
-        return 1 if mean > half else -1 if mean < -half else 0
+        mean, error = float(np.mean(difference)), float(np.std(difference)) / len(difference) ** 0.5
+        if error == 0:
+            return sign_of(mean), 0.0 if mean else 1.0
+        return sign_of(mean), two_sided(NormalDist().cdf(mean / error))
+
+    @staticmethod
+    def _counted(cap: float, a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[str, tuple[int, float]]:
+        """Return how many images have a larger first or second value, in words, and the vote with its p-value."""
+        told = ~((a >= cap) & (b >= cap))
+        more, less, capped = int((a > b)[told].sum()), int((a < b)[told].sum()), int((~told).sum())
+        p = mcnemar(more, less)
+        words = f": larger on {more}, smaller on {less}, both at the cap of {cap:g} on {capped}, p = {p:.2g}"
+        return words, (sign_of(more - less), p)
 
     def _words(self, row: Row, first: Number, second: Number) -> str:
         return (
             f"{row.role.label}: {self.first.header} {first.value:.3g}, {self.second.header} {second.value:.3g}, "
             f"over {first.images} images"
         )
+
+
+@dataclass(frozen=True)
+class Nearer:
+    """One number is nearer to a value than another, on every network that has both; the numbers have no test.
+
+    Arguments:
+        item: Key of the table.
+        first: Column that is claimed to be nearer.
+        second: Column that it is compared with.
+        to: The value.
+        kinds: Kinds of network that the claim is about; all if empty.
+    """
+
+    item: str
+    first: Column
+    second: Column
+    to: float
+    kinds: tuple[str, ...] = ()
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __call__(self, reader: Reader) -> Verdict:
+        evidence = []
+        for row in rows_of(reader, self.item, self.kinds):
+            first, second = (reader.number(row.role, column) for column in (self.first, self.second))
+            if first is not None and second is not None:
+                words = (
+                    f"{row.role.label}: {self.first.header} {first.value:.3g}, {self.second.header} {second.value:.3g}"
+                )
+                nearer = abs(second.value - self.to) - abs(first.value - self.to)
+                evidence.append(Evidence(words, sign_of(nearer)))
+        return combine_votes(evidence)
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,22 @@
-"""Judges of claims that compare two attacks, or two networks, on the same images."""
+"""Judges of claims that one attack is stronger than another on the same images."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import ConfigDict
 
+from quantattack.record.statistics import mcnemar
 from quantattack.reproduction.files import STRICT
-from quantattack.reproduction.numbers import Pair
+from quantattack.reproduction.numbers import Pair, two_sided
 from quantattack.reproduction.paper import Row, label
-from quantattack.reproduction.read import Reader
+from quantattack.reproduction.read import Reader, Side
 from quantattack.reproduction.verdicts import Evidence, Verdict, combine_votes, rows_of
 
-SIGNIFICANCE = 0.05  # level of McNemar's test
+
+def sign_of(value: int | float) -> int:
+    """Return 1, 0 or -1."""
+    return (value > 0) - (value < 0)
 
 
 @dataclass(frozen=True)
@@ -23,9 +28,10 @@ class Stronger:
     Arguments:
         item: Key of the table or figure.
         first: Name of the attack that is claimed to be stronger.
-        second: Name of the other attack.
+        second: Name of the other attack; the same name for one attack at two radii.
         kinds: Kinds of network that the claim is about; all if empty.
         times: Multiple of the data set's standard radius.
+        other_times: That of the second attack, where it differs.
         step: Count an image as broken only if it was broken within this many steps; None for all steps.
     """
 
@@ -34,6 +40,7 @@ class Stronger:
     second: str
     kinds: tuple[str, ...] = ()
     times: float = 1.0
+    other_times: float | None = None
     step: int | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -41,169 +48,142 @@ class Stronger:
     def __call__(self, reader: Reader) -> Verdict:
         evidence = []
         for row in rows_of(reader, self.item, self.kinds):
-            pair = reader.pair(row.role, self.first, self.second, self.times, self.step)
+            pair = reader.pair(row.role, *self._sides, step=self.step)
             if pair is not None and self._breaks_all(reader, row):
-                second = label(reader.plan.paper.items[self.item], self.second)
-                evidence.append(
-                    Evidence(f"{row.role.label}: {second} breaks every image, so no attack can be stronger", None)
-                )
+                words = f"{row.role.label}: {self._names(reader)[1]} breaks every image, so no attack can be stronger"
+                evidence.append(Evidence(words, None))
             elif pair is not None:
-                evidence.append(Evidence(self._words(reader, row, pair), _vote(pair)))
+                evidence.append(Evidence(self._words(reader, row, pair), sign_of(pair.first - pair.second), pair.p))
         return combine_votes(evidence)
+
+    @property
+    def _sides(self) -> tuple[Side, Side]:
+        other = self.times if self.other_times is None else self.other_times
+        return Side(self.first, self.times), Side(self.second, other)
 
     def _breaks_all(self, reader: Reader, row: Row) -> bool:
         """Return whether the second attack breaks every image, so that no attack can be stronger."""
-        cells = reader.side(row.role, self.second, self.times)
+        cells = reader.side(row.role, self._sides[1])
         return bool(cells) and all(record.robust(name) == 0 for record, name in cells)
 
-    def _words(self, reader: Reader, row: Row, pair: Pair) -> str:
+    def _names(self, reader: Reader) -> tuple[str, str]:
+        """Return how both attacks are called, with their radii where these are all that differs."""
         item = reader.plan.paper.items[self.item]
-        first, second = label(item, self.first), label(item, self.second)
+        if self.other_times is None:
+            return label(item, self.first), label(item, self.second)
+        first, second = (f"{label(item, side.name)} at {side.times:g} times the radius" for side in self._sides)
+        return first, second
+
+    def _words(self, reader: Reader, row: Row, pair: Pair) -> str:
+        first, second = self._names(reader)
         after = f" after {self.step} steps" if self.step is not None else ""
         low, high = pair.interval
+        lower, higher = (first, second) if pair.difference >= 0 else (second, first)
+        low, high = (low, high) if pair.difference >= 0 else (-high, -low)
         return (
-            f"{row.role.label}{after}: robust accuracy is {100 * pair.difference:.1f} points lower under {first} than "
-            f"under {second} ({100 * low:.1f} to {100 * high:.1f}); of {pair.images} images, {pair.first} fall more "
-            f"often to {first} and {pair.second} to {second}, p = {pair.p:.2g}"
+            f"{row.role.label}{after}: robust accuracy is {100 * abs(pair.difference):.1f} points lower under {lower} "
+            f"than under {higher} ({100 * low:.1f} to {100 * high:.1f}); of {pair.images} images, {pair.first} fall "
+            f"more often to {first} and {pair.second} to {second}, p = {pair.p:.2g}"
         )
 
 
-def _vote(pair: Pair) -> int:
-    if pair.p >= SIGNIFICANCE:
-        return 0
-    return 1 if pair.first > pair.second else -1
-
-
 @dataclass(frozen=True)
-class Alike:
-    """Two attacks leave the same robust accuracy, to within a margin, on every network.
-
-    For the claim if the 95 % interval of the difference lies inside the margin, against it if wholly outside.
+class Point:
+    """Where a gain is measured: after some steps, and at some radius.
 
     Arguments:
-        item: Key of the table or figure.
-        first: Name of one attack.
-        second: Name of the other attack.
-        kinds: Kinds of network that the claim is about; all if empty.
-        within: Margin of the difference in robust accuracy, as a fraction.
+        step: Number of steps; None for all.
         times: Multiple of the data set's standard radius.
+        radius: Radius in pixels of [0, 1]; None for `times` the data set's standard radius.
     """
 
-    item: str
-    first: str
-    second: str
-    kinds: tuple[str, ...] = ()
-    within: float = 0.05
+    step: int | None = None
     times: float = 1.0
+    radius: float | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
-    def __call__(self, reader: Reader) -> Verdict:
-        evidence = []
-        for row in rows_of(reader, self.item, self.kinds):
-            pair = reader.pair(row.role, self.first, self.second, self.times)
-            if pair is not None:
-                evidence.append(Evidence(self._words(reader, row, pair), self._says(pair)))
-        return combine_votes(evidence)
-
-    def _says(self, pair: Pair) -> int:
-        low, high = pair.interval
-        if -self.within <= low and high <= self.within:
-            return 1
-        return -1 if low > self.within or high < -self.within else 0
-
-    def _words(self, reader: Reader, row: Row, pair: Pair) -> str:
-        item, (low, high) = reader.plan.paper.items[self.item], pair.interval
-        names = f"{label(item, self.second)} minus {label(item, self.first)}"
-        where = f", {self.times:g} times the radius" if self.times != 1 else ""
-        return (
-            f"{row.role.label}{where}: {names} is {100 * pair.difference:.1f} points "
-            f"({100 * low:.1f} to {100 * high:.1f}), {pair.images} images"
-        )
+    def __str__(self) -> str:
+        return f"at radius {self.radius:g}" if self.radius is not None else f"after {self.step} steps"
 
 
 @dataclass(frozen=True)
-class GainFalls:
-    """The gain of one attack over another is larger after few steps than after many, on every network.
+class GainLarger:
+    """The gain of one attack over another is larger at one point than at another, on every network.
 
-    The gain is the difference in robust accuracy; the 95 % interval of its change must exclude 0.
+    The gain is the difference in robust accuracy; its change is tested by the mean over the images.
 
     Arguments:
         item: Key of the table or figure.
         first: Name of the attack that gains.
         second: Name of the attack that it is compared with.
-        early: The smaller number of steps.
-        late: The larger number of steps.
-        times: Multiple of the data set's standard radius.
+        at: Where the gain is claimed to be larger.
+        than: Where it is claimed to be smaller.
     """
 
     item: str
     first: str
     second: str
-    early: int
-    late: int
-    times: float = 1.0
+    at: Point
+    than: Point
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     def __call__(self, reader: Reader) -> Verdict:
         evidence = []
         for row in rows_of(reader, self.item, ()):
-            early, late = (
-                reader.pair(row.role, self.first, self.second, self.times, step) for step in (self.early, self.late)
-            )
-            if early is not None and late is not None:
-                evidence.append(self._evidence(row, early, late))
+            larger, smaller = (self._pair(reader, row, point) for point in (self.at, self.than))
+            if larger is not None and smaller is not None:
+                evidence.append(self._evidence(row, larger, smaller))
         return combine_votes(evidence)
 
-    def _evidence(self, row: Row, early: Pair, late: Pair) -> Evidence:
-        change = Pair(early.difference_by_image - late.difference_by_image)
+    def _pair(self, reader: Reader, row: Row, point: Point) -> Pair | None:
+        first, second = (Side(name, point.times, point.radius) for name in (self.first, self.second))
+        return reader.pair(row.role, first, second, point.step)
+
+    def _evidence(self, row: Row, larger: Pair, smaller: Pair) -> Evidence:
+        change = Pair(larger.difference_by_image - smaller.difference_by_image, larger.runs)
         low, high = change.interval
+        p = two_sided(change.p_over(0.0))
         words = (
-            f"{row.role.label}: gains {100 * early.difference:.1f} points after {self.early} steps and "
-            f"{100 * late.difference:.1f} after {self.late}, {100 * change.difference:.1f} less "
-            f"({100 * low:.1f} to {100 * high:.1f})"
+            f"{row.role.label}: gains {100 * larger.difference:.1f} points {self.at} and "
+            f"{100 * smaller.difference:.1f} {self.than}, {100 * change.difference:.1f} more "
+            f"({100 * low:.1f} to {100 * high:.1f}), p = {p:.2g}"
         )
-        return Evidence(words, 1 if low > 0 else -1 if high < 0 else 0)
+        return Evidence(words, sign_of(change.difference), p)
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A network trained one way is not more robust than one trained another way, or not less, to within a margin.
+class Mostly:
+    """The first attack of a pair breaks more images than the second in most comparisons, by a binomial test.
 
-    For the claim if the 95 % interval of the difference lies below the margin; else against it if the interval lies
-    above 0.
+    The comparisons of one network share its images, so that the test counts more evidence than there is.
 
     Arguments:
-        item: Key of the table.
-        attack: Name of the attack.
-        kind: Kind of the network that the claim is about.
-        other: Kind of the network that it is compared with.
-        no: ``better`` if the claim is that `kind` is not more robust, ``worse`` if it is that it is not less robust.
-        within: Margin of the difference in robust accuracy, as a fraction.
+        item: Key of a table whose networks are compared.
+        items: Keys of the other tables.
+        pairs: Names of the attacks, the one that is claimed to be stronger first.
     """
 
     item: str
-    attack: str
-    kind: str
-    other: str
-    no: Literal["better", "worse"] = "better"
-    within: float = 0.05
+    pairs: tuple[tuple[str, str], ...]
+    items: tuple[str, ...] = ()
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     def __call__(self, reader: Reader) -> Verdict:
-        rows = {row.role.kind: row for row in rows_of(reader, self.item, (self.kind, self.other))}
-        if len(rows) < len((self.kind, self.other)):
+        signs = [sign_of(pair.first - pair.second) for pair in self._compared(reader)]
+        if not signs:
             return combine_votes([])
-        pair = reader.network_pair(rows[self.other].role, rows[self.kind].role, self.attack)
-        if pair is None:
-            return combine_votes([])
-        low, high = pair.interval
-        upper, lower = (high, low) if self.no == "better" else (-low, -high)
-        vote = 1 if upper <= self.within else -1 if lower > 0 else 0
-        words = (
-            f"{self.kind}: {100 * pair.difference:.1f} points more robust than {self.other} "
-            f"({100 * low:.1f} to {100 * high:.1f}), {pair.images} images"
-        )
-        return combine_votes([Evidence(words, vote)])
+        more, less = signs.count(1), signs.count(-1)
+        p = mcnemar(more, less)
+        words = f"the first breaks more images in {more} of {len(signs)} comparisons and fewer in {less}, p = {p:.2g}"
+        return combine_votes([Evidence(words, sign_of(more - less), p)])
+
+    def _compared(self, reader: Reader) -> Iterator[Pair]:
+        rows = (row for item in (self.item, *self.items) for row in rows_of(reader, item, ()))
+        for row in rows:
+            for first, second in self.pairs:
+                pair = reader.pair(row.role, Side(first), Side(second))
+                if pair is not None:
+                    yield pair

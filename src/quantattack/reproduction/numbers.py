@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +45,11 @@ class Pair:
     Arguments:
         difference_by_image: For each image, whether the first attack broke it (0 or 1) minus whether the second did,
             averaged over the runs, from -1 to 1.
+        runs: Number of runs that the differences are averaged over.
     """
 
     difference_by_image: NDArray[np.float64]
+    runs: int = 1
 
     @property
     def first(self) -> int:
@@ -64,8 +67,13 @@ class Pair:
 
     @property
     def p(self) -> float:
-        """The two-sided p-value of McNemar's exact test of `first` against `second`."""
-        return mcnemar(self.first, self.second)
+        """The two-sided p-value of McNemar's exact test of `first` against `second`.
+
+        Averages over several runs count an image in full however small its difference: for them it is the larger of
+        McNemar's p-value and that of the mean difference, so that it is never below 0.05 where `interval` contains 0.
+        """
+        exact = mcnemar(self.first, self.second)
+        return exact if self.runs == 1 else max(exact, two_sided(self.p_over(0.0)))
 
     @property
     def difference(self) -> float:
@@ -75,9 +83,27 @@ class Pair:
     @property
     def interval(self) -> tuple[float, float]:
         """Wald's 95 % interval of the difference, after adding one image with difference +1 and one with -1."""
+        mean, error = self._mean_and_error
+        return mean - Z * error, mean + Z * error
+
+    def p_over(self, bound: float) -> float:
+        """Return the one-sided p-value of the hypothesis that the difference is at most a bound.
+
+        It is below 0.025 where `interval` lies above the bound.  That of the hypothesis that the difference is at
+        least the bound is 1 minus it.
+        """
+        mean, error = self._mean_and_error
+        return NormalDist().cdf((bound - mean) / error)
+
+    @property
+    def _mean_and_error(self) -> tuple[float, float]:
         values = np.concatenate([self.difference_by_image, [1.0, -1.0]])
-        half = Z * float(np.std(values)) / float(np.sqrt(len(values)))
-        return float(np.mean(values)) - half, float(np.mean(values)) + half
+        return float(np.mean(values)), float(np.std(values)) / float(np.sqrt(len(values)))
+
+
+def two_sided(p: float) -> float:
+    """Return the two-sided p-value of a one-sided one."""
+    return min(1.0, 2 * min(p, 1 - p))
 
 
 def broken_after(record: Record, name: str, step: int | None = None) -> Broken | None:
@@ -118,6 +144,12 @@ def cost(cell: RecordedCell) -> float:
     """Return the run time of a cell over all its images, in seconds."""
     record, name = cell
     return float(record.column(name, "seconds").astype(float).sum())
+
+
+def passes_of(cell: RecordedCell) -> float:
+    """Return the forward and backward passes of a cell over all its images."""
+    record, name = cell
+    return float(sum(record.column(name, kind).astype(float).sum() for kind in ("forwards", "backwards")))
 
 
 def paired(a: RecordedCell, b: RecordedCell, step: int | None) -> NDArray[np.float64] | None:

@@ -38,7 +38,7 @@ def with_networks(paper: Paper, key: str, networks: Sequence[tuple[str, Network]
 
 
 def _role(argument: str, network: Network) -> Role:
-    return Role(network.kind, network.name, network.data, (argument,), (argument,), "")
+    return Role(network.kind, network.name, network.data, (argument,), (argument,))
 
 
 def _row(role: Role, item: Item) -> Row:

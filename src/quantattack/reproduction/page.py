@@ -1,16 +1,21 @@
 """Builds the HTML page of a reproduction from its records, without running anything."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from quantattack.report.record_page import write_record_page
+from quantattack.report.reproduction import small
 from quantattack.report.reproduction_page import PAGE, Chapter, Judged, Stand, write_reproduction
-from quantattack.reproduction.claims import CLAIMS, Claim
+from quantattack.reproduction.catalog import PAPERS
+from quantattack.reproduction.claims import CLAIMS, Claim, Decided, judged
 from quantattack.reproduction.figures import figures
 from quantattack.reproduction.plan import Plan
 from quantattack.reproduction.read import Reader
 from quantattack.reproduction.scales import Scale
+from quantattack.reproduction.stand_ins import difference
+from quantattack.reproduction.summary import summarize
+from quantattack.reproduction.verdicts import KINDS, Kind, Verdict
 from quantattack.reproduction.views import views
 
 
@@ -27,10 +32,11 @@ def write_pages(plans: Sequence[Plan]) -> Path:
     readers = {plan.paper.key: Reader(replace(plan, one_network=None)) for plan in plans}
     chapters = [_chapter(reader) for reader in readers.values()]
     papers = [key for key, reader in readers.items() if not reader.plan.own]
-    claims = [_judged(claim, readers[claim.paper]) for claim in CLAIMS if claim.paper in papers]
+    found = {key: judged([claim for claim in CLAIMS if claim.paper == key], readers[key]) for key in papers}
+    summary = summarize({key: _kinds(claims) for key, claims in found.items() if claims}, PAPERS)
     networks = stands([readers[key] for key in papers])
     name = f"{plans[0].paper.key}-{plans[0].items[0]}.html" if plans[0].own else PAGE
-    path = write_reproduction(out / name, chapters, claims, networks, _scales(plans))
+    path = write_reproduction(out / name, chapters, _by_verdict(found), networks, summary, _scales(plans))
     for folder in sorted({store.folder for reader in readers.values() for store in reader.stores if store.folder}):
         write_record_page(folder)
     for reader in readers.values():
@@ -44,10 +50,21 @@ def _chapter(reader: Reader) -> Chapter:
     return Chapter(paper.key, paper.title, paper.source, with_figures, reader.total())
 
 
-def _judged(claim: Claim, reader: Reader) -> Judged:
-    verdict = claim.judge(reader)
+def _kinds(claims: Sequence[Decided]) -> list[tuple[Claim, Kind]]:
+    return [(claim, verdict.kind_at(p)) for claim, verdict, p in claims]
+
+
+def _by_verdict(found: Mapping[str, Sequence[Decided]]) -> dict[str, list[Judged]]:
+    """Return the claims of all papers by verdict, in the order of the verdicts; empty if none is judged."""
+    every = [_judged(claim, verdict, p, claims) for claims in found.values() for claim, verdict, p in claims]
+    return {kind: [claim for claim in every if claim.verdict == kind] for kind in KINDS} if every else {}
+
+
+def _judged(claim: Claim, verdict: Verdict, p: float, claims: Sequence[Decided]) -> Judged:
+    tests = sum(verdict.tested for _, verdict, _ in claims)
+    tested = f"p = {small(verdict.p)}, {small(p)} corrected for {tests} claims" if verdict.tested else ""
     evidence = tuple(line.words for line in verdict.evidence)
-    return Judged(claim.paper, claim.item, claim.words, claim.rule, verdict.kind, evidence)
+    return Judged(claim.paper, claim.item, claim.words, claim.rule, verdict.kind_at(p), tested, evidence)
 
 
 def stands(readers: Sequence[Reader]) -> list[Stand]:
@@ -58,7 +75,8 @@ def stands(readers: Sequence[Reader]) -> list[Stand]:
             stores, name = reader.records(row.role).stores, reader.plan.network(row.role)
             if stores and name is not None:
                 facts = _card_text(stores[0].notes.get("network", {}))
-                stand = Stand(name, row.role.label, row.role.difference, facts)
+                checkpoint = reader.plan.checkpoint(row.role) or name
+                stand = Stand(name, row.role.label, difference(checkpoint, row.role), facts)
                 by_network_and_role[name, row.role.label] = stand
     return list(by_network_and_role.values())
 
@@ -81,5 +99,6 @@ def _scales(plans: Sequence[Plan]) -> str:
 def _size(scale: Scale) -> str:
     return (
         f"{scale.images} test images a cell, {scale.merged} with {scale.restarts} restarts, "
-        f"{scale.few} for the nearest image and CLEVER, {scale.runs} independent runs"
+        f"{scale.few} for the nearest image and CLEVER, {scale.runs} independent runs, at most {scale.steps} steps, "
+        f"{scale.queries} queries of Square"
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import fsum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,21 @@ class NetworkRecords:
     @cached_property
     def signals(self) -> list[tuple[Store, Signal]]:
         return [(store, signal) for store in self.stores for signal in read_signals(store.connection)]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a paired comparison.
+
+    Arguments:
+        name: Name of the attack.
+        times: Multiple of the data set's standard radius.
+        radius: Linf radius in pixels of [0, 1]; None for `times` the data set's standard radius.
+    """
+
+    name: str
+    times: float = 1.0
+    radius: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,31 +183,30 @@ class Reader:
                 return Number(value, None, store.folder, f"{quantity}-{signal.temperature or 'curves'}", count)
         return None
 
-    def pair(self, role: Role, first: str, second: str, times: float = 1.0, step: int | None = None) -> Pair | None:
+    def pair(self, role: Role, first: Side, second: Side, step: int | None = None) -> Pair | None:
         """Return the paired comparison of two attacks on a network; None if either was not run.
 
         Run r of the first attack is compared with run r of the second.
 
         Arguments:
             role: The network.
-            first: Name of the first attack.
-            second: Name of the second attack.
-            times: Multiple of the data set's standard radius.
+            first: The first attack.
+            second: The second attack, or the first at another radius.
             step: Count an image as broken only if it was broken within this many steps; None for all steps.
         """
-        sides = [self.side(role, name, times) for name in (first, second)]
+        sides = [self.side(role, side) for side in (first, second)]
         if not all(sides) or len(sides[0]) != len(sides[1]):
             return None
         pairs = [paired(a, b, step) for a, b in zip(*sides, strict=True)]
         differences = [difference for difference in pairs if difference is not None]
-        return Pair(np.mean(differences, axis=0)) if len(differences) == len(pairs) else None
+        return Pair(np.mean(differences, axis=0), len(pairs)) if len(differences) == len(pairs) else None
 
     def network_pair(self, first: Role, second: Role, name: str) -> Pair | None:
         """Return the paired comparison of one attack on two networks; None if it was not run on both.
 
         Only the first run is compared.
         """
-        sides = [self.side(role, name) for role in (first, second)]
+        sides = [self.side(role, Side(name)) for role in (first, second)]
         if not all(sides):
             return None
         difference = paired(sides[0][0], sides[1][0], None)
@@ -206,11 +221,11 @@ class Reader:
                 return np.asarray(value, dtype=np.float64) if isinstance(value, list) else None
         return None
 
-    def side(self, role: Role, name: str, times: float = 1.0) -> list[RecordedCell]:
+    def side(self, role: Role, side: Side) -> list[RecordedCell]:
         """Return the cells of one side of a comparison: the attack's only cell, or one for each of its runs."""
-        norm = "L2" if "_l2" in name else "Linf"
-        single = self.cells(role, Column("", name, norm=norm, times=times))
-        return single or self.cells(role, Column("", name, "mean", norm=norm, times=times))
+        norm = "L2" if "_l2" in side.name else "Linf"
+        at: dict[str, Any] = {"norm": norm, "times": side.times, "radius": side.radius}
+        return self.cells(role, Column("", side.name, **at)) or self.cells(role, Column("", side.name, "mean", **at))
 
 
 def _largest(cells: list[RecordedCell]) -> list[RecordedCell]:

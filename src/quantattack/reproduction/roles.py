@@ -28,7 +28,7 @@ class Role:
         data: Name of the data set.
         small: Names of the stand-ins at a reduced scale, best first; the first that is available is used.
         full: Names of the stand-ins at the scale ``full``, best first.
-        difference: How the small stand-in differs from the paper's network.
+        remark: What sets the stand-in apart from the paper's network beside its size and its training.
     """
 
     kind: str
@@ -36,7 +36,7 @@ class Role:
     data: str
     small: tuple[str, ...]
     full: tuple[str, ...]
-    difference: str
+    remark: str = ""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -57,12 +57,10 @@ class StandIn:
     Arguments:
         small: Architecture at a reduced scale.
         full: Architecture at the scale ``full``.
-        difference: How the small one differs from the paper's.
     """
 
     small: str
     full: str
-    difference: str
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -105,7 +103,7 @@ def role_of(kind: str, architecture: str, data: str = "cifar10") -> Role:
     stand_in = ROLES.architectures[architecture]
     suffix = ROLES.kinds[kind.rstrip("*")] + "-adv" * kind.endswith("*")
     small, full = (f"{data}-{name}-{suffix}" for name in (stand_in.small, stand_in.full))
-    return Role(kind, architecture, data, (small,), (full,), stand_in.difference)
+    return Role(kind, architecture, data, (small,), (full,))
 
 
 def named_role(name: str) -> Role:

@@ -1,13 +1,16 @@
 """Verdicts on a paper's claims from the records: holds, does not hold, or cannot be told."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from quantattack.record.statistics import holm
 from quantattack.reproduction.paper import Row
 from quantattack.reproduction.read import Reader
 
 Kind = Literal["holds", "does not hold", "cannot be told"]
+KINDS: tuple[Kind, ...] = ("holds", "does not hold", "cannot be told")
+SIGNIFICANCE = 0.05  # level of the tests of all claims of a paper together
 
 
 @dataclass(frozen=True)
@@ -17,32 +20,73 @@ class Evidence:
     Arguments:
         words: The network's numbers, as a sentence.
         says: The vote: 1 for the claim, -1 against it, 0 undecided; None for an abstention, which is not counted.
+        p: Two-sided p-value of the vote; None if it compares two numbers without a test.
     """
 
     words: str
     says: int | None
+    p: float | None = None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim's verdict, with the evidence of each network."""
+    """A claim's verdict from the evidence of its networks.
 
-    kind: Kind
+    Arguments:
+        supports: p-value of the claim's being true of every network: the largest p-value of the votes, and 1 if one of
+            them is not for it.
+        opposes: p-value of its being false of some network: the smallest p-value of the votes against it, times the
+            number of votes.
+        evidence: The votes.
+    """
+
+    supports: float
+    opposes: float
     evidence: tuple[Evidence, ...]
+
+    @property
+    def tested(self) -> bool:
+        """Whether a test decides it, so that it counts in a correction for the number of tests."""
+        return any(line.says is not None and line.p is not None for line in self.evidence)
+
+    @property
+    def p(self) -> float:
+        """The smaller of both p-values."""
+        return min(self.supports, self.opposes)
+
+    def kind_at(self, p: float) -> Kind:
+        """Return the verdict at a p-value, which is `p` or larger by a correction for the number of claims."""
+        if p >= SIGNIFICANCE:
+            return "cannot be told"
+        return "holds" if self.supports < self.opposes else "does not hold"
+
+    @property
+    def kind(self) -> Kind:
+        """The verdict on this claim alone, without a correction for the number of claims."""
+        return self.kind_at(self.p)
 
 
 Judge = Callable[[Reader], Verdict]  # decides a claim from the records
 
 
+def corrected(verdicts: Sequence[Verdict]) -> list[float]:
+    """Return the verdicts' p-values by Holm's correction over those that a test decides; the others' as they are."""
+    adjusted = iter(holm([verdict.p for verdict in verdicts if verdict.tested]))
+    return [next(adjusted) if verdict.tested else verdict.p for verdict in verdicts]
+
+
 def combine_votes(evidence: Sequence[Evidence]) -> Verdict:
     """Combine the networks' votes: one against the claim refutes it; it holds only if all are for it."""
-    kind: Kind = "cannot be told"
-    votes = [line.says for line in evidence if line.says is not None]
-    if any(vote < 0 for vote in votes):
-        kind = "does not hold"
-    elif votes and all(vote > 0 for vote in votes):
-        kind = "holds"
-    return Verdict(kind, tuple(evidence))
+    votes = [line for line in evidence if line.says is not None]
+    if not votes:
+        return Verdict(1.0, 1.0, tuple(evidence))
+    supports = max(_p(line) if line.says == 1 else 1.0 for line in votes)
+    against = [_p(line) for line in votes if line.says == -1]
+    return Verdict(supports, min(1.0, len(votes) * min(against, default=1.0)), tuple(evidence))
+
+
+def _p(line: Evidence) -> float:
+    return 0.0 if line.p is None else line.p
 
 
 def rows_of(reader: Reader, item: str, kinds: Sequence[str]) -> Iterator[Row]:
@@ -59,9 +103,6 @@ class Every:
     judges: tuple[Judge, ...]
 
     def __call__(self, reader: Reader) -> Verdict:
-        verdicts = [judge(reader) for judge in self.judges]
-        evidence = tuple(line for verdict in verdicts for line in verdict.evidence)
-        kinds = {verdict.kind for verdict in verdicts if verdict.evidence}
-        if "does not hold" in kinds:
-            return Verdict("does not hold", evidence)
-        return Verdict("holds" if kinds == {"holds"} else "cannot be told", evidence)
+        verdicts = [verdict for judge in self.judges if (verdict := judge(reader)).evidence]
+        together = combine_votes([line for verdict in verdicts for line in verdict.evidence])
+        return replace(together, supports=max((verdict.supports for verdict in verdicts), default=1.0))

@@ -9,7 +9,8 @@ from quantattack.report.reproduction import Absence, Comparison, Entry, Line, Vi
 from quantattack.reproduction.numbers import Number
 from quantattack.reproduction.paper import Column, Item, Row, label
 from quantattack.reproduction.plan import Missing, Plan
-from quantattack.reproduction.read import Reader
+from quantattack.reproduction.read import Reader, Side
+from quantattack.reproduction.settings import settings_words
 
 RECORD_PAGE = "record.html"
 
@@ -52,6 +53,7 @@ def view(reader: Reader, key: str, missing: Sequence[Missing] = ()) -> View:
         comparisons=tuple(_comparisons(reader, item, rows)),
         absences=tuple(Absence(cell.row, cell.cell, cell.why, cell.command) for cell in missing),
         seconds=reader.seconds(rows, columns),
+        settings=settings_words(reader, key),
     )
 
 
@@ -68,7 +70,6 @@ def _line(reader: Reader, item: Item, row: Row, columns: Sequence[Column]) -> Li
     return Line(
         label=row.role.label,
         network=reader.plan.network(row.role) or "",
-        difference=row.role.difference,
         entries=entries,
         published_for=row.published_for,
     )
@@ -96,7 +97,7 @@ def _comparisons(reader: Reader, item: Item, rows: Sequence[Row]) -> Iterable[Co
     for row in rows:
         for first, second in item.pairs:
             for times in multiples:
-                pair = reader.pair(row.role, first, second, times)
+                pair = reader.pair(row.role, Side(first, times), Side(second, times))
                 if pair is not None:
                     where = f", {times:g} times the radius" if times != 1 else ""
                     words = f"{label(item, first)} against {label(item, second)}{where}"

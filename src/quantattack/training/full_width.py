@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from quantattack.nn.quantizers import BinaryConnect, BnnWaq, GdTanh, MdTanhS, Quantizer, Sign, Ternary, Xnor
-from quantattack.training.schedules import Beta, Constant, Growth, OneCycle, Steps
+from quantattack.training.schedules import Beta, Constant, Drops, Growth, Steps
 from quantattack.training.settings import Settings
 from quantattack.training.train import Recipe, madry
 
@@ -29,9 +29,9 @@ def _float(name: str, architecture: str, **options: Any) -> Recipe:
     return Recipe(name=name, architecture=architecture, training=training, **chosen)
 
 
-def _binary_network(name: str, architecture: str, **options: Any) -> Recipe:
-    """Return a recipe with binary weights and activations: Adam with a peak rate of 5e-3, batches of 256."""
-    training = Settings(epochs=250, batch_size=256, rate=OneCycle(5e-3, 0.02), augment="crop-flip", recalibrate=50_000)
+def _binary_network(name: str, architecture: str, rate: Drops, **options: Any) -> Recipe:
+    """Return a recipe with binary weights and activations: Adam in batches of 256, at the published rates."""
+    training = Settings(epochs=250, batch_size=256, rate=rate, augment="crop-flip", recalibrate=50_000)
     chosen: dict[str, Any] = {"weights": BnnWaq(), "activations": Sign(), "half": False} | options
     return Recipe(name=name, data="cifar10", architecture=architecture, training=training, **chosen)
 
@@ -48,6 +48,16 @@ def _challenge(name: str, data: str, architecture: str, training: Settings, pgd:
     adversary = madry(radius, step_size, steps)
     return Recipe(name=name, data=data, architecture=architecture, training=training, adversarial=adversary, half=False)
 
+
+def _by_epoch(rates: tuple[float, ...], epochs: tuple[int, ...]) -> Drops:
+    """Return rates that change at some epochs of 50,000 images in batches of 256."""
+    updates = 50_000 // 256
+    return Drops(rates, tuple(epoch * updates for epoch in epochs))
+
+
+# The rates of the code released with Hubara et al., 2016, https://arxiv.org/abs/1602.02830.
+RESIDUAL_RATES = _by_epoch((5e-3, 1e-3, 5e-4, 1e-4, 1e-5), (101, 142, 184, 220))
+PLAIN_RATES = _by_epoch((5e-3, 1e-3, 5e-4, 1e-4, 5e-5, 1e-5), (40, 80, 100, 120, 140))
 
 # The published factor of the learning rate and growth of the temperature, by data set and architecture.
 FASTER = Growth(1.2, 500)
@@ -76,7 +86,12 @@ def _both(data: str, kind: str) -> tuple[Recipe, Recipe]:
 ADVERSARIAL: Mapping[str, Quantizer] = {"bc": BinaryConnect(), "gdtanh": GdTanh(), "mdtanhs": MdTanhS()}
 CHALLENGE = Settings(epochs=83, batch_size=50, rate=Constant(1e-4), recalibrate=0)
 WIDE = Settings(
-    epochs=205, optimizer="sgd", rate=Steps(0.1, 0.1, 40_000), weight_decay=2e-4, augment="crop-flip", recalibrate=0
+    epochs=205,
+    optimizer="sgd",
+    rate=Drops((0.1, 0.01, 0.001), (40_000, 60_000)),
+    weight_decay=2e-4,
+    augment="crop-flip",
+    recalibrate=0,
 )
 RESNET18 = SCHEDULES["cifar10", "resnet18"]
 FULL: tuple[Recipe, ...] = (
@@ -86,13 +101,13 @@ FULL: tuple[Recipe, ...] = (
         _binary_weights(f"cifar10-resnet18-full-{name}-adv", *RESNET18, weights=weights, adversarial=madry())
         for name, weights in ADVERSARIAL.items()
     ),
-    _binary_network("cifar10-resnet18-full-bnn-waq", "resnet-binary"),
-    _binary_network("cifar10-vgg16-full-bnn-waq", "vgg-binary"),
-    _binary_network("cifar10-resnet50-full-bnn-waq", "resnet-50", options={"affine": True}),
-    _binary_network("cifar10-densenet121-full-bnn-waq", "densenet-121", options={"affine": True}),
+    _binary_network("cifar10-resnet18-full-bnn-waq", "resnet-binary", RESIDUAL_RATES),
+    _binary_network("cifar10-vgg16-full-bnn-waq", "vgg-binary", PLAIN_RATES),
+    _binary_network("cifar10-resnet50-full-bnn-waq", "resnet-50", RESIDUAL_RATES, options={"affine": True}),
+    _binary_network("cifar10-densenet121-full-bnn-waq", "densenet-121", RESIDUAL_RATES, options={"affine": True}),
     _float_ends("cifar10-vgg16-full-xnor", Xnor()),
     _float_ends("cifar10-vgg16-full-ternary", Ternary()),
     _challenge("mnist-madry-full-adv", "mnist", "madry-mnist", CHALLENGE, (0.3, 0.01, 40)),
     _challenge("fashion-daa-full-adv", "fashion-mnist", "daa-fashion", CHALLENGE, (0.2, 0.01, 40)),
-    _challenge("cifar10-madry-full-adv", "cifar10", "madry-wide", WIDE, (8 / 255, 2 / 255, 7)),
+    _challenge("cifar10-madry-full-adv", "cifar10", "madry-wide", WIDE, (8 / 255, 2 / 255, 10)),
 )

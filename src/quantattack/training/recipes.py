@@ -165,6 +165,8 @@ RECIPES: Mapping[str, Recipe] = {
         _robust("mnist-madry-adv-hns", _inner(2, temperature=Hns()), epochs=3),
         _robust("mnist-madry-adv-gap", _inner(7, loss=log_odds, temperature=Gap()), epochs=3),
         _robust("mnist-madry-adv-pqgd", _inner(3, direction=Quantized(1000)), epochs=6),
+        # The control of the one before: the sign in as many epochs of as many steps.
+        _robust("mnist-madry-adv-pgd3", _inner(3), epochs=6),
         _robust("fashion-daa-adv", madry(0.2, 0.07, 7).attack, "daa-fashion", 4, data="fashion-mnist"),
         _cifar("cifar10-vgg5-bc", 9, 5e-3, "vgg", VGG, weights=BinaryConnect(), scale=WIDE),
         _cifar("cifar10-vgg5-gdtanh", 9, 5e-3, "vgg", VGG, weights=GdTanh(), scale=WIDE),

@@ -1,8 +1,11 @@
 """Learning rates and temperatures as closed forms of the number of the update: no state to step or to restore."""
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
+
+from quantattack.errors import InputError
 
 STRICT = {"extra": "forbid"}  # what a run file may not misspell
 
@@ -31,6 +34,26 @@ class Steps:
 
     def __call__(self, step: int, steps: int) -> float:  # noqa: ARG002
         return self.rate * self.factor ** (step // self.every)
+
+
+@dataclass(frozen=True)
+class Drops:
+    """A value that changes at given updates: ``rates[i]`` from update ``at[i - 1]`` on."""
+
+    rates: tuple[float, ...]
+    at: tuple[int, ...]
+    kind: Literal["drops"] = "drops"
+    __pydantic_config__: ClassVar = STRICT
+
+    def __post_init__(self) -> None:
+        if len(self.rates) != len(self.at) + 1 or list(self.at) != sorted(self.at):
+            raise InputError(
+                f"a schedule of {len(self.rates)} rates changes at {len(self.rates) - 1} rising updates, "
+                f"not at {list(self.at)}"
+            )
+
+    def __call__(self, step: int, steps: int) -> float:  # noqa: ARG002
+        return self.rates[bisect_right(self.at, step)]
 
 
 @dataclass(frozen=True)
@@ -77,5 +100,5 @@ class Ramp:
         return float(self.end ** min(1.0, step / max(1.0, self.share * steps)))
 
 
-Rate: TypeAlias = Constant | Steps | OneCycle
+Rate: TypeAlias = Constant | Steps | Drops | OneCycle
 Beta: TypeAlias = Growth | Ramp | Constant

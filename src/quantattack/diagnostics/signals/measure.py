@@ -1,7 +1,7 @@
 """A network's signals as a record holds them: spectra, propagation, curves against beta, CLEVER."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -137,14 +137,37 @@ def _betas(gap: float) -> Tensor:
     return torch.cat([near, far]) / (gap or 1.0)
 
 
-def clever_signals(name: str, data: str, case: Case, count: int, fixed: float = 0.01) -> list[Signal]:
-    """Measure CLEVER under L1 on the first images: unscaled, at a fixed beta, with NJS and with HNS."""
+DEFAULT = Clever()
+CLEVER_TEMPERATURES = ("unit", "fixed", "njs", "hns_paper", "hns")
+
+
+def clever_signals(
+    name: str,
+    data: str,
+    case: Case,
+    count: int,
+    wanted: Sequence[str] = CLEVER_TEMPERATURES,
+    *,
+    fixed: float = 0.01,
+    clever: Clever = DEFAULT,
+) -> list[Signal]:
+    """Measure CLEVER under L1 on the first images: unscaled, at a fixed beta, with NJS and with HNS.
+
+    Arguments:
+        name: Name of the network.
+        data: Name of the data set.
+        case: The network and its images.
+        count: Number of images.
+        wanted: Names of the temperatures.
+        fixed: The fixed beta.
+        clever: How it is measured; its temperature and its pixels are set here.
+    """
     chosen: dict[str, Temperature] = {**case.temperatures(), "fixed": Fixed(fixed)}
-    wanted = {key: chosen[key] for key in ("unit", "fixed", "njs", "hns_paper", "hns")}
     images, labels, rng = case.images[:count], case.labels[:count], Rng(0, case.index[:count].cpu())
     signals = []
-    for key, temperature in wanted.items():
-        scores = Clever(temperature=temperature, std=case.std)(case.model, images, labels, rng)
+    for key in wanted:
+        measured = replace(clever, temperature=chosen[key], std=case.std)
+        scores = measured(case.model, images, labels, rng)
         numbers = {"image": case.index[:count].tolist(), "score": scores.tolist()}
         signals.append(Signal(name, data, "clever", key, case.unit, numbers))
     return signals

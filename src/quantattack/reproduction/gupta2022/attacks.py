@@ -5,12 +5,14 @@ the measured signals.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from quantattack.attacks.ascent import Ascent
 from quantattack.attacks.base import Attack
 from quantattack.attacks.losses import dlr
 from quantattack.attacks.norms import Linf
 from quantattack.attacks.recipes import apgd, fgsm, fgsm_plus, pgd, pgd_plus, square, usual_step
-from quantattack.attacks.scaling.base import Temperature
+from quantattack.attacks.scaling.base import Temperature, unit
 from quantattack.attacks.scaling.confidence import MaxConfidence
 from quantattack.attacks.scaling.fixed import Fixed
 from quantattack.attacks.scaling.gap import Gap
@@ -19,12 +21,13 @@ from quantattack.attacks.scaling.njs import Njs
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Transfer
 from quantattack.data.sets import SETS
+from quantattack.diagnostics.signals.clever import Clever
 from quantattack.diagnostics.signals.measure import case_of, clever_signals, propagation_signals
 from quantattack.errors import InputError
 from quantattack.record.signals import Signal
 from quantattack.reproduction.bench import Bench, Network, Source
 from quantattack.reproduction.gupta2022.foolbox import nearest
-from quantattack.reproduction.gupta2022.released import ReleasedL2
+from quantattack.reproduction.gupta2022.released import ReleasedL2, float32_normalized, released_threat
 
 Attacks = list[tuple[Threat, dict[str, Attack]]]
 CIFAR100_CLASSES = 100
@@ -58,17 +61,25 @@ def many_steps(bench: Bench, network: Network) -> dict[str, Attack]:
 
 
 def in_l2(bench: Bench, network: Network) -> Attacks:
-    """Return PGD and PGD++ under L2, and the released L2 attack.
+    """Return PGD and PGD++ under L2, each exact and as released, and PGD with the gradient's norm in float32.
 
     The released attack has an L2 ball for each channel; its threat is the smallest L2 ball that contains their product.
     """
     threat, count = bench.threat_l2(network), steps(bench, network)
-    chosen = temperatures(bench, network).items()
-    plus = {f"pgd_l2_{name}": pgd_plus(threat, temperature, steps=count) for name, temperature in chosen}
     step_size, std = usual_step(threat, count), SETS[network.data].std
-    released = ReleasedL2(radius=threat.radius, step_size=step_size, steps=count, std=std)
-    plain: dict[str, Attack] = {"pgd_l2": pgd(threat, steps=count), **plus}
-    return [(threat, plain), (released.threat(len(std)), {"pgd_l2_released": released})]
+    plain: dict[str, Attack] = {
+        "pgd_l2": pgd(threat, steps=count),
+        "pgd_l2_float32": Ascent(threat=threat, step_size=step_size, steps=count, direction=float32_normalized),
+    }
+    released: dict[str, Attack] = {}
+    for name, temperature in {"": unit, **temperatures(bench, network)}.items():
+        suffix = name.removeprefix("plus")
+        released[f"pgd_l2_released{suffix}"] = ReleasedL2(
+            radius=threat.radius, step_size=step_size, steps=count, std=std, temperature=temperature
+        )
+        if name:
+            plain[f"pgd_l2_{name}"] = pgd_plus(threat, temperature, steps=count)
+    return [(threat, plain), (released_threat(threat.radius, len(std)), released)]
 
 
 def table1(bench: Bench, network: Network) -> Attacks:
@@ -215,3 +226,14 @@ def clever(bench: Bench, network: Network) -> Sequence[Signal]:
     """Table 10: CLEVER scores under L1, computed on probabilities, in normalized pixels."""
     case = case_of(network.model, *bench.data(network.data), bench.images, SETS[network.data].std)
     return clever_signals(network.name, network.data, case, bench.images)
+
+
+WIDE = Clever(radius=50.0, pool=2, batch_size=5)
+WIDE_TEMPERATURES = ("unit", "njs", "hns_paper")
+
+
+def clever_wide(bench: Bench, network: Network) -> Sequence[Signal]:
+    """Table 10 at ten times the radius, which caps fewer of the scores, with a tenth of the points."""
+    case = case_of(network.model, *bench.data(network.data), bench.images, SETS[network.data].std)
+    signals = clever_signals(network.name, network.data, case, bench.images, WIDE_TEMPERATURES, clever=WIDE)
+    return [replace(signal, quantity="clever_wide") for signal in signals]

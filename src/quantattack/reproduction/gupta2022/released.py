@@ -1,4 +1,4 @@
-"""The L2 attack in Gupta and Ajanthan's released code, which produced the L2 columns of their tables."""
+"""The L2 attack in Gupta and Ajanthan's released code, behind the L2 columns of their tables, and PGD's usual step."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images, without_steps
 from quantattack.attacks.losses import cross_entropy
-from quantattack.attacks.norms import L2, per_image
+from quantattack.attacks.norms import L2, Norm, per_image
 from quantattack.attacks.scaling.base import Temperature, fitting_passes, unit
 from quantattack.attacks.threat import Threat
 from quantattack.errors import check_count
@@ -15,6 +15,28 @@ from quantattack.gradients import gradient
 from quantattack.record.description import tagged
 from quantattack.rng import START
 from quantattack.types import Images, Model
+
+FLOOR = 1e-12  # what the gradient's norm is kept above in Foolbox's L2 attacks
+
+
+def released_threat(radius: float, channels: int) -> Threat:
+    """Return the smallest L2 ball that contains the product of the released attack's balls, one for each channel.
+
+    Arguments:
+        radius: Radius of a channel's ball, in pixels of [0, 1].
+        channels: Number of channels.
+    """
+    return Threat(L2(), radius * channels**0.5)
+
+
+@tagged("float32_normalized")
+def float32_normalized(grad: Images, norm: Norm, room: Images | None = None) -> Images:  # noqa: ARG001
+    r"""Return the gradient over its L2 norm as it is usually written, :math:`g / \max(\|g\|_2, 10^{-12})`.
+
+    In float32 the squares of entries under about 1e-23 are 0, so that a saturated image takes a shorter step or none.
+    `L2.steepest` divides by the largest entry first, where nothing underflows.
+    """
+    return grad / per_image(grad.flatten(1).norm(dim=1).clamp_min(FLOOR), grad)
 
 
 @tagged("ReleasedL2")
@@ -58,10 +80,6 @@ class ReleasedL2:
 
     def __post_init__(self) -> None:
         check_count("steps", self.steps)
-
-    def threat(self, channels: int) -> Threat:
-        """Return the smallest L2 ball that contains the product of the channels' balls."""
-        return Threat(L2(), self.radius * channels**0.5)
 
     @property
     def traits(self) -> Traits:

@@ -29,6 +29,7 @@ LEVELS = (100, 200, 500, 1000)
 SWEEP = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 _GRAY_LEVEL_TOLERANCE = 1e-9
 TABLE5_STEPS = 200  # tables 4 and 6 have 100
+FIGURE3_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,12 @@ def _size_text(size: float) -> str:
     return f"{gray:.0f}/255" if abs(gray - round(gray)) < _GRAY_LEVEL_TOLERANCE else f"{size:g}"
 
 
-def walks(bench: Bench, network: Network, threat: Threat, *levels: int) -> dict[str, Attack]:
-    """Return PGD, and PQGD for each number of levels."""
+def walks(bench: Bench, network: Network, threat: Threat, *levels: int, steps: int | None = None) -> dict[str, Attack]:
+    """Return PGD, and PQGD for each number of levels; `steps` defaults to the data set's."""
     at = setting(bench, network)
-    attacks: dict[str, Attack] = {"pgd": pgd(threat, steps=at.steps, step_size=at.step_size)}
-    return attacks | {f"pqgd {b}": pqgd(threat, b, steps=at.steps, step_size=at.step_size) for b in levels}
+    count, size = steps or at.steps, at.step_size
+    attacks: dict[str, Attack] = {"pgd": pgd(threat, steps=count, step_size=size)}
+    return attacks | {f"pqgd {b}": pqgd(threat, b, steps=count, step_size=size) for b in levels}
 
 
 def sets(
@@ -150,9 +152,15 @@ def two_radii(bench: Bench, network: Network) -> Attacks:
 
 
 def over_radii(bench: Bench, network: Network) -> Attacks:
-    """Figure 3: PGD and PQGD at several radii."""
-    threats = [Threat(Linf(), radius) for radius in setting(bench, network).radii]
-    return [(threat, several(bench, walks(bench, network, threat, 1000))) for threat in threats]
+    """Figure 3: PGD and PQGD for 100 steps at several radii; the longer walks of table 2 at the standard radius."""
+    standard, at = bench.threat(network), setting(bench, network)
+    fewer = min(FIGURE3_STEPS, at.steps)
+    threats = [Threat(Linf(), radius) for radius in at.radii]
+    lengths = [at.steps if threat == standard else fewer for threat in threats]
+    return [
+        (threat, several(bench, walks(bench, network, threat, 1000, steps=steps)))
+        for threat, steps in zip(threats, lengths, strict=True)
+    ]
 
 
 def over_steps(bench: Bench, network: Network) -> Attacks:

@@ -1,0 +1,87 @@
+"""How a network differs from the paper's that it stands in for: both are measured, none is described by hand."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import nn
+
+from quantattack.nn.architectures import build
+from quantattack.nn.zoo import card_of, load_model
+from quantattack.reproduction.roles import Role
+from quantattack.training.recipes import RECIPES
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Size and training of a network.
+
+    Arguments:
+        layers: Number of weight layers, shortcuts included.
+        narrowest: Fewest outputs of a layer but the last.
+        widest: Most outputs of a layer but the last.
+        weights: Number of weights.
+        epochs: Epochs of its training; None if unknown.
+        steps: Steps of the attack that it was trained against; 0 if it was trained without one, None if unknown.
+    """
+
+    layers: int
+    narrowest: int
+    widest: int
+    weights: int
+    epochs: int | None
+    steps: int | None
+
+    @property
+    def size(self) -> str:
+        """Layers, channels and weights in words."""
+        millions = f"{self.weights / 1e6:.2g} million weights"
+        return f"{self.layers} weight layers of {self.narrowest} to {self.widest} channels, {millions}"
+
+    @property
+    def training(self) -> str:
+        """Epochs and attack steps in words; empty if unknown."""
+        against = f" against {self.steps} steps" if self.steps else ""
+        return f"{self.epochs} epochs{against}" if self.epochs else ""
+
+
+def difference(name: str, role: Role) -> str:
+    """Return in words how a network differs from the recipe at the papers' scale, with the role's remark.
+
+    Arguments:
+        name: Name of a network of the zoo, or path of its checkpoint.
+        role: The paper's network that it stands in for.
+    """
+    here, full = facts_of(name), role.full[0]
+    there = recipe_facts(full) if full in RECIPES and full != name else None
+    parts = [here.size, here.training]
+    if there is not None:
+        pairs = [(here.size, there.size), (here.training, there.training)]
+        parts = [f"{mine} in place of {theirs}" for mine, theirs in pairs if mine != theirs and mine]
+    return "; ".join(part for part in (*parts, role.remark) if part)
+
+
+@cache
+def facts_of(name: str) -> Facts:
+    """Return the facts of a network of the zoo or a checkpoint, from its weights and its card."""
+    card = card_of(name)
+    adversary = json.loads(card.adversarial) if card.adversarial else {}
+    steps = adversary.get("attack", {}).get("steps") if adversary else 0
+    return _facts(load_model(name), card.training.get("epochs"), steps)
+
+
+@cache
+def recipe_facts(name: str) -> Facts:
+    """Return the facts of the network that the recipe of a name would train."""
+    recipe = RECIPES[name]
+    with torch.device("meta"):
+        model = build(recipe.architecture, recipe.options)
+    attack = None if recipe.adversarial is None else recipe.adversarial.attack
+    return _facts(model, recipe.training.epochs, 0 if attack is None else getattr(attack, "steps", None))
+
+
+def _facts(model: nn.Module, epochs: int | None, steps: int | None) -> Facts:
+    weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    outputs = [len(weight) for weight in weights[:-1]]
+    return Facts(len(weights), min(outputs), max(outputs), sum(weight.numel() for weight in weights), epochs, steps)

@@ -1,0 +1,25 @@
+"""The summary of a reproduction in sentences, built from the verdicts on the papers' claims."""
+
+from collections.abc import Mapping, Sequence
+
+from quantattack.reproduction.claims import Claim
+from quantattack.reproduction.paper import Paper
+from quantattack.reproduction.verdicts import KINDS, Kind
+
+Judgments = Mapping[str, Sequence[tuple[Claim, Kind]]]  # the claims of each paper with their verdicts, by its key
+
+
+def summarize(judgments: Judgments, papers: Mapping[str, Paper]) -> list[str]:
+    """Return a sentence that counts the verdicts, and for each paper one on what holds and one on what does not."""
+    kinds = [kind for claims in judgments.values() for _, kind in claims]
+    if not kinds:
+        return []
+    holds, fails, open_ = (kinds.count(kind) for kind in KINDS)
+    total = f"Of {len(kinds)} claims {holds} hold on these networks, {fails} do not, and {open_} cannot be told."
+    sentences = [total]
+    for key, claims in judgments.items():
+        authors = papers[key].source.partition(",")[0]
+        for kind, none in zip(KINDS[:2], ("nothing holds for certain", "nothing is refuted"), strict=True):
+            shorts = "; ".join(claim.short for claim, found in claims if found == kind)
+            sentences.append(f"Of what {authors} claim, {f'this {kind}: {shorts}' if shorts else none}.")
+    return sentences
