@@ -137,7 +137,7 @@ def test_no_label_is_a_formula_that_is_not_parsed(page, text):
 
 def test_a_caption_says_what_was_reduced(filled):
     reader = Reader(filled["liu2020"])
-    assert settings_words(reader, "table2") == "10 of 10000 test images; 2 of 5 runs; 10 of 200 steps"
+    assert settings_words(reader, "table2") == "10 of 10000 test images; 2 of 5 runs; 10 of 100 steps"
     restarts = settings_words(reader, "table3")
     assert "2 of 50 restarts" in restarts
     assert "4 of 100 restarts" in restarts

@@ -37,6 +37,9 @@ def numbers(plan):
 def test_every_items_smallest_cell_reads_its_number_from_a_record(filled, paper, key):
     plan = replace(filled[paper], items=(key,))
     found = {place: value for place, value in numbers(plan).items() if value is not None}
+    if all((column.step or 0) > plan.scale.steps for column in plan.paper.items[key].columns):
+        assert found == {}  # walks of 10 steps have no number after 100
+        return
     assert len(found) >= len(plan.paper.items[key].rows)
     shares = [value for (_, _, header), (value, _) in found.items() if header in ("clean", "PGD", "1 start")]
     assert all(0 <= share <= 1 for share in shares)

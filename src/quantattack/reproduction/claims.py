@@ -1,5 +1,6 @@
 """The papers' claims and the judges that decide them, read from each paper's `claims.yaml`."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
@@ -15,19 +16,13 @@ from quantattack.reproduction.judges_paired import GainLarger, Mostly, Stronger
 from quantattack.reproduction.read import Reader
 from quantattack.reproduction.verdicts import Every, Judge, Verdict, corrected
 
+_KINDS: tuple[type[Judge], ...] = (
+    *(Alike, Cheap, GainLarger, Larger, Limit),
+    *(Mostly, Nearer, NoStronger, Stronger, Trained, Wider),
+)
 JUDGES: Mapping[str, type[Judge]] = {
-    "alike": Alike,
-    "cheap": Cheap,
-    "gain_larger": GainLarger,
-    "larger": Larger,
-    "limit": Limit,
-    "mostly": Mostly,
-    "nearer": Nearer,
-    "no_stronger": NoStronger,
-    "stronger": Stronger,
-    "trained": Trained,
-    "wider": Wider,
-}
+    re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower(): kind for kind in _KINDS
+}  # by the names that the files have for them, such as gain_larger
 JudgeFile: TypeAlias = dict[
     str, dict[str, object]
 ]  # name of a judge: its arguments; `item` is the claim's unless given

@@ -23,7 +23,7 @@ def sign_of(value: int | float) -> int:
 class Stronger:
     """The first attack breaks more images than the second, on every network, by McNemar's test.
 
-    A network on which the second attack breaks every image has no vote.
+    A network on which the second attack breaks every image, or one of both was not run, has no vote.
 
     Arguments:
         item: Key of the table or figure.
@@ -49,10 +49,12 @@ class Stronger:
         evidence = []
         for row in rows_of(reader, self.item, self.kinds):
             pair = reader.pair(row.role, *self._sides, step=self.step)
-            if pair is not None and self._breaks_all(reader, row):
+            if pair is None:
+                evidence.append(Evidence(f"{row.role.label}: {' or '.join(self._names(reader))} was not run", None))
+            elif self._breaks_all(reader, row):
                 words = f"{row.role.label}: {self._names(reader)[1]} breaks every image, so no attack can be stronger"
                 evidence.append(Evidence(words, None))
-            elif pair is not None:
+            else:
                 evidence.append(Evidence(self._words(reader, row, pair), sign_of(pair.first - pair.second), pair.p))
         return combine_votes(evidence)
 
