@@ -99,7 +99,7 @@ def raising_maker(error: BaseException, **settings: Any) -> None:
 
 
 CALLS = {
-    raising_model: ("the model raised", "under the attack 'pgd', images 0 to 47"),
+    raising_model: ("the model raised", "under the attack 'pgd', images 17 to 32"),
     raising_attack: ("the attack 'mine' raised", "images 33 to 47"),
     raising_data: ("the data set raised", "item 40 of 48"),
     raising_maker: ("makes the attacks raised",),

@@ -99,6 +99,8 @@ def test_every_number_is_the_one_that_its_version_read(run: str):
         assert_same(numbers(record), wanted, record.subject.model)
     compared = [{**asdict(comparison)} for comparison in comparisons(records)]
     assert [comparison.pop("left_out") for comparison in compared] == [()] * len(compared)  # added since
+    for comparison in compared:
+        assert len(comparison.pop("clean_pairs")) == len(comparison["pairs"])  # likewise
     assert_same(compared, expected["comparisons"])
     store.close()
 

@@ -60,7 +60,7 @@ def test_a_wide_terminal_has_one_table_and_says_nothing(records):
 
 def test_a_comparison_folds_names_and_keeps_numbers_whole(records):
     (comparison,) = comparisons(records[:3])
-    text = printed(lambda console: print_comparison(comparison, console))
+    text = printed(lambda console: print_comparison(comparison, [], console))
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
     for pair in comparison.pairs:
