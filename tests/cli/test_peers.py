@@ -6,7 +6,7 @@ import quantattack as qa
 from attacks.adapters.peers import need
 from quantattack.attacks.scaling.logits import OnScaled
 from quantattack.cli.attacks import Context, attack_named, attacks_named
-from quantattack.cli.peers import literal
+from quantattack.reading import literal
 
 THREAT = qa.Threat(qa.Linf(), 0.1)
 
