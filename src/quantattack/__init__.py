@@ -42,9 +42,9 @@ from quantattack.attacks.success import hits, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import AgainstRival, Ensemble, InFloat64, Restarts, Transfer
 from quantattack.data.sets import load_data
-from quantattack.deployed.load import load_model
 from quantattack.errors import InputError, warn_renamed
 from quantattack.evaluation.evaluate import evaluate
+from quantattack.models.load import load_model
 from quantattack.nn.convert import freeze, quantize
 from quantattack.nn.former import keep_former_module
 from quantattack.nn.one_logit import OneLogit

@@ -12,7 +12,7 @@ from torch import nn
 
 from quantattack.attacks.threat import Threat, rounded_radius
 from quantattack.cli import names
-from quantattack.cli.deployed import FileOptions, Layout, Mean, One, Range, RuntimeName, Std, file_options
+from quantattack.cli.deployed import Architecture, FileOptions, Layout, Mean, One, Range, RuntimeName, Std, file_options
 from quantattack.cli.options import Data, DataRoot, Device, Network, NormName, Pixels, Seed
 from quantattack.data.sets import load_data
 from quantattack.data.sources import source_of
@@ -54,6 +54,7 @@ def diagnose(
     range_: Range = None,
     mean: Mean = None,
     std: Std = None,
+    architecture: Architecture = None,
     runtime: RuntimeName = None,
     one_logit: One = False,
     pixels: Pixels = None,
@@ -62,7 +63,7 @@ def diagnose(
     check_count("--images", images)
     if not budget > 0:
         raise InputError(f"--budget must be a positive number of passes, not {budget:g}")
-    options = file_options(layout, range_, mean, std, runtime, data_root, one_logit)
+    options = file_options(layout, range_, mean, std, runtime, data_root, one_logit, architecture)
     options.check([model, *filter(None, [twin])])
     data = names.data_for(data, [model])
     shown, labels = (tensor[:images] for tensor in load_data(data, data_root))

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 from quantattack.attacks.threat import rounded_radius
-from quantattack.cli.deployed import Float, Layout, Mean, One, Range, RuntimeName, Std
-from quantattack.cli.options import FILES, NoPadding, Pixels
+from quantattack.cli.deployed import Architecture, Float, Layout, Mean, One, Range, RuntimeName, Std
+from quantattack.cli.options import FILES, MODELS, NoPadding, Pixels
 from quantattack.cli.run_file import RunFile, ThreatEntry, read_run_file
 from quantattack.cli.tasks import tasks_of
 from quantattack.errors import InputError, unknown
@@ -27,7 +27,7 @@ DEFAULT = "digits-mdtanhs"
 def evaluate(
     model: Annotated[
         list[str] | None,
-        typer.Argument(help=f"Names of the zoo, checkpoints, deployed files, package.module:function [{DEFAULT}]."),
+        typer.Argument(help=f"{MODELS}; several [{DEFAULT}]."),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
@@ -45,6 +45,7 @@ def evaluate(
     range_: Range = None,
     mean: Mean = None,
     std: Std = None,
+    architecture: Architecture = None,
     runtime: RuntimeName = None,
     one_logit: One = False,
     no_padding: NoPadding = False,
@@ -70,7 +71,7 @@ def evaluate(
         raise InputError("a run file names its models; leave them out of the command")
     about: dict[str, Any] = {"models": model or [DEFAULT], "data_root": data_root, "attacks": attacks, "images": images}
     how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": device, "save_images": _kept(save_images)}
-    how |= {"one_logit": one_logit, "padding": not no_padding}
+    how |= {"one_logit": one_logit, "padding": not no_padding, "architecture": architecture}
     of_files: dict[str, Any] = {"float": float_model, "layout": layout, "range": range_, "mean": mean, "std": std}
     threat = ThreatEntry(norm=norm, radius=None if radius is None else radius.split(","), levels=pixels)
     plan = read_run_file(config) if config else _plan(data, threat, speed, runtime, **about, **how, **of_files)

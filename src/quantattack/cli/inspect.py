@@ -7,7 +7,7 @@ from rich.table import Table
 from torch import nn
 
 from quantattack.cli import names
-from quantattack.cli.deployed import Layout, Mean, One, Range, RuntimeName, Std, file_options
+from quantattack.cli.deployed import Architecture, Layout, Mean, One, Range, RuntimeName, Std, file_options
 from quantattack.cli.facts import print_facts
 from quantattack.cli.options import Data, DataRoot, Network
 from quantattack.data.sets import SETS, load_data
@@ -29,11 +29,12 @@ def inspect(
     range_: Range = None,
     mean: Mean = None,
     std: Std = None,
+    architecture: Architecture = None,
     runtime: RuntimeName = None,
     one_logit: One = False,
 ) -> None:
     """Print what is really quantized, judged by the levels of the tensors; of a deployed file, what runs and how."""
-    options = file_options(layout, range_, mean, std, runtime, data_root, one_logit)
+    options = file_options(layout, range_, mean, std, runtime, data_root, one_logit, architecture)
     options.check([model])
     network, named = names.model_named(model, torch.device("cpu"), options), names.data_for(data, [model])
     images = _images(named, data_root, _COMPARED if isinstance(network, DeployedModel) else _IMAGES)

@@ -8,9 +8,9 @@ import typer
 
 DEBUG = "--debug"  # taken anywhere on the command line
 
-Network: TypeAlias = Annotated[
-    str, typer.Argument(help="Name of the zoo, checkpoint, deployed file, or package.module:function.")
-]
+MODELS = "Name of the zoo, checkpoint, deployed file, my.py:name, weights, or a folder of Hugging Face"
+
+Network: TypeAlias = Annotated[str, typer.Argument(help=f"{MODELS}.")]
 Data: TypeAlias = Annotated[
     str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
 ]

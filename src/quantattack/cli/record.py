@@ -12,7 +12,17 @@ from quantattack.attacks.norms import norm_named
 from quantattack.attacks.pixel_radii import PixelRadii
 from quantattack.attacks.threat import Threat
 from quantattack.cli import names
-from quantattack.cli.deployed import FileOptions, Layout, Mean, Range, RuntimeName, Std, file_options, noted_options
+from quantattack.cli.deployed import (
+    Architecture,
+    FileOptions,
+    Layout,
+    Mean,
+    Range,
+    RuntimeName,
+    Std,
+    file_options,
+    noted_options,
+)
 from quantattack.cli.options import NoPadding
 from quantattack.data.streams import stream_data
 from quantattack.errors import InputError
@@ -71,11 +81,13 @@ def verify(
     range_: Range = None,
     mean: Mean = None,
     std: Std = None,
+    architecture: Architecture = None,
     runtime: RuntimeName = None,
     no_padding: NoPadding = False,
 ) -> None:
     """Compute every verdict once more, from the model, the data and the saved images; exit with 4 where one differs."""
-    said, records = file_options(layout, range_, mean, std, runtime, data_root), Store.load(run).records()
+    said = file_options(layout, range_, mean, std, runtime, data_root, architecture=architecture)
+    records = Store.load(run).records()
     said.check([record.subject.model for record in records] or [str(run)])
     agreeing = [_agrees(record, data, data_root, device, said, padding=not no_padding) for record in records]
     if not agreeing:

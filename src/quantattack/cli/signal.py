@@ -12,6 +12,8 @@ from torch import nn
 from quantattack.attacks.norms import Linf
 from quantattack.attacks.threat import Threat
 from quantattack.cli import names
+from quantattack.cli.deployed import Architecture, Layout, Mean, One, Range, Std, file_options
+from quantattack.cli.options import MODELS
 from quantattack.data.sets import SETS, load_data
 from quantattack.data.sources import digest
 from quantattack.diagnostics.signals.measure import case_of, clever_signals, propagation_signals
@@ -30,7 +32,7 @@ GRAY = 1 / 255  # any radius: nothing is attacked
 
 
 def signal(
-    model: Annotated[list[str], typer.Argument(help="Names of the zoo, checkpoints, or package.module:function.")],
+    model: Annotated[list[str], typer.Argument(help=f"{MODELS}; several.")],
     data: Annotated[
         str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
     ] = None,
@@ -41,17 +43,25 @@ def signal(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")] = "cpu",
     out: Annotated[Path | None, typer.Option(help="Folder of the record; the same command continues in it.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    layout: Layout = None,
+    range_: Range = None,
+    mean: Mean = None,
+    std: Std = None,
+    architecture: Architecture = None,
+    one_logit: One = False,
 ) -> None:
     """Measure singular values, error signals and input gradients against temperature, and print them."""
     check_count("--images", images)
     check_count("--clever", clever, least=0)
     if unit not in UNITS:
         raise InputError(f"--unit must be pixel or normalized, not {unit!r}")
+    options = file_options(layout, range_, mean, std, one_logit=one_logit, architecture=architecture)
+    options.check(model)
     data = names.data_for(data, model)
     std = names.deviation(data) if unit == "normalized" else None
     request = Request(data, *load_data(data, data_root), images, clever, std)
     place = names.device_named(device)
-    nets = {name: names.model_named(name, place) for name in dict.fromkeys(model)}
+    nets = {name: names.model_named(name, place, options) for name in dict.fromkeys(model)}
     store = measured_on(nets, request, out, quiet)
     for table in tables(store):
         print_signal_table(table, Console())

@@ -170,7 +170,11 @@ def _read(path: Path | str) -> bytes:
     if not data:
         raise InputError(f"{shown(path)} is empty; give a checkpoint file")
     if data[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-        raise InputError(f"{shown(path)} is a pickle, which runs code when loaded; save the network as safetensors")
+        raise InputError(
+            f"{shown(path)} is a pickle, which runs code when loaded; convert it once where you trust it, with "
+            f"safetensors.torch.save_file(torch.load({Path(path).name!r}, weights_only=True), 'model.safetensors'), "
+            "and name the network with --architecture"
+        )
     return data
 
 
