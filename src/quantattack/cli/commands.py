@@ -98,11 +98,12 @@ def _printed(epochs: int) -> Callable[[Epoch], None]:
 
 @app.command(name="list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="models, data or attacks.")],
+    kind: Annotated[str, typer.Argument(help="models, data, attacks, quantizers or architectures.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the networks, the data sets or the attacks."""
+    """List the networks, the data sets, the attacks, the quantizers or the architectures."""
     kinds = {"models": names.model_rows, "data": names.data_rows, "attacks": attacks.attack_rows}
+    kinds |= {"quantizers": names.quantizer_rows, "architectures": names.architecture_rows}
     if kind not in kinds:
         raise unknown("list", kind, kinds)
     rows = kinds[kind]()

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import fields
+from inspect import getdoc, signature
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from quantattack.evaluation.reach import training_layers
 from quantattack.models.hints import no_model
 from quantattack.models.load import OpenedModel, is_own, open_model
 from quantattack.nn import zoo
+from quantattack.nn.architectures import ARCHITECTURES
 from quantattack.nn.one_logit import OneLogit
+from quantattack.nn.quantizers.names import KINDS, settings_of
 from quantattack.nn.zoo import models
 from quantattack.reading import exists
 
@@ -213,3 +216,28 @@ def _file_row(model: ModelFile) -> dict[str, Any]:
 def data_rows() -> list[dict[str, Any]]:
     """Return what is known of each data set."""
     return [{field.name: getattr(row, field.name) for field in fields(row)} for row in SETS.values()]
+
+
+def quantizer_rows() -> list[dict[str, Any]]:
+    """Return what is known of each quantizer: its name as recipes take it, what it quantizes, and its settings."""
+    named = [(kind, quantizer) for kind, quantizers in KINDS.items() for quantizer in quantizers]
+    return [
+        {"name": each.__name__, "for": kind, "settings": settings_of(each), "about": _summary_of(each)}
+        for kind, each in named
+    ]
+
+
+def architecture_rows() -> list[dict[str, Any]]:
+    """Return each architecture's name, its settings with their defaults, and what it is."""
+    return [
+        {"name": name, "settings": _defaults(build), "about": _summary_of(build)}
+        for name, build in ARCHITECTURES.items()
+    ]
+
+
+def _defaults(build: Any) -> dict[str, Any]:
+    return {name: one.default for name, one in signature(build).parameters.items() if one.default is not one.empty}
+
+
+def _summary_of(part: Any) -> str:
+    return (getdoc(part) or "").partition("\n")[0]

@@ -18,6 +18,7 @@ from quantattack.nn.architectures import build
 from quantattack.nn.convert import freeze, quantize
 from quantattack.nn.packing import pack, unpack
 from quantattack.nn.quantizers import ACTIVATIONS, WEIGHTS, Quantizer
+from quantattack.nn.quantizers.names import TRAINED
 from quantattack.reading import parsing, read_bytes, shown
 
 FORMAT = 1
@@ -66,7 +67,7 @@ def quantizer_card(quantizer: Quantizer | None) -> dict[str, Any] | None:
     """Return a quantizer's class and settings as JSON; a temperature is the training's, not the network's."""
     if quantizer is None:
         return None
-    settings = {key: value for key, value in asdict(quantizer).items() if key != "beta"}  # type: ignore[call-overload]
+    settings = {key: value for key, value in asdict(quantizer).items() if key != TRAINED}  # type: ignore[call-overload]
     return {"quantizer": type(quantizer).__name__, **settings}
 
 
