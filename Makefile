@@ -49,7 +49,7 @@ test-extras: test-peers test-ray test-openvino .venv/ready
 
 test-peers: .venv-peers/ready .venv-models/ready
 	QUANTATTACK_PEERS=required OMP_NUM_THREADS=1 .venv-peers/bin/python -m pytest -n 2 tests/attacks/adapters tests/cli/test_peers.py
-	QUANTATTACK_MODELS=required .venv-models/bin/python -m pytest tests/attacks/adapters/test_models.py
+	QUANTATTACK_MODELS=required .venv-models/bin/python -m pytest tests/attacks/adapters/test_models.py tests/models tests/data/test_tables.py
 	QUANTATTACK_MODELS=required OMP_NUM_THREADS=1 .venv-models/bin/python -m pytest tests/deployed/torch_programs
 
 test-ray: .venv-ray/ready

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from quantattack.attacks.threat import rounded_radius
 from quantattack.cli.deployed import Architecture, Float, Layout, Mean, One, Range, RuntimeName, Std
-from quantattack.cli.options import FILES, MODELS, NoPadding, Pixels
+from quantattack.cli.options import FILES, MODELS, DataRoot, NoPadding, Pixels
 from quantattack.cli.run_file import RunFile, ThreatEntry, read_run_file
 from quantattack.cli.tasks import tasks_of
 from quantattack.errors import InputError, unknown
@@ -30,9 +30,10 @@ def evaluate(
         typer.Argument(help=f"{MODELS}; several [{DEFAULT}]."),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
+        str | None,
+        typer.Option(help="Data set, .npz, parquet, image folder; else what the model was trained on."),
     ] = None,
-    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
+    data_root: DataRoot = None,
     norm: Annotated[str, typer.Option(help="linf, l2 or l1.")] = "linf",
     radius: Annotated[
         str | None, typer.Option(help="Radius, 8/255, or several, a,b; per channel a:b:c; else the data's.")

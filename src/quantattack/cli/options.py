@@ -12,7 +12,7 @@ MODELS = "Name of the zoo, checkpoint, deployed file, my.py:name, weights, or a 
 
 Network: TypeAlias = Annotated[str, typer.Argument(help=f"{MODELS}.")]
 Data: TypeAlias = Annotated[
-    str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
+    str | None, typer.Option(help="Data set, .npz, parquet, image folder; else what the model was trained on.")
 ]
 DataRoot: TypeAlias = Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")]
 NormName: TypeAlias = Annotated[str, typer.Option(help="linf, l2 or l1.")]

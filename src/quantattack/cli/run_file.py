@@ -44,7 +44,7 @@ class RunFile(BaseModel):
 
     Arguments:
         models: Names of the zoo, checkpoints, deployed files, my.py:name, folders of Hugging Face.
-        data: Names of data sets, .npz files or folders of images; else the one that the models were trained on.
+        data: Data sets, .npz or parquet files, folders of images; else what the models were trained on.
         data_root: Folder of the data sets; else QUANTATTACK_DATA.
         threats: Norms and radii.
         attacks: Attacks, with settings in brackets; else `standard`, or `deployed` for deployed files.

@@ -13,7 +13,7 @@ from quantattack.attacks.norms import Linf
 from quantattack.attacks.threat import Threat
 from quantattack.cli import names
 from quantattack.cli.deployed import Architecture, Layout, Mean, One, Range, Std, file_options
-from quantattack.cli.options import MODELS
+from quantattack.cli.options import MODELS, DataRoot
 from quantattack.data.sets import SETS, load_data
 from quantattack.data.sources import digest
 from quantattack.diagnostics.signals.measure import case_of, clever_signals, propagation_signals
@@ -34,9 +34,10 @@ GRAY = 1 / 255  # any radius: nothing is attacked
 def signal(
     model: Annotated[list[str], typer.Argument(help=f"{MODELS}; several.")],
     data: Annotated[
-        str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
+        str | None,
+        typer.Option(help="Data set, .npz, parquet, image folder; else what the model was trained on."),
     ] = None,
-    data_root: Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")] = None,
+    data_root: DataRoot = None,
     images: Annotated[int, typer.Option(help="How many correctly classified test images, from the first on.")] = 200,
     clever: Annotated[int, typer.Option(help="On how many of them CLEVER is estimated as well.")] = 0,
     unit: Annotated[str, typer.Option(help="pixel (of 0 to 1), or normalized by the data set's deviation.")] = "pixel",
@@ -58,8 +59,8 @@ def signal(
     options = file_options(layout, range_, mean, std, one_logit=one_logit, architecture=architecture)
     options.check(model)
     data = names.data_for(data, model)
-    std = names.deviation(data) if unit == "normalized" else None
-    request = Request(data, *load_data(data, data_root), images, clever, std)
+    deviation = names.deviation(data) if unit == "normalized" else None
+    request = Request(data, *load_data(data, data_root), images, clever, deviation)
     place = names.device_named(device)
     nets = {name: names.model_named(name, place, options) for name in dict.fromkeys(model)}
     store = measured_on(nets, request, out, quiet)

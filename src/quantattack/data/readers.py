@@ -96,7 +96,8 @@ def read_folder(path: Path | str) -> tuple[Bytes, NDArray[np.int64], tuple[str, 
     root = Path(path)
     if not is_folder(root):
         raise InputError(
-            f"{shown(path)} is not a folder; give an .npz file, or a folder with a folder of images for each class"
+            f"{shown(path)} is not a folder; give an .npz file, parquet files, or a folder with a folder of images for "
+            "each class"
         )
     classes = _classes(entry.name for entry in _entries(root) if entry.is_dir())
     most = max(classes.values(), default=0)

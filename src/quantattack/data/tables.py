@@ -108,7 +108,7 @@ def _named(schema: Any, is_kind: Callable[[Any], bool]) -> list[str]:
 def _is_image(kind: Any) -> bool:
     """Return whether a column holds image files: their bytes, alone or beside their path."""
     if str(kind).startswith("struct<"):
-        return kind.get_field_index("bytes") >= 0
+        return bool(kind.get_field_index("bytes") >= 0)
     return str(kind) in ("binary", "large_binary")
 
 
