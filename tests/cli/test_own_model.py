@@ -125,7 +125,7 @@ def test_a_run_file_says_the_same(say: Any):
 
 def test_train_mode_is_left_with_one_note(say: Any):
     _, err = say("evaluate", "own_models.py:undecided", *HOW)
-    assert err == "note: own_models.py:undecided was in train mode; it is attacked in eval mode\n"
+    assert err == "note: own_models.py:undecided was in train mode; it is put in eval mode\n"
     assert "random" not in say("show", "run")[0]
 
 

@@ -36,7 +36,7 @@ def inspect(
     """Print what is really quantized, judged by the levels of the tensors; of a deployed file, what runs and how."""
     options = file_options(layout, range_, mean, std, runtime, data_root, one_logit, architecture)
     options.check([model])
-    network, named = names.model_named(model, torch.device("cpu"), options), names.data_for(data, [model])
+    named, network = names.data_for(data, [model]), names.model_named(model, torch.device("cpu"), options)
     images = _images(named, data_root, _COMPARED if isinstance(network, DeployedModel) else _IMAGES)
     first_logits(network, images)
     if isinstance(network, DeployedModel):

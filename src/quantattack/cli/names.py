@@ -186,7 +186,7 @@ def opened(name: str, options: FileOptions) -> OpenedModel:
     """
     found = open_model(name, options.meaning, options.architecture)
     if training_layers(found.model):
-        found.notes.append(f"{name} was in train mode; it is attacked in eval mode")
+        found.notes.append(f"{name} was in train mode; it is put in eval mode")
     in_eval_mode(found.model)
     return found
 
