@@ -65,7 +65,7 @@ test-extras: test-peers test-runtimes .venv/ready
 test-peers: .venv-peers/ready .venv-models/ready
 	QUANTATTACK_PEERS=required OMP_NUM_THREADS=1 .venv-peers/bin/python -m pytest -n 2 tests/attacks/adapters tests/cli/test_peers.py
 	OMP_NUM_THREADS=1 .venv-peers/bin/python -m pytest tests/test_gallery.py -k beside_autoattack
-	QUANTATTACK_MODELS=required .venv-models/bin/python -m pytest tests/attacks/adapters/test_models.py
+	QUANTATTACK_MODELS=required .venv-models/bin/python -m pytest tests/attacks/adapters/test_models.py tests/models tests/data/test_tables.py
 	OMP_NUM_THREADS=1 .venv-models/bin/python -m pytest tests/test_gallery.py -k huggingface_vit
 	QUANTATTACK_MODELS=required OMP_NUM_THREADS=1 .venv-models/bin/python -m pytest -m peers tests/deployed/torch_programs
 

@@ -5,14 +5,16 @@ import sys
 from pathlib import Path
 
 from quantattack.cli.attacks import attack_rows
-from quantattack.cli.names import data_rows, model_rows
+from quantattack.cli.names import architecture_rows, data_rows, model_rows, quantizer_rows
 
 PATH = Path(__file__).parents[1] / "src" / "quantattack" / "cli" / "listing.json"
 
 
 def built() -> str:
-    """The networks, the data sets and the attacks, a row each."""
-    return json.dumps({"models": model_rows(), "data": data_rows(), "attacks": attack_rows()}, indent=1) + "\n"
+    """The networks, the data sets, the attacks, the quantizers and the architectures, a row each."""
+    kinds = {"models": model_rows(), "data": data_rows(), "attacks": attack_rows()}
+    kinds |= {"quantizers": quantizer_rows(), "architectures": architecture_rows()}
+    return json.dumps(kinds, indent=1) + "\n"
 
 
 def main() -> None:

@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from quantattack.attacks.threat import Threat
     from quantattack.attacks.wrappers import AgainstRival, Ensemble, InFloat64, Restarts, Transfer
     from quantattack.data.sets import load_data
-    from quantattack.deployed.load import load_model
     from quantattack.errors import InputError
     from quantattack.evaluation.evaluate import evaluate
+    from quantattack.models.load import load_model
     from quantattack.nn.convert import freeze, quantize
     from quantattack.nn.one_logit import OneLogit
     from quantattack.record.record import Record
@@ -146,15 +146,15 @@ attacks.success hits misclassified
 attacks.threat Threat
 attacks.wrappers AgainstRival Ensemble InFloat64 Restarts Transfer
 data.sets load_data
-deployed.load load_model
 errors InputError
 evaluation.evaluate evaluate
+models.load load_model
 nn.convert freeze quantize
 nn.one_logit OneLogit
 record.record Record
 """
 _HOME = {name: line.split()[0] for line in _HOMES.strip().split("\n") for name in line.split()[1:]}
-_ROOMS = "attacks data deployed evaluation gradients nn progress reading record rng types".split()  # noqa: SIM905
+_ROOMS = "attacks data deployed evaluation gradients models nn progress reading record rng types".split()  # noqa: SIM905
 _FORMER = {"Nearest": "MinimumNorm", "Rounds": "ParticleSets", "Strongest": "Ensemble"}
 
 keep_former_module()

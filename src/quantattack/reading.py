@@ -1,7 +1,9 @@
-"""Guards around files that others made: whatever a parser raises becomes one line."""
+"""Guards around files and texts that others made: whatever a parser raises becomes one line."""
 
+import ast
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -164,3 +166,44 @@ def _check_text(value: str, path: Path | str, where: str) -> None:
 def _check_number(value: int | float, path: Path | str, where: str) -> None:
     if (isinstance(value, float) and not math.isfinite(value)) or abs(value) >= 2**63:
         raise InputError(f"{shown(path)}: {where} must be a number of ordinary size")
+
+
+def name_and_settings(kind: str, text: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the settings of a text like ``lenet[width=0.5]``.
+
+    Arguments:
+        kind: What it names, such as "architecture".
+        text: The text.
+
+    Raises:
+        InputError: If it is of another form.
+    """
+    match = re.fullmatch(r"([^\[\]]+)(?:\[([^\[\]]*)\])?", text)
+    if match is None:
+        raise InputError(f"cannot read the {kind} {text!r}; write it like name[setting=4]")
+    return match.group(1), settings_in(match.group(1), match.group(2) or "")
+
+
+def settings_in(name: str, inside: str) -> dict[str, Any]:
+    """Return the settings that stand between the brackets behind a name, each as `literal` reads it.
+
+    Raises:
+        InputError: If one is not of the form name=value.
+    """
+    pairs = [pair.partition("=") for pair in inside.split(",") if pair.strip()]
+    for key, equals, value in pairs:
+        if not equals:
+            raise InputError(f"cannot read the setting {key + value!r} of {name}; write it like steps=40")
+    return {key.strip(): literal(value.strip()) for key, _, value in pairs}
+
+
+def literal(text: str) -> Any:
+    """Return the value of a text: a number, a fraction like 8/255, true or false, none, else the text itself."""
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    over, slash, under = text.partition("/")
+    try:
+        return float(over) / float(under) if slash else ast.literal_eval(text)
+    except (ValueError, SyntaxError, ZeroDivisionError, OverflowError, RecursionError, MemoryError):
+        return text

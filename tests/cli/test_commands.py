@@ -218,7 +218,7 @@ def network():
 
 def test_a_model_is_made_by_a_function_in_the_working_directory(say: Any, tmp_path: Path):
     (tmp_path / "my_networks.py").write_text(MODULE)
-    say(*short("pgd[steps=2]", "my_networks:network"))
+    say(*short("pgd[steps=2]", "my_networks:network", "--data", "digits"))
     own = Record.load("run")
     say("evaluate", "digits-float", "--images", "16", "--attacks", "pgd[steps=2]", "--out", "zoo")
     zoo = Record.load("zoo")
@@ -276,6 +276,6 @@ def test_a_model_s_own_code_that_leaves_is_one_line(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "leaving_networks.py").write_text("import sys\n\ndef network():\n    sys.exit(7)\n")
     with pytest.raises(SystemExit) as end:
-        main(("evaluate", "leaving_networks:network"))
+        main(("evaluate", "leaving_networks:network", "--data", "digits"))
     assert end.value.code == 2
     assert capsys.readouterr().err.startswith("error: the model leaving_networks:network cannot be made: SystemExit: 7")

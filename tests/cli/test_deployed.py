@@ -92,7 +92,7 @@ def test_diagnose_says_on_how_many_images_other_kernels_are_right(fake: Write, c
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("digits-float", "--layout", "nhwc"), "are for deployed files; digits-float is none"),
+        (("digits-float", "--layout", "nhwc"), "digits-float takes pixels in [0, 1] as it is"),
         (("{file}",), "does not say what it was trained on; name the images' data set with --data"),
         (("{file}", "--data", "digits", "--layout", "hwc"), "the layout must be nchw, nhwc or flat, not 'hwc'"),
         (("{file}", "--data", "digits", "--range", "0,x"), "--range must be numbers like 0,255, not '0,x'"),

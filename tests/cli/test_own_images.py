@@ -25,7 +25,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     np.savez("mine.npz", images=BYTES, labels=LABELS[:40].numpy())
     np.savez("empty.npz", images=BYTES[:0], labels=np.zeros(0, int))
     np.savez("many.npz", images=BYTES[:11], labels=np.arange(11))
-    np.savez("floats.npz", images=BYTES / 255, labels=LABELS[:40].numpy())
+    np.savez("floats.npz", images=BYTES * 1.0, labels=LABELS[:40].numpy())
     Path("run.yaml").write_text("{models: digits-float, data: mine.npz, attacks: fgsm}")
     for number, (image, label) in enumerate(zip(BYTES, LABELS[:40].tolist(), strict=True)):
         folder = Path("pictures") / str(label)
@@ -146,7 +146,7 @@ def test_a_run_without_a_folder_lies_under_runs(capsys: pytest.CaptureFixture[st
         ("evaluate --data empty.npz --radius 0.1", ("empty.npz holds no images",)),
         ("inspect digits-float --data empty.npz", ("empty.npz holds no images",)),
         ("evaluate --data many.npz --radius 0.1", ("labels run from 0 to 10", "classes 0 to 9")),
-        ("evaluate --data floats.npz --radius 0.1", ("images of bytes",)),
+        ("evaluate --data floats.npz --radius 0.1", ("must lie in [0, 1]", "divide them by 255")),
         (f"evaluate --data {'x' * 300} --radius 0.1", ("unknown data set",)),
         (f"evaluate --data ./{'x' * 300} --radius 0.1", ("is not a folder",)),
         ("evaluate --data run.yaml --radius 0.1", ("run.yaml is not a folder; give an .npz file",)),

@@ -6,7 +6,7 @@ import quantattack as qa
 from attacks.adapters.peers import need
 from quantattack.attacks.scaling.logits import OnScaled
 from quantattack.cli.attacks import Context, attack_named, attacks_named
-from quantattack.cli.peers import literal
+from quantattack.reading import literal
 
 THREAT = qa.Threat(qa.Linf(), 0.1)
 
@@ -36,7 +36,7 @@ def test_a_function_of_the_user_s_own_is_called_with_the_threat(tmp_path, monkey
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert named("own_attacks:short") == qa.pgd(THREAT, steps=3)
+    assert named("own_attacks:short") == named("own_attacks.py:short") == qa.pgd(THREAT, steps=3)
     assert named("own_attacks:short[scaled=gap]") == OnScaled(qa.pgd(THREAT, steps=3), qa.Gap())
     for text, words in (
         ("own_attacks:nothing", "must return an attack"),

@@ -139,4 +139,4 @@ def test_a_sweep_that_was_interrupted_ends_as_one_record_and_one_report(
     assert command("report", str(tmp_path / "run")) == 0
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Networks side by side, image by image" in page
-    assert page.count("First alone") == 2
+    assert page.count(">First alone</th>") == 2

@@ -70,7 +70,7 @@ def test_signal_in_normalized_pixels_is_named(say):
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_a_wrong_input_is_one_line(say, wrong, said, monkeypatch):
-    monkeypatch.setattr("quantattack.cli.names._made", lambda name: nn.Identity())
+    monkeypatch.setattr("quantattack.models.load.python_model", lambda name: nn.Identity())
     monkeypatch.delenv("QUANTATTACK_DATA", raising=False)
     code, out, err = say(*wrong)
     assert code == 2

@@ -47,7 +47,7 @@ def test_every_help_comes_without_torch():
     assert found == []
 
 
-@pytest.mark.parametrize("kind", ["models", "data", "attacks"])
+@pytest.mark.parametrize("kind", ["models", "data", "attacks", "quantizers", "architectures"])
 def test_lists_come_without_torch(kind):
     assert imported_by([["list", kind], ["list", kind, "--json"]]) == ([0, 0], [])
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quantattack.data.readers import read_cifar, read_folder, read_idx, read_image, read_npz
+from quantattack.data.npz import read_npz
+from quantattack.data.readers import read_cifar, read_folder, read_idx, read_image
 from quantattack.errors import InputError
 
 PIXELS = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
@@ -57,7 +58,7 @@ def test_npz(tmp_path):
     "arrays",
     [
         {"images": np.zeros((2, 1, 4, 4), np.uint8)},
-        {"images": np.zeros((2, 1, 4, 4)), "labels": np.zeros(2, int)},
+        {"images": np.full((2, 1, 4, 4), 2.0), "labels": np.zeros(2, int)},
         {"images": np.zeros(2, np.uint8), "labels": np.zeros(2, int)},
         {"images": np.zeros((2, 1, 4, 4), np.uint8), "labels": np.array([0, -1])},
         {"images": np.zeros((2, 1, 4, 4), np.uint8), "labels": np.array([0, 2**63], np.uint64)},
@@ -107,6 +108,24 @@ def test_bad_folders_are_refused(tmp_path):
 def test_an_image_has_the_channels_of_its_kind(tmp_path, mode, channels):
     Image.new(mode, (5, 4)).save(tmp_path / "image.png")
     assert read_image(tmp_path / "image.png").shape == (channels, 4, 5)
+
+
+def test_gray_images_among_color_ones_get_their_channels(tmp_path):
+    (tmp_path / "cat").mkdir()
+    Image.new("L", (5, 4), 7).save(tmp_path / "cat" / "one.png")
+    Image.new("RGB", (5, 4)).save(tmp_path / "cat" / "two.jpeg")
+    images = read_folder(tmp_path)[0]
+    assert images.shape == (2, 3, 4, 5)
+    assert (images[0] == 7).all()
+
+
+def test_a_folder_of_splits_names_the_one_to_give(tmp_path):
+    for split in ("test", "train"):
+        (tmp_path / split / "cat").mkdir(parents=True)
+        Image.new("L", (5, 4)).save(tmp_path / split / "cat" / "one.png")
+    with pytest.raises(InputError, match=r"give a folder in it, such as .*/test$"):
+        read_folder(tmp_path)
+    assert read_folder(tmp_path / "test")[0].shape == (1, 1, 4, 5)
 
 
 def test_an_image_of_16_bits_is_refused(tmp_path):

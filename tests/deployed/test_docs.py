@@ -1,11 +1,8 @@
 """Every command and program of docs/deployed-models.md runs, in the order of the page; its numbers are the records'."""
 
-import contextlib
-import io
 import os
 import re
 import runpy
-import shlex
 import shutil
 import subprocess
 import sys
@@ -16,48 +13,27 @@ from typing import Any
 
 import pytest
 
+import pages
 from data.file_server import Handler, serving
-from quantattack.cli import main
+from pages import ROOT, blocks, commands
 from quantattack.data import model_files
 from quantattack.data.fetch import Published
 from quantattack.data.model_files import MODEL_FILES
 from quantattack.deployed.readers import READERS
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "deployed-models.md").read_text(encoding="utf-8")
 SECTIONS = dict(zip(*[iter(re.split(r"^## (.*)\n", PAGE, flags=re.MULTILINE)[1:])] * 2, strict=True))
 FEW = "6"  # images, in place of the page's
-UNTRUSTED = 3
 SCRIPT = runpy.run_path(str(ROOT / "scripts" / "deployed.py"))
 pytestmark = pytest.mark.usefixtures("unchecked")
 
 
-def blocks(text: str) -> list[tuple[str, str]]:
-    return re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL)
-
-
-def commands(text: str) -> list[list[str]]:
-    lines = [line for kind, block in blocks(text) if kind == "sh" for line in block.strip().splitlines()]
-    return [shlex.split(line, comments=True) for line in lines]
-
-
-def fewer(command: list[str]) -> list[str]:
-    """The same command on fewer images, at the first of its radii."""
-    cut = {"--images": lambda _: FEW, "--radius": lambda radii: radii.partition(",")[0]}
-    pairs = zip(["", *command], command, strict=False)
-    return [cut[before](word) if before in cut else word for before, word in pairs]
-
-
 def run(command: list[str]) -> None:
     """Run one command of the page, which must succeed."""
-    tool, *arguments = fewer(command)
-    if tool == "python":
-        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
-        return
-    assert tool == "quantattack", command
-    with contextlib.redirect_stdout(io.StringIO()), pytest.raises(SystemExit) as end:
-        main(arguments)
-    assert (end.value.code or 0) in ((0, UNTRUSTED) if arguments[0] == "diagnose" else (0,)), command
+    if command[0] == "python":
+        subprocess.run([sys.executable, *command[1:]], check=True, capture_output=True)
+    else:
+        pages.run(command, FEW)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from torch import Tensor
 import quantattack as qa
 from deployed.fake import FakeRuntime, Write
 from quantattack.deployed.base import Artifact, DeployedModel, Outputs
-from quantattack.deployed.load import DeployedFile, load, load_model
+from quantattack.deployed.load import DeployedFile, load
 from quantattack.deployed.loaded import LoadedFile, Meaning, pixels_of
 from quantattack.deployed.pixels import Pixels, Quantized
 from quantattack.deployed.readers import setting_of
@@ -44,7 +44,7 @@ def test_a_file_is_a_model_by_its_name_and_any_other_name_is_one_of_the_zoo(fake
     model = qa.load_model(str(path))
     assert isinstance(model, DeployedModel)
     assert isinstance(qa.deployed.load(path), DeployedModel)
-    assert not isinstance(load_model("digits-float"), DeployedModel)
+    assert not isinstance(qa.load_model("digits-float"), DeployedModel)
     assert zoo.load_model("digits-float") is not None
 
 
@@ -219,8 +219,8 @@ def test_wrong_files_are_one_line(fake: Write, tmp_path: Path):
     (tmp_path / "folder.fake").mkdir()
     with pytest.raises(InputError, match="is a folder"):
         load(tmp_path / "folder.fake")
-    with pytest.raises(InputError, match="range are for deployed files; digits-float is a network"):
-        load_model("digits-float", range=(0, 1))
+    with pytest.raises(InputError, match=r"digits-float takes pixels in \[0, 1\] as it is"):
+        qa.load_model("digits-float", range=(0, 1))
 
 
 def test_the_same_file_opens_under_another_runtime(fake: Write):

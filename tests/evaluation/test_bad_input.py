@@ -76,7 +76,7 @@ def evaluating(arguments: str, *says: str, has: Callable[[Path], Any] | None = N
 
 
 def model(name: str, *says: str) -> Case:
-    return evaluating(f"bad_models:{name}", *says)
+    return evaluating(f"--data digits bad_models:{name}", *says)
 
 
 def foreign_database(folder: Path) -> None:
@@ -187,8 +187,6 @@ COMMANDS = {
     "negative images": evaluating("--images=-3", "--images", "from 1 on"),
     "negative seed": evaluating("--seed=-1", "seed", "from 0 on"),
     "no data files": evaluating("--data mnist --data-root {folder}", "mnist"),
-    "train mode": model("train_mode", "train mode", "eval()"),
-    "a layer in train mode": model("dropout_in_train_mode", "train mode", "eval()"),
     "model for another size": model("other_size", "(1, 8, 8)", "784"),
     "probabilities": model("probabilities", "probabilities", "softmax"),
     "nan logits": model("nan", "NaN or infinite logits"),
@@ -204,17 +202,17 @@ COMMANDS = {
     "detached model": model("detached", "no gradient path", "square"),
     "integer model": model("rounded", "no gradient path", "square"),
     "model through numpy": model("through_numpy", "no gradient path", "square"),
-    "no jacobian for njs": evaluating("--attacks pgd_plus_njs bad_models:detached", "no gradient path"),
-    "no module": evaluating("no_such_module:model", "no_such_module:model", "ModuleNotFoundError"),
-    "no function": model("no_such_function", "bad_models:no_such_function", "AttributeError"),
+    "no jacobian for njs": evaluating("--data digits --attacks pgd_plus_njs bad_models:detached", "no gradient path"),
+    "no module": evaluating("--data digits no_such_module:model", "no_such_module:model", "ModuleNotFoundError"),
+    "no function": model("no_such_function", "bad_models:no_such_function", "unknown name in bad_models"),
     "function that raises": model("failing", "RuntimeError: no such weights here"),
-    "function that wants more": model("needs_an_argument", "TypeError"),
+    "function that wants more": model("needs_an_argument", "missing a required argument"),
     "function of something else": model("not_a_model", "torch.nn.Module", "str"),
     "labels that the model has not": model("two_classes", "labels run from 0 to 9", "classes 0 to 1"),
     "model that raises late": model("raises_late", "the model raised ValueError: no such layer", "images", "--debug"),
     "model that exits late": model("exits_late", "the model raised SystemExit: 0", "images"),
     "model that raises while it is fitted": evaluating(
-        "--attacks pgd_plus_njs bad_models:raises_while_fitted", "the model raised KeyError", "fitted"
+        "--data digits --attacks pgd_plus_njs bad_models:raises_while_fitted", "the model raised KeyError", "fitted"
     ),
     "pqgd under l2": evaluating("--norm l2 --attacks pqgd", "pqgd works under linf"),
     "square under l1": evaluating("--norm l1 --attacks square", "square works under linf and l2"),

@@ -163,7 +163,7 @@ def test_a_length_that_lies_is_one_line(says: int):
 @pytest.mark.parametrize("first", [True, False])
 def test_debug_shows_the_traceback(debug: list[str], shown: bool, first: bool, tmp_path: Path, capsys: Any):
     command = ["evaluate", "bad_models:exits_late", "--images", "16", "--quiet", "--attacks", "fgsm"]
-    command += ["--out", str(tmp_path / "run")]
+    command += ["--data", "digits", "--out", str(tmp_path / "run")]
     with pytest.raises(SystemExit) as end:
         main(debug + command if first else command + debug)
     said = capsys.readouterr().err

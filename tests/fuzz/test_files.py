@@ -10,7 +10,8 @@ from PIL import Image
 from tests.fuzz.mutations import mutations
 
 from quantattack.cli.run_file import RunFile, read_run_file
-from quantattack.data.readers import read_cifar, read_folder, read_idx, read_npz
+from quantattack.data.npz import read_npz
+from quantattack.data.readers import read_cifar, read_folder, read_idx
 from quantattack.data.streams import stream_data
 from quantattack.errors import InputError
 from quantattack.nn.zoo import FOLDER, load_model

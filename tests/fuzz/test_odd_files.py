@@ -14,7 +14,8 @@ from quantattack.cli import _run
 from quantattack.cli.evaluate import part_named
 from quantattack.cli.names import number, whole_of
 from quantattack.cli.run_file import read_run_file
-from quantattack.data.readers import read_cifar, read_folder, read_idx, read_npz
+from quantattack.data.npz import read_npz
+from quantattack.data.readers import read_cifar, read_folder, read_idx
 from quantattack.data.sets import load_data
 from quantattack.errors import InputError
 from quantattack.nn.zoo import load_model

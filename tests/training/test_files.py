@@ -15,6 +15,7 @@ from quantattack.attacks.scaling.gap import Gap
 from quantattack.attacks.standard import standard
 from quantattack.attacks.threat import Threat
 from quantattack.cli.attacks import inner_attack
+from quantattack.cli.names import quantizer_rows
 from quantattack.errors import InputError
 from quantattack.nn.quantizers import MdTanhS, UniformActivation
 from quantattack.training.files import read_recipe
@@ -156,3 +157,39 @@ def test_bad_files_are_refused_with_one_line(tmp_path, old, new, message):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot read"):
         read_recipe(tmp_path / "nothing.yaml")
+
+
+@pytest.mark.parametrize("name", ["MdTanhS", "mdtanhs", "{quantizer: mdtanhs}"])
+def test_a_quantizer_is_taken_by_its_printed_and_its_short_name(tmp_path, name):
+    assert read_recipe(written(tmp_path, FILE.replace("weights: MdTanhS", f"weights: {name}"))).weights == MdTanhS()
+
+
+def test_every_printed_quantizer_is_taken_for_what_it_is_printed_for(tmp_path):
+    for row in quantizer_rows():
+        settings = ",".join(f"{key}={value}" for key, value in row["settings"].items())
+        entry = f"{row['name']}[{settings}]"
+        lines = [line for line in FILE.splitlines() if not line.startswith(("weights", "activations"))]
+        recipe = read_recipe(written(tmp_path, "\n".join([*lines, f"{row['for']}: '{entry}'"])))
+        assert type(getattr(recipe, row["for"])).__name__ == row["name"]
+
+
+@pytest.mark.parametrize(
+    ("former", "entry", "says"),
+    [
+        ("weights: MdTanhS", "weights: MdTanh", "unknown quantizer of weights 'MdTanh'; did you mean 'MdTanhS'"),
+        ("weights: MdTanhS", "weights: zzz", "'zzz'; permitted are BinaryConnect, GdTanh, MdTanhS, BnnWaq, Xnor"),
+        ("weights: MdTanhS", "weights: Sign", "unknown quantizer of weights 'Sign'"),
+        ("weights: MdTanhS", "weights: {bits: 4}", "weights must name a quantizer"),
+        ("weights: MdTanhS", "weights: 'Uniform[bit=4]'", "unknown setting of Uniform 'bit'; did you mean 'bits'"),
+        ("weights: MdTanhS", "weights: 'Uniform[bits'", "cannot read the quantizer"),
+    ],
+)
+def test_a_wrong_quantizer_is_one_line_with_what_is_permitted(tmp_path, former, entry, says):
+    with pytest.raises(InputError, match=re.escape(says)):
+        read_recipe(written(tmp_path, FILE.replace(former, entry)))
+
+
+def test_a_wrong_module_to_skip_lists_the_layers(tmp_path):
+    recipe = read_recipe(written(tmp_path, FILE.replace("skip: [head]", "skip: [haed]")))
+    with pytest.raises(InputError, match=r"no module 'haed' to skip; its layers are .*head"):
+        network(recipe)

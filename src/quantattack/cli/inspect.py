@@ -24,7 +24,7 @@ _IMAGES, _COMPARED = 16, 128  # images shown to a network of layers, and to a de
 def print_inspection(model: str, data: str | None, root: str | None, options: FileOptions) -> None:
     """Print what is really quantized in a network by name; of a deployed file, what runs and how."""
     options.check([model])
-    network, named = names.model_named(model, torch.device("cpu"), options), names.data_for(data, [model])
+    named, network = names.data_for(data, [model]), names.model_named(model, torch.device("cpu"), options)
     images = _images(named, root, _COMPARED if isinstance(network, DeployedModel) else _IMAGES)
     first_logits(network, images)
     if isinstance(network, DeployedModel):

@@ -1,18 +1,17 @@
 """Turn names into objects: models, data sets, threats and devices; attacks are in `attacks.py`."""
 
-import importlib
 import math
 import os
-import re
-import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
+from inspect import getdoc, signature
 from typing import Any
 
 import torch
+import typer
 from torch import nn
 
+from quantattack.attacks.adapters.models import in_eval_mode
 from quantattack.attacks.norms import norm_named
 from quantattack.attacks.threat import Threat
 from quantattack.cli.deployed import FileOptions
@@ -21,9 +20,15 @@ from quantattack.data.sets import SETS, check_data, is_path
 from quantattack.deployed.base import DeployedModel
 from quantattack.deployed.load import is_deployed_file, relate
 from quantattack.errors import InputError, unknown
+from quantattack.evaluation.reach import training_layers
+from quantattack.models.hints import no_model
+from quantattack.models.load import OpenedModel, is_own, open_model
+from quantattack.nn import zoo
+from quantattack.nn.architectures import ARCHITECTURES
 from quantattack.nn.checkpoints import Card
 from quantattack.nn.one_logit import OneLogit
-from quantattack.nn.zoo import card_of, load_model, models
+from quantattack.nn.quantizers.names import KINDS, settings_of
+from quantattack.nn.zoo import models
 from quantattack.reading import exists
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")
@@ -97,26 +102,28 @@ def deviation(data: str) -> tuple[float, ...]:
 
 
 def data_for(given: str | None, models: Sequence[str]) -> str:
-    """Return the data set that was given, else the one that the models were trained on; the digits where none says.
+    """Return the data set that was given, else the one that the models were trained on.
 
     Raises:
-        InputError: If nothing has the given name, or the models were trained on several.
+        InputError: If nothing has the given name, or the models were trained on several, or do not say on which.
     """
     if given is not None:
         return data_named(given)
-    own = sorted({_trained_on(model) for model in models if not _is_function(model)})
+    own = sorted({_trained_on(model) for model in models})
     if len(own) > 1:
         raise InputError(f"these models were trained on {', '.join(own)}; name the images' data set with --data")
-    return data_named(own[0]) if own else "digits"
+    return data_named(own[0])
 
 
 def _trained_on(model: str) -> str:
     """Return the data set that a model was trained on."""
     if is_model_file(model) and MODEL_FILES[model].data:
         return MODEL_FILES[model].data
-    if is_deployed_file(model):
+    if is_deployed_file(model) or is_own(model):
         raise InputError(f"{model} does not say what it was trained on; name the images' data set with --data")
-    return card_of(model).data
+    if model not in zoo.names() and not exists(model):
+        raise no_model(model)
+    return zoo.card_of(model).data
 
 
 def card_named(name: str) -> Card | None:
@@ -125,7 +132,7 @@ def card_named(name: str) -> Card | None:
     Arguments:
         name: The model's name, as `model_named` takes it.
     """
-    return None if is_file(name) or _is_function(name) else card_of(name)
+    return None if is_deployed_file(name) or is_own(name) else zoo.card_of(name)
 
 
 def device_named(name: str) -> torch.device:
@@ -140,22 +147,25 @@ def device_named(name: str) -> torch.device:
         raise InputError(f"the device {name} is unavailable: {str(error).splitlines()[0]}") from None
 
 
-def model_named(name: str, device: torch.device, options: FileOptions | None = None) -> nn.Module:
-    """Return a model by its name in the zoo, its checkpoint's or deployed file's path, or `package.module:function`.
+def model_named(name: str, device: torch.device, options: FileOptions | None = None, quiet: bool = False) -> nn.Module:
+    """Return a model by its name, and print a line on what was found in its files.
 
     Arguments:
-        name: The name.
+        name: A name as `load_model` takes it.
         device: Where the model is put; what runs a deployed file stays where it is.
-        options: How a deployed file is opened, and whether networks have one logit; as the file says where None.
+        options: How the model is opened, and whether networks have one logit; as its file says where None.
+        quiet: Whether nothing is printed, as where other processes open it once more.
 
     Raises:
-        InputError: If there is none, or the function fails or returns no `torch.nn.Module`.
+        InputError: If nothing has the name, or what has it cannot be used.
     """
     asked = options or FileOptions()
     if is_deployed_file(name):
         return asked.file(name)().to(device)
-    model = _made(name) if _is_function(name) else load_model(name)
-    return (OneLogit(model) if asked.one_logit else model).to(device)
+    found = opened(name, asked)
+    for note in () if quiet else found.notes:
+        typer.echo(f"note: {note}", err=True)
+    return (OneLogit(found.model) if asked.one_logit else found.model).to(device)
 
 
 def relative_named(model: nn.Module, name: str, device: torch.device, options: FileOptions | None = None) -> nn.Module:
@@ -176,23 +186,18 @@ def relative_named(model: nn.Module, name: str, device: torch.device, options: F
     return relative
 
 
-def _is_function(name: str) -> bool:
-    return bool(re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name)) and not exists(name)
+def opened(name: str, options: FileOptions) -> OpenedModel:
+    """Return a network that is no deployed file by its name, in eval mode, with lines on what was found in its files.
 
-
-def _made(name: str) -> nn.Module:
-    module, _, function = name.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        maker = getattr(importlib.import_module(module), function)
-        model = maker()
-    except (Exception, SystemExit) as error:  # the user's own code may fail in any way, and must not end this one
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"the model {name} cannot be made: {type(error).__name__}: {reason}") from None
-    if not isinstance(model, nn.Module):
-        raise InputError(f"{name}() must return a torch.nn.Module, not {type(model).__name__}")
-    return model
+    Arguments:
+        name: The name.
+        options: How networks are opened.
+    """
+    found = open_model(name, options.meaning, options.architecture)
+    if training_layers(found.model):
+        found.notes.append(f"{name} was in train mode; it is put in eval mode")
+    in_eval_mode(found.model)
+    return found
 
 
 def model_rows() -> list[dict[str, Any]]:
@@ -203,3 +208,28 @@ def model_rows() -> list[dict[str, Any]]:
 def data_rows() -> list[dict[str, Any]]:
     """Return what is known of each data set."""
     return [{field.name: getattr(row, field.name) for field in fields(row)} for row in SETS.values()]
+
+
+def quantizer_rows() -> list[dict[str, Any]]:
+    """Return what is known of each quantizer: its name as recipes take it, what it quantizes, and its settings."""
+    named = [(kind, quantizer) for kind, quantizers in KINDS.items() for quantizer in quantizers]
+    return [
+        {"name": each.__name__, "for": kind, "settings": settings_of(each), "about": _summary_of(each)}
+        for kind, each in named
+    ]
+
+
+def architecture_rows() -> list[dict[str, Any]]:
+    """Return each architecture's name, its settings with their defaults, and what it is."""
+    return [
+        {"name": name, "settings": _defaults(build), "about": _summary_of(build)}
+        for name, build in ARCHITECTURES.items()
+    ]
+
+
+def _defaults(build: Any) -> dict[str, Any]:
+    return {name: one.default for name, one in signature(build).parameters.items() if one.default is not one.empty}
+
+
+def _summary_of(part: Any) -> str:
+    return (getdoc(part) or "").partition("\n")[0]

@@ -9,12 +9,12 @@ import typer
 
 DEBUG = "--debug"  # taken anywhere on the command line
 
-Network: TypeAlias = Annotated[
-    str, typer.Argument(help="Name of the zoo, checkpoint, deployed file, or package.module:function.")
-]
+MODELS = "Name of the zoo, checkpoint, deployed file, my.py:name, weights, or a folder of Hugging Face"
+
+Network: TypeAlias = Annotated[str, typer.Argument(help=f"{MODELS}.")]
 Folder: TypeAlias = Annotated[Path, typer.Argument(help="Folder of a record.")]
 Data: TypeAlias = Annotated[
-    str | None, typer.Option(help="Data set, an .npz, or a folder of images; else what the model was trained on.")
+    str | None, typer.Option(help="Data set, .npz, parquet, image folder; else what the model was trained on.")
 ]
 DataRoot: TypeAlias = Annotated[str | None, typer.Option(help="Folder of the data sets; else QUANTATTACK_DATA.")]
 NormName: TypeAlias = Annotated[str, typer.Option(help="linf, l2 or l1.")]
@@ -32,15 +32,18 @@ NoPadding: TypeAlias = Annotated[
 ]
 
 Layout: TypeAlias = Annotated[
-    str | None, typer.Option(help="How a deployed file takes pixels: nchw, nhwc or flat; else what its shape tells.")
+    str | None, typer.Option(help="How a model takes pixels: nchw, nhwc or flat; else what its file tells.")
 ]
 Range: TypeAlias = Annotated[
-    str | None, typer.Option("--range", help="What black and white are to a deployed file, 0,255; else what it says.")
+    str | None, typer.Option("--range", help="What black and white are to a model, 0,255; else what its file says.")
 ]
 Mean: TypeAlias = Annotated[
-    str | None, typer.Option(help="Mean of each channel in units of the range, where a file takes normalized pixels.")
+    str | None, typer.Option(help="Mean of each channel in units of the range, where a model takes normalized pixels.")
 ]
 Std: TypeAlias = Annotated[str | None, typer.Option(help="Standard deviation of each channel, likewise.")]
+Architecture: TypeAlias = Annotated[
+    str | None, typer.Option(help="What weights alone belong to: lenet[width=0.5], timm:NAME, my.py:Class.")
+]
 RuntimeName: TypeAlias = Annotated[
     str | None, typer.Option(help="What runs a deployed file: litert:reference, onnxruntime:basic; else its own.")
 ]

@@ -43,16 +43,17 @@ class RunFile(BaseModel):
     """A run of several models, data sets, threats and attacks: every model meets each of the others.
 
     Arguments:
-        models: Names of the zoo, checkpoints, or package.module:function.
-        data: Names of data sets, .npz files or folders of images; else the one that the models were trained on.
+        models: Names of the zoo, checkpoints, deployed files, my.py:name, folders of Hugging Face.
+        data: Data sets, .npz or parquet files, folders of images; else what the models were trained on.
         data_root: Folder of the data sets; else QUANTATTACK_DATA.
         threats: Norms and radii.
         attacks: Attacks, with settings in brackets; else `standard`, or `deployed` for deployed files.
         float: The float network that deployed files were made of: a name or a file.
-        layout: How deployed files take pixels: nchw, nhwc or flat; else what their shapes tell.
-        range: What black and white are to deployed files; else what they say.
+        layout: How models take pixels: nchw, nhwc or flat; else what their shapes tell.
+        range: What black and white are to models; else what their files say.
         mean: Mean of each channel in units of the range, where they take normalized pixels.
         std: Standard deviation of each channel, likewise.
+        architecture: What weights alone belong to: lenet[width=0.5], timm:NAME, my.py:Class.
         runtime: What runs deployed files, such as litert:reference; else each format's own.
         one_logit: Whether the networks return one logit, whose sigmoid is the probability of class 1.
         padding: Whether batches are padded to row counts for which logits are the same in any batch.
@@ -77,6 +78,7 @@ class RunFile(BaseModel):
     range: Radii | None = None
     mean: Radii | None = None
     std: Radii | None = None
+    architecture: str | None = None
     runtime: str | None = None
     one_logit: bool = False
     padding: bool = True

@@ -12,6 +12,7 @@ from torch import nn
 from quantattack.attacks.norms import Linf
 from quantattack.attacks.threat import Threat
 from quantattack.cli import names
+from quantattack.cli.deployed import FileOptions
 from quantattack.data.sets import SETS, load_data
 from quantattack.data.sources import digest
 from quantattack.diagnostics.signals.measure import case_of, clever_signals, propagation_signals
@@ -71,10 +72,12 @@ def requested(
     return Request(name, *load_data(name, root), images, clever, std)
 
 
-def print_signals(request: Request, models: Sequence[str], device: str, out: Path | None, quiet: bool) -> None:
+def print_signals(
+    request: Request, models: Sequence[str], options: FileOptions, device: str, out: Path | None, quiet: bool
+) -> None:
     """Measure networks by name, keep their signals in a record, and print them."""
     place = names.device_named(device)
-    nets = {name: names.model_named(name, place) for name in dict.fromkeys(models)}
+    nets = {name: names.model_named(name, place, options) for name in dict.fromkeys(models)}
     store = measured_on(nets, request, out, quiet)
     for table in tables(store):
         print_signal_table(table, Console())

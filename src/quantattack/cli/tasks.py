@@ -85,12 +85,13 @@ def _models(plan: RunFile) -> Iterator[_Evaluated]:
         yield _Evaluated(name, model, Named(name, plan.device, options, plan.float_model), relative)
     if relative is not None and plan.float_model not in plan.models:
         file = relative.file if isinstance(relative, DeployedModel) else None
-        make = file or Named(str(plan.float_model), plan.device)
+        make = file or Named(str(plan.float_model), plan.device, options)
         yield _Evaluated(str(plan.float_model), relative, make, beside=model)
 
 
 def _file_options(plan: RunFile) -> FileOptions:
-    return file_options(plan.layout, plan.range, plan.mean, plan.std, plan.runtime, plan.data_root, plan.one_logit)
+    said = (plan.layout, plan.range, plan.mean, plan.std, plan.runtime, plan.data_root)
+    return file_options(*said, one_logit=plan.one_logit, architecture=plan.architecture)
 
 
 def _task(
@@ -148,7 +149,7 @@ class Named:
 
     def __call__(self) -> nn.Module:
         place = names.device_named(self.device)
-        model = names.model_named(self.name, place, self.options)
+        model = names.model_named(self.name, place, self.options, quiet=True)
         if self.float_model is not None:
             names.relative_named(model, self.float_model, place, self.options)
         return model

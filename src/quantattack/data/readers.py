@@ -3,10 +3,9 @@
 import gzip
 import math
 import warnings
-import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +14,15 @@ from quantattack.errors import InputError
 from quantattack.reading import is_folder, parsing, shown
 
 Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]  # pixels in [0, 1]
 Arrays = tuple[Bytes, NDArray[np.int64]]
+OwnArrays = tuple[Bytes | Floats, NDArray[np.int64]]
 
 IDX_UBYTE = 8
 GREY, DEEP = ("L", "1", "LA", "La"), ("I", "F")  # Pillow's modes
 _AXES = 4  # of an IDX file: images, channels, height, width
 _MOST = 1 << 31  # bytes of a file, unpacked
-_DEFLATED = 1040  # bytes that one deflated byte can stand for, at most
-_CLASSES = 1 << 31
+CLASSES = 1 << 31  # more than any data set has
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
@@ -83,61 +83,6 @@ def read_cifar(path: Path | str, label_bytes: int = 1) -> Arrays:
     return rows[:, label_bytes:].reshape(-1, 3, 32, 32), rows[:, label_bytes - 1].astype(np.int64)
 
 
-def read_npz(path: Path | str) -> Arrays:
-    """Return the arrays ``images`` (n, ...), bytes, and ``labels`` (n) of an ``.npz`` file.
-
-    Images are (n, channels, height, width); a table (n, d) or signals (n, channels, d) are taken as they are.
-
-    Raises:
-        InputError: If the file cannot be read, holds pickled objects, or lacks one of the two.
-
-    """
-    with parsing(path, "an .npz file of plain arrays", "save it with numpy.savez"):
-        images, labels = (_member(path, name) for name in ("images", "labels"))
-    if images.dtype != np.uint8 or images.ndim < 2 or not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"{shown(path)} must hold images of bytes (n, channels, height, width) and integer labels")
-    if not images.size:
-        raise InputError(f"{shown(path)} holds no images: their shape is {images.shape}")
-    if labels.shape != images.shape[:1]:
-        raise InputError(
-            f"{shown(path)} holds {len(images)} images and labels of shape {labels.shape}; give one for each"
-        )
-    if int(labels.min()) < 0 or int(labels.max()) >= _CLASSES:
-        raise InputError(f"{shown(path)} has a class outside 0 to {_CLASSES - 1}; classes are counted from 0")
-    return images, labels.astype(np.int64)
-
-
-def _member(path: Path | str, name: str) -> NDArray[Any]:
-    """Return one array of an ``.npz`` file, read only where its header fits its size and the file's."""
-    with zipfile.ZipFile(path) as archive:
-        try:
-            entry = archive.getinfo(f"{name}.npy")
-        except KeyError:
-            raise InputError(f"{shown(path)} must hold the arrays 'images' and 'labels'") from None
-        if entry.file_size > _DEFLATED * max(entry.compress_size, 1):
-            raise InputError(f"{shown(path)} claims {entry.file_size:,} bytes of {name}; save it with numpy.savez")
-        with archive.open(entry) as file:
-            claimed = _claimed_bytes(file, path, name)
-        if claimed != entry.file_size:
-            raise InputError(f"{shown(path)} holds {name} of another size than their header says; save it again")
-        with archive.open(entry) as file:
-            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-    return array
-
-
-def _claimed_bytes(file: Any, path: Path | str, name: str) -> int:
-    """Return the size of an array with its header, by the header."""
-    read_header = np.lib.format.read_array_header_1_0
-    if np.lib.format.read_magic(file) != (1, 0):
-        read_header = np.lib.format.read_array_header_2_0
-    shape, _, dtype = read_header(file)
-    if dtype.hasobject:
-        raise InputError(f"{shown(path)} holds {name} as pickled objects; save plain arrays with numpy.savez")
-    if any(size < 0 for size in shape):
-        raise InputError(f"{shown(path)} holds {name} of shape {shape}; save it again")
-    return int(file.tell()) + math.prod(shape) * dtype.itemsize
-
-
 def read_folder(path: Path | str) -> tuple[Bytes, NDArray[np.int64], tuple[str, ...]]:
     """Return images (n, channels, height, width), labels and class names of a folder with one folder for each class.
 
@@ -151,19 +96,39 @@ def read_folder(path: Path | str) -> tuple[Bytes, NDArray[np.int64], tuple[str, 
     root = Path(path)
     if not is_folder(root):
         raise InputError(
-            f"{shown(path)} is not a folder; give an .npz file, or a folder with a folder of images for each class"
+            f"{shown(path)} is not a folder; give an .npz file, parquet files, or a folder with a folder of images for "
+            "each class"
         )
     classes = _classes(entry.name for entry in _entries(root) if entry.is_dir())
     most = max(classes.values(), default=0)
-    if most >= _CLASSES:
+    if most >= CLASSES:
         raise InputError(f"{shown(path)} has the class {shown(str(most))}; classes are counted from 0")
     files = [(image, label) for name, label in classes.items() for image in _entries(root / name)]
     found = [(read_image(image), label) for image, label in files if image.suffix.lower() in SUFFIXES]
     if not found:
-        raise InputError(f"{shown(path)} holds no images; put them in one folder for each class")
-    if len({image.shape for image, _ in found}) > 1:
+        raise InputError(f"{shown(path)} holds no images; {_where_else(root, classes)}")
+    images = stacked([image for image, _ in found], path)
+    return images, np.array([label for _, label in found], np.int64), tuple(classes)
+
+
+def _where_else(root: Path, classes: Iterable[str]) -> str:
+    """Return what to give in place of a folder without images: a folder in it that holds the classes' folders."""
+    nested = [name for name in classes if any(entry.is_dir() for entry in _entries(root / name))]
+    inside = "test" if "test" in nested else next(iter(nested), "")
+    return f"give a folder in it, such as {shown(root / inside)}" if inside else "put them in one folder for each class"
+
+
+def stacked(images: Sequence[Bytes], path: Path | str) -> Bytes:
+    """Return images as one array (n, channels, height, width); among color images gray ones get three channels.
+
+    Raises:
+        InputError: If sizes differ.
+
+    """
+    if len({image.shape[1:] for image in images}) > 1:
         raise InputError(f"{shown(path)} holds images of different sizes; make them one size")
-    return np.stack([image for image, _ in found]), np.array([label for _, label in found], np.int64), tuple(classes)
+    channels = max(len(image) for image in images)
+    return np.stack([image if len(image) == channels else np.repeat(image, channels, 0) for image in images])
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -179,8 +144,12 @@ def _classes(names: Iterable[str]) -> dict[str, int]:
     return {name: label for label, name in enumerate(ordered)}
 
 
-def read_image(path: Path | str) -> Bytes:
+def read_image(path: Path | str, data: bytes | None = None) -> Bytes:
     """Return one image file as bytes (channels, height, width): one channel if it is grey, else three.
+
+    Arguments:
+        path: The file, or what errors are to name in its place.
+        data: The file's content, where it lies in another file.
 
     Raises:
         InputError: If the file is not an image, or has more than 8 bits per channel.
@@ -190,7 +159,7 @@ def read_image(path: Path | str) -> Bytes:
 
     with parsing(path, "an image that can be read", "remove it or save it again"), warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path) as image:
+        with Image.open(Path(path) if data is None else BytesIO(data)) as image:
             if image.mode.startswith(DEEP):
                 raise InputError(f"{shown(path)} has more than 8 bits per channel; save it with 8")
             array = np.asarray(image.convert("L" if image.mode in GREY else "RGB"))

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from quantattack.data.readers import Arrays, read_cifar, read_folder, read_idx, read_npz
+from quantattack.data.fetch import SOURCES
+from quantattack.data.own import is_own_file, path_in, read_own
+from quantattack.data.readers import Arrays, Bytes, Floats, OwnArrays, read_cifar, read_idx
 from quantattack.errors import InputError, unknown
 from quantattack.reading import exists, is_file, is_folder
 from quantattack.types import Images, Labels
@@ -72,8 +74,9 @@ def load_data(name: str, root: Path | str | None = None, split: str = "test") ->
     """Return a data set's images, float32 with pixels in [0, 1], and its labels.
 
     Arguments:
-        name: A name of ``SETS``; or the path of an ``.npz`` file with the arrays ``images`` (bytes; n, channels,
-            height, width) and ``labels``, or of a folder as in `read_folder`. Your own images are test images.
+        name: A name of ``SETS``; or the path of your own test images: an ``.npz`` file with the arrays ``images``
+            (bytes, or floats in [0, 1]; channels first or last) and ``labels``, a folder as in `read_folder`, or
+            parquet or arrow files as in `read_table`.
         root: The folder with a folder for each data set; None takes it from the variable QUANTATTACK_DATA. ``digits``
             comes with scikit-learn and needs none.
         split: ``test`` or ``train``.
@@ -83,21 +86,21 @@ def load_data(name: str, root: Path | str | None = None, split: str = "test") ->
 
     """
     check_data(name, split)
-    images, labels = load_bytes(name, root, split)
-    scale = 16 if name == "digits" else 255
-    return torch.from_numpy(images.astype(np.float32) / np.float32(scale)), torch.from_numpy(labels)
+    images, labels = load_arrays(name, root, split)
+    return torch.from_numpy(images.astype(np.float32) / np.float32(white_of(name, images))), torch.from_numpy(labels)
+
+
+def white_of(name: str, images: Bytes | Floats) -> int:
+    """Return what a white pixel is in a data set's arrays."""
+    return 1 if images.dtype == np.float32 else 16 if name == "digits" else 255
 
 
 def is_path(name: str) -> bool:
     """Return whether a data set's name is the path of your own file or folder."""
-    if not name or name in SETS:
+    path = path_in(name)
+    if not path or path in SETS:
         return False
-    return Path(name).name != name or is_npz(name) or exists(name)
-
-
-def is_npz(name: str) -> bool:
-    """Return whether a path is that of an ``.npz`` file."""
-    return Path(name).suffix.lower() == ".npz"
+    return Path(path).name != path or is_own_file(name) or exists(path)
 
 
 def check_data(name: str, split: str) -> None:
@@ -115,10 +118,10 @@ def check_data(name: str, split: str) -> None:
         raise InputError(f"{name} holds test images; networks are trained on {', '.join(SETS)}")
 
 
-def load_bytes(name: str, root: Path | str | None, split: str) -> Arrays:
-    """Return a data set's images as the bytes that its files hold, and its labels."""
+def load_arrays(name: str, root: Path | str | None, split: str) -> OwnArrays:
+    """Return a data set's images as its files hold them, bytes or float32 in [0, 1], and its labels."""
     if is_path(name):
-        return read_npz(name) if is_npz(name) else read_folder(name)[:2]
+        return read_own(name)
     return _digits(split) if name == "digits" else _read(name, data_folder(name, root), split)
 
 
@@ -136,11 +139,19 @@ def data_folder(name: str, root: Path | str | None) -> Path:
     """Return a data set's folder."""
     given = root or os.environ.get("QUANTATTACK_DATA")
     if not given:
-        raise InputError(f"{name} needs its files; give the folder above {name}/ as root or in QUANTATTACK_DATA")
+        raise InputError(f"{name} needs its files: {_how_to_get(name, 'FOLDER')}")
     folder = Path(given) / name
     if not is_folder(folder):
-        raise InputError(f"no folder {folder}; {name} is expected there in its published binary format")
+        raise InputError(f"there is no folder {folder}: {_how_to_get(name, str(given))}")
     return folder
+
+
+def _how_to_get(name: str, root: str) -> str:
+    place = SOURCES[name][0].address.rpartition("/")[0]
+    return (
+        f"run `quantattack data fetch {name} --data-root {root}` (from {place}), or name the folder above {name}/ with "
+        "--data-root or in QUANTATTACK_DATA"
+    )
 
 
 def _read(name: str, folder: Path, split: str) -> Arrays:
@@ -158,4 +169,4 @@ def data_file(folder: Path, name: str) -> Path:
     for path in (folder / name, folder / f"{name}.gz"):
         if is_file(path):
             return path
-    raise InputError(f"{folder} has no {name} (nor {name}.gz); put the data set's published files there")
+    raise InputError(f"{folder} has no {name} (nor {name}.gz): {_how_to_get(folder.name, str(folder.parent))}")

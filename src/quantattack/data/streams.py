@@ -10,8 +10,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from quantattack.data.readers import Bytes, idx_header, read_cifar, read_idx
-from quantattack.data.sets import FILES, check_data, data_file, data_folder, load_bytes
+from quantattack.data.readers import Bytes, Floats, idx_header, read_cifar, read_idx
+from quantattack.data.sets import FILES, check_data, data_file, data_folder, load_arrays, white_of
 from quantattack.errors import InputError
 from quantattack.reading import parsing
 from quantattack.types import Images, Labels
@@ -22,27 +22,27 @@ _PIXELS = 3 * 32 * 32
 
 @runtime_checkable
 class Rows(Protocol):
-    """Images as bytes, by position."""
+    """Images by position: bytes, or float32 in [0, 1]."""
 
     def __len__(self) -> int: ...
 
-    def read(self, positions: Sequence[int]) -> Bytes: ...
+    def read(self, positions: Sequence[int]) -> Bytes | Floats: ...
 
 
 @dataclass(frozen=True, eq=False)
 class HeldRows:
-    """Images that are in memory, one byte per pixel: those of compressed files, which cannot be read from the middle.
+    """Images that are in memory: those of compressed files, which cannot be read from the middle, and a user's own.
 
     Arguments:
-        images: The bytes with shape (n, channels, height, width).
+        images: Bytes, or float32 in [0, 1], with shape (n, channels, height, width).
     """
 
-    images: Bytes
+    images: Bytes | Floats
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def read(self, positions: Sequence[int]) -> Bytes:
+    def read(self, positions: Sequence[int]) -> Bytes | Floats:
         return self.images[list(positions)]
 
 
@@ -91,9 +91,9 @@ class Stream:
     """A data set's images, float32 with pixels in [0, 1], and labels, by position.
 
     Arguments:
-        rows: The images as bytes.
+        rows: The images.
         labels: Labels with shape (n,); the stream is of the first n images.
-        scale: The byte that is pixel value 1.
+        scale: What a pixel of value 1 is in them.
     """
 
     rows: Rows
@@ -146,8 +146,8 @@ def stream_data(name: str, root: Path | str | None = None, split: str = "test") 
         data_file(data_folder(name, root), FILES["mnist"][split][0])
     ):
         return _idx(name, root, split)
-    images, labels = load_bytes(name, root, split)
-    return Stream(HeldRows(images), torch.from_numpy(labels), 16 if name == "digits" else 255)
+    images, labels = load_arrays(name, root, split)
+    return Stream(HeldRows(images), torch.from_numpy(labels), white_of(name, images))
 
 
 def _compressed(path: Path) -> bool:
@@ -169,7 +169,7 @@ def _cifar(name: str, root: Path | str | None, split: str) -> Stream:
     marks = 2 if name == "cifar100" else 1
     paths = [data_file(data_folder(name, root), file) for file in FILES[name][split]]
     if any(_compressed(path) for path in paths):
-        images, labels = load_bytes(name, root, split)
+        images, labels = load_arrays(name, root, split)
         return Stream(HeldRows(images), torch.from_numpy(labels))
     parts = [_cifar_labels(path, marks) for path in paths]
     files = tuple((path, len(part)) for path, part in zip(paths, parts, strict=True))

@@ -143,23 +143,6 @@ def relate(model: nn.Module, name: str, meaning: Meaning | None = None, root: Pa
     return related
 
 
-def load_model(name: Path | str, **settings: Any) -> nn.Module:
-    """Return a trained network by its name, checkpoint or deployed file, in eval mode, that takes pixels in [0, 1].
-
-    Arguments:
-        name: A name of the zoo, the path of a checkpoint, or of a deployed file such as "model.tflite".
-        settings: Keyword arguments of `load`, for a deployed file alone.
-
-    Raises:
-        InputError: If nothing has the name, or the file cannot be read.
-    """
-    if is_deployed_file(name):
-        return load(name, **settings)
-    if settings:
-        raise InputError(f"{', '.join(settings)} are for deployed files; {name} is a network of this library")
-    return zoo.load_model(str(name))
-
-
 def meaning_of(
     layout: str | None,
     span: Numbers | None,

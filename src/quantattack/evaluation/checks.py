@@ -1,6 +1,7 @@
 """Checks of the input of an evaluation; each failure is one line that says what is wrong and what to do."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
@@ -24,6 +25,8 @@ from quantattack.types import Images, Indices, Labels, Logits, Model
 ImageData: TypeAlias = Tensor | np.ndarray | Sequence[Any] | Dataset[Any] | Source  # what `evaluate` accepts as images
 LabelData: TypeAlias = Tensor | np.ndarray | Sequence[int] | None
 
+_CHANNELS = re.compile(r"to have (\d+) channels, but got (\d+) channels")  # as a convolution of torch refuses images
+_COLORS = {"1": " (gray)", "3": " (color)"}
 _OTHER = 24  # rows of a second trial batch
 _SAME = 1e-6  # fraction of the radius by which two equal threats may differ
 
@@ -190,9 +193,21 @@ def _answer(model: Callable[[Images], Any], images: Images) -> Logits:
         with torch.no_grad(), guarded("the model"):
             logits = called(model, images)
     except CallFailed as failed:
-        raise InputError(f"the model does not take images of shape {shape}: {failed.reason}") from failed.error
+        why = _why(failed.reason, shape)
+        raise InputError(f"the model does not take images of shape {shape}: {why}") from failed.error
     check_logits(logits, len(images))
     return torch.as_tensor(logits)
+
+
+def _why(reason: str, shape: tuple[int, ...]) -> str:
+    """Return why a model does not take images, with what to do where torch's words tell it."""
+    if told := _CHANNELS.search(reason):
+        takes, have = (f"{number}{_COLORS.get(number, '')}" for number in told.groups())
+        last = "; if the file has them last, say [layout=nhwc] behind its name" if told[1] == str(shape[-1]) else ""
+        return f"it takes {takes} channels, these have {have}; give such images, or name another model{last}"
+    if len(shape) == 2:
+        return f"{reason}; gray images have a channel too, (n, 1, height, width): images[:, None]"
+    return reason
 
 
 def check_no_probabilities(logits: Logits) -> None:

@@ -19,9 +19,10 @@ from quantattack.evaluation.judge import Attacked, Clean, attack, joined, predic
 from quantattack.evaluation.png import write_pngs
 from quantattack.evaluation.reach import changed, state_of
 from quantattack.evaluation.task import Task, versions
+from quantattack.models.pixels import opened_in
 from quantattack.nn.one_logit import OneLogit
 from quantattack.progress import Advance
-from quantattack.record.deployed import ONE_LOGIT
+from quantattack.record.deployed import ONE_LOGIT, OPENED
 from quantattack.record.record import Record
 from quantattack.record.store import Store
 
@@ -58,7 +59,7 @@ def run(
     clean = _predictions(tasks, advances, executor)
     for task in tasks:
         check_same(task, store, clean[task])
-        note_deployed(task, store)
+        _note_model(task, store)
     pairs = zip(tasks, advances, strict=True)
     filled = {task: FilledTask(task, store, clean[task], advance, gallery) for task, advance in pairs}
     for cell, result in executor.map(attack, _opened(filled.values())):
@@ -139,7 +140,6 @@ class FilledTask:
         itself = changed(task.state, state_of(task.model.model))
         store.flag(task.subject, flags(record, health, self._clean.random, self._clean.dependent, itself))
         note_radius(task, store)
-        note_one_logit(task, store)
         store.note(**versions(task), batch_size=max(cell.sizer.size for cell in self._cells))
 
 
@@ -150,11 +150,25 @@ def note_radius(task: Task, store: Store) -> None:
         store.note(radii=[*noted, line])
 
 
+def _note_model(task: Task, store: Store) -> None:
+    """Note what of a task's model its name does not say."""
+    note_deployed(task, store)
+    note_one_logit(task, store)
+    note_opened(task, store)
+
+
 def note_one_logit(task: Task, store: Store) -> None:
     """Note that a task's model has one logit for two classes."""
     noted = store.notes.get(ONE_LOGIT, [])
     if isinstance(task.model.model, OneLogit) and task.subject.model not in noted:
         store.note(**{ONE_LOGIT: [*noted, task.subject.model]})
+
+
+def note_opened(task: Task, store: Store) -> None:
+    """Note how a task's network was opened, where its file or name does not say it all."""
+    opened, noted = opened_in(task.model.model), store.notes.get(OPENED, {})
+    if opened is not None:
+        store.note(**{OPENED: {**noted, task.subject.model: opened}})
 
 
 def _opened(filled: Iterable[FilledTask]) -> Iterator[Cell]:

@@ -18,6 +18,7 @@ from quantattack.nn.architectures import build
 from quantattack.nn.convert import freeze, quantize
 from quantattack.nn.packing import pack, unpack
 from quantattack.nn.quantizers import ACTIVATIONS, WEIGHTS, Quantizer
+from quantattack.nn.quantizers.names import TRAINED
 from quantattack.reading import parsing, read_bytes, shown
 
 FORMAT = 1
@@ -74,7 +75,7 @@ def quantizer_card(quantizer: Quantizer | None) -> dict[str, Any] | None:
     """Return a quantizer's class and settings as JSON; a temperature is the training's, not the network's."""
     if quantizer is None:
         return None
-    settings = {key: value for key, value in asdict(quantizer).items() if key != "beta"}  # type: ignore[call-overload]
+    settings = {key: value for key, value in asdict(quantizer).items() if key != TRAINED}  # type: ignore[call-overload]
     return {"quantizer": type(quantizer).__name__, **settings}
 
 
@@ -178,7 +179,11 @@ def _read(path: Path | str) -> bytes:
     if not data:
         raise InputError(f"{shown(path)} is empty; give a checkpoint file")
     if data[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-        raise InputError(f"{shown(path)} is a pickle, which runs code when loaded; save the network as safetensors")
+        raise InputError(
+            f"{shown(path)} is a pickle, which runs code when loaded; convert it once where you trust it, with "
+            f"safetensors.torch.save_file(torch.load({Path(path).name!r}, weights_only=True), 'model.safetensors'), "
+            "and name the network with --architecture"
+        )
     return data
 
 

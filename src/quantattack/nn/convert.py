@@ -198,5 +198,9 @@ def _skips(model: nn.Module, skip: Skip) -> Callable[[str, nn.Module], bool]:
     names = {skip} if isinstance(skip, str) else set(skip)
     missing = names - {name for name, _ in model.named_modules()}
     if missing:
-        raise InputError(f"the model has no module {sorted(missing)[0]!r} to skip; see model.named_modules()")
+        layers = [name for name, module in model.named_modules() if isinstance(module, WEIGHTED)]
+        raise InputError(
+            f"the model has no module {sorted(missing)[0]!r} to skip; its layers are {', '.join(layers)}, and a name "
+            "covers what is inside"
+        )
     return lambda name, _module: any(name == left or name.startswith(f"{left}.") for left in names)

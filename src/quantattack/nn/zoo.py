@@ -52,6 +52,11 @@ def load_model(name: str) -> nn.Module:
     return load(path_of(name))
 
 
+def names() -> tuple[str, ...]:
+    """Return the name of every network that comes with the package."""
+    return tuple(_files())
+
+
 def path_of(name: str) -> Path:
     """Return the checkpoint file of a network of the zoo, or the path that was given."""
     if name in _files():

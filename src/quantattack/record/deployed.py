@@ -12,6 +12,7 @@ from quantattack.record.record_file import RecordFile
 
 NOTE = "deployed"  # the facts' name among a record's notes
 ONE_LOGIT = "one_logit"  # the name of the networks with one logit
+OPENED = "opened"  # the name of how networks that are no deployed files were opened: pixels and architecture
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,17 @@ def has_one_logit(store: RecordFile, model: str) -> bool:
     return model in store.notes.get(ONE_LOGIT, [])
 
 
+def opened_note(store: RecordFile, model: str) -> dict[str, Any] | None:
+    """Return how a record notes that a network was opened, its pixels and architecture; None where nothing was said.
+
+    Arguments:
+        store: The record.
+        model: The model's name in the record.
+    """
+    noted: dict[str, Any] | None = store.notes.get(OPENED, {}).get(model)
+    return noted
+
+
 def agreements(about: Mapping[str, Any], subject: Subject) -> dict[str, Agreement]:
     """Return how far twin and runtime agree, by the kind of image: clean, noise, attacked.
 
@@ -83,3 +95,16 @@ def agreements(about: Mapping[str, Any], subject: Subject) -> dict[str, Agreemen
     on = about["on"].get(subject.data, {"clean": None, "noise": None, "attacked": {}})
     noted = {"clean": on["clean"], "noise": on["noise"], "attacked": on["attacked"].get(subject.threat)}
     return {name: Agreement(**numbers) for name, numbers in noted.items() if numbers is not None}
+
+
+def pixel_words(pixels: Mapping[str, Any]) -> str:
+    """Return in words what pixels mean to a model.
+
+    Arguments:
+        pixels: Layout, low, high, mean and std, as `Pixels` has them.
+    """
+    words = f"{pixels['layout']}, black is {pixels['low']:g} and white {pixels['high']:g}"
+    if not pixels["mean"]:
+        return words
+    mean, std = (", ".join(f"{value:.4g}" for value in pixels[name]) for name in ("mean", "std"))
+    return f"{words}, less the mean {mean}, over the deviation {std}"

@@ -58,7 +58,8 @@ def mcnemar(first_only: int, second_only: int) -> float:
     for count in range(min(first_only, second_only)):
         coefficient = coefficient * (trials - count) // (count + 1)
         ways += coefficient
-    return min(1.0, 2 * ways / 2**trials)
+    probability: float = 2 * ways / 2**trials
+    return min(1.0, probability)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

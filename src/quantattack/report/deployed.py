@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantattack.record.cell import Cell, common_images
-from quantattack.record.deployed import agreements, deployed_note
+from quantattack.record.deployed import agreements, deployed_note, pixel_words
 from quantattack.record.record import Record
 from quantattack.record.statistics import paired_difference
 from quantattack.report.tables import Share, percent, threat_words
@@ -146,18 +146,10 @@ def fact_rows(about: Mapping[str, Any], data: str) -> list[tuple[str, str]]:
         ("judged by", ", ".join(filter(None, (file["runtime"], settings)))),
         ("numbers", "float: attacked as it is, nothing in it is quantized" if file["is_float"] else "quantized"),
         ("gradient", "from the file's differentiable twin" if file["twin"] else "none: the format has only a judge"),
-        ("pixels", _pixel_words(file["pixels"])),
+        ("pixels", pixel_words(file["pixels"])),
         ("input", _input_words(file["input"], on.get("clipped"))),
     ]
     return [*rows, *_softmax_rows(file, on)]
-
-
-def _pixel_words(pixels: Mapping[str, Any]) -> str:
-    words = f"{pixels['layout']}, black is {pixels['low']:g} and white {pixels['high']:g}"
-    if not pixels["mean"]:
-        return words
-    mean, std = (", ".join(f"{value:.4g}" for value in pixels[name]) for name in ("mean", "std"))
-    return f"{words}, less the mean {mean}, over the deviation {std}"
 
 
 def _input_words(quantized: Mapping[str, Any] | None, clipped: float | None) -> str:

@@ -15,7 +15,8 @@ from quantattack.attacks.scaling.fixed import Fixed
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
 from quantattack.nn.checkpoints import quantizer_of
-from quantattack.reading import read_yaml, shown
+from quantattack.nn.quantizers.names import KINDS, class_named
+from quantattack.reading import name_and_settings, read_yaml, shown
 from quantattack.training.settings import Settings
 from quantattack.training.train import Adversarial, Recipe, madry
 
@@ -58,7 +59,7 @@ class Inner(BaseModel):
 
 
 class File(BaseModel):
-    """The schema of a recipe's file; a quantizer is given by its class name, alone or with its settings."""
+    """The schema of a recipe's file; a quantizer is given by its name, alone or with its settings."""
 
     model_config = ConfigDict(extra="forbid")
     name: str
@@ -96,11 +97,9 @@ _KEPT = ("name", "data", "architecture", "options", "skip", "training", "half") 
 
 
 def _recipe(file: File, named: Finder | None) -> Recipe:
-    settings = {
-        key: getattr(file, key) for key in ("name", "data", "architecture", "options", "skip", "training", "half")
-    }
+    settings = {key: getattr(file, key) for key in _KEPT}
     adversarial = _adversary(file.adversarial, file.training.logit_scale, named) if file.adversarial else None
-    weights, activations = _quantizer(file.weights), _quantizer(file.activations)
+    weights, activations = _quantizer("weights", file.weights), _quantizer("activations", file.activations)
     return Recipe(**settings, weights=weights, activations=activations, adversarial=adversarial)
 
 
@@ -130,8 +129,18 @@ def _inside(attack: Any, climbed: Temperature) -> Any:
     return replace(attack, **changed)
 
 
-def _quantizer(entry: dict[str, Any] | str | None) -> Any:
-    return quantizer_of({"quantizer": entry} if isinstance(entry, str) else entry)
+def _quantizer(kind: str, entry: dict[str, Any] | str | None) -> Any:
+    """Return the quantizer of an entry: its name, alone or with settings in brackets, or as a mapping."""
+    if entry is None:
+        return None
+    name, settings = name_and_settings("quantizer", entry) if isinstance(entry, str) else _named(kind, dict(entry))
+    return quantizer_of({"quantizer": class_named(kind, name), **settings})
+
+
+def _named(kind: str, entry: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    if not isinstance(entry.get("quantizer"), str):
+        raise InputError(f"{kind} must name a quantizer: {{quantizer: {KINDS[kind][-1].__name__}, bits: 4}}")
+    return entry.pop("quantizer"), entry
 
 
 def _first(error: ValidationError) -> str:

@@ -7,6 +7,7 @@ import typer
 
 from quantattack.cli.exits import UNTRUSTED
 from quantattack.cli.options import (
+    Architecture,
     AsJson,
     Data,
     DataRoot,
@@ -52,6 +53,7 @@ def diagnose(
     range_: Range = None,
     mean: Mean = None,
     std: Std = None,
+    architecture: Architecture = None,
     runtime: RuntimeName = None,
     one_logit: One = False,
     pixels: Pixels = None,
@@ -64,7 +66,7 @@ def diagnose(
     from quantattack.cli.deployed import file_options
     from quantattack.cli.diagnose import asked, diagnosed
 
-    options = file_options(layout, range_, mean, std, runtime, data_root, one_logit)
+    options = file_options(layout, range_, mean, std, runtime, data_root, one_logit, architecture)
     wanted = asked(model, data, images, (norm, radius, pixels), budget, seed, options, twin)
     if not diagnosed(wanted, twin, device, out, as_json).trusted:
         raise typer.Exit(UNTRUSTED)

@@ -7,6 +7,8 @@ import typer
 
 from quantattack.cli.gate import Gate, hold
 from quantattack.cli.options import (
+    MODELS,
+    Architecture,
     Badge,
     Data,
     DataRoot,
@@ -36,7 +38,7 @@ DEFAULT = "digits-mdtanhs"
 def evaluate(
     model: Annotated[
         list[str] | None,
-        typer.Argument(help=f"Names of the zoo, checkpoints, deployed files, package.module:function [{DEFAULT}]."),
+        typer.Argument(help=f"{MODELS}; several [{DEFAULT}]."),
     ] = None,
     data: Data = None,
     data_root: DataRoot = None,
@@ -52,6 +54,7 @@ def evaluate(
     range_: Range = None,
     mean: Mean = None,
     std: Std = None,
+    architecture: Architecture = None,
     runtime: RuntimeName = None,
     one_logit: One = False,
     no_padding: NoPadding = False,
@@ -86,7 +89,7 @@ def evaluate(
 
     about: dict[str, Any] = {"models": model or [DEFAULT], "data_root": data_root, "attacks": attacks, "images": images}
     how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": device, "runtime": runtime}
-    how |= {"one_logit": one_logit, "padding": not no_padding}
+    how |= {"one_logit": one_logit, "padding": not no_padding, "architecture": architecture}
     of_files: dict[str, Any] = {"float": float_model, "layout": layout, "range": range_, "mean": mean, "std": std}
     settings = about | how | of_files
     told = read_run_file(config) if config else plan_of(norm, radius, pixels, data, speed, save_images, **settings)

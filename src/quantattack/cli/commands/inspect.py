@@ -1,6 +1,6 @@
 """The command `inspect`."""
 
-from quantattack.cli.options import Data, DataRoot, Layout, Mean, Network, One, Range, RuntimeName, Std
+from quantattack.cli.options import Architecture, Data, DataRoot, Layout, Mean, Network, One, Range, RuntimeName, Std
 
 
 def inspect(
@@ -11,6 +11,7 @@ def inspect(
     range_: Range = None,
     mean: Mean = None,
     std: Std = None,
+    architecture: Architecture = None,
     runtime: RuntimeName = None,
     one_logit: One = False,
 ) -> None:
@@ -18,5 +19,5 @@ def inspect(
     from quantattack.cli.deployed import file_options
     from quantattack.cli.inspect import print_inspection
 
-    options = file_options(layout, range_, mean, std, runtime, data_root, one_logit)
+    options = file_options(layout, range_, mean, std, runtime, data_root, one_logit, architecture)
     print_inspection(model, data, data_root, options)

@@ -17,10 +17,10 @@ from quantattack.errors import unknown
 
 
 def list_(
-    kind: Annotated[str, typer.Argument(help="models, data or attacks.")],
+    kind: Annotated[str, typer.Argument(help="models, data, attacks, quantizers or architectures.")],
     as_json: AsJson = False,
 ) -> None:
-    """List the networks, the data sets or the attacks."""
+    """List the networks, the data sets, the attacks, the quantizers or the architectures."""
     kinds = listing()
     if kind not in kinds:
         raise unknown("list", kind, kinds)
@@ -32,7 +32,7 @@ def list_(
 
 
 def listing() -> Mapping[str, list[dict[str, Any]]]:
-    """Return what the package carries by kind: models, data and attacks, a row each."""
+    """Return what the package carries by kind, such as models, a row each."""
     text = files("quantattack.cli").joinpath("listing.json").read_text(encoding="utf-8")
     kinds: Mapping[str, list[dict[str, Any]]] = json.loads(text)
     return kinds

@@ -12,6 +12,7 @@ from quantattack.cli.commands.listing import listing
 from quantattack.cli.exits import DISAGREES
 from quantattack.cli.gate import Gate, hold
 from quantattack.cli.options import (
+    Architecture,
     AsJson,
     Badge,
     DataRoot,
@@ -91,6 +92,7 @@ def verify(
     range_: Range = None,
     mean: Mean = None,
     std: Std = None,
+    architecture: Architecture = None,
     runtime: RuntimeName = None,
     no_padding: NoPadding = False,
 ) -> None:
@@ -98,7 +100,8 @@ def verify(
     from quantattack.cli.deployed import file_options
     from quantattack.cli.verify import agrees
 
-    said, records = file_options(layout, range_, mean, std, runtime, data_root), Store.load(run).records()
+    said = file_options(layout, range_, mean, std, runtime, data_root, architecture=architecture)
+    records = Store.load(run).records()
     said.check([record.subject.model for record in records] or [str(run)])
     agreeing = [agrees(record, data, data_root, device, said, padding=not no_padding) for record in records]
     if not agreeing:

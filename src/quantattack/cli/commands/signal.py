@@ -4,14 +4,27 @@ from typing import Annotated
 
 import typer
 
-from quantattack.cli.options import Data, DataRoot, Device, Out, Quiet
+from quantattack.cli.options import (
+    MODELS,
+    Architecture,
+    Data,
+    DataRoot,
+    Device,
+    Layout,
+    Mean,
+    One,
+    Out,
+    Quiet,
+    Range,
+    Std,
+)
 from quantattack.errors import InputError, check_count
 
 UNITS = ("normalized", "pixel")
 
 
 def signal(
-    model: Annotated[list[str], typer.Argument(help="Names of the zoo, checkpoints, or package.module:function.")],
+    model: Annotated[list[str], typer.Argument(help=f"{MODELS}; several.")],
     data: Data = None,
     data_root: DataRoot = None,
     images: Annotated[int, typer.Option(help="How many correctly classified test images, from the first on.")] = 200,
@@ -20,13 +33,22 @@ def signal(
     device: Device = "cpu",
     out: Out = None,
     quiet: Quiet = False,
+    layout: Layout = None,
+    range_: Range = None,
+    mean: Mean = None,
+    std: Std = None,
+    architecture: Architecture = None,
+    one_logit: One = False,
 ) -> None:
     """Measure singular values, error signals and input gradients against temperature, and print them."""
     check_count("--images", images)
     check_count("--clever", clever, least=0)
     if unit not in UNITS:
         raise InputError(f"--unit must be pixel or normalized, not {unit!r}")
+    from quantattack.cli.deployed import file_options
     from quantattack.cli.signal import print_signals, requested
 
+    options = file_options(layout, range_, mean, std, one_logit=one_logit, architecture=architecture)
+    options.check(model)
     request = requested(model, data, data_root, images, clever, unit)
-    print_signals(request, model, device, out, quiet)
+    print_signals(request, model, options, device, out, quiet)
