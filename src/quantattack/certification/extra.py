@@ -1,0 +1,37 @@
+"""The solvers of the extra `certify`, imported where they are used."""
+
+import importlib
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any
+
+from quantattack.errors import InputError
+
+CP_SAT, HIGHS = "ortools", "highspy"
+
+
+def cp_model() -> Any:
+    """Return the module of CP-SAT."""
+    return _solver("ortools.sat.python.cp_model", "CP-SAT (ortools)")
+
+
+def highs() -> Any:
+    """Return the module of HiGHS."""
+    return _solver("highspy", "HiGHS (highspy)")
+
+
+def is_installed(package: str) -> bool:
+    """Return whether a solver's package is installed."""
+    return find_spec(package) is not None
+
+
+def solver_version(package: str) -> str:
+    """Return a solver with its version, as records state it."""
+    return f"{package} {version(package)}"
+
+
+def _solver(module: str, words: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise InputError(f"complete search needs {words}: pip install 'quantattack[certify]'") from None
