@@ -19,14 +19,15 @@ RANKS = {  # a room is a folder with all that is in it, but for folders that are
     "deployed": 5,
     "attacks": 6,
     "attacks.adapters": 7,
-    "training": 8,
-    "evaluation": 9,
-    "diagnostics": 10,
-    "": 11,  # the public names
-    "report": 12,
-    "reproduction": 13,
-    "cli": 14,
-    "__main__": 15,
+    "certification": 8,
+    "training": 9,
+    "evaluation": 10,
+    "diagnostics": 11,
+    "": 12,  # the public names
+    "report": 13,
+    "reproduction": 14,
+    "cli": 15,
+    "__main__": 16,
 }
 GROUND_FLOOR = ("errors", "types", "rng", "progress", "reading")
 NO_TORCH = ("errors", "record.", "report.")  # they read, and attack nothing

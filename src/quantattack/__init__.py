@@ -41,9 +41,11 @@ from quantattack.attacks.standard import standard
 from quantattack.attacks.success import hits, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import AgainstRival, Ensemble, InFloat64, Restarts, Transfer
+from quantattack.certification.exact import Exact
 from quantattack.data.sets import load_data
 from quantattack.deployed.load import load_model
 from quantattack.errors import InputError, warn_renamed
+from quantattack.evaluation.certify import certify
 from quantattack.evaluation.evaluate import evaluate
 from quantattack.nn.convert import freeze, quantize
 from quantattack.nn.former import keep_former_module
@@ -63,6 +65,7 @@ __all__ = [
     "Dgf",
     "Ensemble",
     "Eot",
+    "Exact",
     "Fixed",
     "Gap",
     "Hns",
@@ -88,6 +91,7 @@ __all__ = [
     "apgd_plus",
     "apgd_targeted",
     "blob_qg",
+    "certify",
     "cross_entropy",
     "daa_blob",
     "daa_dgf",

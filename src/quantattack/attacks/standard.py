@@ -1,7 +1,8 @@
 """The standard suite of attacks for reporting robust accuracy, with its cost."""
 
 from quantattack.attacks.apgd import Apgd
-from quantattack.attacks.base import Attack, check_threat
+from quantattack.attacks.arguments import check_threat
+from quantattack.attacks.base import Attack
 from quantattack.attacks.losses import log_odds
 from quantattack.attacks.norms import L1
 from quantattack.attacks.recipes import LinearDecay, apgd_targeted, pgd, square

@@ -116,7 +116,7 @@ class Discrete:
                 self._add_maxima(place, step.part)
 
     @property
-    def literals(self) -> int:
+    def decisions(self) -> int:
         """Number of literals."""
         return self.encoding.count - self.pixels.count
 
@@ -255,8 +255,8 @@ class _Model:
         if not self.solvable:
             return
         self.variables = [self.model.new_int_var(low, high, "") for low, high in ranges]
-        self.variables += [self.model.new_bool_var("") for _ in range(discrete.literals)]
-        self._spans = np.concatenate([np.array([max(abs(a), abs(b)) for a, b in ranges]), np.ones(discrete.literals)])
+        self.variables += [self.model.new_bool_var("") for _ in range(discrete.decisions)]
+        self._spans = np.concatenate([np.array([max(abs(a), abs(b)) for a, b in ranges]), np.ones(discrete.decisions)])
         self._wanted = {1: np.zeros(len(self.variables), bool), -1: np.zeros(len(self.variables), bool)}
         self._reach(discrete.goals, rival, 0.0, 0.0, None)
         for layer in reversed(discrete.layers):

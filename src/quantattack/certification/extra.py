@@ -20,9 +20,9 @@ def highs() -> Any:
     return _solver("highspy", "HiGHS (highspy)")
 
 
-def is_installed(package: str) -> bool:
-    """Return whether a solver's package is installed."""
-    return find_spec(package) is not None
+def has_solvers() -> bool:
+    """Return whether the extra `certify` is installed."""
+    return all(find_spec(package) is not None for package in (CP_SAT, HIGHS))
 
 
 def solver_version(package: str) -> str:

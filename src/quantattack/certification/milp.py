@@ -76,7 +76,7 @@ class Piecewise:
         return self.encoding.rows(self.program.last, differences(self.program.classes, self.label))
 
     @property
-    def binaries(self) -> int:
+    def decisions(self) -> int:
         """Number of binaries, pixels aside."""
         return len([variable for variable in self.whole if variable >= self.region.clean.numel()])
 
@@ -119,13 +119,13 @@ class Piecewise:
         if not len(alive):
             self.encoding.share(place, constants, [], [], [])
             return
-        rows = self._shown(self.encoding.rows_of(source, alive.tolist()))
+        rows = self.shown(self.encoding.rows_of(source, alive.tolist()))
         own = self._variables(np.maximum(low[alive], 0).tolist(), high[alive].tolist(), whole=False)
         self.encoding.share(place, constants, alive.tolist(), own, np.ones(len(own)).tolist())
         for at, (variable, neuron) in enumerate(zip(own, alive.tolist(), strict=True)):
             self._add_clip(rows, at, variable, float(low[neuron]), float(high[neuron]), part.bottom)
 
-    def _shown(self, rows: Rows) -> Rows:
+    def shown(self, rows: Rows) -> Rows:
         """Return rows whose error holds the rounding of a level's value too."""
         if self.region.threat.levels is None:
             return rows
@@ -151,7 +151,7 @@ class Piecewise:
         low, high = (end.flatten().numpy() for end in (box.low, box.high))
         least = [max(low[each] for each in window if each >= 0) for window in windows]
         most = [max(high[each] for each in window if each >= 0) for window in windows]
-        rows = self._shown(self.encoding.rows_of(source, list(range(box.low.numel()))))
+        rows = self.shown(self.encoding.rows_of(source, list(range(box.low.numel()))))
         own = self._variables(least, most, whole=False)
         self.encoding.share(place, np.zeros(len(own)), range(len(own)), own, np.ones(len(own)).tolist())
         for variable, window, floor, ceiling in zip(own, windows, least, most, strict=True):
@@ -186,7 +186,7 @@ def search(piecewise: Piecewise, rival: int, seconds: float, deepest: bool) -> F
         seconds: Time at most, counted in branch-and-bound nodes.
         deepest: Whether to go on to the image with the least margin, in place of the first one found.
     """
-    goals, names = piecewise._shown(piecewise.goals), highs()
+    goals, names = piecewise.shown(piecewise.goals), highs()
     variables, data = goals.row(rival)
     constant, slack = float(goals.constant[rival]), piecewise.slack + float(goals.off[rival])
     solver = _solver(piecewise, variables, data, slack - constant, seconds)

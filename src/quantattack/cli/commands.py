@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from quantattack.cli import attacks, names
+from quantattack.cli.certify import certify
 from quantattack.cli.data import data as data_group
 from quantattack.cli.data import fetch
 from quantattack.cli.diagnose import diagnose
@@ -51,7 +52,7 @@ def _main(
     """Find out what a quantized neural network's adversarial robustness really is."""
 
 
-for command in (evaluate, show, compare, export, merge, verify):
+for command in (evaluate, certify, show, compare, export, merge, verify):
     app.command()(command)
 app.command()(diagnose)
 app.command()(inspect)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from quantattack.data.sources import digest
 from quantattack.evaluation.task import part_range
+from quantattack.record.bounds import BROKEN, OPEN, PROVED
 from quantattack.record.cell import Cell
 from quantattack.record.description import stable
 from quantattack.record.identity import Identity, SubjectIdentity
@@ -29,12 +30,24 @@ def contradictions(record: Record) -> Iterator[str]:
         yield "its model, data set or threat is none of the run's settings"
     if record.store.finished and not record.complete:
         yield "it is marked as finished, and not every attack has been run on every image"
+    yield from _of_bounds(record)
     first = next(iter(record.by_attack.values()), None)
     for name, cell in record.by_attack.items():
         lines = [*_of_outcomes(cell, record.threat.get("radius")), *_of_others(cell, first)]
         if about is not None:
             lines += [*_of_settings(record, cell, about), *_of_images(cell, about), *_of_files(record, cell, about)]
         yield from (f"{name}: {line}" for line in lines)
+
+
+def _of_bounds(record: Record) -> Iterator[str]:
+    """Compare what is proved with what the attacks broke, and the counterexamples with their outcomes."""
+    for verdict, should in ((PROVED, False), (BROKEN, True), (OPEN, False)):
+        seen = [image for image, bound in record.bounds.items() if bound.verdict == verdict]
+        for name, cell in record.by_attack.items():
+            among = np.isin(cell.outcomes["image"], seen)
+            wrong = among & (cell.broken != should) & ((not should) | cell.certifies)
+            if wrong.any() and (verdict == PROVED or cell.certifies):
+                yield f"{name}: {verdict} by complete search, and {'not ' * should}broken{_named(cell.outcomes['image'][wrong])}"
 
 
 def _of_settings(record: Record, cell: Cell, about: SubjectIdentity) -> Iterator[str]:

@@ -15,6 +15,7 @@ from quantattack.evaluation.executors import Executor, Serial
 from quantattack.evaluation.flags import flags
 from quantattack.evaluation.gallery import keep_gallery
 from quantattack.evaluation.gradient_health import compare_gradients, health_of
+from quantattack.evaluation.inherited import inherit
 from quantattack.evaluation.judge import Attacked, Clean, attack, joined, predict
 from quantattack.evaluation.png import write_pngs
 from quantattack.evaluation.reach import changed, state_of
@@ -61,10 +62,11 @@ def run(
         note_deployed(task, store)
     pairs = zip(tasks, advances, strict=True)
     filled = {task: FilledTask(task, store, clean[task], advance, gallery) for task, advance in pairs}
-    for cell, result in executor.map(attack, _opened(filled.values())):
-        filled[cell.task].take(cell, result)
-        if receive is not None:
-            receive(cell, result)
+    for last in (False, True):  # what is left is known only once all others have ended
+        for cell, result in executor.map(attack, _opened(filled.values(), last)):
+            filled[cell.task].take(cell, result)
+            if receive is not None:
+                receive(cell, result)
     if any(task.worked for task in filled.values()):
         seconds = store.notes.get("seconds", 0.0) + time.perf_counter() - started
         store.note(seconds=round(seconds, 3), **executor.notes())
@@ -91,14 +93,28 @@ class FilledTask:
         self._was_finished, self.worked = store.finished, False
         self._left = {cell: int(clean.right[list(cell.positions)].sum()) for cell in self._cells}
 
-    def open(self) -> Iterator[Cell]:
-        """Write the outcomes of misclassified images, and yield each cell that has images left to attack."""
-        for cell in self._cells:
+    def open(self, last: bool) -> Iterator[Cell]:
+        """Write the outcomes of misclassified images, and yield each cell that has images left to attack.
+
+        Arguments:
+            last: Whether to open the cells of attacks that are run last, or those of all others.
+        """
+        for cell in [cell for cell in self._cells if cell.is_last == last]:
             begin(cell, self._store, self._clean)
+            if last:
+                cell = self._narrowed(cell)
             if self._left[cell]:
                 yield cell
             else:
                 self._finish(cell)
+
+    def _narrowed(self, cell: Cell) -> Cell:
+        """Take from a cell the images that other attacks have broken, whose outcomes are written."""
+        narrowed = inherit(cell, self._store)
+        del self._left[cell]
+        self._left[narrowed] = len(narrowed.positions)
+        self._cells[self._cells.index(cell)] = narrowed
+        return narrowed
 
     def _watch(self, name: str, images: int, passed: int) -> None:
         """Show how far an attack is within a call on so many images, from what the call has cost so far."""
@@ -157,9 +173,9 @@ def note_one_logit(task: Task, store: Store) -> None:
         store.note(**{ONE_LOGIT: [*noted, task.subject.model]})
 
 
-def _opened(filled: Iterable[FilledTask]) -> Iterator[Cell]:
+def _opened(filled: Iterable[FilledTask], last: bool) -> Iterator[Cell]:
     for task in filled:
-        yield from task.open()
+        yield from task.open(last)
 
 
 def _predictions(tasks: Sequence[Task], advances: Sequence[Advance], executor: Executor) -> dict[Task, Clean]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import combinations
 
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantattack.errors import InputError, unknown
+from quantattack.record.bounds import PROVED
 from quantattack.record.cell import Cell, common_images, survivors
 from quantattack.record.record import Record
 from quantattack.record.statistics import holm, mcnemar
-from quantattack.report.tables import Share, threat_words
+from quantattack.report.tables import Share, bracket_words, percent, threat_words
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Comparison:
         robust: Robust accuracy of each network under all of these attacks.
         pairs: The paired comparison of every two networks.
         left_out: Attacks that were begun on every network and are unfinished on some.
+        proved: Share of the images that are proved robust, of each network that was searched completely.
     """
 
     data: str
@@ -66,6 +68,12 @@ class Comparison:
     robust: Mapping[str, Share]
     pairs: tuple[Pair, ...]
     left_out: tuple[str, ...] = ()
+    proved: Mapping[str, Share] = field(default_factory=dict)
+
+    def robust_words(self, model: str) -> str:
+        """Return a network's robust accuracy in percent, with what is proved before it where something was."""
+        worst = self.robust[model].value
+        return bracket_words(self.proved[model].value, worst) if model in self.proved else percent(worst)
 
 
 def comparisons(records: Sequence[Record], models: Sequence[str] = (), attack: str | None = None) -> list[Comparison]:
@@ -111,7 +119,13 @@ def _compared(group: Sequence[Record], attack: str | None) -> Comparison | None:
     pairs = [_pair(*models, *(correct[model].robust for model in models)) for models in combinations(correct, 2)]
     subject, threat = group[0].subject, threat_words(group[0].threat)
     left_out = tuple(name for name in begun if name not in names)
-    return Comparison(subject.data, threat, len(images), tuple(names), clean, robust, _adjusted(pairs), left_out)
+    proved = {record.subject.model: _proved(record, images) for record in group if record.bracket is not None}
+    return Comparison(subject.data, threat, len(images), tuple(names), clean, robust, _adjusted(pairs), left_out, proved)
+
+
+def _proved(record: Record, images: NDArray[np.int64]) -> Share:
+    known = [image for image, bound in record.bounds.items() if bound.verdict == PROVED]
+    return Share(int(np.isin(images, known).sum()), len(images))
 
 
 def _unfinished(cells: Mapping[str, Mapping[str, Cell]], names: Sequence[str]) -> InputError:

@@ -34,6 +34,7 @@ from quantattack.report.tables import (
     Share,
     Verdict,
     attack_rows,
+    bracket_words,
     clean_share,
     headline,
     leading,
@@ -68,6 +69,7 @@ class Section:
         clean: Clean accuracy.
         pgd: Robust accuracy under plain PGD; None if it was not run.
         worst: Worst-case robust accuracy.
+        bracket: What is proved and the worst case, in words; empty where nothing was to be proved.
         gap: PGD's robust accuracy minus the worst case, in points; None where PGD was not run.
         strongest: The attack with the lowest robust accuracy.
         rows: The attacks.
@@ -91,6 +93,7 @@ class Section:
     clean: Share
     pgd: Share | None
     worst: Share
+    bracket: str
     gap: float | None
     strongest: str | None
     rows: list[Row]
@@ -124,6 +127,7 @@ def section_of(record: Record, place: int, folder: Path) -> Section:
         clean=clean_share(record),
         pgd=robust_share(record, record.plain_pgd) if record.plain_pgd else None,
         worst=worst_share(record),
+        bracket="" if record.bracket is None else bracket_words(*record.bracket),
         gap=None if gap is None else 100 * gap,
         strongest=strongest(record),
         rows=attack_rows(record),

@@ -76,6 +76,26 @@ def percent(share: float) -> str:
     return "-" if isnan(share) else f"{100 * share:.1f}%"
 
 
+def bracket_words(proved: float, worst: float) -> str:
+    """Return robust accuracy from both sides in percent: what is proved, and what nothing broke."""
+    return f"[{percent(proved).rstrip('%')}, {percent(worst)}]"
+
+
+def worst_words(record: Record) -> str:
+    """Return the worst case in percent, with what is proved before it where something was."""
+    return percent(record.worst_case) if record.bracket is None else bracket_words(*record.bracket)
+
+
+def proved_words(record: Record) -> str:
+    """Say what a complete search has decided, in a sentence; empty where there was none."""
+    if record.bracket is None or not record.complete:
+        return ""
+    proved, worst = record.bracket
+    undecided = round((worst - proved) * record.images)
+    known = "so that is the robust accuracy" if not undecided else f"{undecided} of {record.images} images are open"
+    return f" At least {percent(proved)} is proved robust, {known}."
+
+
 def interval(share: Share) -> str:
     """Return the 95 % interval of a share in percent."""
     low, high = share.interval
@@ -222,6 +242,10 @@ def headline(record: Record) -> str:
     """Compare plain PGD's robust accuracy with the worst case, in one or two sentences."""
     if not record.complete:
         return _so_far(record)
+    return _against_pgd(record) + proved_words(record)
+
+
+def _against_pgd(record: Record) -> str:
     worst, count = percent(record.worst_case), len(record.attacks)
     if record.plain_pgd is None or record.masking_gap is None:
         return f"The worst case is {worst} robust, over {_attacks(count)}; ordinary PGD was not run."
