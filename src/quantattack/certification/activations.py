@@ -53,8 +53,8 @@ class Clip:
         top: b; infinite for ReLU.
     """
 
-    bottom: float = 0.0
-    top: float = inf
+    bottom: int | float = 0.0
+    top: int | float = inf
 
     def interval(self, *boxes: Box) -> Box:
         (box,) = boxes

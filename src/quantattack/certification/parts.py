@@ -62,7 +62,7 @@ class Part(Protocol):
         """
 
 
-def gamma(terms: float) -> float:
+def gamma(terms: int) -> float:
     """Return the relative error of a float32 sum of so many roundings, in any order."""
     return MARGIN * terms * UNIT / (1 - terms * UNIT)
 

@@ -1,24 +1,26 @@
-"""A network as a list of steps, each with its part, read off the network by tracing its calls."""
+"""A network as a list of steps, each with its part, read off the calls that one image makes."""
 
-import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from quantattack.certification import linear
 from quantattack.certification.activations import Clip, MaxPool, Steps
 from quantattack.certification.parts import Part, is_integral
 from quantattack.certification.table import TABLE, part_of
-from quantattack.errors import InputError
+from quantattack.errors import InputError, guarded
 from quantattack.nn.convert import freeze
 from quantattack.types import Images, Model
 
-_ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
-_FLATTENINGS = (torch.flatten, "flatten", "view", "reshape")
-_CLIPS = (torch.relu, torch.nn.functional.relu, "relu", "relu_")
+_SUMS = ("add", "add_", "__add__", "__iadd__", "__radd__")
+_FLATTENINGS = ("flatten", "view", "reshape")
+_CLIPS = ("relu", "relu_")
+_SIZES = ("size", "dim", "numel", "__get__", "__len__")  # what is asked of a value's shape, not of its numbers
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +61,6 @@ class Program:
         return self.steps[-1].shape[1]
 
 
-class _Tracer(fx.Tracer):
-    """Traces a network down to the modules that have bounds."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return type(m) in TABLE or super().is_leaf_module(m, module_qualified_name)
-
-
 def network_of(model: Model) -> nn.Module:
     """Return the network behind a model as an evaluation shows it.
 
@@ -81,6 +76,8 @@ def network_of(model: Model) -> nn.Module:
     return network
 
 
+@torch.inference_mode(False)
+@torch.no_grad()
 def program_of(model: Model, image: Images) -> Program:
     """Return a network as steps.
 
@@ -92,93 +89,132 @@ def program_of(model: Model, image: Images) -> Program:
         InputError: If a module or an operation of it has no bound, which is named.
     """
     network = freeze(network_of(model)).cpu()
-    tracer = _Tracer()
-    try:
-        graph = tracer.trace(network)
-    except Exception as error:  # the network's own code may fail in any way while it is traced
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"the model's calls cannot be read ({reason}); bounds need a forward without branches") from None
-    reader = _Reader(dict(network.named_modules()), image.detach().cpu()[:1].float())
-    for node in graph.nodes:
-        reader.read(node)
-    return Program(tuple(reader.steps))
+    reader = _Reader()
+    with guarded("the model"), reader.watching(network):
+        logits = network(reader.image(image.detach().cpu()[:1].to(_dtype_of(network)).clone()))
+    return reader.program(logits)
+
+
+def _dtype_of(network: nn.Module) -> torch.dtype:
+    return next((each.dtype for each in network.parameters()), torch.float32)
+
+
+class _Value(Tensor):
+    """A value of the network that tells the reader what is done with it.
+
+    Attributes:
+        plain: The value as an ordinary tensor.
+        place: The step that it is of.
+        reader: Who is told.
+    """
+
+    plain: Tensor
+    place: int
+    reader: "_Reader"
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        values = [each for each in args if isinstance(each, _Value)]
+        plain = [each.plain if isinstance(each, _Value) else each for each in args]
+        result = func(*plain, **(kwargs or {}))
+        name = getattr(func, "__name__", str(func))
+        if name in _SIZES and not isinstance(result, Tensor):
+            return result
+        if not values:
+            raise InputError(f"no bound is known of the operation {name} of several values")
+        return values[0].reader.called(name, args, kwargs or {}, values, result)
 
 
 class _Reader:
-    """Collects the steps of a traced network, and runs one image through it for the shapes.
+    """Collects the steps of a network while one image runs through it."""
 
-    Arguments:
-        modules: The network's modules by name.
-        image: The image, with shape (1, ...).
-    """
+    def __init__(self) -> None:
+        self._steps: list[Step] = []
+        self._integral: list[bool] = []
+        self._versions: list[int] = []
 
-    def __init__(self, modules: Mapping[str, nn.Module], image: Tensor) -> None:
-        self._modules, self._image = modules, image
-        self.steps: list[Step] = []
-        self._places: dict[str, int] = {}
-        self._integral: dict[int, bool] = {}
+    def image(self, image: Tensor) -> Tensor:
+        """Return the image as the first value."""
+        return self._value("image", linear.unchanged(), [], image)
 
-    def read(self, node: fx.Node) -> None:
-        """Add the step of one call."""
-        if node.op == "placeholder":
-            if self.steps:
-                raise InputError("the model takes more than an image; bounds need a model of one argument")
-            self._add(node, linear.unchanged(), (), tuple(self._image.shape))
-        elif node.op == "output":
-            self._end(node)
-        elif node.op != "call_method" or node.target != "size":
-            inputs = tuple(self._places[each.name] for each in node.all_input_nodes if each.name in self._places)
-            shape = self.steps[inputs[0]].shape if inputs else ()
-            part = self._part(node, inputs, shape)
-            self._add(node, part, inputs, self._shape_after(part, inputs))
-
-    def _end(self, node: fx.Node) -> None:
-        result: Any = node.args[0]
-        if not isinstance(result, fx.Node) or self._places.get(result.name) != len(self.steps) - 1:
+    def program(self, logits: Any) -> Program:
+        """Return what was read, which ends in the logits."""
+        if not isinstance(logits, _Value) or logits.place != len(self._steps) - 1:
             raise InputError("the model returns something other than its last value; bounds need the logits alone")
-        if len(self.steps[-1].shape) != 2:
-            raise InputError(f"the model returns a value of shape {self.steps[-1].shape}, not one of logits")
+        if logits.plain.ndim != 2:
+            raise InputError(f"the model returns a value of shape {tuple(logits.plain.shape)}, not one of logits")
+        return Program(tuple(self._steps))
 
-    def _part(self, node: fx.Node, inputs: tuple[int, ...], shape: tuple[int, ...]) -> Part:
-        if node.op == "call_module":
-            part = part_of(str(node.target), self._modules[str(node.target)], shape)
-            integral = len(inputs) == 1 and self._integral[inputs[0]]
-            return linear.on_integers(part) if integral and isinstance(part, linear.Linear) else part
-        if node.target in _ADDITIONS and len(inputs) == 2:
-            return linear.Sum()
-        if node.target in _FLATTENINGS and _is_flat(node):
-            return linear.flattened(shape)
-        if node.target in _CLIPS:
-            return Clip()
-        name = getattr(node.target, "__name__", str(node.target))
+    @contextmanager
+    def watching(self, network: nn.Module) -> Iterator[None]:
+        """Read every module that has a bound, and refuse those of torch that have none."""
+        with ExitStack() as stack:
+            for name, module in network.named_modules():
+                if type(module) in TABLE or _is_leaf(module):
+                    forward = self._read(name or type(module).__name__, module)
+                    own = module.forward
+                    module.forward = forward
+                    stack.callback(setattr, module, "forward", own)
+            yield
+
+    def _read(self, name: str, module: nn.Module) -> Callable[[Tensor], Tensor]:
+        run = module.forward
+
+        def forward(value: Tensor) -> Tensor:
+            if not isinstance(value, _Value):
+                raise InputError(f"{name} does not take a value that follows from the image")
+            part = part_of(name, module, tuple(value.plain.shape))
+            if isinstance(part, linear.Linear) and self._integral[value.place]:
+                part = linear.on_integers(part)
+            return self._value(name, part, [value], run(self._used(value)))
+
+        return forward
+
+    def called(
+        self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], values: Sequence[_Value], result: Tensor
+    ) -> Tensor:
+        """Add the step of an operation outside of the modules."""
+        for value in values:
+            self._used(value)
+        if name in _SUMS and len(args) == len(values) == 2 and not kwargs:
+            return self._value(name, linear.Sum(), values, result)
+        shape = tuple(values[0].plain.shape)
+        if name in _FLATTENINGS and len(values) == 1 and tuple(result.shape) == (1, values[0].plain.numel()):
+            return self._value(name, linear.flattened(shape), values, result)
+        if name in _CLIPS and len(values) == 1:
+            return self._value(name, Clip(), values, result)
         raise InputError(f"no bound is known of the operation {name}; use modules, or add, flatten and relu")
 
-    def _shape_after(self, part: Part, inputs: tuple[int, ...]) -> tuple[int, ...]:
-        zeros = torch.zeros(self.steps[inputs[0]].shape, dtype=torch.float64)
-        if isinstance(part, linear.Linear):
-            return tuple((part.apply(zeros) + part.shift).shape)
-        return tuple(part.pool(zeros)[0].shape) if isinstance(part, MaxPool) else tuple(zeros.shape)
+    def _used(self, value: _Value) -> Tensor:
+        """Return a value's tensor, unless an operation has changed it in place since it was read."""
+        if value.plain._version != self._versions[value.place]:
+            name = self._steps[value.place].name
+            raise InputError(f"the value of {name} is changed in place and used after that; bounds need inplace=False")
+        return value.plain
 
-    def _add(self, node: fx.Node, part: Part, inputs: tuple[int, ...], shape: tuple[int, ...]) -> None:
-        place = len(self.steps)
-        self._places[node.name], self._integral[place] = place, self._keeps_integers(part, inputs)
-        self.steps.append(Step(str(node.target), part, inputs, shape))
+    def _value(self, name: str, part: Part, inputs: Sequence[_Value], result: Tensor) -> Tensor:
+        places = tuple(value.place for value in inputs)
+        self._integral.append(self._keeps_integers(part, places))
+        self._steps.append(Step(name, part, places, tuple(result.shape)))
+        self._versions.append(result._version)
+        value = result.detach().clone().as_subclass(_Value)
+        value.plain, value.place, value.reader = result, len(self._steps) - 1, self
+        return value
 
-    def _keeps_integers(self, part: Part, inputs: tuple[int, ...]) -> bool:
+    def _keeps_integers(self, part: Part, places: Sequence[int]) -> bool:
         """Return whether a step's values are whole numbers, whatever the image."""
         if isinstance(part, Steps):
             return is_integral(part.values)
-        if not inputs or not all(self._integral[place] for place in inputs):
+        if not places or not all(self._integral[place] for place in places):
             return False
         if isinstance(part, linear.Linear):
             return part.integral and is_integral(part.shift)
         return isinstance(part, MaxPool | linear.Sum)
 
 
-def _is_flat(node: fx.Node) -> bool:
-    """Return whether a call makes one dimension of all but the first."""
-    rest = list(node.args[1:]) or [node.kwargs.get("start_dim", 0)]
-    if node.target in (torch.flatten, "flatten"):
-        return rest in ([1], [1, -1])
-    rest = list(rest[0]) if len(rest) == 1 and isinstance(rest[0], tuple | list) else rest
-    return len(rest) == 2 and rest[1] == -1
+def _is_leaf(module: nn.Module) -> bool:
+    """Return whether a module is one of torch's own that does something itself."""
+    own = type(module).__module__.startswith("torch.nn.modules")
+    return own and not isinstance(module, _CONTAINERS) and not any(True for _ in module.children())

@@ -67,10 +67,16 @@ TABLE: Mapping[type[nn.Module], Maker] = {
     nn.Dropout2d: _same,
     nn.ReLU: lambda module, shape: Clip(),  # noqa: ARG005
     nn.ReLU6: lambda module, shape: Clip(0.0, 6.0),  # noqa: ARG005
-    nn.Hardtanh: lambda module, shape: Clip(module.min_val, module.max_val),  # noqa: ARG005
+    nn.Hardtanh: lambda module, shape: _clip(module, shape),
     nn.MaxPool2d: _pooling,
     Projection: _quantized,
 }
+
+
+def _clip(module: nn.Hardtanh, shape: tuple[int, ...]) -> Clip:  # noqa: ARG001
+    """Return a Hardtanh, whose ends float32 rounds."""
+    bottom, top = torch.tensor([module.min_val, module.max_val], dtype=torch.float32).tolist()
+    return Clip(bottom, top)
 
 
 def _flat(module: nn.Flatten, shape: tuple[int, ...]) -> linear.Linear:
