@@ -132,11 +132,11 @@ class Discrete:
             for end, sign in ((box.low, 1), (box.high, -1))
         )
         open_ = np.flatnonzero(low < high)
-        owner = [at for at in open_ for _ in range(low[at], high[at])]
+        owner = np.repeat(open_, (high - low)[open_]).tolist()
         level = np.array([rise for at in open_ for rise in range(low[at], high[at])], dtype=np.int64)
         values = part.values.numpy()
         first = self.encoding.count
-        self.encoding.add(place, values[low], owner, (values[level + 1] - values[level]).tolist() if owner else [])
+        self.encoding.add(place, values[low], owner, (values[level + 1] - values[level]).tolist())
         if owner:
             rows = self.encoding.rows_of(source, open_.tolist())
             row = np.repeat(np.arange(len(open_)), (high - low)[open_])
@@ -218,7 +218,7 @@ def whole(rows: Rows, at: int, spans: NDArray[np.float64]) -> Whole:
     return Whole(variables, ratio.round().astype(np.int64).tolist(), unit, float(rest))
 
 
-def search(discrete: Discrete, rival: int, seconds: float, inner: bool) -> Found:
+def search(discrete: Discrete, rival: int, seconds: int | float, inner: bool) -> Found:
     """Look for an image that the rival wins.
 
     Arguments:

@@ -44,7 +44,7 @@ class Exact:
     """
 
     threat: Threat
-    seconds: float = 10.0
+    seconds: int | float = 10.0
     complete: bool = True
     __call__ = attacked_images
 
@@ -128,7 +128,7 @@ class Exact:
                 break
         return replace(bound, verdict=OPEN if reason else PROVED, slack=0.0 if reason else slack, reason=reason), None
 
-    def _asked(self, encoded: cp_sat.Discrete | milp.Piecewise, rival: int, seconds: float) -> Iterator[Found]:
+    def _asked(self, encoded: cp_sat.Discrete | milp.Piecewise, rival: int, seconds: int | float) -> Iterator[Found]:
         """Yield what the relaxed search finds, and what the strict one does where the network withstood the first."""
         search = cp_sat.search if isinstance(encoded, cp_sat.Discrete) else milp.search
         first = search(encoded, rival, seconds, False)  # type: ignore[arg-type]

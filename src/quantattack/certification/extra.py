@@ -1,6 +1,10 @@
 """The solvers of the extra `certify`, imported where they are used."""
 
 import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
@@ -28,6 +32,20 @@ def has_solvers() -> bool:
 def solver_version(package: str) -> str:
     """Return a solver with its version, as records state it."""
     return f"{package} {version(package)}"
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Send what compiled code prints on standard output nowhere."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _solver(module: str, words: str) -> Any:

@@ -21,7 +21,7 @@ from scipy import sparse
 from quantattack.certification.activations import Clip, MaxPool, Steps
 from quantattack.certification.bounds import Bounded, differences
 from quantattack.certification.encoding import Encoding, Rows
-from quantattack.certification.extra import highs
+from quantattack.certification.extra import highs, silence
 from quantattack.certification.found import Found
 from quantattack.certification.grid import Pixels
 from quantattack.certification.program import Program
@@ -89,13 +89,13 @@ class Piecewise:
     def _add_pixels(self) -> None:
         if self.region.threat.levels is None:
             low, high = (end.flatten().tolist() for end in (self.region.box.low, self.region.box.high))
-            self._variables(low, high, whole=False)
-            self.encoding.add(0, np.zeros(len(low)), range(len(low)), np.ones(len(low)).tolist())
+            own = self._variables(low, high, whole=False)
+            self.encoding.share(0, np.zeros(len(low)), own, own, np.ones(len(low)).tolist())
             return
         pixels = Pixels.of(self.region)
         ends = np.array(pixels.ranges(inner=False), dtype=np.float64)
-        self._variables(ends[:, 0].tolist(), ends[:, 1].tolist(), whole=True)
-        self.encoding.add(0, pixels.start, range(pixels.count), [pixels.unit] * pixels.count)
+        own = self._variables(ends[:, 0].tolist(), ends[:, 1].tolist(), whole=True)
+        self.encoding.share(0, pixels.start, own, own, [pixels.unit] * pixels.count)
 
     def _variables(self, low: list[float], high: list[float], whole: bool) -> list[int]:
         first = len(self.low)
@@ -177,7 +177,7 @@ def _pixel_error(rows: Rows, pixels: Pixels) -> NDArray[np.float64]:
     return np.asarray(matrix.sum(axis=1)).ravel() * pixels.outer_error
 
 
-def search(piecewise: Piecewise, rival: int, seconds: float, deepest: bool) -> Found:
+def search(piecewise: Piecewise, rival: int, seconds: int | float, deepest: bool) -> Found:
     """Look for an image that the rival wins.
 
     Arguments:
@@ -198,23 +198,25 @@ def search(piecewise: Piecewise, rival: int, seconds: float, deepest: bool) -> F
     if status == names.HighsModelStatus.kInfeasible:
         return Found("proved", slack=slack, spent=nodes / _NODES)
     solution = np.array(solver.getSolution().col_value)
-    if solver.getInfo().primal_solution_status == names.SolutionStatus.kSolutionStatusFeasible and len(solution):
+    if solver.getInfo().primal_solution_status == int(names.SolutionStatus.kSolutionStatusFeasible):
         base, matrix = piecewise.encoding.values[0]
         pixels = base + matrix @ solution[: matrix.shape[1]]
         return Found("broken", torch.from_numpy(pixels).view(piecewise.region.clean.shape), spent=nodes / _NODES)
     return Found("open", spent=nodes / _NODES, reason=solver.modelStatusToString(status).lower())
 
 
-def _solver(piecewise: Piecewise, variables: list[int], data: NDArray[np.float64], most: float, seconds: float) -> Any:
+def _solver(piecewise: Piecewise, variables: list[int], data: NDArray[np.float64], most: float, seconds: int | float) -> Any:
     """Return HiGHS with the program: the margin over a rival is to be small, and not above a number."""
     names = highs()
-    solver = names.Highs()
+    with silence():  # its constructor prints its version
+        solver = names.Highs()
     options = {"output_flag": False, "threads": 1, "random_seed": 0, "mip_max_nodes": max(1, int(seconds * _NODES))}
     options |= {"time_limit": _GUARD * seconds, "mip_feasibility_tolerance": TOLERANCE}
     options |= {"primal_feasibility_tolerance": TOLERANCE, "dual_feasibility_tolerance": TOLERANCE}
     for name, value in options.items():
         solver.setOptionValue(name, value)
-    solver.passModel(_program(piecewise, variables, data, most, names))
+    if solver.passModel(_program(piecewise, variables, data, most, names)) == names.HighsStatus.kError:
+        raise RuntimeError("HiGHS does not take the program")
     return solver
 
 

@@ -28,7 +28,7 @@ def certify(
     labels: LabelData,
     threat: Threat,
     *,
-    seconds: float = 10.0,
+    seconds: int | float = 10.0,
     attacks: Attacks | AttackMaker = standard,
     complete: bool | None = None,
     **settings: Unpack[Settings],
@@ -58,7 +58,7 @@ def certify(
     return evaluate(model, images, labels, chosen, threat, **settings)
 
 
-def exact_for(threat: Threat, seconds: float, complete: bool | None = None) -> Exact:
+def exact_for(threat: Threat, seconds: int | float, complete: bool | None = None) -> Exact:
     """Return the attack `exact`; it searches completely where the solvers are installed, unless told otherwise.
 
     Raises:
@@ -69,7 +69,7 @@ def exact_for(threat: Threat, seconds: float, complete: bool | None = None) -> E
     return Exact(threat, seconds, has_solvers() if complete is None else complete)
 
 
-def with_exact(task: Task, seconds: float) -> Task:
+def with_exact(task: Task, seconds: int | float) -> Task:
     """Return a task whose last attack is complete search.
 
     Arguments:
