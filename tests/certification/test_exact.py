@@ -62,7 +62,11 @@ def cases(how: str, wanted: int = 3):
         first, second = model(images).topk(2).values.T
         for clean in images[(first - second).argsort()].split(1):
             label = int(model(clean).argmax(1))
-            broken = bool((model(every_image(clean)).argmax(1) != label).any())
+            logits = model(every_image(clean))
+            broken = bool((logits.argmax(1) != label).any())
+            rivals = torch.arange(3) != label
+            if float((logits[:, label, None] - logits)[:, rivals].min().abs()) < 1e-4:
+                continue  # a tie but for rounding, which no tolerance decides
             if len(found[broken]) < wanted:
                 found[broken].append((model, clean, label, broken))
             if all(len(each) == wanted for each in found.values()):
