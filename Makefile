@@ -69,6 +69,7 @@ results: results/demo/record.sqlite
 	$(BIN)/python scripts/readme.py
 	$(BIN)/python scripts/deployed.py
 	$(BIN)/python scripts/pixels.py
+	$(BIN)/python scripts/certify.py
 
 results/demo/record.sqlite: | .venv/ready
 	$(BIN)/quantattack evaluate $(DEMO) --out results/demo

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from quantattack.attacks.success import Criterion, misclassified
-from quantattack.attacks.threat import Threat, threats_in
+from quantattack.attacks.threat import threats_in
 from quantattack.data.sources import check_images
 from quantattack.errors import InputError
 from quantattack.gradients import ordinary

@@ -25,6 +25,9 @@ def standard(threat: Threat) -> Ensemble:
     5. `square`: Square with up to 2000 queries; an image is given up after 500 without improvement.  It starts from
        the best image that the other members returned.  Omitted under L1.
 
+    In small networks of signs or of k-bit activations it misses many images; `certify` decides them by complete search,
+    and an evaluation says so by the flag `search_pays`.
+
     Each member attacks only the images that the earlier ones did not fool.  An image that none of them fools costs 418
     backward passes and at most 2455 forward passes, including Square's; one that is fooled costs only the passes until
     then.  To evaluate every member alone on every image, pass `standard(threat).attacks` to `evaluate`.

@@ -227,6 +227,3 @@ class MaxPool:
         padded = torch.nn.functional.pad(x, (left, left, top, top), value=fill)
         unfolded = torch.nn.functional.unfold(padded, self.kernel, stride=self.stride)
         return unfolded.view(1, x.shape[1], -1, unfolded.shape[-1])
-
-
-Nonlinear = Clip | Steps | MaxPool

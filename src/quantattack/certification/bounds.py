@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from quantattack.certification.activations import Clip, MaxPool, Steps
-from quantattack.certification.linear import Linear
+from quantattack.certification.linear import Linear, Sum
 from quantattack.certification.parts import Box, total
 from quantattack.certification.program import Program
 from quantattack.certification.region import Region
@@ -77,7 +77,7 @@ def bounded(program: Program, region: Region, label: int) -> Bounded:
 
 
 def differences(classes: int, label: int) -> Tensor:
-    """Return the rows of the differences of the label's logit and each other, with shape (k, k); that of itself is 0."""
+    """Return the rows of the differences of the label's logit and each other, with shape (k, k); 0 at itself."""
     rows = -torch.eye(classes, dtype=torch.float64)
     rows[:, label] += 1
     return rows
@@ -134,7 +134,7 @@ def tightened(program: Program, boxes: Sequence[Box], place: int, rows: Tensor, 
     box, shape = boxes[place], program.steps[place].shape
     low, high = box.low.flatten().clone(), box.high.flatten().clone()
     chunk = max(1, _AT_ONCE // max(torch.Size(step.shape).numel() for step in program.steps))
-    for chosen in rows.split(chunk):
+    for chosen in torch.split(rows, chunk):
         unit = torch.zeros(len(chosen), low.numel(), dtype=torch.float64)
         unit[torch.arange(len(chosen)), chosen] = 1
         unit = unit.view(len(chosen), *shape[1:])
@@ -186,7 +186,7 @@ def to_nonlinear(
         if at not in pending:
             continue
         step, row = program.steps[at], pending.pop(at)
-        if not step.inputs or isinstance(step.part, Clip | Steps | MaxPool):
+        if not step.inputs or not isinstance(step.part, Linear | Sum):
             found[at] = row
             continue
         inputs = [boxes[each] for each in step.inputs]

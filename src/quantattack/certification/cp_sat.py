@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from quantattack.certification.activations import Clip, MaxPool, Steps
 from quantattack.certification.bounds import Bounded, differences
@@ -31,10 +30,9 @@ from quantattack.certification.found import Found
 from quantattack.certification.grid import Pixels
 from quantattack.certification.program import Program
 from quantattack.certification.region import Region
+from quantattack.certification.whole import Whole, whole
 
 MOST = 60_000  # literals
-_WHOLE = 1e-9  # by which a quotient may differ from a whole number and count as one, before its error is counted
-_LARGEST = 1 << 18  # integer coefficients of weights that are no multiples of one number
 _FLOAT64 = 1e-12  # relative error of the rows themselves
 
 
@@ -189,35 +187,6 @@ def _rises(
         before = value
 
 
-@dataclass(frozen=True, eq=False)
-class Whole:
-    """A row in whole numbers: ``unit`` times their sum, and the rest as an error."""
-
-    variables: list[int]
-    coefficients: list[int]
-    unit: float
-    error: float
-
-
-def whole(rows: Rows, at: int, spans: NDArray[np.float64]) -> Whole:
-    """Return a row in whole numbers.
-
-    Arguments:
-        rows: The rows.
-        at: Which of them.
-        spans: The largest absolute value of each variable.
-    """
-    variables, data = rows.row(at)
-    size = np.abs(data)
-    unit = float(size.min(initial=1.0))
-    ratio = data / unit
-    if np.abs(ratio - ratio.round()).max(initial=0) > _WHOLE or size.max(initial=0) > _LARGEST * unit:
-        unit = float(size.max()) / _LARGEST
-        ratio = data / unit
-    rest = np.abs(data - ratio.round() * unit) @ spans[variables]
-    return Whole(variables, ratio.round().astype(np.int64).tolist(), unit, float(rest))
-
-
 def search(discrete: Discrete, rival: int, seconds: int | float, inner: bool) -> Found:
     """Look for an image that the rival wins.
 
@@ -317,4 +286,3 @@ class _Model:
 
     def _sum(self, row: Whole) -> Any:
         return cp_model().LinearExpr.weighted_sum([self.variables[each] for each in row.variables], row.coefficients)
-

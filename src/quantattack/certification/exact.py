@@ -1,7 +1,6 @@
 """The attack `exact`: bounds first, then complete search, on the images that all other attacks left."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,14 +10,12 @@ from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_imag
 from quantattack.attacks.norms import Linf
 from quantattack.attacks.success import misclassified
 from quantattack.attacks.threat import Threat
-from quantattack.certification import cp_sat, milp
 from quantattack.certification.bounds import Bounded, bounded
-from quantattack.certification.extra import CP_SAT, HIGHS, has_solvers, solver_version
-from quantattack.certification.found import Found
+from quantattack.certification.extra import has_solvers
 from quantattack.certification.program import Program, program_of
 from quantattack.certification.region import Region, region_of
 from quantattack.errors import InputError, is_number
-from quantattack.record.bounds import BROKEN, OPEN, PROVED, Bound
+from quantattack.record.bounds import OPEN, PROVED, Bound
 from quantattack.record.description import tagged
 from quantattack.types import Images, Model
 
@@ -81,79 +78,18 @@ class Exact:
         bound = Bound(int(batch.rng.index[0]), PROVED, known.method, min(known.least, 1e30))
         image = None
         if known.least <= 0:
-            bound, image = self._searched(replace(bound, verdict=OPEN, method="crown"), program, region, known, model, batch)
+            bound = replace(bound, verdict=OPEN, method="crown")
+            bound, image = self._searched(bound, program, region, known, model, batch)
         return replace(bound, seconds=time.perf_counter() - begun), image
 
     def _searched(
         self, bound: Bound, program: Program, region: Region, known: Bounded, model: Model, batch: Batch
     ) -> tuple[Bound, Images | None]:
         """Search an image completely, if that can be."""
-        discrete = cp_sat.is_discrete(program)
-        if reason := self._reason(program, discrete):
-            return replace(bound, reason=reason), None
-        solver = solver_version(CP_SAT if discrete else HIGHS)
-        bound = replace(bound, method="cp-sat" if discrete else "milp", solver=solver)
-        encode = cp_sat.Discrete if discrete else milp.Piecewise
-        encoded = encode(program, region, known, int(batch.labels[0]))
-        most = cp_sat.MOST if discrete else milp.MOST
-        if encoded.decisions > most:
-            return replace(bound, reason=f"{encoded.decisions} open activations, more than {most}"), None
-        return self._over_rivals(bound, encoded, known, model, batch)
-
-    def _reason(self, program: Program, discrete: bool) -> str:
-        """Return why there is no complete search; empty where there is."""
         if not self.complete:
-            return "complete search was left out" if has_solvers() else MISSING
+            return replace(bound, reason="complete search was left out" if has_solvers() else MISSING), None
         if not isinstance(self.threat.norm, Linf):
-            return f"complete search needs the norm Linf, not {self.threat.norm!r}"
-        if not discrete and not milp.is_piecewise(program):
-            return "complete search takes networks of signs and k-bit activations, or of ReLU; this one mixes them"
-        return ""
+            return replace(bound, reason=f"complete search needs the norm Linf, not {self.threat.norm!r}"), None
+        from quantattack.certification.complete import Case, complete  # with SciPy, which most uses do not need
 
-    def _over_rivals(
-        self, bound: Bound, encoded: cp_sat.Discrete | milp.Piecewise, known: Bounded, model: Model, batch: Batch
-    ) -> tuple[Bound, Images | None]:
-        """Ask for each rival whether an image inside the threat is its; the nearest by the bounds first."""
-        left, slack, reason = self.seconds, 0.0, ""
-        rivals = [int(rival) for rival in known.margins.argsort() if known.margins[rival] <= 0]
-        for rival in rivals:
-            for found in self._asked(encoded, rival, left):
-                left = max(left - found.spent, 0.0)
-                image = self._confirmed(found, model, batch)
-                if image is not None:
-                    return replace(bound, verdict=BROKEN), image
-            slack, reason = max(slack, found.slack), reason or _why(found)
-            if left <= 0 and rival != rivals[-1]:
-                reason = reason or "time"
-                break
-        return replace(bound, verdict=OPEN if reason else PROVED, slack=0.0 if reason else slack, reason=reason), None
-
-    def _asked(self, encoded: cp_sat.Discrete | milp.Piecewise, rival: int, seconds: int | float) -> Iterator[Found]:
-        """Yield what the relaxed search finds, and what the strict one does where the network withstood the first."""
-        search = cp_sat.search if isinstance(encoded, cp_sat.Discrete) else milp.search
-        first = search(encoded, rival, seconds, False)  # type: ignore[arg-type]
-        yield first
-        if first.verdict == BROKEN and seconds > first.spent:
-            strict = search(encoded, rival, seconds - first.spent, True)  # type: ignore[arg-type]
-            yield replace(strict, verdict=OPEN if strict.verdict == PROVED else strict.verdict)
-
-    @torch.no_grad()
-    def _confirmed(self, found: Found, model: Model, batch: Batch) -> Images | None:
-        """Return a candidate if it is inside the threat and the network is wrong on it, alone and in a batch."""
-        if found.image is None:
-            return None
-        clean = batch.images
-        image = self.threat.project(found.image.to(clean.device, clean.dtype), clean)
-        image = self.threat.snap(image, clean)
-        company = torch.cat([image, clean, self.threat.low + self.threat.high - clean])
-        network = getattr(model, "as_given", model)
-        shown = (model(image), network(image), model(company)[:1], network(company)[:1])
-        broken = all(bool(misclassified(logits, batch.labels)[0]) for logits in shown)
-        return image if broken and bool(self.threat.contains(image, clean)[0]) else None
-
-
-def _why(found: Found) -> str:
-    """Return why a rival is not ruled out; empty where it is."""
-    if found.verdict == PROVED:
-        return ""
-    return found.reason or "only images at the edge of a threshold, on which the network itself is right"
+        return complete(Case(program, region, known, model, batch), bound, self.seconds)

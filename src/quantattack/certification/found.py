@@ -10,7 +10,7 @@ Verdict: TypeAlias = Literal["proved", "broken", "open"]
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The answer to one question: is there an image in the region that one rival wins?
+    """The answer to one question: whether there is an image in the region that one rival wins.
 
     Arguments:
         verdict: `proved` if there is none, `broken` if `image` may be one, else `open`.

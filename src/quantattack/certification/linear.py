@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -71,15 +72,22 @@ def _double(tensor: Tensor | None) -> Tensor:
     return torch.zeros((), dtype=torch.float64) if tensor is None else tensor.detach().double().cpu()
 
 
+def _input(shape: tuple[int, ...], weight: Tensor, rows: Tensor, settings: tuple[Any, ...]) -> Tensor:
+    moved: Tensor = conv2d_input((len(rows), *shape[1:]), weight, rows, *settings)  # type: ignore[no-untyped-call]
+    return moved
+
+
 def convolution(module: nn.Conv2d, shape: tuple[int, ...]) -> Linear:
     """Return the bounds of a convolution of images of a shape."""
     if module.padding_mode != "zeros" or isinstance(module.padding, str):
-        raise InputError(f"a convolution padded by {module.padding_mode!r} has no bound here; pad with zeros, in numbers")
+        raise InputError(
+            f"a convolution padded by {module.padding_mode!r} has no bound here; pad with zeros, in numbers"
+        )
     weight, settings = _double(module.weight), (module.stride, module.padding, module.dilation, module.groups)
     return Linear(
         lambda x: conv2d(x, weight, None, *settings),
         lambda x: conv2d(x, weight.abs(), None, *settings),
-        lambda rows: conv2d_input((len(rows), *shape[1:]), weight, rows, *settings),
+        lambda rows: _input(shape, weight, rows, settings),
         _double(module.bias).view(-1, 1, 1) if module.bias is not None else _double(None),
         terms=weight[0].numel() + 1,
         integral=is_integral(weight),
@@ -101,9 +109,7 @@ def dense(module: nn.Linear, shape: tuple[int, ...]) -> Linear:  # noqa: ARG001
 
 def _scaled(factor: Tensor, shift: Tensor, offset: Tensor, terms: int) -> Linear:
     """Return the bounds of a factor and a shift for each value."""
-    return Linear(
-        lambda x: x * factor, lambda x: x * factor.abs(), lambda rows: rows * factor, shift, terms, offset
-    )
+    return Linear(lambda x: x * factor, lambda x: x * factor.abs(), lambda rows: rows * factor, shift, terms, offset)
 
 
 def normalization(module: nn.BatchNorm1d | nn.BatchNorm2d, shape: tuple[int, ...]) -> Linear:
@@ -187,6 +193,3 @@ class Sum:
     def error(self, *boxes: Box) -> Tensor:
         """Return by how much each value may be off in float32."""
         return gamma(1) * (boxes[0].size + boxes[1].size)
-
-
-Affines = Linear | Sum  # the parts that a solver takes as rows

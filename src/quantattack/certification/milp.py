@@ -205,12 +205,19 @@ def search(piecewise: Piecewise, rival: int, seconds: int | float, deepest: bool
     return Found("open", spent=nodes / _NODES, reason=solver.modelStatusToString(status).lower())
 
 
-def _solver(piecewise: Piecewise, variables: list[int], data: NDArray[np.float64], most: float, seconds: int | float) -> Any:
+def _solver(
+    piecewise: Piecewise, variables: list[int], data: NDArray[np.float64], most: float, seconds: int | float
+) -> Any:
     """Return HiGHS with the program: the margin over a rival is to be small, and not above a number."""
     names = highs()
     with silence():  # its constructor prints its version
         solver = names.Highs()
-    options = {"output_flag": False, "threads": 1, "random_seed": 0, "mip_max_nodes": max(1, int(seconds * _NODES))}
+    options: dict[str, int | float] = {
+        "output_flag": False,
+        "threads": 1,
+        "random_seed": 0,
+        "mip_max_nodes": max(1, int(seconds * _NODES)),
+    }
     options |= {"time_limit": _GUARD * seconds, "mip_feasibility_tolerance": TOLERANCE}
     options |= {"primal_feasibility_tolerance": TOLERANCE, "dual_feasibility_tolerance": TOLERANCE}
     for name, value in options.items():

@@ -1,8 +1,8 @@
-"""What every step of a network states for its bounds, and the arithmetic that the bounds share.
+r"""What every step of a network states for its bounds, and the arithmetic that the bounds share.
 
 Every bound holds for the network as it is run in float32, whatever the order of its sums.  A sum of k products, each
-of one rounding, differs from the exact one by at most :math:`\\gamma_k \\sum |w x|` with
-:math:`\\gamma_k = k u / (1 - k u)` and :math:`u = 2^{-24}`.  The bounds themselves are computed in float64, whose own
+of one rounding, differs from the exact one by at most :math:`\gamma_k \sum |w x|` with
+:math:`\gamma_k = k u / (1 - k u)` and :math:`u = 2^{-24}`.  The bounds themselves are computed in float64, whose own
 error is :math:`2^{-29}` of that: `MARGIN` covers it.
 
 Source: Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1, https://doi.org/10.1137/1.9780898718027

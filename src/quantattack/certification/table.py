@@ -35,7 +35,9 @@ def _quantized(module: Projection, shape: tuple[int, ...]) -> Steps:  # noqa: AR
         return Steps(zero, torch.tensor([-1.0, 1.0], dtype=torch.float64), zero)
     if isinstance(quantizer, UniformActivation):
         return _uniform(quantizer)
-    raise InputError(f"the quantizer {quantizer.name} of activations has no bound here; Sign and UniformActivation have")
+    raise InputError(
+        f"the quantizer {quantizer.name} of activations has no bound here; Sign and UniformActivation have"
+    )
 
 
 def _uniform(quantizer: UniformActivation) -> Steps:

@@ -16,7 +16,7 @@ from quantattack.cli.tasks import tasks_of
 from quantattack.errors import InputError, unknown
 from quantattack.evaluation.evaluate import evaluate_tasks, run_identity
 from quantattack.evaluation.ray import Workers
-from quantattack.evaluation.task import Task
+from quantattack.evaluation.task import KeepImages, Task
 from quantattack.record.description import digest_of
 from quantattack.record.record import records_of
 from quantattack.report.terminal import print_table
@@ -69,7 +69,12 @@ def evaluate(
     if config is not None and model:
         raise InputError("a run file names its models; leave them out of the command")
     about: dict[str, Any] = {"models": model or [DEFAULT], "data_root": data_root, "attacks": attacks, "images": images}
-    how: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "device": device, "save_images": kept_images(save_images)}
+    how: dict[str, Any] = {
+        "seed": seed,
+        "batch_size": batch_size,
+        "device": device,
+        "save_images": kept_images(save_images),
+    }
     how |= {"one_logit": one_logit, "padding": not no_padding}
     of_files: dict[str, Any] = {"float": float_model, "layout": layout, "range": range_, "mean": mean, "std": std}
     threat = ThreatEntry(norm=norm, radius=None if radius is None else radius.split(","), levels=pixels)
@@ -88,7 +93,7 @@ def evaluate(
     typer.echo(f"record: {store.folder}")
 
 
-def kept_images(how: str) -> bool | str:
+def kept_images(how: str) -> KeepImages:
     """Return how the attacked images are kept: `--save-images` alone says `files`."""
     if how not in ("", FILES, "png"):
         raise unknown("kind of saved image", how, (FILES, "png"))

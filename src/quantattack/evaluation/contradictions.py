@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from quantattack.data.sources import digest
 from quantattack.evaluation.task import part_range
-from quantattack.record.bounds import BROKEN, OPEN, PROVED
+from quantattack.record.bounds import BROKEN, PROVED, VERDICTS
 from quantattack.record.cell import Cell
 from quantattack.record.description import stable
 from quantattack.record.identity import Identity, SubjectIdentity
@@ -41,13 +41,15 @@ def contradictions(record: Record) -> Iterator[str]:
 
 def _of_bounds(record: Record) -> Iterator[str]:
     """Compare what is proved with what the attacks broke, and the counterexamples with their outcomes."""
-    for verdict, should in ((PROVED, False), (BROKEN, True), (OPEN, False)):
-        seen = [image for image, bound in record.bounds.items() if bound.verdict == verdict]
-        for name, cell in record.by_attack.items():
-            among = np.isin(cell.outcomes["image"], seen)
-            wrong = among & (cell.broken != should) & ((not should) | cell.certifies)
-            if wrong.any() and (verdict == PROVED or cell.certifies):
-                yield f"{name}: {verdict} by complete search, and {'not ' * should}broken{_named(cell.outcomes['image'][wrong])}"
+    seen = {verdict: [i for i, bound in record.bounds.items() if bound.verdict == verdict] for verdict in VERDICTS}
+    for name, cell in record.by_attack.items():
+        images = cell.outcomes["image"]
+        wrong = images[np.isin(images, seen[PROVED]) & cell.broken]
+        if len(wrong):
+            yield f"{name}: broken, and proved by complete search{_named(wrong)}"
+        without = images[np.isin(images, seen[BROKEN]) & ~cell.broken]
+        if cell.certifies and len(without):
+            yield f"{name}: broken by complete search, and by none of its images{_named(without)}"
 
 
 def _of_settings(record: Record, cell: Cell, about: SubjectIdentity) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The driver of an evaluation: hands cells to an executor and writes every outcome that comes back."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -62,11 +62,10 @@ def run(
         note_deployed(task, store)
     pairs = zip(tasks, advances, strict=True)
     filled = {task: FilledTask(task, store, clean[task], advance, gallery) for task, advance in pairs}
-    for last in (False, True):  # what is left is known only once all others have ended
-        for cell, result in executor.map(attack, _opened(filled.values(), last)):
-            filled[cell.task].take(cell, result)
-            if receive is not None:
-                receive(cell, result)
+    for cell, result in _results(filled, executor):
+        filled[cell.task].take(cell, result)
+        if receive is not None:
+            receive(cell, result)
     if any(task.worked for task in filled.values()):
         seconds = store.notes.get("seconds", 0.0) + time.perf_counter() - started
         store.note(seconds=round(seconds, 3), **executor.notes())
@@ -171,6 +170,12 @@ def note_one_logit(task: Task, store: Store) -> None:
     noted = store.notes.get(ONE_LOGIT, [])
     if isinstance(task.model.model, OneLogit) and task.subject.model not in noted:
         store.note(**{ONE_LOGIT: [*noted, task.subject.model]})
+
+
+def _results(filled: Mapping[Task, FilledTask], executor: Executor) -> Iterator[tuple[Cell, Attacked]]:
+    """Yield the results of all cells; of attacks that are run last only once all others have ended."""
+    for last in (False, True):
+        yield from executor.map(attack, _opened(filled.values(), last))
 
 
 def _opened(filled: Iterable[FilledTask], last: bool) -> Iterator[Cell]:

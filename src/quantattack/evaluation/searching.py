@@ -51,4 +51,5 @@ def _merged(result: Trace, again: Mask, other: Trace) -> Trace:
     columns = [column.clone() for column, _ in pairs]
     for column, (_, new) in zip(columns, pairs, strict=True):
         column[again] = new
-    return Trace(*columns)
+    images, step, restart = columns
+    return Trace(images, step, restart)

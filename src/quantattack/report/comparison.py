@@ -14,7 +14,9 @@ from quantattack.record.bounds import PROVED
 from quantattack.record.cell import Cell, common_images, survivors
 from quantattack.record.record import Record
 from quantattack.record.statistics import holm, mcnemar
-from quantattack.report.tables import Share, bracket_words, percent, threat_words
+from quantattack.report.bracket import bracket_words
+from quantattack.report.percent import percent
+from quantattack.report.tables import Share, threat_words
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,9 @@ def _compared(group: Sequence[Record], attack: str | None) -> Comparison | None:
     subject, threat = group[0].subject, threat_words(group[0].threat)
     left_out = tuple(name for name in begun if name not in names)
     proved = {record.subject.model: _proved(record, images) for record in group if record.bracket is not None}
-    return Comparison(subject.data, threat, len(images), tuple(names), clean, robust, _adjusted(pairs), left_out, proved)
+    return Comparison(
+        subject.data, threat, len(images), tuple(names), clean, robust, _adjusted(pairs), left_out, proved
+    )
 
 
 def _proved(record: Record, images: NDArray[np.int64]) -> Share:

@@ -11,6 +11,7 @@ from quantattack.errors import InputError
 from quantattack.record.record import Record
 from quantattack.record.store import Store
 from quantattack.record.writing import written_whole
+from quantattack.report.bracket import worst_words
 from quantattack.report.comparison import Comparison, comparisons
 from quantattack.report.deployed import COLUMNS, ONE_OF, deployed_lines, facts_of
 from quantattack.report.diagnosis import SIGNS, Diagnosis, diagnosis, unevaluated_diagnoses
@@ -24,6 +25,7 @@ from quantattack.report.figures import (
     steps_figure,
 )
 from quantattack.report.gallery import Gallery, read_gallery
+from quantattack.report.percent import percent
 from quantattack.report.render import render as fill_in
 from quantattack.report.signal_drawings import signal_drawings
 from quantattack.report.signal_figures import Drawing
@@ -34,12 +36,10 @@ from quantattack.report.tables import (
     Share,
     Verdict,
     attack_rows,
-    bracket_words,
     clean_share,
     headline,
     leading,
     pairs,
-    percent,
     progress_words,
     robust_share,
     run_headline,
@@ -113,11 +113,9 @@ def section_of(record: Record, place: int, folder: Path) -> Section:
         folder: The run's folder, with its gallery files.
 
     """
-    gap, checks = record.masking_gap, diagnosis(record)
+    checks, subject = diagnosis(record), record.subject
     return Section(
-        anchor=f"evaluation-{place}",
-        model=record.subject.model,
-        data=record.subject.data,
+        *(f"evaluation-{place}", subject.model, subject.data),
         threat=threat_words(record.threat),
         progress=progress_words(record),
         verdict=judged(verdict(record), checks),
@@ -125,18 +123,35 @@ def section_of(record: Record, place: int, folder: Path) -> Section:
         flags=record.codes,
         images=record.images,
         clean=clean_share(record),
-        pgd=robust_share(record, record.plain_pgd) if record.plain_pgd else None,
+        pgd=_pgd_share(record),
         worst=worst_share(record),
-        bracket="" if record.bracket is None else bracket_words(*record.bracket),
-        gap=None if gap is None else 100 * gap,
+        bracket=worst_words(record) if record.bracket else "",
+        gap=_points(record.masking_gap),
         strongest=strongest(record),
         rows=attack_rows(record),
-        pairs=pairs(record).tolist() if record.complete else [],
+        pairs=_pairs(record),
         diagnosis=checks,
-        drawings=drawings(record, place) if record.complete and len(record.indices) else [],
+        drawings=drawings(record, place),
         gallery=read_gallery(folder, place, record.subject),
-        settings={"threat": record.threat, **{name: record.settings(name) for name in record.attacks}},
+        settings=_settings(record),
     )
+
+
+def _points(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    return {"threat": record.threat, **{name: record.settings(name) for name in record.attacks}}
+
+
+def _pairs(record: Record) -> list[list[int]]:
+    counts: list[list[int]] = pairs(record).tolist() if record.complete else []
+    return counts
+
+
+def _pgd_share(record: Record) -> Share | None:
+    return robust_share(record, record.plain_pgd) if record.plain_pgd else None
 
 
 def judged(by_attacks: Verdict, checks: Diagnosis | None) -> Verdict:
@@ -151,7 +166,9 @@ def _words(record: Record, checks: Diagnosis | None) -> str:
 
 
 def drawings(record: Record, place: int) -> list[Drawing]:
-    """Return the figures of one evaluation."""
+    """Return the figures of one evaluation; none of an unfinished one, or of one without images."""
+    if not record.complete or not len(record.indices):
+        return []
     return [_steps(record, place), _matrix(record, place), *_margins(record, place)]
 
 

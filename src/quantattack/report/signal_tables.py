@@ -12,7 +12,7 @@ from rich.text import Text
 
 from quantattack.record.signals import Signal, read_signals
 from quantattack.record.store import Store
-from quantattack.report.tables import percent
+from quantattack.report.percent import percent
 
 NAMES = {
     "unit": "unscaled",

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from quantattack.record.cell import Cell, broken_matrix, first_complete
 from quantattack.record.record import MASKED, Record
 from quantattack.record.statistics import wilson
+from quantattack.report.bracket import proved_words
+from quantattack.report.percent import percent
 
 _REASONS = ("saturated_softmax", "zero_gradient", "wrong_direction")  # flags that explain PGD's failure, first first
 
@@ -69,31 +71,6 @@ class Verdict:
 
     kind: str
     words: str
-
-
-def percent(share: float) -> str:
-    """Return a share in percent with one decimal, a dash where there is none."""
-    return "-" if isnan(share) else f"{100 * share:.1f}%"
-
-
-def bracket_words(proved: float, worst: float) -> str:
-    """Return robust accuracy from both sides in percent: what is proved, and what nothing broke."""
-    return f"[{percent(proved).rstrip('%')}, {percent(worst)}]"
-
-
-def worst_words(record: Record) -> str:
-    """Return the worst case in percent, with what is proved before it where something was."""
-    return percent(record.worst_case) if record.bracket is None else bracket_words(*record.bracket)
-
-
-def proved_words(record: Record) -> str:
-    """Say what a complete search has decided, in a sentence; empty where there was none."""
-    if record.bracket is None or not record.complete:
-        return ""
-    proved, worst = record.bracket
-    undecided = round((worst - proved) * record.images)
-    known = "so that is the robust accuracy" if not undecided else f"{undecided} of {record.images} images are open"
-    return f" At least {percent(proved)} is proved robust, {known}."
 
 
 def interval(share: Share) -> str:

@@ -9,9 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from quantattack.record.record import Record
+from quantattack.report.bracket import worst_words
 from quantattack.report.comparison import Comparison, p_words, words
 from quantattack.report.deployed import COLUMNS, ONE_OF, UNDER, Line, deployed_lines, entry_words
-from quantattack.report.tables import headline, interval, percent, progress_words, threat_words, worst_words
+from quantattack.report.percent import percent
+from quantattack.report.tables import headline, interval, progress_words, threat_words
 
 
 def print_table(records: Sequence[Record], console: Console) -> None:
@@ -134,7 +136,9 @@ def _networks(comparison: Comparison) -> Table:
     for header in ("model", "clean", "robust", "95 % interval"):
         table.add_column(header, justify="left" if header == "model" else "right")
     for model, share in comparison.robust.items():
-        table.add_row(Text(model), percent(comparison.clean[model].value), comparison.robust_words(model), interval(share))
+        table.add_row(
+            Text(model), percent(comparison.clean[model].value), comparison.robust_words(model), interval(share)
+        )
     return table
 
 
