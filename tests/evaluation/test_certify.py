@@ -193,3 +193,12 @@ def test_a_record_without_complete_search_says_nothing_of_proofs():
     assert record.bracket is None
     assert record.bounds == {}
     assert "proved" not in record.summary()
+
+
+def test_a_small_network_of_signs_is_named_where_complete_search_would_pay():
+    attacked = qa.evaluate(network(), *images(), weak(THREAT), THREAT)
+    assert "its 12 activations take few values" in attacked.codes["search_pays"]
+    assert "search_pays" not in certified().codes
+    floating = build("perceptron", {"shape": SHAPE, "classes": 3, "hidden": 12}).eval()
+    clean = images()[0]
+    assert "search_pays" not in qa.evaluate(floating, clean, floating(clean).argmax(1), weak(THREAT), THREAT).codes

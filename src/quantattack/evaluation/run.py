@@ -19,6 +19,7 @@ from quantattack.evaluation.inherited import inherit
 from quantattack.evaluation.judge import Attacked, Clean, attack, joined, predict
 from quantattack.evaluation.png import write_pngs
 from quantattack.evaluation.reach import changed, state_of
+from quantattack.evaluation.search_pays import search_pays
 from quantattack.evaluation.task import Task, versions
 from quantattack.nn.one_logit import OneLogit
 from quantattack.progress import Advance
@@ -152,7 +153,9 @@ class FilledTask:
         with guarded("the model's gradient", f"the first {len(probe)} images that it has right"):
             health = health_of(comparisons)
         itself = changed(task.state, state_of(task.model.model))
-        store.flag(task.subject, flags(record, health, self._clean.random, self._clean.dependent, itself))
+        found = flags(record, health, self._clean.random, self._clean.dependent, itself)
+        hint = search_pays(record, task.model.model, task.batch([0])[0])
+        store.flag(task.subject, found | ({"search_pays": hint} if hint else {}))
         note_radius(task, store)
         note_one_logit(task, store)
         store.note(**versions(task), batch_size=max(cell.sizer.size for cell in self._cells))

@@ -241,14 +241,14 @@ class Record:
             "done": done,
             "worst_case": _known(over.worst_case(cells)) if complete else None,
             "masking_gap": _known(over.masking_gap(cells)) if complete else None,
-            **self._from_below(),
+            **self._from_below(cells),
             "flags": self.flags,
             "finished": self.store.finished and complete,
         }
 
-    def _from_below(self) -> dict[str, Any]:
+    def _from_below(self, cells: Mapping[str, Cell]) -> dict[str, Any]:
         """Return what a complete search adds to the summary; nothing where there was none."""
-        if self.bracket is None:
+        if not any(cell.certifies for cell in cells.values()) or self.bracket is None:
             return {}
         counts = Counter(bound.verdict for bound in self.bounds.values())
         return {
