@@ -11,15 +11,17 @@ from quantattack.report.figures import (
     radius_groups,
     steps_figure,
 )
+from quantattack.report.percent import percent
 from quantattack.report.seen_gradient import seen_figure, seen_of, seen_words
 from quantattack.report.signal_figures import Drawing
 from quantattack.report.steps import step_curve
 from quantattack.report.style import svg
-from quantattack.report.tables import percent
 
 
 def drawings(record: Record, place: int) -> list[Drawing]:
-    """Return the figures of one evaluation."""
+    """Return the figures of one evaluation; none of an unfinished one, or of one without images."""
+    if not record.complete or not len(record.indices):
+        return []
     return [*_seen(record, place), _steps(record, place), _matrix(record, place), *_margins(record, place)]
 
 
