@@ -17,7 +17,10 @@ from quantattack.record.bounds import Bound
 from quantattack.record.merge import merge
 from quantattack.record.record import Record
 from quantattack.report.bracket import worst_words
+from quantattack.report.drawings import radius_drawings
+from quantattack.report.figures import radius_figure
 from quantattack.report.page import render
+from quantattack.report.percent import percent
 from quantattack.report.tables import headline
 
 SHAPE = (1, 4, 4)
@@ -69,6 +72,16 @@ def test_both_sides_meet_and_are_shown(tmp_path):
     assert f"At least {100 * proved:.1f}% is proved robust" in headline(record)
     assert worst_words(record) in render(record.store, tmp_path / "run")
     assert "black_box_wins" not in record.codes
+
+
+def test_the_radius_figure_and_its_words_have_what_is_proved():
+    group = [certified(), qa.certify(network(), *images(), qa.Threat("linf", 0.01), seconds=5.0, attacks=weak)]
+    (line,) = [line for line in radius_figure(group).axes[0].lines if line.get_label() == "proved"]
+    assert list(line.get_xdata()) == [0.03, 0.01]
+    assert line.get_ydata() == pytest.approx([100 * record.bracket[0] for record in group])
+    assert 0 < group[0].bracket[0] < group[1].bracket[0]
+    (drawing,) = radius_drawings(group)
+    assert f"Proved: {percent(group[1].bracket[0])} at 0.01, {percent(group[0].bracket[0])} at 0.03." in drawing.caption
 
 
 def test_an_image_that_was_wrong_or_that_an_attack_broke_is_not_searched():
