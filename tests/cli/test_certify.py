@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from deployed.fake import Write
 from quantattack.certification.exact import MISSING
 from quantattack.cli import main
 from quantattack.record.record import Record
@@ -45,6 +46,11 @@ def test_a_network_without_bounds_is_refused_by_name(capsys, tmp_path):
     )
     assert run("certify", "own_net:make", "--data", "digits", *FEW[1:]) == 2
     assert "no bound is known of 2 (GELU)" in capsys.readouterr().err
+
+
+def test_a_deployed_file_is_refused_with_what_to_certify(fake: Write, capsys):
+    assert run("certify", str(fake()), "--data", "digits", *FEW[1:]) == 2
+    assert "no bound is known of a deployed file; certify the network that it was made of" in capsys.readouterr().err
 
 
 def test_pixels_are_searched_as_levels():

@@ -12,6 +12,7 @@ from quantattack.certification import linear
 from quantattack.certification.activations import Clip, MaxPool, Steps
 from quantattack.certification.parts import Part, is_integral
 from quantattack.certification.table import TABLE, part_of
+from quantattack.deployed.base import DeployedModel
 from quantattack.errors import InputError, guarded
 from quantattack.nn.convert import freeze
 from quantattack.types import Images, Model
@@ -70,6 +71,8 @@ def network_of(model: Model) -> nn.Module:
     network = getattr(model, "as_given", model)
     if not isinstance(network, nn.Module):
         raise InputError(f"bounds need a torch.nn.Module, whose modules can be read; not {type(network).__name__}")
+    if isinstance(network, DeployedModel):
+        raise InputError("no bound is known of a deployed file; certify the network that it was made of")
     kinds = {parameter.dtype for parameter in network.parameters()} - {torch.float32, torch.float64}
     if kinds:
         raise InputError(f"the bounds hold for float32, and the model has {kinds.pop()}; give it in float32")

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from quantattack.cli.options import (
-    MODELS,
     Architecture,
     Data,
     DataRoot,
@@ -21,7 +20,7 @@ from quantattack.cli.options import (
 
 
 def certify(
-    model: Annotated[list[str], typer.Argument(help=f"{MODELS}; several.")],
+    model: Annotated[list[str], typer.Argument(help="Names of the zoo, checkpoints, my.py:name, or weights.")],
     data: Data = None,
     data_root: DataRoot = None,
     norm: Annotated[str, typer.Option(help="linf; under l2 and l1 there are bounds, and no complete search.")] = "linf",
