@@ -12,6 +12,7 @@ MOST_CODE, MEDIAN, MOST_LINES, MOST_EXCEPTIONS = 25, 8, 300, 8
 
 # What may be longer, each with its reason; what is not longer any more may not stay here.
 LONG_FUNCTIONS: dict[str, str] = {
+    "cli/commands/certify.py:certify": "one line for each option of the command",
     "cli/commands/diagnose.py:diagnose": "one line for each option of the command",
     "cli/commands/evaluate.py:evaluate": "one line for each option of the command",
     "cli/commands/reproduce.py:reproduce": "one line for each option of the command",

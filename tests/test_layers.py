@@ -20,14 +20,15 @@ RANKS = {  # a room is a folder with all that is in it, but for folders that are
     "attacks": 6,
     "attacks.adapters": 7,
     "models": 8,
-    "training": 9,
-    "evaluation": 10,
-    "diagnostics": 11,
-    "": 12,  # the public names
-    "report": 13,
-    "reproduction": 14,
-    "cli": 15,
-    "__main__": 16,
+    "certification": 9,
+    "training": 10,
+    "evaluation": 11,
+    "diagnostics": 12,
+    "": 13,  # the public names
+    "report": 14,
+    "reproduction": 15,
+    "cli": 16,
+    "__main__": 17,
 }
 GROUND_FLOOR = ("errors", "types", "rng", "progress", "reading")
 NO_TORCH = ("errors", "record.", "report.", "cli.commands", "cli.options")  # they read, and attack nothing

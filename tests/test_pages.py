@@ -51,8 +51,8 @@ def test_every_flag_is_explained():
     listed = set(re.findall(r"`(\w+)`", " ".join(codes)))
     source = Path(__file__).parents[1] / "src" / "quantattack" / "evaluation"
     raised = {
-        code
-        for name in ("flags", "deployed_flags")
-        for code in re.findall(r'^        "(\w+)": ', (source / f"{name}.py").read_text(), re.MULTILINE)
+        code[0] or code[1]
+        for name in ("flags", "deployed_flags", "run")
+        for code in re.findall(r'^        "(\w+)": |\{"(\w+)": hint', (source / f"{name}.py").read_text(), re.MULTILINE)
     }
     assert listed == raised

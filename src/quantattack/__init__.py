@@ -46,8 +46,10 @@ if TYPE_CHECKING:
     from quantattack.attacks.success import hits, misclassified
     from quantattack.attacks.threat import Threat
     from quantattack.attacks.wrappers import AgainstRival, Ensemble, InFloat64, Restarts, Transfer
+    from quantattack.certification.exact import Exact
     from quantattack.data.sets import load_data
     from quantattack.errors import InputError
+    from quantattack.evaluation.certify import certify
     from quantattack.evaluation.evaluate import evaluate
     from quantattack.models.load import load_model
     from quantattack.nn.convert import freeze, quantize
@@ -67,6 +69,7 @@ __all__ = [
     "Dgf",
     "Ensemble",
     "Eot",
+    "Exact",
     "Fixed",
     "Gap",
     "Hns",
@@ -92,6 +95,7 @@ __all__ = [
     "apgd_plus",
     "apgd_targeted",
     "blob_qg",
+    "certify",
     "cross_entropy",
     "daa_blob",
     "daa_dgf",
@@ -145,8 +149,10 @@ attacks.standard standard
 attacks.success hits misclassified
 attacks.threat Threat
 attacks.wrappers AgainstRival Ensemble InFloat64 Restarts Transfer
+certification.exact Exact
 data.sets load_data
 errors InputError
+evaluation.certify certify
 evaluation.evaluate evaluate
 models.load load_model
 nn.convert freeze quantize
@@ -154,7 +160,7 @@ nn.one_logit OneLogit
 record.record Record
 """
 _HOME = {name: line.split()[0] for line in _HOMES.strip().split("\n") for name in line.split()[1:]}
-_ROOMS = "attacks data deployed evaluation gradients models nn progress reading record rng types".split()  # noqa: SIM905
+_ROOMS = "attacks certification data deployed evaluation gradients models nn progress reading record rng types".split()  # noqa: SIM905
 _FORMER = {"Nearest": "MinimumNorm", "Rounds": "ParticleSets", "Strongest": "Ensemble"}
 
 keep_former_module()

@@ -12,6 +12,8 @@ from quantattack.nn.quantizers import BnnWaq, MdTanhS, Sign, sign
 
 NETWORKS = [
     ("small", {"width": 4}, (1, 8, 8)),
+    ("coarse", {"width": 2}, (1, 28, 28)),
+    ("perceptron", {"hidden": 16}, (1, 8, 8)),
     ("lenet", {"width": 0.1}, (1, 28, 28)),
     ("madry-mnist", {"width": 0.1}, (1, 28, 28)),
     ("daa-fashion", {"width": 0.1}, (1, 28, 28)),

@@ -101,6 +101,7 @@ def test_every_number_is_the_one_that_its_version_read(run: str):
     assert [comparison.pop("left_out") for comparison in compared] == [()] * len(compared)  # added since
     for comparison in compared:
         assert len(comparison.pop("clean_pairs")) == len(comparison["pairs"])  # likewise
+    assert [comparison.pop("proved") for comparison in compared] == [{}] * len(compared)  # likewise
     assert_same(compared, expected["comparisons"])
     store.close()
 

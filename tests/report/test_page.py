@@ -6,7 +6,8 @@ import pytest
 from quantattack.errors import InputError
 from quantattack.record.store import Store
 from quantattack.report.page import write_page
-from quantattack.report.tables import headline, interval, percent, robust_share, worst_share
+from quantattack.report.percent import percent
+from quantattack.report.tables import headline, interval, robust_share, worst_share
 from records import by_hand
 
 from .conftest import IMAGES, MASKED, RUN, subject, write

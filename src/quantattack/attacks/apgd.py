@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, fields, replace
 import torch
 from torch import Tensor
 
-from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images, check_threat
+from quantattack.attacks.arguments import check_threat
+from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images
 from quantattack.attacks.class_pair import ClassPair, check_pair
 from quantattack.attacks.losses import Loss, cross_entropy
 from quantattack.attacks.norms import L1, per_image

@@ -7,7 +7,8 @@ from numbers import Real
 
 import torch
 
-from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images, check_parts, check_threat
+from quantattack.attacks.arguments import check_parts, check_threat
+from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images
 from quantattack.attacks.class_pair import ClassPair, check_pair
 from quantattack.attacks.directions import Direction, NoisyDirection, steepest
 from quantattack.attacks.losses import Loss, cross_entropy

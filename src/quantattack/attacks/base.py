@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from quantattack.attacks.success import Criterion, misclassified
-from quantattack.attacks.threat import Threat, threats_in
+from quantattack.attacks.threat import threats_in
 from quantattack.data.sources import check_images
 from quantattack.errors import InputError
 from quantattack.gradients import ordinary
+from quantattack.record.bounds import Bound
 from quantattack.rng import Rng
 from quantattack.types import Images, Indices, Labels, Mask, Model, PerImage
 
@@ -73,11 +74,13 @@ class Trace:
         step: Index of the first iterate that fooled the model, with shape (n,); 0 is the start point.  Where none was
             observed to, the index of the last iterate; -1 if the attack does not report steps.
         restart: Index of the restart that produced each image, with shape (n,).
+        bounds: What the attack proved of each image; empty if it proves nothing.
     """
 
     images: Images
     step: Indices
     restart: Indices
+    bounds: tuple[Bound, ...] = ()
 
 
 def without_steps(images: Images) -> Trace:
@@ -96,12 +99,14 @@ class Traits:
         refills: Whether it may receive a batch larger than `Batch.at_once`: it then splits the images that are not yet
             solved into chunks of that size, so that solved images make room for others.
         solved: Its success criterion; None if it does not declare one.
+        last: Whether it is run after all others, on one image at a time, and only on those that none of them broke.
     """
 
     children: tuple[Attack, ...] = ()
     needs_all: bool = False
     refills: bool = False
     solved: Criterion | None = None
+    last: bool = False
 
 
 @runtime_checkable
@@ -253,6 +258,11 @@ def needs_all(attack: Attack) -> bool:
     return traits.needs_all or any(needs_all(child) for child in traits.children)
 
 
+def is_last(attack: Attack) -> bool:
+    """Return whether an attack is run after all others, on what they leave; see `Traits`."""
+    return adopt(attack).traits.last
+
+
 def refills(attack: Attack) -> bool:
     """Return whether an attack may receive a batch larger than `Batch.at_once`; see `Traits`."""
     return adopt(attack).traits.refills
@@ -284,17 +294,3 @@ def traits_around(*children: Attack) -> Traits:
     """Return the traits of a wrapper: it refills if all its children do, and has the first one's success criterion."""
     solved = adopt(children[0]).traits.solved
     return Traits(children, refills=all(refills(child) for child in children), solved=solved)
-
-
-def check_threat(threat: object) -> None:
-    """Raise InputError unless the argument is a `Threat`."""
-    if not isinstance(threat, Threat):
-        raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
-
-
-def check_parts(**arguments: object) -> None:
-    """Raise InputError for an argument that is not callable, or is a class where an instance is needed."""
-    for name, value in arguments.items():
-        if not callable(value) or isinstance(value, type):
-            expected = f"{value.__name__}(...)" if isinstance(value, type) else "a function or a callable object"
-            raise InputError(f"{name} must be {expected}, not {value!r}")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images, check_threat
+from quantattack.attacks.arguments import check_threat
+from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images
 from quantattack.attacks.norms import L1, L2, per_image
 from quantattack.attacks.success import Criterion, misclassified, nearness
 from quantattack.attacks.threat import Threat

@@ -1,7 +1,8 @@
 """The standard suite of attacks for reporting robust accuracy, with its cost."""
 
 from quantattack.attacks.apgd import Apgd
-from quantattack.attacks.base import Attack, check_threat
+from quantattack.attacks.arguments import check_threat
+from quantattack.attacks.base import Attack
 from quantattack.attacks.losses import log_odds
 from quantattack.attacks.norms import L1
 from quantattack.attacks.recipes import LinearDecay, apgd_targeted, pgd, square
@@ -23,6 +24,9 @@ def standard(threat: Threat) -> Ensemble:
     4. `rivals`: APGD on targeted DLR, 22 steps for each of 9 target classes, started from blocks of 4 x 4 pixels.
     5. `square`: Square with up to 2000 queries; an image is given up after 500 without improvement.  It starts from
        the best image that the other members returned.  Omitted under L1.
+
+    In small networks of signs or of k-bit activations it misses many images; `certify` decides them by complete search,
+    and an evaluation says so by the flag `search_pays`.
 
     Each member attacks only the images that the earlier ones did not fool.  An image that none of them fools costs 418
     backward passes and at most 2455 forward passes, including Square's; one that is fooled costs only the passes until

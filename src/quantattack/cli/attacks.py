@@ -31,6 +31,7 @@ from quantattack.attacks.recipes import (
 from quantattack.attacks.scaling.logits import OnScaled
 from quantattack.attacks.standard import standard
 from quantattack.attacks.threat import Threat
+from quantattack.certification.exact import Exact
 from quantattack.cli.names import number_of, whole_of
 from quantattack.cli.peers import PEERS, is_peer, peer_named
 from quantattack.cli.temperatures import TEMPERATURES, Context, Maker
@@ -92,6 +93,7 @@ ATTACKS: Mapping[str, Spec] = {
     "mi_fgsm": Spec(mi_fgsm, "steps along accumulated gradients"),
     "multi_targeted": Spec(multi_targeted, "the logit difference to one rival after the other"),
     "square": Spec(square, "random search, without gradients"),
+    "exact": Spec(Exact, "bounds and complete search, on what all other attacks left"),
     "suite": Spec(standard, "standard's members as one attack, each on what the earlier ones left"),
     **{
         f"{name}_{loss}": Spec(plain, f"{about} on {loss}", {"loss": function})

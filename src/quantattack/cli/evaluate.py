@@ -15,7 +15,7 @@ from quantattack.cli.tasks import tasks_of
 from quantattack.errors import InputError, unknown
 from quantattack.evaluation.evaluate import evaluate_tasks, run_identity
 from quantattack.evaluation.ray import Workers
-from quantattack.evaluation.task import Task
+from quantattack.evaluation.task import KeepImages, Task
 from quantattack.record.description import digest_of
 from quantattack.record.record import Record, records_of
 from quantattack.report.terminal import print_table
@@ -32,16 +32,28 @@ def run_plan(plan: RunFile, part: str, grow: bool, progress: bool, ray: tuple[st
         ray: Address of the Ray cluster to join, and the share of a GPU for each worker.
     """
     tasks = list(tasks_of(plan, part_named(part)))
+    return run_tasks(tasks, plan.out, grow, progress, Workers(plan.workers, *ray))
+
+
+def run_tasks(tasks: Sequence[Task], out: Path | None, grow: bool, progress: bool, workers: Workers) -> list[Record]:
+    """Run what a record lacks of some tasks, print its numbers, and return the tasks' evaluations.
+
+    Arguments:
+        tasks: The tasks.
+        out: The record's folder; named by the tasks' settings where it is None.
+        grow: Whether the record may be extended by what it lacks.
+        progress: Whether to show a progress bar.
+        workers: The processes that share the work.
+    """
     _say_radii(tasks)
-    workers = Workers(plan.workers, *ray)
-    records = evaluate_tasks(tasks, plan.out or default_folder(tasks), grow=grow, progress=progress, workers=workers)
+    records = evaluate_tasks(tasks, out or default_folder(tasks), grow=grow, progress=progress, workers=workers)
     store = records[0].store
     print_table(records_of(store), Console())
     typer.echo(f"record: {store.folder}")
     return records
 
 
-def _kept(how: str) -> bool | str:
+def kept_images(how: str) -> KeepImages:
     """Return how the attacked images are kept: `--save-images` alone says `files`."""
     if how not in ("", FILES, "png"):
         raise unknown("kind of saved image", how, (FILES, "png"))
@@ -62,8 +74,8 @@ def plan_of(
     threat = ThreatEntry(norm=norm, radius=None if radius is None else radius.split(","), levels=pixels)
     options = [item for item in speed.split(",") if item.strip()]
     for name in ("range", "mean", "std"):
-        settings[name] = settings[name].split(",") if settings[name] else None
-    settings |= {"data": None if data is None else [data], "save_images": _kept(save_images)}
+        settings[name] = settings[name].split(",") if settings.get(name) else None
+    settings |= {"data": None if data is None else [data], "save_images": kept_images(save_images)}
     return RunFile(threats=[threat], speed=options, **settings)
 
 

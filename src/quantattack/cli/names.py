@@ -61,12 +61,12 @@ def radius_of(text: str) -> float | list[list[list[float]]]:
     return parts[0] if len(parts) == 1 else [[[part]] for part in parts]
 
 
-def number(text: str) -> float:
-    """Return the number of a text like 0.03 or 8/255."""
+def number(text: str, name: str = "the radius") -> float:
+    """Return the number of a text like 0.03 or 8/255; `name` is what it is the number of."""
     try:
         return number_of(text)
     except (ValueError, ZeroDivisionError, OverflowError):
-        raise InputError(f"the radius must be a positive number like 0.03 or 8/255, not {text!r}") from None
+        raise InputError(f"{name} must be a positive number like 0.03 or 8/255, not {text!r}") from None
 
 
 def number_of(text: str) -> float:

@@ -23,6 +23,12 @@ Device: TypeAlias = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xp
 Out: TypeAlias = Annotated[Path | None, typer.Option(help="Folder of the record; the same command continues in it.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Images: TypeAlias = Annotated[int | None, typer.Option(help="How many test images, from the first on; else all.")]
+Part: TypeAlias = Annotated[str, typer.Option(help="Do part 2/5 of the images; `quantattack merge` joins the parts.")]
+SaveImages: TypeAlias = Annotated[str, typer.Option(help="Keep every attacked image; png: as PNG files too.")]
+WorkerCount: TypeAlias = Annotated[
+    int | None, typer.Option("--workers", help="Processes that share the work, through Ray.")
+]
 Pixels: TypeAlias = Annotated[
     bool | None,
     typer.Option("--pixels/--no-pixels", help="Search on the 256 levels of bytes; else for deployed models alone."),

@@ -32,6 +32,10 @@ def agrees(
         f"  {verified.clean} clean predictions and {verified.attacked} attacked images computed again, "
         f"{verified.files} checksums; {len(verified.wrong)} disagree; {verified.unsaved} attacked images were not saved"
     )
+    if verified.proofs or verified.unproved:
+        typer.echo(
+            f"  {verified.proofs} proofs computed again; {verified.unproved} by a solver were not searched again"
+        )
     return not verified.wrong
 
 

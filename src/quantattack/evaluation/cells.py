@@ -8,9 +8,9 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from quantattack.attacks.base import needs_all, passes
+from quantattack.attacks.base import is_last, needs_all, passes
 from quantattack.evaluation.batching import BatchSizer
-from quantattack.evaluation.judge import Attacked, Clean, Watch, already_wrong
+from quantattack.evaluation.judge import Attacked, Clean, Watch, already_wrong, sizer_of
 from quantattack.evaluation.saved_images import save_shard
 from quantattack.evaluation.task import Task
 from quantattack.record.description import describe
@@ -49,6 +49,11 @@ class Cell:
     needs_all: bool = False
     watch: Watch | None = None
 
+    @property
+    def is_last(self) -> bool:
+        """Whether it is run after all others of its task, on what they leave."""
+        return is_last(self.task.attacks[self.attack])
+
 
 def clean_cell(task: Task) -> Cell:
     """Return the cell that predicts all clean images of a task."""
@@ -73,7 +78,8 @@ def _cell(task: Task, store: Store, name: str, clean: Clean, watch: Watched) -> 
     done = store.done(row)
     indices = enumerate(task.index.tolist())
     missing = np.array([position for position, index in indices if index not in done], dtype=np.int64)
-    left, wrong, sizer = missing[right[missing]], missing[~right[missing]], task.limits.sizer()
+    left, wrong = missing[right[missing]], missing[~right[missing]]
+    sizer = sizer_of(attack, task.limits.sizer())
     if needs_all(attack):
         everything = range(len(task)) if len(left) else ()
         return Cell(task, name, row, sizer, everything, wrong.tolist(), needs_all=True, watch=partial(watch, name))
@@ -104,5 +110,6 @@ def keep(cell: Cell, store: Store, result: Attacked, clean: Clean) -> int:
     if cell.task.keep_images and outcomes and result.images is not None and store.folder is not None:
         index = [outcome.image for outcome in outcomes]
         shard = save_shard(store.folder, index, result.images[torch.from_numpy(right)])
-    store.write(cell.row, outcomes, shard, lost=sorted({outcome.image for outcome in outcomes} & set(result.lost)))
+    lost = sorted({outcome.image for outcome in outcomes} & set(result.lost))
+    store.write(cell.row, outcomes, shard, lost, result.bounds)
     return len(outcomes)

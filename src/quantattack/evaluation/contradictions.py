@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from quantattack.data.sources import digest
 from quantattack.evaluation.task import part_range
+from quantattack.record.bounds import BROKEN, PROVED, VERDICTS
 from quantattack.record.cell import Cell
 from quantattack.record.description import stable
 from quantattack.record.identity import Identity, SubjectIdentity
@@ -29,12 +30,26 @@ def contradictions(record: Record) -> Iterator[str]:
         yield "its model, data set or threat is none of the run's settings"
     if record.store.finished and not record.complete:
         yield "it is marked as finished, and not every attack has been run on every image"
+    yield from _of_bounds(record)
     first = next(iter(record.by_attack.values()), None)
     for name, cell in record.by_attack.items():
         lines = [*_of_outcomes(cell, record.threat.get("radius")), *_of_others(cell, first)]
         if about is not None:
             lines += [*_of_settings(record, cell, about), *_of_images(cell, about), *_of_files(record, cell, about)]
         yield from (f"{name}: {line}" for line in lines)
+
+
+def _of_bounds(record: Record) -> Iterator[str]:
+    """Compare what is proved with what the attacks broke, and the counterexamples with their outcomes."""
+    seen = {verdict: [i for i, bound in record.bounds.items() if bound.verdict == verdict] for verdict in VERDICTS}
+    for name, cell in record.by_attack.items():
+        images = cell.outcomes["image"]
+        wrong = images[np.isin(images, seen[PROVED]) & cell.broken]
+        if len(wrong):
+            yield f"{name}: broken, and proved by complete search{_named(wrong)}"
+        without = images[np.isin(images, seen[BROKEN]) & ~cell.broken]
+        if cell.certifies and len(without):
+            yield f"{name}: broken by complete search, and by none of its images{_named(without)}"
 
 
 def _of_settings(record: Record, cell: Cell, about: SubjectIdentity) -> Iterator[str]:

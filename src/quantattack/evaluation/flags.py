@@ -7,6 +7,7 @@ import numpy as np
 from quantattack.evaluation.chance import LEVEL, chance
 from quantattack.evaluation.deployed_flags import deployed_flags
 from quantattack.evaluation.gradient_health import Health
+from quantattack.record.bounds import BROKEN
 from quantattack.record.record import MASKED, Record
 from quantattack.record.statistics import mcnemar
 
@@ -42,6 +43,7 @@ def flags(
         "wrong_direction": None if random else _wrong_direction(health),
         "masked": _masked(record),
         "black_box_wins": _black_box_wins(record),
+        "exact_breaks": _exact_breaks(record),
         "outside_threat": _outside_threat(record),
         "ties": _ties(record),
         "off_grid": None if random else _off_grid(record),
@@ -118,8 +120,19 @@ def _black_box_wins(record: Record) -> str | None:
     return f"{name} breaks {only} of {len(common)} images that no gradient attack breaks: the gradients mislead"
 
 
+def _exact_breaks(record: Record) -> str | None:
+    """Say how many images a complete search broke that all attacks before it left."""
+    seen = [bound.verdict for bound in record.bounds.values()]
+    broken = seen.count(BROKEN)
+    if not broken:
+        return None
+    return f"complete search broke {broken} of {len(seen)} images that all other attacks left: they are too weak here"
+
+
 def _only_asks(record: Record, name: str) -> bool:
-    """Return whether an attack called the model without its gradient."""
+    """Return whether an attack called the model without its gradient; a complete search has a flag of its own."""
+    if record.by_attack[name].certifies:
+        return False
     return not uses_gradient(record, name) and bool(record.column(name, "forwards").sum() > 0)
 
 

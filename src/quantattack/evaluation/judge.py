@@ -16,6 +16,7 @@ from quantattack.attacks.base import (
     Trace,
     TracedAttack,
     check_returned,
+    is_last,
     needs_all,
     passes,
     refills,
@@ -30,6 +31,7 @@ from quantattack.evaluation.models import CountedModel, Passes
 from quantattack.evaluation.pixels import check_clean, grid_of, judged_images, lost_by_rounding
 from quantattack.evaluation.searching import searched
 from quantattack.evaluation.task import Task
+from quantattack.record.bounds import Bound
 from quantattack.record.outcome import Outcome
 from quantattack.rng import Rng
 from quantattack.types import Images, Labels, Logits, PerImage
@@ -86,6 +88,7 @@ class Attacked:
         images: The attacked images if the task keeps or returns them, else None.
         lost: Indices in the data set of the broken images that fool the model no longer when rounded to 8 bits; only
             where the threat has no levels.
+        bounds: What the attack proved of the images.
     """
 
     positions: Sequence[int]
@@ -93,6 +96,7 @@ class Attacked:
     cost: Cost
     images: Images | None = None
     lost: tuple[int, ...] = ()
+    bounds: tuple[Bound, ...] = ()
 
 
 Watch: TypeAlias = Callable[[int, int], None]  # called with a call's images, and its passes over rows so far
@@ -192,6 +196,11 @@ def batches_per_call(attack: Attack, count: int, sizer: BatchSizer) -> int:
     return min(ROOM, sizer.room) if refills(attack) else 1
 
 
+def sizer_of(attack: Attack, usual: BatchSizer) -> BatchSizer:
+    """Return what sizes an attack's batches: one image at a time for one that may take long over each."""
+    return BatchSizer(1, fixed=True) if is_last(attack) else usual
+
+
 def attack(
     task: Task, name: str, positions: Sequence[int], sizer: BatchSizer, watch: Watch | None = None
 ) -> Iterator[Attacked]:
@@ -205,6 +214,7 @@ def attack(
         watch: Called with the images of the call and its passes so far; None to report no progress.
     """
     searching = task.attacks[name]
+    sizer = sizer_of(searching, sizer)
     most, batches = max(1, passes(searching, classes=0)), partial(batches_per_call, searching, len(task), sizer)
     for result in sizer.parts(positions, lambda chunk: _attacked(task, name, chunk, sizer.size, watch), batches):
         spent, images = result.cost.forwards + result.cost.backwards, len(result.outcomes)
@@ -240,7 +250,8 @@ def _attacked(task: Task, name: str, positions: Sequence[int], at_once: int, wat
         final = judged_images(task.threat, final, images, SLACK)
         outcomes = _outcomes(task, attack, model, batch, replace(result, images=final), cost)
         kept = final.cpu() if task.keep_images or task.return_images else None
-        return Attacked(positions, outcomes, cost, kept, _lost(task, attack, model, batch, final, outcomes))
+        lost = _lost(task, attack, model, batch, final, outcomes)
+        return Attacked(positions, outcomes, cost, kept, lost, result.bounds)
 
 
 def _lost(

@@ -78,6 +78,11 @@ class CountedModel(nn.Module):
         return self
 
     @property
+    def as_given(self) -> Model:
+        """The model inside, for what reads its modules."""
+        return self.model
+
+    @property
     def twinned(self) -> bool:
         """Whether the model's gradient and verdict come from two implementations; see `gradients.Twinned`."""
         return is_twinned(self.model)

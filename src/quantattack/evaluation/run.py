@@ -1,7 +1,7 @@
 """The driver of an evaluation: hands cells to an executor and writes every outcome that comes back."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -15,9 +15,11 @@ from quantattack.evaluation.executors import Executor, Serial
 from quantattack.evaluation.flags import flags
 from quantattack.evaluation.gallery import keep_gallery
 from quantattack.evaluation.gradient_health import compare_gradients, health_of
+from quantattack.evaluation.inherited import inherit
 from quantattack.evaluation.judge import Attacked, Clean, attack, joined, predict
 from quantattack.evaluation.png import write_pngs
 from quantattack.evaluation.reach import changed, state_of
+from quantattack.evaluation.search_pays import search_pays
 from quantattack.evaluation.task import Task, versions
 from quantattack.models.pixels import opened_in
 from quantattack.nn.one_logit import OneLogit
@@ -62,7 +64,7 @@ def run(
         _note_model(task, store)
     pairs = zip(tasks, advances, strict=True)
     filled = {task: FilledTask(task, store, clean[task], advance, gallery) for task, advance in pairs}
-    for cell, result in executor.map(attack, _opened(filled.values())):
+    for cell, result in _results(filled, executor):
         filled[cell.task].take(cell, result)
         if receive is not None:
             receive(cell, result)
@@ -92,14 +94,28 @@ class FilledTask:
         self._was_finished, self.worked = store.finished, False
         self._left = {cell: int(clean.right[list(cell.positions)].sum()) for cell in self._cells}
 
-    def open(self) -> Iterator[Cell]:
-        """Write the outcomes of misclassified images, and yield each cell that has images left to attack."""
-        for cell in self._cells:
+    def open(self, last: bool) -> Iterator[Cell]:
+        """Write the outcomes of misclassified images, and yield each cell that has images left to attack.
+
+        Arguments:
+            last: Whether to open the cells of attacks that are run last, or those of all others.
+        """
+        for cell in [cell for cell in self._cells if cell.is_last == last]:
             begin(cell, self._store, self._clean)
+            if last:
+                cell = self._narrowed(cell)
             if self._left[cell]:
                 yield cell
             else:
                 self._finish(cell)
+
+    def _narrowed(self, cell: Cell) -> Cell:
+        """Take from a cell the images that other attacks have broken, whose outcomes are written."""
+        narrowed = inherit(cell, self._store)
+        del self._left[cell]
+        self._left[narrowed] = len(narrowed.positions)
+        self._cells[self._cells.index(cell)] = narrowed
+        return narrowed
 
     def _watch(self, name: str, images: int, passed: int) -> None:
         """Show how far an attack is within a call on so many images, from what the call has cost so far."""
@@ -138,7 +154,9 @@ class FilledTask:
         with guarded("the model's gradient", f"the first {len(probe)} images that it has right"):
             health = health_of(comparisons)
         itself = changed(task.state, state_of(task.model.model))
-        store.flag(task.subject, flags(record, health, self._clean.random, self._clean.dependent, itself))
+        found = flags(record, health, self._clean.random, self._clean.dependent, itself)
+        hint = search_pays(record, task.model.model, task.batch([0])[0])
+        store.flag(task.subject, found | ({"search_pays": hint} if hint else {}))
         note_radius(task, store)
         store.note(**versions(task), batch_size=max(cell.sizer.size for cell in self._cells))
 
@@ -171,9 +189,15 @@ def note_opened(task: Task, store: Store) -> None:
         store.note(**{OPENED: {**noted, task.subject.model: opened}})
 
 
-def _opened(filled: Iterable[FilledTask]) -> Iterator[Cell]:
+def _results(filled: Mapping[Task, FilledTask], executor: Executor) -> Iterator[tuple[Cell, Attacked]]:
+    """Yield the results of all cells; of attacks that are run last only once all others have ended."""
+    for last in (False, True):
+        yield from executor.map(attack, _opened(filled.values(), last))
+
+
+def _opened(filled: Iterable[FilledTask], last: bool) -> Iterator[Cell]:
     for task in filled:
-        yield from task.open()
+        yield from task.open(last)
 
 
 def _predictions(tasks: Sequence[Task], advances: Sequence[Advance], executor: Executor) -> dict[Task, Clean]:

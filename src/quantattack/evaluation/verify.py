@@ -15,8 +15,10 @@ from quantattack.evaluation.checks import counted_model
 from quantattack.evaluation.contradictions import contradictions
 from quantattack.evaluation.judge import SLACK, judged
 from quantattack.evaluation.models import CountedModel, model_checksum
+from quantattack.evaluation.proofs import verify_proofs
 from quantattack.evaluation.saved_images import load_shard
 from quantattack.gradients import placement
+from quantattack.record.bounds import PROVED
 from quantattack.record.checksums import DTYPE
 from quantattack.record.identity import Identity, begins
 from quantattack.record.outcome import Outcome, Shard
@@ -38,6 +40,8 @@ class Verified:
         attacked: Number of outcomes that were recomputed from saved images.
         unsaved: Number of outcomes without a saved image, of which only the clean prediction was checked.
         files: Number of image files whose checksum was recomputed.
+        proofs: Number of proofs that were computed again: those by intervals and CROWN.
+        unproved: Number of proofs by a solver, which were not searched again.
         wrong: One line per mismatch; empty if the record is confirmed.
     """
 
@@ -46,6 +50,8 @@ class Verified:
     unsaved: int
     files: int
     wrong: tuple[str, ...]
+    proofs: int = 0
+    unproved: int = 0
 
 
 def verify(record: Record, model: Model, source: Source, threat: Threat, padding: bool = True) -> Verified:
@@ -77,7 +83,9 @@ def verify(record: Record, model: Model, source: Source, threat: Threat, padding
             mismatches += [f"{name}: {line}" for line in lines]
             saved, files = saved + count, files + 1
         attacked, unsaved = attacked + saved, unsaved + right - saved
-    return Verified(clean, attacked, unsaved, files, tuple(mismatches))
+    proofs, lines = verify_proofs(record, model, source, threat)
+    solved = sum(bound.verdict == PROVED for bound in record.bounds.values()) - proofs
+    return Verified(clean, attacked, unsaved, files, (*mismatches, *lines), proofs, solved)
 
 
 def _counted(record: Record, model: Model, source: Source, padding: bool) -> CountedModel:

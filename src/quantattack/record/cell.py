@@ -92,6 +92,12 @@ class Cell:
         return np.array([wanted.get(str(image), NO_STEP) for image in self.outcomes["image"]], dtype=np.int64)
 
     @property
+    def certifies(self) -> bool:
+        """Whether the attack searches completely, so that the images that it leaves may be proved."""
+        settings = json.loads(self.settings)
+        return isinstance(settings, dict) and settings.get("part") == "Exact"
+
+    @property
     def robust(self) -> float:
         """The robust accuracy under the attack, from 0 to 1; NaN until every image has an outcome."""
         return share(~self.broken) if self.complete else float("nan")

@@ -43,6 +43,7 @@ _SEALED = {  # table: its rows in a fixed order
     "cell": "SELECT * FROM cell ORDER BY id",
     "flag": "SELECT * FROM flag ORDER BY rowid",
     "shard": "SELECT * FROM shard ORDER BY cell, file",
+    "bound": "SELECT * FROM bound ORDER BY cell, image",
     "lost": "SELECT * FROM lost ORDER BY cell, image",
     "diagnosis": "SELECT * FROM diagnosis ORDER BY rowid",
     "signal": "SELECT * FROM signal ORDER BY rowid",

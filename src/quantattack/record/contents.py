@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from quantattack.record.bounds import VERDICTS
 from quantattack.record.checksums import check_indices, check_seal, snapshot
 from quantattack.record.file import has_table, reading
 from quantattack.record.parsing import check_types, parsed
@@ -82,6 +83,12 @@ def _check_shard(row: tuple[Any, ...]) -> None:
     check_name(row[1])
 
 
+def _check_bound(row: tuple[Any, ...]) -> None:
+    check_types(row, (int, int, str, str, *[_NUMBER] * 3, str, str))
+    if row[2] not in VERDICTS:
+        raise ValueError(f"the verdict {row[2]!r:.40}")
+
+
 def _check_diagnosis(row: tuple[Any, ...]) -> None:
     check_types(row, (str,) * 9 + (_NUMBER,) * 2)
     parsed(row[2], dict, finite=False)
@@ -100,6 +107,7 @@ _CHECKS: Mapping[str, Callable[[tuple[Any, ...]], None]] = {
     "cell": _check_cell,
     "flag": _check_flag,
     "shard": _check_shard,
+    "bound": _check_bound,
     "diagnosis": _check_diagnosis,
     "signal": _check_signal,
 }

@@ -6,6 +6,7 @@ from dataclasses import astuple, replace
 from pathlib import Path
 
 from quantattack.errors import InputError
+from quantattack.record.bounds import insert_bounds, read_bounds
 from quantattack.record.checksums import keep_sum, stored, sum_of
 from quantattack.record.file import FILE, plain_errors
 from quantattack.record.identity import Identity
@@ -85,6 +86,7 @@ def _copy(merged: Store, part: Store, cell: int, to: int) -> None:
                 merged.connection.execute("INSERT OR REPLACE INTO shard VALUES (?, ?, ?, ?)", (to, *astuple(shard)))
             gone = [(to, image) for image in sorted(part.lost(cell))]
             merged.connection.executemany("INSERT OR IGNORE INTO lost VALUES (?, ?)", gone)
+            insert_bounds(merged.connection, to, read_bounds(part.connection, cell))
 
 
 def _copied(merged: Store, part: Store, shard: Shard) -> Shard:

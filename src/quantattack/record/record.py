@@ -1,5 +1,6 @@
 """A read-only view of a store: all numbers of one model on one data set under one threat."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from quantattack.errors import InputError, unknown, warn_renamed
 from quantattack.record import cell as over
+from quantattack.record.bounds import OPEN, PROVED, VERDICTS, Bound, read_bounds
 from quantattack.record.cell import Cell
 from quantattack.record.file import reading
 from quantattack.record.outcome import COLUMNS, Outcome, Subject
@@ -150,6 +152,32 @@ class Record:
         return over.worst_case(cells) if self._is_complete(cells) else float("nan")
 
     @property
+    def bounds(self) -> dict[int, Bound]:
+        """What a complete search says of each image that the other attacks left, by the image's index."""
+        found: dict[int, Bound] = {}
+        for cell in self.by_attack.values():
+            for bound in read_bounds(self.store.connection, cell.row) if cell.certifies else ():
+                if found.get(bound.image, bound).verdict == OPEN or bound.image not in found:
+                    found[bound.image] = bound
+        return found
+
+    @property
+    def proved(self) -> NDArray[np.bool_]:
+        """Whether it is proved of each image of `indices` that nothing inside the threat breaks it."""
+        proved = [image for image, bound in self.bounds.items() if bound.verdict == PROVED]
+        return np.isin(self.indices, proved)
+
+    @property
+    def bracket(self) -> tuple[float, float] | None:
+        """Robust accuracy from both sides: the share proved, and the worst case; None without a complete search.
+
+        NaN until every attack of the run has been run on every image.
+        """
+        if not any(cell.certifies for cell in self.by_attack.values()):
+            return None
+        return (over.share(self.proved) if self.complete else float("nan")), self.worst_case
+
+    @property
     def at_most(self) -> float:
         """The largest worst case that is still possible, from 0 to 1: what is broken so far stays broken."""
         return over.at_most(self.by_attack)
@@ -213,8 +241,20 @@ class Record:
             "done": done,
             "worst_case": _known(over.worst_case(cells)) if complete else None,
             "masking_gap": _known(over.masking_gap(cells)) if complete else None,
+            **self._from_below(cells),
             "flags": self.flags,
             "finished": self.store.finished and complete,
+        }
+
+    def _from_below(self, cells: Mapping[str, Cell]) -> dict[str, Any]:
+        """Return what a complete search adds to the summary; nothing where there was none."""
+        if not any(cell.certifies for cell in cells.values()) or self.bracket is None:
+            return {}
+        counts = Counter(bound.verdict for bound in self.bounds.values())
+        return {
+            "proved": _known(self.bracket[0]),
+            "bracket": [_known(end) for end in self.bracket],
+            "bounds": {verdict: counts[verdict] for verdict in VERDICTS},
         }
 
 

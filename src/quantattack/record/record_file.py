@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from quantattack.errors import InputError
 from quantattack.reading import is_file
+from quantattack.record.bounds import Bound, insert_bounds
 from quantattack.record.checksums import replace_rows
 from quantattack.record.contents import check_contents
 from quantattack.record.description import stable
@@ -201,7 +202,12 @@ class RecordFile:
         return {row[0] for row in self._rows("SELECT image FROM outcome WHERE cell = ?", cell)}
 
     def write(
-        self, cell: int, outcomes: Iterable[Outcome], shard: Shard | None = None, lost: Iterable[int] = ()
+        self,
+        cell: int,
+        outcomes: Iterable[Outcome],
+        shard: Shard | None = None,
+        lost: Iterable[int] = (),
+        bounds: Iterable[Bound] = (),
     ) -> None:
         """Write outcomes, with what belongs to them, in one transaction.
 
@@ -210,6 +216,7 @@ class RecordFile:
             outcomes: The outcomes.
             shard: The file with their attacked images; None if there is none.
             lost: The images of them that fool the model no longer when rounded to 8 bits.
+            bounds: What was proved of them.
         """
         rows = [astuple(outcome) for outcome in outcomes]
         with plain_errors(self.folder), self.transaction():
@@ -218,6 +225,7 @@ class RecordFile:
                 self.connection.execute("INSERT OR REPLACE INTO shard VALUES (?, ?, ?, ?)", (cell, *astuple(shard)))
             gone = [(cell, image) for image in lost]
             self.connection.executemany("INSERT OR REPLACE INTO lost VALUES (?, ?)", gone)
+            insert_bounds(self.connection, cell, bounds)
 
     def lost(self, cell: int) -> set[int]:
         """Return the broken images of a cell that fool the model no longer when rounded to 8 bits."""

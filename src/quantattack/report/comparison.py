@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import combinations
 
@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantattack.errors import InputError, unknown
+from quantattack.record.bounds import PROVED
 from quantattack.record.cell import Cell, common_images, survivors
 from quantattack.record.record import Record
 from quantattack.record.statistics import holm, mcnemar
+from quantattack.report.bracket import bracket_words
+from quantattack.report.percent import percent
 from quantattack.report.tables import Share, threat_words
 
 
@@ -57,6 +60,7 @@ class Comparison:
         pairs: The paired comparison of every two networks.
         left_out: Attacks that were begun on every network and are unfinished on some.
         clean_pairs: The same before any attack.
+        proved: Share of the images that are proved robust, of each network that was searched completely.
     """
 
     data: str
@@ -68,6 +72,12 @@ class Comparison:
     pairs: tuple[Pair, ...]
     left_out: tuple[str, ...] = ()
     clean_pairs: tuple[Pair, ...] = ()
+    proved: Mapping[str, Share] = field(default_factory=dict)
+
+    def robust_words(self, model: str) -> str:
+        """Return a network's robust accuracy in percent, with what is proved before it where something was."""
+        worst = self.robust[model].value
+        return bracket_words(self.proved[model].value, worst) if model in self.proved else percent(worst)
 
 
 def comparisons(records: Sequence[Record], models: Sequence[str] = (), attack: str | None = None) -> list[Comparison]:
@@ -114,7 +124,14 @@ def _compared(group: Sequence[Record], attack: str | None) -> Comparison | None:
     clean_pairs = _pairs({model: network.clean for model, network in correct.items()})
     subject, threat = group[0].subject, threat_words(group[0].threat)
     left_out = tuple(name for name in begun if name not in names)
-    return Comparison(subject.data, threat, len(images), tuple(names), clean, robust, pairs, left_out, clean_pairs)
+    proved = {record.subject.model: _proved(record, images) for record in group if record.bracket is not None}
+    numbers = clean, robust, pairs, left_out, clean_pairs, proved
+    return Comparison(subject.data, threat, len(images), tuple(names), *numbers)
+
+
+def _proved(record: Record, images: NDArray[np.int64]) -> Share:
+    known = [image for image, bound in record.bounds.items() if bound.verdict == PROVED]
+    return Share(int(np.isin(images, known).sum()), len(images))
 
 
 def _unfinished(cells: Mapping[str, Mapping[str, Cell]], names: Sequence[str]) -> InputError:

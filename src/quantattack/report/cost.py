@@ -7,7 +7,8 @@ from quantattack.record.deployed import deployed_note
 from quantattack.record.record import Record
 from quantattack.record.statistics import paired_difference
 from quantattack.report.comparison import Comparison, Pair, p_words, words
-from quantattack.report.tables import Share, percent
+from quantattack.report.percent import percent
+from quantattack.report.tables import Share
 
 
 @dataclass(frozen=True)

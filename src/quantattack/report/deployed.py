@@ -11,7 +11,8 @@ from quantattack.record.cell import Cell, common_images
 from quantattack.record.deployed import agreements, deployed_note, pixel_words
 from quantattack.record.record import Record
 from quantattack.record.statistics import paired_difference
-from quantattack.report.tables import Share, percent, threat_words
+from quantattack.report.percent import percent
+from quantattack.report.tables import Share, threat_words
 
 TRANSFERRED, SQUARE = "transfer", "square"
 COLUMNS = ("float", "transferred", "Square", "ordinary PGD", "worst case")

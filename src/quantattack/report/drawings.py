@@ -7,19 +7,22 @@ from quantattack.report.figures import (
     margins,
     margins_figure,
     matrix_figure,
+    proved_shares,
     radius_figure,
     radius_groups,
     steps_figure,
 )
+from quantattack.report.percent import percent
 from quantattack.report.seen_gradient import seen_figure, seen_of, seen_words
 from quantattack.report.signal_figures import Drawing
 from quantattack.report.steps import step_curve
 from quantattack.report.style import svg
-from quantattack.report.tables import percent
 
 
 def drawings(record: Record, place: int) -> list[Drawing]:
-    """Return the figures of one evaluation."""
+    """Return the figures of one evaluation; none of an unfinished one, or of one without images."""
+    if not record.complete or not len(record.indices):
+        return []
     return [*_seen(record, place), _steps(record, place), _matrix(record, place), *_margins(record, place)]
 
 
@@ -72,6 +75,12 @@ def radius_drawings(records: list[Record]) -> list[Drawing]:
 def _radii(group: list[Record], place: int) -> Drawing:
     subject = group[0].subject
     worst = ", ".join(f"{percent(record.worst_case)} at {record.threat['radius']:g}" for record in group)
-    described = f"Line chart, robust accuracy of {subject.model} against the radius. Worst case: {worst}."
+    numbers = f"Worst case: {worst}.{_proved(group)}"
+    described = f"Line chart, robust accuracy of {subject.model} against the radius. {numbers}"
     picture = svg(radius_figure(group), f"radius-{place}", described)
-    return Drawing(f"{subject.model} on {subject.data}", Markup(picture), f"Worst case: {worst}.")
+    return Drawing(f"{subject.model} on {subject.data}", Markup(picture), numbers)
+
+
+def _proved(group: list[Record]) -> str:
+    proved = ", ".join(f"{percent(share)} at {radius:g}" for radius, share in proved_shares(group).items())
+    return f" Proved: {proved}." if proved else ""

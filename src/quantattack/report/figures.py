@@ -1,6 +1,6 @@
 """A record's figures as matplotlib `Figure` objects: steps, radii, which attack broke which image, margins."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,14 +65,14 @@ def radius_groups(records: Sequence[Record]) -> list[list[Record]]:
 
 
 def radius_figure(group: Sequence[Record]) -> Figure:
-    """Draw robust accuracy against the radius, one series per attack and one for the worst case.
+    """Draw robust accuracy against the radius: a series per attack, the worst case, and what is proved from below.
 
     Arguments:
         group: Evaluations that differ by their radius only, as `radius_groups` returns them.
 
     """
-    names = list(dict.fromkeys(name for record in group for name in record.attacks))
-    with styled([*names, "clean", "worst case"]) as figure:
+    names, proved = list(dict.fromkeys(name for record in group for name in record.attacks)), proved_shares(group)
+    with styled([*names, "clean", "worst case", *(["proved"] if proved else [])]) as figure:
         axes = figure.subplots()
         for place, name in enumerate(names):
             here = [record for record in group if name in record.attacks]
@@ -88,11 +88,23 @@ def radius_figure(group: Sequence[Record]) -> Figure:
             label="worst case",
             gid="series",
         )
+        _draw_proved(axes, proved)
         axes.plot([0], [100 * group[0].clean], "o", mfc=PAPER, mec=INK, label="clean accuracy", gid="series")
         axes.set_xlabel(f"radius ({norm_name(group[0].threat)} norm, pixels from 0 to 1)")
         percent_axis(axes)
         legend(figure, axes)
     return figure
+
+
+def proved_shares(group: Sequence[Record]) -> dict[float, float]:
+    """Return the share of the images that is proved robust at each radius where a complete search was run."""
+    return {_radius(record): record.bracket[0] for record in group if record.bracket is not None}
+
+
+def _draw_proved(axes: Axes, proved: Mapping[float, float]) -> None:
+    if proved:
+        shares = [100 * share for share in proved.values()]
+        axes.plot(list(proved), shares, color=INK, lw=1.1, ls=(0, (4, 2)), marker="2", label="proved", gid="series")
 
 
 def _radius(record: Record) -> float:

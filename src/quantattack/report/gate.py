@@ -6,7 +6,8 @@ from typing import Literal, TypeAlias
 
 from quantattack.record.deployed import deployed_note
 from quantattack.record.record import Record
-from quantattack.report.tables import Share, clean_share, interval, percent, threat_words, worst_share
+from quantattack.report.percent import percent
+from quantattack.report.tables import Share, clean_share, interval, threat_words, worst_share
 from quantattack.report.trust import doubts
 
 Outcome: TypeAlias = Literal["passed", "below", "untrusted"]

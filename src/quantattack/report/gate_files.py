@@ -8,7 +8,8 @@ from xml.etree.ElementTree import Element, SubElement
 
 from quantattack.record.writing import cannot_write, written_whole
 from quantattack.report.gate import Case
-from quantattack.report.tables import interval, percent
+from quantattack.report.percent import percent
+from quantattack.report.tables import interval
 
 SUITE = "quantattack"
 WORDS = {"passed": "passed", "below": "below the gate", "untrusted": "not to be trusted"}

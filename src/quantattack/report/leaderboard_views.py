@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from quantattack.report.leaderboard import Group, Standing
+from quantattack.report.percent import percent
 from quantattack.report.render import render
-from quantattack.report.tables import interval, percent
+from quantattack.report.tables import interval
 
 UNRANKED = "Without a rank: the worst case is not to be trusted, for the reason that is named."
 

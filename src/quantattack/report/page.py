@@ -9,6 +9,7 @@ from quantattack.errors import InputError
 from quantattack.record.record import Record
 from quantattack.record.store import Store
 from quantattack.record.writing import written_whole
+from quantattack.report.bracket import worst_words
 from quantattack.report.comparison import Comparison, comparisons
 from quantattack.report.deployed import COLUMNS, ONE_OF, deployed_lines, facts_of
 from quantattack.report.diagnosis import SIGNS, Diagnosis, diagnosis, unevaluated_diagnoses
@@ -56,6 +57,7 @@ class Section:
         clean: Clean accuracy.
         pgd: Robust accuracy under plain PGD; None if it was not run.
         worst: Worst-case robust accuracy.
+        bracket: What is proved and the worst case, in words; empty where nothing was to be proved.
         gap: PGD's robust accuracy minus the worst case, in points; None where PGD was not run.
         strongest: The attack with the lowest robust accuracy.
         rows: The attacks.
@@ -79,6 +81,7 @@ class Section:
     clean: Share
     pgd: Share | None
     worst: Share
+    bracket: str
     gap: float | None
     strongest: str | None
     rows: list[Row]
@@ -98,11 +101,9 @@ def section_of(record: Record, place: int, folder: Path) -> Section:
         folder: The run's folder, with its gallery files.
 
     """
-    gap, checks = record.masking_gap, diagnosis(record)
+    checks, subject = diagnosis(record), record.subject
     return Section(
-        anchor=f"evaluation-{place}",
-        model=record.subject.model,
-        data=record.subject.data,
+        *(f"evaluation-{place}", subject.model, subject.data),
         threat=threat_words(record.threat),
         progress=progress_words(record),
         verdict=judged(verdict(record), checks),
@@ -110,17 +111,35 @@ def section_of(record: Record, place: int, folder: Path) -> Section:
         flags=record.codes,
         images=record.images,
         clean=clean_share(record),
-        pgd=robust_share(record, record.plain_pgd) if record.plain_pgd else None,
+        pgd=_pgd_share(record),
         worst=worst_share(record),
-        gap=None if gap is None else 100 * gap,
+        bracket=worst_words(record) if record.bracket else "",
+        gap=_points(record.masking_gap),
         strongest=strongest(record),
         rows=attack_rows(record),
-        pairs=pairs(record).tolist() if record.complete else [],
+        pairs=_pairs(record),
         diagnosis=checks,
-        drawings=drawings(record, place) if record.complete and len(record.indices) else [],
+        drawings=drawings(record, place),
         gallery=by_fall(read_gallery(folder, place, record.subject), record),
-        settings={"threat": record.threat, **{name: record.settings(name) for name in record.attacks}},
+        settings=_settings(record),
     )
+
+
+def _points(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    return {"threat": record.threat, **{name: record.settings(name) for name in record.attacks}}
+
+
+def _pairs(record: Record) -> list[list[int]]:
+    counts: list[list[int]] = pairs(record).tolist() if record.complete else []
+    return counts
+
+
+def _pgd_share(record: Record) -> Share | None:
+    return robust_share(record, record.plain_pgd) if record.plain_pgd else None
 
 
 def judged(by_attacks: Verdict, checks: Diagnosis | None) -> Verdict:

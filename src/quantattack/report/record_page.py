@@ -11,8 +11,9 @@ from quantattack.record.record import Record
 from quantattack.record.signals import Signal, read_signals
 from quantattack.record.store import Store
 from quantattack.record.writing import written_whole
+from quantattack.report.percent import percent
 from quantattack.report.render import render
-from quantattack.report.tables import interval, percent, robust_share, threat_words
+from quantattack.report.tables import interval, robust_share, threat_words
 
 PAGE = "record.html"
 HEAD = "image label clean after margin size step restart"

@@ -8,8 +8,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from quantattack.report.colors import DARK
 from quantattack.report.comparison import p_words, words
 from quantattack.report.deployed import over_words
+from quantattack.report.percent import percent
 from quantattack.report.reproduction import small, turned
-from quantattack.report.tables import interval, percent
+from quantattack.report.tables import interval
 
 TEMPLATES = Path(__file__).with_name("templates")
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from quantattack.record.signals import Signal, read_signals
 from quantattack.record.store import Store
 from quantattack.report.columns import folded, print_tables, tables_that_fit
-from quantattack.report.tables import percent
+from quantattack.report.percent import percent
 
 NAMES = {
     "unit": "unscaled",

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from quantattack.record.cell import Cell, broken_matrix, first_complete
 from quantattack.record.record import MASKED, Record
 from quantattack.record.statistics import wilson
+from quantattack.report.bracket import proved_words
+from quantattack.report.percent import percent
 
 _REASONS = ("saturated_softmax", "zero_gradient", "wrong_direction")  # flags that explain PGD's failure, first first
 
@@ -69,11 +71,6 @@ class Verdict:
 
     kind: str
     words: str
-
-
-def percent(share: float) -> str:
-    """Return a share in percent with one decimal, a dash where there is none."""
-    return "-" if isnan(share) else f"{100 * share:.1f}%"
 
 
 def interval(share: Share) -> str:
@@ -222,6 +219,10 @@ def headline(record: Record) -> str:
     """Compare plain PGD's robust accuracy with the worst case, in one or two sentences."""
     if not record.complete:
         return _so_far(record)
+    return _against_pgd(record) + proved_words(record)
+
+
+def _against_pgd(record: Record) -> str:
     worst, count = percent(record.worst_case), len(record.attacks)
     if record.plain_pgd is None or record.masking_gap is None:
         return f"The worst case is {worst} robust, over {_attacks(count)}; ordinary PGD was not run."

@@ -9,11 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from quantattack.record.record import Record
+from quantattack.report.bracket import worst_words
 from quantattack.report.columns import folded, print_tables, tables_that_fit, width_of
 from quantattack.report.comparison import Comparison, p_words, words
 from quantattack.report.cost import Cost
 from quantattack.report.deployed import COLUMNS, ONE_OF, UNDER, Line, deployed_lines, entry_words
-from quantattack.report.tables import headline, interval, percent, progress_words, threat_words
+from quantattack.report.percent import percent
+from quantattack.report.tables import headline, interval, progress_words, threat_words
 
 
 def print_table(records: Sequence[Record], console: Console) -> None:
@@ -111,7 +113,11 @@ def _numbers(record: Record, names: Sequence[str]) -> list[Text]:
     planned = record.done
     robust = [cells[name].robust if name in cells else float("nan") if name in planned else None for name in names]
     shares = ["" if share is None else percent(share).rstrip("%") for share in (record.clean, *robust)]
-    return [*map(Text, shares), Text(percent(record.worst_case).rstrip("%"), style="bold")]
+    return [*map(Text, shares), Text(_without_percent(worst_words(record)), style="bold")]
+
+
+def _without_percent(words: str) -> str:
+    return words.replace("%", "")
 
 
 def _print_words(record: Record, console: Console) -> None:
@@ -143,7 +149,10 @@ def _networks(comparison: Comparison) -> Table:
         table.add_column(header, justify="right", no_wrap=True)
     for model, share in comparison.robust.items():
         table.add_row(
-            Text(folded(model, 40)), percent(comparison.clean[model].value), percent(share.value), interval(share)
+            Text(folded(model, 40)),
+            percent(comparison.clean[model].value),
+            comparison.robust_words(model),
+            interval(share),
         )
     return table
 

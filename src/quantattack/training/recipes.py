@@ -26,6 +26,7 @@ from quantattack.nn.quantizers import (
     UniformActivation,
     Xnor,
 )
+from quantattack.training.certifiable import CERTIFIABLE
 from quantattack.training.files import Finder, read_recipe
 from quantattack.training.full_width import FULL
 from quantattack.training.schedules import OneCycle, Ramp
@@ -205,6 +206,7 @@ RECIPES: Mapping[str, Recipe] = {
             scale=NARROW,
         ),
         _cifar("cifar10-wide-adv", 6, 5e-3, "madry-wide", {"width": 0.1, "units": 2}, adversarial=madry()),
+        *CERTIFIABLE,
         *FULL,
     )
 }

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from quantattack.attacks.arguments import check_threat
 from quantattack.attacks.ascent import Ascent
-from quantattack.attacks.base import Attack, check_threat
+from quantattack.attacks.base import Attack
 from quantattack.attacks.directions import Direction, NoisyDirection, Quantized, Stochastic
 from quantattack.attacks.losses import Loss, cross_entropy, log_odds
 from quantattack.attacks.norms import Linf

@@ -1,8 +1,9 @@
 """Recipes: published gradient attacks under the names of their papers."""
 
 from quantattack.attacks.apgd import Apgd
+from quantattack.attacks.arguments import check_threat
 from quantattack.attacks.ascent import Ascent
-from quantattack.attacks.base import Attack, check_threat
+from quantattack.attacks.base import Attack
 from quantattack.attacks.losses import Loss, cross_entropy, log_odds
 from quantattack.attacks.recipes.steps import check_linf, loss_for, quantized_direction, repeated, walk_of
 from quantattack.attacks.scaling.base import Temperature

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from quantattack.cli.commands.certify import certify
 from quantattack.cli.commands.diagnose import diagnose
 from quantattack.cli.commands.evaluate import evaluate
 from quantattack.cli.commands.export_onnx import export_onnx
@@ -42,8 +43,8 @@ def _main(
 
 
 _ALL: tuple[Callable[..., None], ...] = (
-    *(evaluate, show, compare, export, merge, verify, diagnose, inspect, signal, reproduce, fetch, export_onnx, report),
-    *(leaderboard, train, list_),
+    *(evaluate, certify, show, compare, export, merge, verify, diagnose, inspect, signal, reproduce, fetch),
+    *(export_onnx, report, leaderboard, train, list_),
 )
 for command in _ALL:
     app.command(name=command.__name__.strip("_").replace("_", "-"))(command)

@@ -10,13 +10,15 @@ from quantattack.errors import InputError, unknown
 from quantattack.nn.architectures.binary import ResNetBinary, VggBinary
 from quantattack.nn.architectures.dense import DenseNet
 from quantattack.nn.architectures.mobile import MobileNetV2
-from quantattack.nn.architectures.plain import DaaFashion, LeNet, MadryMnist, Small
+from quantattack.nn.architectures.plain import Coarse, DaaFashion, LeNet, MadryMnist, Perceptron, Small
 from quantattack.nn.architectures.resnet import resnet8, resnet18, resnet50
 from quantattack.nn.architectures.vgg import Vgg
 from quantattack.nn.architectures.wide import WideResNet
 
 ARCHITECTURES: Mapping[str, Callable[..., nn.Module]] = {
     "small": Small,
+    "coarse": Coarse,
+    "perceptron": Perceptron,
     "lenet": LeNet,
     "madry-mnist": MadryMnist,
     "daa-fashion": DaaFashion,

@@ -52,6 +52,49 @@ def _unit(before: int, after: int, affine: bool) -> tuple[nn.Module, ...]:
     return nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after, affine=affine), nn.ReLU()
 
 
+class Coarse(Small):
+    """A ``Small`` network of the means over windows of 2×2 pixels, for larger images.
+
+    Arguments:
+        shape: Channels, height and width of an image.
+        classes: Number of logits.
+        width: Channels of the first convolution; the second has twice as many.
+
+    """
+
+    def __init__(self, shape: Sequence[int] = (1, 28, 28), classes: int = 10, width: int = 4) -> None:
+        channels, height, across = shape
+        super().__init__((channels, height // 2, across // 2), classes, width)
+        self.shrink = nn.AvgPool2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self.shrink(x))
+
+
+class Perceptron(nn.Module):
+    """One hidden layer with BatchNorm, and a linear head.
+
+    Arguments:
+        shape: Channels, height and width of an image.
+        classes: Number of logits.
+        hidden: Units of the hidden layer.
+
+    """
+
+    def __init__(self, shape: Sequence[int] = (1, 8, 8), classes: int = 10, hidden: int = 32) -> None:
+        super().__init__()
+        channels, height, across = shape
+        self.normalize = Normalize([0.5] * channels, [0.5] * channels)
+        self.features = nn.Sequential(
+            nn.Flatten(), nn.Linear(channels * height * across, hidden), nn.BatchNorm1d(hidden, affine=False), nn.ReLU()
+        )
+        self.head = nn.Linear(hidden, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features(self.normalize(x)))
+        return logits
+
+
 class LeNet(nn.Module):
     """Two 5×5 convolutions with pooling and two linear layers, BatchNorm before every activation.
 

@@ -1,0 +1,18 @@
+"""Checks of the arguments that attacks are made with."""
+
+from quantattack.attacks.threat import Threat
+from quantattack.errors import InputError
+
+
+def check_threat(threat: object) -> None:
+    """Raise InputError unless the argument is a `Threat`."""
+    if not isinstance(threat, Threat):
+        raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
+
+
+def check_parts(**arguments: object) -> None:
+    """Raise InputError for an argument that is not callable, or is a class where an instance is needed."""
+    for name, value in arguments.items():
+        if not callable(value) or isinstance(value, type):
+            expected = f"{value.__name__}(...)" if isinstance(value, type) else "a function or a callable object"
+            raise InputError(f"{name} must be {expected}, not {value!r}")
