@@ -3,17 +3,28 @@
 import json
 import runpy
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from quantattack.record.record import Record
 from quantattack.record.store import Store
-from quantattack.report.deployed import COLUMNS, Entry, deployed_lines
+from quantattack.report.deployed import ARGMAX, COLUMNS, Entry, Line, deployed_lines
+from quantattack.report.tables import threat_words
+from quantattack.report.trust import doubts
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "deployed-models.md"
 FOLDER = ROOT / "results" / "deployed"
 ABSENT = "Not measured yet: `python benchmarks/deployed.py` does."
 KINDS = ("clean", "noise")
+LOGITS = "PGD on logits"  # of a file that ends in a softmax: what enters it
+CAPTION = (
+    "Robust accuracy in % on that many test images of CIFAR-10, the first ones, seed 0; in brackets how far above the "
+    "worst case, and its 95 % interval, which covers the choice of images and not that of the seed. Transferred, "
+    "Square and PGD are members of the worst case, so theirs cannot be below it. A flag beside a worst case is one "
+    "for which `--min-robust` refuses the number: it is an upper bound that a better attack would lower."
+)
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:
@@ -23,29 +34,46 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def tables(folder: Path) -> str:
-    """The five numbers of every record, in percent, each with what it is above the worst case."""
-    rows = []
+def measured(folder: Path) -> Iterator[tuple[Line, Record]]:
+    """Every line of the records' tables, with the evaluation that it is of."""
     for run in sorted(path.parent for path in folder.glob("*/record.sqlite")):
-        for line in deployed_lines(Store.load(run).records()):
-            cells = [_cell(line.entries.get(column)) for column in COLUMNS]
-            count = {entry.share.of for entry in line.entries.values() if entry is not None}
-            rows.append([f"`{line.model}`, {line.threat}, ties {line.ties}", " and ".join(map(str, count)), *cells])
-    words = (
-        "Robust accuracy in % on that many test images of CIFAR-10, the first ones, seed 0; in brackets how far above "
-        "the worst case, and its 95 % interval."
-    )
-    return markdown(["file", "images", *COLUMNS], rows) + (f"\n\n{words}" if rows else "")
+        records = Store.load(run).records()
+        named = {(record.subject.model, threat_words(record.threat)): record for record in records}
+        yield from ((line, named[line.model, line.threat]) for line in deployed_lines(records))
+
+
+def tables(folder: Path) -> str:
+    """The numbers of every record, in percent, each of the five with what it is above the worst case."""
+    head = ["file", "images", "clean", *COLUMNS[:-1], LOGITS, COLUMNS[-1]]
+    rows = []
+    for line, record in measured(folder):
+        cells = [_cell(line.entries.get(column)) for column in COLUMNS[:-1]]
+        about = [f"`{line.model}`, {line.threat}, ties {line.ties}", str(record.images), percent(record.clean)]
+        rows.append([*about, *cells, on_logits(line, record), worst(line, record)])
+    return markdown(head, rows) + (f"\n\n{CAPTION}" if rows else "")
+
+
+def on_logits(line: Line, record: Record) -> str:
+    """What PGD leaves on what enters a file's softmax, ties decided by argmax; a dash where there is none."""
+    return percent(record.robust("pgd_logits")) if line.ties == ARGMAX and "pgd_logits" in record.attacks else "-"
+
+
+def worst(line: Line, record: Record) -> str:
+    """The worst case, with the flags for which a gate would refuse it."""
+    entry = line.entries["worst case"]
+    share = "-" if entry is None else f"**{percent(entry.share.value)}**"
+    return " ".join([share, *(f"`{code}`" for code in doubts(record))])
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f}"
 
 
 def _cell(entry: Entry | None) -> str:
-    if entry is None:
+    if entry is None or entry.over is None or entry.interval is None:
         return "-"
-    share = f"{100 * entry.share.value:.1f}"
-    if entry.over is None or entry.interval is None:
-        return f"**{share}**"
     low, high = (100 * end for end in entry.interval)
-    return f"{share} ({100 * entry.over:+.1f}, {low:+.1f} to {high:+.1f})"
+    return f"{percent(entry.share.value)} ({100 * entry.over:+.1f}, {low:+.1f} to {high:+.1f})"
 
 
 def formats(path: Path) -> str:

@@ -1,13 +1,14 @@
 """Build the README's numbers from the records in results/; `--check` only says whether they are stale."""
 
 import re
+import runpy
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from quantattack.record.record import Record
 from quantattack.record.store import Store
-from quantattack.report.deployed import ARGMAX, deployed_lines
+from quantattack.report.deployed import ARGMAX
 from quantattack.report.deployed import COLUMNS as DEPLOYED
 
 ROOT = Path(__file__).parents[1]
@@ -71,15 +72,16 @@ def _measured(folder: Path, paper: list[float]) -> list[str]:
 
 
 def deployed(folder: Path) -> str:
-    """What deployed files leave under each kind of attack, in percent, ties decided by argmax."""
-    lines = [["file", "radius", "images", *DEPLOYED], ["---", "---", *["---:"] * (len(DEPLOYED) + 1)]]
-    for run in sorted(path.parent for path in folder.glob("*/record.sqlite")):
-        for line in deployed_lines(Store.load(run).records()):
-            if line.ties == ARGMAX and "2/255" in line.threat:
-                cells = [line.entries.get(column) for column in DEPLOYED]
-                shares = ["-" if entry is None else _percent(entry.share.value) for entry in cells]
-                images = str(line.entries["worst case"].share.of)
-                lines.append([f"`{line.model}`", "2/255", images, *shares[:-1], f"**{shares[-1]}**"])
+    """What deployed files leave at 2/255 under each kind of attack, in percent, ties decided by argmax."""
+    page = runpy.run_path(str(ROOT / "scripts" / "deployed.py"))
+    lines = [["file", "images", "clean", *DEPLOYED[:-1], page["LOGITS"], DEPLOYED[-1]]]
+    lines.append(["---", *["---:"] * (len(lines[0]) - 1)])
+    for line, record in page["measured"](folder):
+        if line.ties == ARGMAX and "2/255" in line.threat:
+            entries = [line.entries.get(column) for column in DEPLOYED[:-1]]
+            shares = ["-" if entry is None else _percent(entry.share.value) for entry in entries]
+            cells = [*shares, page["on_logits"](line, record), page["worst"](line, record)]
+            lines.append([f"`{line.model}`", str(record.images), _percent(record.clean), *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -126,6 +126,26 @@ def test_the_layers_of_a_script_cannot_be_seen(make):
     assert derivative_check(case).verdict == inventory_check(case).verdict == "cannot tell"
 
 
+class Hidden(nn.Module):
+    """A network whose layers run inside of what is no module, as a runtime is."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.inside = [network]
+        self.told = nn.Linear(1, 1)  # runs never
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.inside[0](images)
+
+
+def test_layers_that_do_not_run_say_nothing_of_the_model():
+    torch.manual_seed(0)
+    x = torch.rand(24, 16)
+    model = Hidden(nn.Linear(16, 3)).eval()
+    case = case_of(model, x, model(x).argmax(1))
+    assert derivative_check(case).verdict == inventory_check(case).verdict == "cannot tell"
+
+
 class OnlyFloat32(nn.Module):
     """A layer of a library that asserts its dtype, as torchao's fake quantizers do."""
 

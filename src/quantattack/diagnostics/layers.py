@@ -15,7 +15,7 @@ from quantattack.record.findings import Finding
 _FEW = 256  # distinct values: more than 8 bits hold is no quantization
 _LEAST = 32  # numbers of a tensor: fewer say nothing
 _IMAGES = 4
-_UNSEEN = "the model is a plain callable or a script, its layers cannot be seen"
+_UNSEEN = "the model is a plain callable, a script or a deployed file, whose layers cannot be seen"
 _WRONG = 0.1  # relative error of a derivative
 
 
@@ -74,10 +74,11 @@ def _leaves(model: Any) -> Iterator[tuple[str, nn.Module]]:
 
 def inventory_check(case: Case) -> Finding:
     """What is really quantized: weights and activations that take few values."""
-    if not any(_leaves(case.host.model)):
+    layer_calls = calls(case) if any(_leaves(case.host.model)) else []
+    if not layer_calls:
         return Finding("quantized", "cannot tell", "", _UNSEEN)
     weights = {name: values_of(tensor) for name, tensor in _weights(case.host.model)}
-    outputs = {call.name: narrowed(call) for call in calls(case)}
+    outputs = {call.name: narrowed(call) for call in layer_calls}
     low = {name: count for name, count in weights.items() if count is not None}
     active = {name: count for name, count in outputs.items() if count is not None}
     data = {"weights": weights, "activations": active}
@@ -134,9 +135,9 @@ def _values(counts: dict[str, int]) -> str:
 
 def derivative_check(case: Case) -> Finding:
     """Which layers' backward pass is not the derivative of their forward pass."""
-    if not any(_leaves(case.host.model)):
+    layer_calls = calls(case) if any(_leaves(case.host.model)) else []
+    if not layer_calls:
         return Finding("derivatives", "cannot tell", "", _UNSEEN)
-    layer_calls = calls(case)
     kinds = {call.name: _derivative_known(call) for call in layer_calls}
     surrogate = [name for name, kind in kinds.items() if kind == "surrogate"]
     blocked = [name for name, kind in kinds.items() if kind == "zero"]
