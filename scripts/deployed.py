@@ -18,6 +18,8 @@ PAGE = ROOT / "docs" / "deployed-models.md"
 FOLDER = ROOT / "results" / "deployed"
 ABSENT = "Not measured yet: `python benchmarks/deployed.py` does."
 KINDS = ("clean", "noise")
+PUBLISHED = "mlperf-tiny-resnet8-int8"
+IN_TORCH = "twin by the network in torch (convolution, batch norm, relu)"
 LOGITS = "PGD on logits"  # of a file that ends in a softmax: what enters it
 CAPTION = (
     "Robust accuracy in % on that many test images of CIFAR-10, the first ones, seed 0; in brackets how far above the "
@@ -105,18 +107,16 @@ def _step(each: dict[str, Any]) -> str:
     return f"{each['largest']:.2g} (float)" if each["step"] is None else str(each["step"])
 
 
-def cost(ratios: Path, reproduced: Path) -> str:
+def cost(folder: Path) -> str:
     """The ratios, and what the PNG files reproduce."""
-    found, counts = _read(ratios), _read(reproduced)
+    found, counts = _read(folder / "ratios.json"), _read(folder / "reproduced.json")
+    in_torch = {PUBLISHED: _read(folder / "tflite.json").get("speed", {}).get(IN_TORCH)}
     kinds = ["twin over float network", "evaluation with the runtime over without"]
-    rows = [
-        [
-            f"`{name}`",
-            *(f"{found[name][kind]:.2f}" if name in found else "-" for kind in kinds),
-            _share(counts.get(name)),
-        ]
-        for name in dict.fromkeys([*found, *counts])
-    ]
+    rows = []
+    for name in dict.fromkeys([*found, *counts]):
+        twin, judged = (f"{found[name][kind]:.2f}" if name in found else "-" for kind in kinds)
+        beside = "" if in_torch.get(name) is None else f" ({in_torch[name]:.2f} over it in torch)"
+        rows.append([f"`{name}`", twin + beside, judged, _share(counts.get(name))])
     return markdown(["file", *kinds, "successes reproduced from PNG files"], rows)
 
 
@@ -133,7 +133,7 @@ def built(text: str, folder: Path = FOLDER) -> str:
     between = runpy.run_path(str(ROOT / "scripts" / "readme.py"))["_between"]
     text = between(text, "tables", tables(folder))
     text = between(text, "formats", formats(folder / "formats.json"))
-    return between(text, "cost", cost(folder / "ratios.json", folder / "reproduced.json"))
+    return between(text, "cost", cost(folder))
 
 
 def main() -> None:

@@ -31,6 +31,8 @@ def test_standards_attacks_are_trusted():
         {"both": {"part": "Ensemble", "attacks": {"a": PLAIN, "b": PLAIN}}},
         {"runs": {"part": "Several", "attacks": [PLAIN, PLAIN]}},
         {"old": PLAIN | {"loss": {"part": "cross_entropy"}}},
+        {"mine": "package.module:attack"},
+        {"mine": "noise", "pgd": PLAIN},
     ],
 )
 def test_plain_cross_entropy_alone_is_not(attacks):
@@ -46,7 +48,7 @@ def test_plain_cross_entropy_alone_is_not(attacks):
         {"part": "Restarts", "attack": GAP},
         {"part": "Ensemble", "attacks": {"a": PLAIN, "b": GAP}},
         {"part": "Square", "queries": 2000},
-        "package.module:attack",
+        {"part": "mine.Attack", "steps": 3},
     ],
 )
 def test_one_attack_that_looks_beyond_it_is_enough(other):

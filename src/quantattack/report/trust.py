@@ -35,15 +35,19 @@ def doubts(record: Record) -> dict[str, str]:
     found = {code: codes[code] for code in SERIOUS if code in codes}
     if not any(_looks_beyond(record.settings(name)) for name in record.attacks):
         found |= {code: codes[code] for code in FLAT if code in codes}
-        found["unchecked"] = "every attack climbs plain cross entropy, and nothing checks it; add --attacks standard"
+        found["unchecked"] = (
+            "every attack climbs plain cross entropy, or nothing but its name is known, and nothing checks it; "
+            "add --attacks standard"
+        )
     checks = diagnosis(record)
     return found if checks is None or checks.trusted else found | {"diagnosis": checks.headline}
 
 
 def _looks_beyond(settings: Any) -> bool:
-    """Return whether an attack has a part that does anything but climb plain cross entropy on the model itself."""
+    """Return whether an attack is known to do anything but climb plain cross entropy on the model itself."""
     leaves = list(_leaves(settings))
-    return not leaves or any(not _is_plain(leaf) for leaf in leaves)
+    known = not isinstance(settings, str)  # a function is recorded by its name alone
+    return any(not _is_plain(leaf) for leaf in leaves) if leaves else known
 
 
 def _leaves(settings: Any) -> Iterator[Mapping[str, Any]]:
