@@ -7,6 +7,7 @@ from attacks.adapters.peers import need
 from quantattack.attacks.scaling.logits import OnScaled
 from quantattack.cli.attacks import Context, attack_named, attacks_named
 from quantattack.reading import literal
+from quantattack.record.description import describe
 
 THREAT = qa.Threat(qa.Linf(), 0.1)
 
@@ -95,3 +96,34 @@ def test_the_attacks_of_the_paper_s_comparisons_have_names(names):
     images, _ = qa.load_data("digits")
     context = Context(qa.load_model("digits-float"), THREAT, images, "digits")
     assert list(attacks_named(names, context)) == names.split(",")
+
+
+SOURCE = """
+import torch
+
+class Steps:
+    def __call__(self, model, images, labels):
+        return (images + {step}).clamp(0, 1)
+
+def steps(threat):
+    return Steps()
+
+def plain(threat):
+    return whole
+
+def whole(model, images, labels):
+    return (images - {step}).clamp(0, 1)
+"""
+
+
+@pytest.mark.parametrize("maker", ["steps", "plain"])
+def test_an_edited_attack_of_the_user_s_own_is_another(tmp_path, maker):
+    recorded = []
+    for folder, step in (("a", 0.1), ("b", 0.1), ("c", 0.001)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "own_steps.py").write_text(SOURCE.format(step=step))
+        attack = named(f"{tmp_path / folder / 'own_steps.py'}:{maker}")
+        recorded.append(describe(attack))
+        assert describe(attack) == recorded[-1]
+    assert recorded[0] == recorded[1]
+    assert recorded[0] != recorded[2]

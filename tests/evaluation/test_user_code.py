@@ -379,3 +379,10 @@ def test_an_attack_alone_refuses_images_as_an_evaluation_does(attack: Attack, ou
     with pytest.raises(InputError) as alone:
         attack(model, outside(images), labels)
     assert str(alone.value) == str(told.value)
+
+
+@pytest.mark.parametrize("count", [3, 16])
+def test_gray_images_without_a_channel_are_told_what_to_add(count: int):
+    images, labels = (part[:count] for part in load_data("digits"))
+    with pytest.raises(InputError, match=r"give images\[:, None\]$"):
+        evaluate(carried("digits-float"), images[:, 0], labels, {"fgsm": fgsm(THREAT)}, THREAT)

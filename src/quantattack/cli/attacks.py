@@ -160,9 +160,13 @@ def attack_named(text: str, context: Context) -> Attack:
     if name == TRANSFERRED:
         raise InputError(f"{TRANSFERRED} attacks the float network that a model was made of; name it with --float")
     if name in _MEMBERS and name not in ATTACKS:
-        raise InputError(f"{name} is a member of standard and takes no settings; see `quantattack list attacks`")
+        raise InputError(
+            f"{name} is a member of standard and takes no settings; what it is made of does, as pgd_plus_gap[steps=10]"
+        )
     if name in (STANDARD, DEPLOYED):
         raise InputError(f"{name} takes no settings; name its members, see `quantattack list attacks`")
+    if name.endswith(".py"):
+        raise InputError(f"name what makes the attack in the file, a function of the threat: {name}:NAME")
     if name not in ATTACKS:
         raise unknown("attack", name, [*ATTACKS, STANDARD, DEPLOYED, PAPER, *_MEMBERS])
     spec = ATTACKS[name]

@@ -1,6 +1,10 @@
 """Other libraries' attacks by name: `foolbox:LinfDeepFoolAttack[steps=50]`, or `my.py:function` of your own."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from inspect import getsourcefile
+from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from quantattack.attacks.adapters import Art, AutoAttack, Foolbox, Secml, TorchAttacks
@@ -9,6 +13,7 @@ from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
 from quantattack.models.python import making, named_object
 from quantattack.reading import settings_in
+from quantattack.record.description import mark
 
 PEERS: Mapping[str, Callable[[Threat, str, dict[str, Any]], Attack]] = {
     "foolbox": Foolbox,
@@ -57,4 +62,14 @@ def _made(name: str, threat: Threat) -> Attack:
         attack: Attack = maker(threat)
     if not callable(attack):
         raise InputError(f"{name} must return an attack, not {type(attack).__name__}")
+    _mark(attack)
     return attack
+
+
+def _mark(attack: Attack) -> None:
+    """Record an attack of the user's own with its file's content; those of this package say their settings."""
+    kind = attack if isinstance(attack, FunctionType) else type(attack)
+    if (kind.__module__ or "").partition(".")[0] == "quantattack":
+        return
+    with suppress(TypeError, OSError):  # written in no file
+        mark(kind, Path(getsourcefile(kind) or "").read_bytes())

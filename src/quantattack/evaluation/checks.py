@@ -201,12 +201,12 @@ def _answer(model: Callable[[Images], Any], images: Images) -> Logits:
 
 def _why(reason: str, shape: tuple[int, ...]) -> str:
     """Return why a model does not take images, with what to do where torch's words tell it."""
+    if len(shape) == 2:
+        return "gray images have a channel too, (n, 1, height, width): give images[:, None]"
     if told := _CHANNELS.search(reason):
         takes, have = (f"{number}{_COLORS.get(number, '')}" for number in told.groups())
         last = "; if the file has them last, say [layout=nhwc] behind its name" if told[1] == str(shape[-1]) else ""
         return f"it takes {takes} channels, these have {have}; give such images, or name another model{last}"
-    if len(shape) == 2:
-        return f"{reason}; gray images have a channel too, (n, 1, height, width): images[:, None]"
     return reason
 
 

@@ -31,6 +31,18 @@ def tag_of(part: type | Callable[..., Any]) -> str:
     return str(vars(part).get(_TAG, part.__qualname__))
 
 
+def mark(part: type | Callable[..., Any], content: bytes) -> None:
+    """Let a class or function be recorded with a digest of its source, so that an edited one is another.
+
+    Arguments:
+        part: The class or function.
+        content: The source.
+    """
+    digest = f":{hashlib.sha256(content).hexdigest()[:8]}"
+    if not tag_of(part).endswith(digest):
+        setattr(part, _TAG, tag_of(part) + digest)
+
+
 def describe(part: Any) -> Any:
     """Return the JSON form of a value: every field of a dataclass, the tag or qualified name of a function.
 
@@ -66,7 +78,7 @@ def _described(part: Any) -> Any:
         return tag_of(part) + _body(part)
     if hasattr(part, "__qualname__"):
         return part.__qualname__
-    return {"part": type(part).__qualname__, **describe(vars(part))} if hasattr(part, "__dict__") else repr(part)
+    return {"part": tag_of(type(part)), **describe(vars(part))} if hasattr(part, "__dict__") else repr(part)
 
 
 def _digest(arrays: Mapping[str, Any]) -> str:
