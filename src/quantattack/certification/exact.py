@@ -19,7 +19,7 @@ from quantattack.record.bounds import OPEN, PROVED, Bound
 from quantattack.record.description import tagged
 from quantattack.types import Images, Model
 
-MISSING = "complete search is not installed: pip install 'quantattack[certify]' would search on"
+MISSING = "complete search is not installed: pip install 'quantattack[certify]' would search on, in a run of its own"
 
 
 @tagged("Exact")

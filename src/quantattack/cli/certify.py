@@ -9,6 +9,7 @@ from quantattack.cli.run_file import RunFile
 from quantattack.cli.tasks import tasks_of
 from quantattack.evaluation.certify import with_exact
 from quantattack.evaluation.ray import Workers
+from quantattack.record.bounds import OPEN
 
 
 def certify_plan(plan: RunFile, seconds: float, part: str, progress: bool) -> None:
@@ -21,6 +22,7 @@ def certify_plan(plan: RunFile, seconds: float, part: str, progress: bool) -> No
         progress: Whether to show a progress bar.
     """
     tasks = [with_exact(task, seconds) for task in tasks_of(plan, part_named(part))]
-    run_tasks(tasks, plan.out, grow=False, progress=progress, workers=Workers(plan.workers))
-    if not has_solvers():
+    records = run_tasks(tasks, plan.out, grow=False, progress=progress, workers=Workers(plan.workers))
+    is_open = any(bound.verdict == OPEN for record in records for bound in record.bounds.values())
+    if is_open and not has_solvers():
         typer.echo(MISSING)
