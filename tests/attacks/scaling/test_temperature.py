@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.optimize import root_scalar
 
@@ -143,6 +143,7 @@ def test_gap_is_hns_where_there_are_two_classes():
     st.lists(st.floats(-1e4, 1e4, width=32), min_size=2, max_size=10),
     st.sampled_from([0.0, 1e-30, 1e-6, 1e-3]),
 )
+@example([0.0, 2.0**-149], 0.0)
 def test_gap_is_bounded_on_near_ties(row, tie):
     logits = torch.tensor([[*row, max(row) - tie]])
     beta = Gap().scale(torch.ones_like(logits), LABELS[:1])  # of a flat row: 1

@@ -100,11 +100,14 @@ def confidence(rho: int | float, classes: int) -> float:
 
 
 def safe_margin(logits: Logits) -> PerImage:
-    """Return the largest logit minus the second, at least a thousandth of the logit range; 1 where all are equal."""
+    """Return the largest logit minus the second, at least a thousandth of the logit range; 1 where all are equal.
+
+    Logits nearer than a thousand of the smallest normal numbers count as equal: what is divided by less overflows.
+    """
     largest = logits.topk(2, dim=1).values
     span = logit_range(logits)
     gap = torch.maximum(largest[:, 0] - largest[:, 1], _CLOSEST * span)
-    return gap.where(span > 0, 1.0)
+    return gap.where(gap > 1000 * torch.finfo(gap.dtype).tiny, 1.0)
 
 
 def logit_range(logits: Logits) -> PerImage:
