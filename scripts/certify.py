@@ -1,12 +1,12 @@
 """Build the tables of docs/certify.md from results/truth; `--check` only says whether they are stale."""
 
 import json
-import runpy
 import sys
 from pathlib import Path
 
 from quantattack.record.record import Record
 from quantattack.record.store import Store
+from quantattack.report.markdown import between, markdown_table
 from quantattack.report.tables import radius_words
 
 ROOT = Path(__file__).parents[1]
@@ -59,15 +59,13 @@ def hammered(path: Path) -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ABSENT
+    return markdown_table(head, rows) if rows else ABSENT
 
 
 def built(text: str, folder: Path = FOLDER) -> str:
     """The page with its tables put in."""
-    between = runpy.run_path(str(ROOT / "scripts" / "readme.py"))["_between"]
     text = between(text, "truth", truth(folder))
-    return str(between(text, "hammered", hammered(folder / "hammered.json")))
+    return between(text, "hammered", hammered(folder / "hammered.json"))
 
 
 def main() -> None:

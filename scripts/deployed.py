@@ -1,7 +1,6 @@
 """Build the numbers of docs/deployed-models.md from results/deployed; `--check` only says whether they are stale."""
 
 import json
-import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from quantattack.record.record import Record
 from quantattack.record.store import Store
 from quantattack.report.deployed import ARGMAX, COLUMNS, Entry, Line, deployed_lines
+from quantattack.report.markdown import between, markdown_table
 from quantattack.report.tables import threat_words
 from quantattack.report.trust import doubts
 
@@ -30,10 +30,7 @@ CAPTION = (
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:
-    if not rows:
-        return ABSENT
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(head, rows) if rows else ABSENT
 
 
 def measured(folder: Path) -> Iterator[tuple[Line, Record]]:
@@ -130,7 +127,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 def built(text: str, folder: Path = FOLDER) -> str:
     """The page with its numbers put in."""
-    between = runpy.run_path(str(ROOT / "scripts" / "readme.py"))["_between"]
     text = between(text, "tables", tables(folder))
     text = between(text, "formats", formats(folder / "formats.json"))
     return between(text, "cost", cost(folder))

@@ -1,10 +1,11 @@
 """Build the tables of docs/pixels.md from results/pixels; `--check` only says whether they are stale."""
 
 import json
-import runpy
 import sys
 from pathlib import Path
 from typing import Any
+
+from quantattack.report.markdown import between, markdown_table
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "pixels.md"
@@ -52,7 +53,7 @@ def suite(folder: Path) -> str:
         ]
         for (name, radius), entry in files(folder, 50).items()
     ]
-    return _table(head, 1, rows)
+    return markdown_table(head, rows)
 
 
 def _pair(entry: dict[str, Any], attacks: tuple[str, ...]) -> str:
@@ -70,19 +71,13 @@ def methods(folder: Path) -> str:
             numbers = {"real": runs["afterwards"]["real"]} | {each: left(entry, each, (attack,)) for each in runs}
             cells = [str(numbers[method]) for method in METHODS]
             rows.append([f"{WORDS[name]}, {radius}/255", f"`{attack}`", *cells, f"**{numbers['grid']}**"])
-    return _table(["network, radius", "attack", *METHODS.values(), "on the grid"], 2, rows)
-
-
-def _table(head: list[str], words: int, rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * words + ["---:"] * (len(head) - words), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(["network, radius", "attack", *METHODS.values(), "on the grid"], rows, words=2)
 
 
 def built(text: str, folder: Path = FOLDER) -> str:
     """The page with its tables put in."""
-    between = runpy.run_path(str(ROOT / "scripts" / "readme.py"))["_between"]
     text = between(text, "suite", suite(folder))
-    return str(between(text, "methods", methods(folder)))
+    return between(text, "methods", methods(folder))
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """Build the README's numbers from the records in results/; `--check` only says whether they are stale."""
 
-import re
 import runpy
 import sys
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from quantattack.record.record import Record
 from quantattack.record.store import Store
 from quantattack.report.deployed import ARGMAX
 from quantattack.report.deployed import COLUMNS as DEPLOYED
+from quantattack.report.markdown import between, markdown_table
 
 ROOT = Path(__file__).parents[1]
 ROWS = ("pgd[steps=40]", "pgd_plus_hns[steps=40]", "pgd", "gap", "log_odds", "rivals", "square")
@@ -23,10 +23,10 @@ WORDS = {
 def table(records: list[Record]) -> str:
     """Robust accuracy of each network under each attack, in percent."""
     head = ["robust accuracy, %", *(f"{WORDS[record.subject.model]}<br>`{record.subject.model}`" for record in records)]
-    lines = [head, ["---", *["---:"] * len(records)], ["clean", *(_percent(record.clean) for record in records)]]
+    lines = [["clean", *(_percent(record.clean) for record in records)]]
     lines += [[f"`{name}`", *(_percent(record.robust(name)) for record in records)] for name in ROWS]
     lines += [["**worst case**", *(f"**{_percent(record.worst_case)}**" for record in records)]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(head, lines)
 
 
 # The paper's networks and what stands for them, with the numbers published for PGD, NJS and HNS
@@ -46,14 +46,14 @@ def cifar10(folder: Path, networks: Mapping[str, tuple[str, float, float, float]
     """Robust accuracy on CIFAR-10 in percent as measured, what the paper prints in brackets."""
     head = ["the paper's network", "here", "clean", *COLUMNS.values()]
     head.insert(4, "PGD at the training's scale")
-    lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
+    lines = []
     for name, (words, *paper) in networks.items():
         run = f"{name}-{images}"
         if (folder / "gupta2022" / run / "record.sqlite").is_file():
             cells = _measured(folder / "gupta2022" / run, paper)
             cells.insert(2, _scaled(folder / "beyond" / run) or cells[1].split()[0])  # a scale of 1 is plain PGD
             lines.append([words, f"`{name}`", *cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(head, lines, words=2)
 
 
 def _scaled(folder: Path) -> str | None:
@@ -74,15 +74,14 @@ def _measured(folder: Path, paper: list[float]) -> list[str]:
 def deployed(folder: Path) -> str:
     """What deployed files leave at 2/255 under each kind of attack, in percent, ties decided by argmax."""
     page = runpy.run_path(str(ROOT / "scripts" / "deployed.py"))
-    lines = [["file", "images", "clean", *DEPLOYED[:-1], page["LOGITS"], DEPLOYED[-1]]]
-    lines.append(["---", *["---:"] * (len(lines[0]) - 1)])
+    head, lines = ["file", "images", "clean", *DEPLOYED[:-1], page["LOGITS"], DEPLOYED[-1]], []
     for line, record in page["measured"](folder):
         if line.ties == ARGMAX and "2/255" in line.threat:
             entries = [line.entries.get(column) for column in DEPLOYED[:-1]]
             shares = ["-" if entry is None else _percent(entry.share.value) for entry in entries]
             cells = [*shares, page["on_logits"](line, record), page["worst"](line, record)]
             lines.append([f"`{line.model}`", str(record.images), _percent(record.clean), *cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(head, lines)
 
 
 def output(record: Record) -> str:
@@ -107,15 +106,10 @@ def built(text: str) -> str:
     """The README with its numbers put in."""
     records = Store.load(ROOT / "results" / "demo").records()
     named = {record.subject.model: record for record in records}
-    text = _between(text, "table", table(records))
-    text = _between(text, "cifar10", cifar10(ROOT / "results", CIFAR10))
-    text = _between(text, "deployed", deployed(ROOT / "results" / "deployed"))
-    return _between(text, "output", output(named["digits-mdtanhs"]))
-
-
-def _between(text: str, mark: str, content: str) -> str:
-    pattern = rf"(<!-- {mark} -->\n).*?(<!-- end {mark} -->)"
-    return re.sub(pattern, lambda match: f"{match.group(1)}{content}\n{match.group(2)}", text, flags=re.DOTALL)
+    text = between(text, "table", table(records))
+    text = between(text, "cifar10", cifar10(ROOT / "results", CIFAR10))
+    text = between(text, "deployed", deployed(ROOT / "results" / "deployed"))
+    return between(text, "output", output(named["digits-mdtanhs"]))
 
 
 def main() -> None:

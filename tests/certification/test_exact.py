@@ -33,9 +33,22 @@ QUANTIZERS = {
 }
 
 
+CLIPPED = {"hardtanh": torch.nn.Hardtanh(-1.0, 2.0), "relu6": torch.nn.ReLU6()}
+
+
+def clipped(how: str) -> torch.nn.Module:
+    """A perceptron of six pixels whose hidden values reach both ends of their range."""
+    hidden = torch.nn.Linear(6, 5)
+    with torch.no_grad():
+        hidden.weight *= 20
+    return torch.nn.Sequential(torch.nn.Flatten(), hidden, CLIPPED[how], torch.nn.Linear(5, 3)).eval()
+
+
 def tiny(how: str, seed: int) -> torch.nn.Module:
     """A perceptron of six pixels, whose head is large, so that images near its boundaries are found."""
     torch.manual_seed(seed)
+    if how in CLIPPED:
+        return clipped(how)
     weights, activations = QUANTIZERS[how]
     net = build("perceptron", {"shape": TINY, "classes": 3, "hidden": 5})
     return settled(qa.quantize(net, weights=weights, activations=activations), TINY)
@@ -74,7 +87,7 @@ def cases(how: str, wanted: int = 3):
     return found[True] + found[False]
 
 
-@pytest.mark.parametrize("how", QUANTIZERS)
+@pytest.mark.parametrize("how", [*QUANTIZERS, *CLIPPED])
 def test_the_verdict_is_that_of_looking_at_every_image_of_bytes(how: str):
     seen = set()
     for model, clean, label, broken in cases(how):
@@ -226,6 +239,23 @@ def test_a_flipped_relaxation_proves_what_attacks_break(monkeypatch):
     assert wrong() == 0
     monkeypatch.setattr(Clip, "lines", flipped_clip)
     assert wrong() > 0
+
+
+@pytest.mark.parametrize("how", CLIPPED)
+def test_a_range_with_two_ends_is_searched_completely(how: str):
+    """Both ends are reached inside the region: no bound decides these images, and every one is decided."""
+    torch.manual_seed(1)
+    model, threat = clipped(how), qa.Threat("linf", 0.15)
+    images = torch.rand(12, *TINY)
+    labels = model(images).argmax(1)
+    trace = search(Exact(threat, 5.0), model, batch_of(images, labels))
+    methods = {bound.method for bound in trace.bounds}
+    assert {bound.verdict for bound in trace.bounds} == {"proved", "broken"}
+    assert "milp" in methods
+    kind = next(part for part in (step.part for step in program_of(model, images[:1]).steps) if isinstance(part, Clip))
+    hidden = model[1](images.flatten(1))
+    assert bool((hidden > kind.top).any())
+    assert bool((hidden < kind.bottom).any())
 
 
 def test_the_same_search_has_the_same_answer():

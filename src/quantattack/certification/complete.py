@@ -9,6 +9,7 @@ from quantattack.attacks.base import Batch
 from quantattack.attacks.success import misclassified
 from quantattack.certification import cp_sat, milp
 from quantattack.certification.bounds import Bounded
+from quantattack.certification.encoded import Encoded
 from quantattack.certification.extra import CP_SAT, HIGHS, solver_version
 from quantattack.certification.found import Found
 from quantattack.certification.program import Program
@@ -16,7 +17,9 @@ from quantattack.certification.region import Region
 from quantattack.record.bounds import BROKEN, OPEN, PROVED, Bound
 from quantattack.types import Images, Model
 
-_MIXED = "complete search takes networks of signs and k-bit activations, or of ReLU; this one mixes them"
+_MIXED = (
+    "complete search takes networks of signs and k-bit activations, or of ReLU, ReLU6 and Hardtanh; this one mixes them"
+)
 _EDGE = "only images at the edge of a threshold, on which the network itself is right"
 
 
@@ -57,16 +60,14 @@ def complete(case: Case, bound: Bound, seconds: int | float) -> tuple[Bound, Ima
         return replace(bound, reason=_MIXED), None
     method, package = ("cp-sat", CP_SAT) if discrete else ("milp", HIGHS)
     bound = replace(bound, method=method, solver=solver_version(package))
-    encode, most = (cp_sat.Discrete, cp_sat.MOST) if discrete else (milp.Piecewise, milp.MOST)
-    encoded = encode(case.program, case.region, case.known, int(case.batch.labels[0]))
+    kind, most = (cp_sat.Discrete, cp_sat.MOST) if discrete else (milp.Piecewise, milp.MOST)
+    encoded = kind(case.program, case.region, case.known, int(case.batch.labels[0]))
     if encoded.decisions > most:
         return replace(bound, reason=f"{encoded.decisions} open activations, more than {most}"), None
     return _over_rivals(case, bound, encoded, seconds)
 
 
-def _over_rivals(
-    case: Case, bound: Bound, encoded: cp_sat.Discrete | milp.Piecewise, seconds: int | float
-) -> tuple[Bound, Images | None]:
+def _over_rivals(case: Case, bound: Bound, encoded: Encoded, seconds: int | float) -> tuple[Bound, Images | None]:
     """Ask for each rival whether an image inside the threat is its."""
     left, slack, reason = seconds, 0.0, ""
     for rival in case.rivals:
@@ -82,19 +83,13 @@ def _over_rivals(
     return replace(bound, verdict=OPEN if reason else PROVED, slack=0.0 if reason else slack, reason=reason), None
 
 
-def _asked(encoded: cp_sat.Discrete | milp.Piecewise, rival: int, seconds: int | float) -> Iterator[Found]:
+def _asked(encoded: Encoded, rival: int, seconds: int | float) -> Iterator[Found]:
     """Yield what the relaxed search finds, and what the strict one does where the network withstood the first."""
-    first = _search(encoded, rival, seconds, strict=False)
+    first = encoded.search(rival, seconds, strict=False)
     yield first
     if first.verdict == BROKEN and seconds > first.spent:
-        strict = _search(encoded, rival, seconds - first.spent, strict=True)
+        strict = encoded.search(rival, seconds - first.spent, strict=True)
         yield replace(strict, verdict="open") if strict.verdict == PROVED else strict
-
-
-def _search(encoded: cp_sat.Discrete | milp.Piecewise, rival: int, seconds: int | float, strict: bool) -> Found:
-    if isinstance(encoded, cp_sat.Discrete):
-        return cp_sat.search(encoded, rival, seconds, strict)
-    return milp.search(encoded, rival, seconds, strict)
 
 
 @torch.no_grad()

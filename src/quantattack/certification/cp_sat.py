@@ -23,13 +23,14 @@ import torch
 from numpy.typing import NDArray
 
 from quantattack.certification.activations import Clip, MaxPool, Steps
-from quantattack.certification.bounds import Bounded, differences
-from quantattack.certification.encoding import Encoding, Rows, input_of
+from quantattack.certification.bounds import differences
+from quantattack.certification.encoded import Encoded
+from quantattack.certification.encoding import Rows, input_of
 from quantattack.certification.extra import cp_model
 from quantattack.certification.found import Found
 from quantattack.certification.grid import Pixels
+from quantattack.certification.parts import Part
 from quantattack.certification.program import Program
-from quantattack.certification.region import Region
 from quantattack.certification.whole import Whole, whole
 
 MOST = 60_000  # literals
@@ -86,32 +87,21 @@ class Maxima:
 
 
 @dataclass(eq=False)
-class Discrete:
-    """A network of few values over a region, as pixels, literals and rows.
+class Discrete(Encoded):
+    """A network of few values over a region, as pixels, literals and rows."""
 
-    Arguments:
-        program: The network.
-        region: The images.
-        bounded: What is known of them.
-        label: The class.
-    """
-
-    program: Program
-    region: Region
-    bounded: Bounded
-    label: int
     layers: list[Layer | Maxima] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
+    def add_pixels(self) -> None:
         self.pixels = Pixels.of(self.region)
-        self.encoding = Encoding(self.program, self.bounded.boxes)
         count = self.pixels.count
         self.encoding.add(0, self.pixels.start, range(count), [self.pixels.unit] * count)
-        for place, step in enumerate(self.program.steps):
-            if isinstance(step.part, Steps):
-                self._add_steps(place, step.part)
-            elif isinstance(step.part, MaxPool):
-                self._add_maxima(place, step.part)
+
+    def add(self, place: int, part: Part) -> None:
+        if isinstance(part, Steps):
+            self._add_steps(place, part)
+        elif isinstance(part, MaxPool):
+            self._add_maxima(place, part)
 
     @property
     def decisions(self) -> int:
@@ -122,6 +112,9 @@ class Discrete:
     def goals(self) -> Rows:
         """How far each class is ahead of the label, as rows."""
         return self.encoding.rows(self.program.last, -differences(self.program.classes, self.label))
+
+    def search(self, rival: int, seconds: int | float, strict: bool) -> Found:
+        return _searched(self, rival, seconds, inner=strict)
 
     def _add_steps(self, place: int, part: Steps) -> None:
         box = self.bounded.boxes[source := input_of(self.program, place)]
@@ -187,7 +180,7 @@ def _rises(
         before = value
 
 
-def search(discrete: Discrete, rival: int, seconds: int | float, inner: bool) -> Found:
+def _searched(discrete: Discrete, rival: int, seconds: int | float, inner: bool) -> Found:
     """Look for an image that the rival wins.
 
     Arguments:

@@ -1,9 +1,11 @@
 r"""Complete search with HiGHS in networks of ReLU and max pooling, as a mixed-integer linear program.
 
 A ReLU whose interval :math:`[l, u]` holds 0 is :math:`y \ge 0,\ y \ge z,\ y \le u a,\ y \le z - l (1 - a)` with a
-binary a; a maximum of open inputs has a binary for each.  Every row is relaxed by what float32 may be off, so that the
-network as it is run is a solution.  The goal is a row too, :math:`z_y - z_j \le t`: where there is no solution, the
-margin over j exceeds t minus what the solver's tolerances may hide, so t is that, and a proof says so as its slack.
+binary a.  Where its range ends at m < u, as in ReLU6 and Hardtanh, :math:`y \ge z - (u - m) f,\ m f \le y \le m` with a
+binary f takes the place of :math:`y \ge z`.  A maximum of open inputs has a binary for each.  Every row is relaxed by
+what float32 may be off, so that the network as it is run is a solution.  The goal is a row too,
+:math:`z_y - z_j \le t`: where there is no solution, the margin over j exceeds t minus what the solver's tolerances may
+hide, so t is that, and a proof says so as its slack.
 
 Sources: Tjeng, Xiao & Tedrake 2019, https://arxiv.org/abs/1711.07356; Huangfu & Hall 2018 (HiGHS),
 https://doi.org/10.1007/s12532-017-0130-5.
@@ -19,13 +21,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from quantattack.certification.activations import Clip, MaxPool, Steps
-from quantattack.certification.bounds import Bounded, differences
-from quantattack.certification.encoding import Encoding, Rows
+from quantattack.certification.bounds import differences
+from quantattack.certification.encoded import Encoded
+from quantattack.certification.encoding import Rows
 from quantattack.certification.extra import highs, silence
 from quantattack.certification.found import Found
 from quantattack.certification.grid import Pixels
+from quantattack.certification.parts import Part
 from quantattack.certification.program import Program
-from quantattack.certification.region import Region
 
 MOST = 400  # binaries
 TOLERANCE = 1e-9  # of a row and of a binary, as the solver is told
@@ -34,41 +37,25 @@ _GUARD = 5.0  # times the seconds, after which the clock stops what the nodes ha
 
 
 def is_piecewise(program: Program) -> bool:
-    """Return whether every nonlinear step is a ReLU or a max pooling."""
+    """Return whether every nonlinear step is a ReLU, ReLU6, Hardtanh or a max pooling."""
     parts = [step.part for step in program.steps]
-    if any(isinstance(part, Steps) or (isinstance(part, Clip) and np.isfinite(part.top)) for part in parts):
-        return False
-    return any(isinstance(part, Clip) for part in parts)
+    return any(isinstance(part, Clip) for part in parts) and not any(isinstance(part, Steps) for part in parts)
 
 
 @dataclass(eq=False)
-class Piecewise:
-    """A network of ReLU and max pooling over a region, as variables and rows of a mixed-integer program.
+class Piecewise(Encoded):
+    """A network of ReLU and max pooling over a region, as variables and rows of a mixed-integer program."""
 
-    Arguments:
-        program: The network.
-        region: The images.
-        bounded: What is known of them.
-        label: The class.
-    """
-
-    program: Program
-    region: Region
-    bounded: Bounded
-    label: int
     low: list[float] = field(default_factory=list)
     high: list[float] = field(default_factory=list)
     whole: list[int] = field(default_factory=list)
     rows: list[tuple[NDArray[np.int64], NDArray[np.float64], float, float]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.encoding = Encoding(self.program, self.bounded.boxes)
-        self._add_pixels()
-        for place, step in enumerate(self.program.steps):
-            if isinstance(step.part, Clip):
-                self._add_clips(place, step.part)
-            elif isinstance(step.part, MaxPool):
-                self._add_maxima(place, step.part)
+    def add(self, place: int, part: Part) -> None:
+        if isinstance(part, Clip):
+            self._add_clips(place, part)
+        elif isinstance(part, MaxPool):
+            self._add_maxima(place, part)
 
     @cached_property
     def goals(self) -> Rows:
@@ -86,7 +73,10 @@ class Piecewise:
         spread = sum(high - low for low, high in zip(self.low, self.high, strict=True))
         return 10 * TOLERANCE * (len(self.rows) + spread + 1)
 
-    def _add_pixels(self) -> None:
+    def search(self, rival: int, seconds: int | float, strict: bool) -> Found:
+        return _searched(self, rival, seconds, deepest=strict)
+
+    def add_pixels(self) -> None:
         if self.region.threat.levels is None:
             low, high = (end.flatten().tolist() for end in (self.region.box.low, self.region.box.high))
             own = self._variables(low, high, whole=False)
@@ -110,20 +100,22 @@ class Piecewise:
         self.rows.append((np.asarray(variables, np.int64), np.asarray(coefficients, np.float64), low, high))
 
     def _add_clips(self, place: int, part: Clip) -> None:
-        """Add a variable for each ReLU that is not shut, and a binary for each that is open."""
+        """Add a variable for each value that is not shut, and a binary for each end of the range that is open."""
         source = self.program.steps[place].inputs[0]
         box = self.bounded.boxes[source]
         low, high = (end.flatten().numpy() - part.bottom for end in (box.low, box.high))
-        alive = np.flatnonzero(high > 0)
-        constants = np.full(len(low), part.bottom)
+        most = part.top - part.bottom
+        alive = np.flatnonzero((high > 0) & (low < most))
+        constants = np.where(low < most, part.bottom, part.top)
         if not len(alive):
             self.encoding.share(place, constants, [], [], [])
             return
         rows = self.shown(self.encoding.rows_of(source, alive.tolist()))
-        own = self._variables(np.maximum(low[alive], 0).tolist(), high[alive].tolist(), whole=False)
+        ends = np.maximum(low[alive], 0).tolist(), np.minimum(high[alive], most).tolist()
+        own = self._variables(*ends, whole=False)
         self.encoding.share(place, constants, alive.tolist(), own, np.ones(len(own)).tolist())
         for at, (variable, neuron) in enumerate(zip(own, alive.tolist(), strict=True)):
-            self._add_clip(rows, at, variable, float(low[neuron]), float(high[neuron]), part.bottom)
+            self._add_clip(rows, at, variable, (float(low[neuron]), float(high[neuron])), part)
 
     def shown(self, rows: Rows) -> Rows:
         """Return rows whose error holds the rounding of a level's value too."""
@@ -132,15 +124,24 @@ class Piecewise:
         pixels = Pixels.of(self.region)
         return Rows(rows.matrix, rows.constant, rows.off + _pixel_error(rows, pixels))
 
-    def _add_clip(self, rows: Rows, at: int, own: int, low: float, high: float, bottom: float) -> None:
+    def _add_clip(self, rows: Rows, at: int, own: int, ends: tuple[float, float], part: Clip) -> None:
+        """Add the rows of one value y = min(max(z, 0), most), counted from the bottom, with z between the ends."""
+        (low, high), most = ends, part.top - part.bottom
         variables, data = rows.row(at)
-        constant, off = float(rows.constant[at]) - bottom, float(rows.off[at])
+        constant, off = float(rows.constant[at]) - part.bottom, float(rows.off[at])
         names, values = [own, *variables], np.concatenate([[1.0], -data])
-        self._row(names, values, constant - off, np.inf if low < 0 else constant + off)
-        if low < 0:
-            (binary,) = self._variables([0.0], [1.0], whole=True)
-            self._row([own, binary], [1.0, -high], -np.inf, 0.0)
-            self._row([*names, binary], [*values, -low], -np.inf, constant + off - low)
+        if high <= most:
+            self._row(names, values, constant - off, np.inf if low < 0 else constant + off)
+        else:  # full or y >= z
+            (full,) = self._variables([0.0], [1.0], whole=True)
+            self._row([*names, full], [*values, high - most], constant - off, np.inf)
+            self._row([own, full], [1.0, -most], 0.0, np.inf)
+        if low < 0:  # open or y <= 0
+            (open_,) = self._variables([0.0], [1.0], whole=True)
+            self._row([own, open_], [1.0, -min(high, most)], -np.inf, 0.0)
+            self._row([*names, open_], [*values, -low], -np.inf, constant + off - low)
+        elif high > most:
+            self._row(names, values, -np.inf, constant + off)
 
     def _add_maxima(self, place: int, part: MaxPool) -> None:
         """Add a variable for each maximum, and a binary for each input of it that may be the largest."""
@@ -177,7 +178,7 @@ def _pixel_error(rows: Rows, pixels: Pixels) -> NDArray[np.float64]:
     return np.asarray(matrix.sum(axis=1)).ravel() * pixels.outer_error
 
 
-def search(piecewise: Piecewise, rival: int, seconds: int | float, deepest: bool) -> Found:
+def _searched(piecewise: Piecewise, rival: int, seconds: int | float, deepest: bool) -> Found:
     """Look for an image that the rival wins.
 
     Arguments:
