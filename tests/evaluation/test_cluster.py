@@ -125,3 +125,17 @@ def test_a_deployed_model_in_memory_is_opened_again_by_the_workers(file: str, tm
         assert record.finished
     assert rows(tmp_path / "many") == rows(tmp_path / "alone")
     assert all(torch.equal(images, attacked["alone"][name]) for name, images in attacked["many"].items())
+
+
+def test_workers_prove_what_one_process_proves(tmp_path: Path):
+    """The bounds of `certify` come back from the workers with the outcomes."""
+    images, labels = qa.load_data("digits")
+    threat, found = qa.Threat("linf", 0.02), {}
+    for name, workers in (("alone", None), ("many", 2)):
+        attacks = {"pgd": qa.pgd(threat, steps=5)}
+        settings = {"out": tmp_path / name, "workers": workers, "attacks": attacks, "complete": False}
+        record = qa.certify(qa.load_model("digits-w4-float"), images[:40], labels[:40], threat, **settings)
+        assert record.finished
+        found[name] = {image: (bound.verdict, bound.method) for image, bound in record.bounds.items()}
+    assert {verdict for verdict, _ in found["alone"].values()} == {"proved", "open"}
+    assert found["many"] == found["alone"]
