@@ -56,6 +56,7 @@ def test_the_scale_of_the_training_is_read_from_the_card():
     card = card_of(None, None)
     assert card.logit_scale == 1
     assert replace(card, training={"logit_scale": 0.1}).logit_scale == 0.1
+    assert replace(card, training={"logit_scale": {"first": 0.1, "share": 0.4, "kind": "rise"}}).logit_scale == 1
     for value in (0, -1, "1", None, True, float("nan")):
         with pytest.raises(InputError, match="times its logits"):
             _ = replace(card, training={"logit_scale": value}).logit_scale

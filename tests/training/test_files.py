@@ -20,7 +20,7 @@ from quantattack.errors import InputError
 from quantattack.nn.quantizers import MdTanhS, UniformActivation
 from quantattack.training.files import read_recipe
 from quantattack.training.fit import fit
-from quantattack.training.schedules import Growth, OneCycle
+from quantattack.training.schedules import Growth, OneCycle, Rise
 from quantattack.training.settings import Settings
 from quantattack.training.train import network
 
@@ -56,7 +56,11 @@ def test_a_file_becomes_a_recipe(tmp_path):
 def test_the_adversary_climbs_the_logits_that_the_loss_sees(tmp_path):
     plain = read_recipe(written(tmp_path, FILE))
     scaled = read_recipe(written(tmp_path, FILE.replace("epochs: 3,", "epochs: 3, logit_scale: 0.25,")))
-    assert (plain.adversarial.attack.temperature, scaled.adversarial.attack.temperature) == (unit, Fixed(0.25))
+    rise = "logit_scale: {kind: rise, first: 0.02},"
+    risen = read_recipe(written(tmp_path, FILE.replace("epochs: 3,", f"epochs: 3, {rise}")))
+    assert risen.training.logit_scale == Rise(0.02)
+    found = [recipe.adversarial.attack.temperature for recipe in (plain, scaled, risen)]
+    assert found == [unit, Fixed(0.25), unit]
 
 
 def inside(tmp_path, attack, more=""):

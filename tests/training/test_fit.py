@@ -12,7 +12,7 @@ from quantattack.nn.convert import freeze, quantize
 from quantattack.nn.quantizers import BinaryConnect, BnnWaq, GdTanh, MdTanhS, Sign
 from quantattack.training.fit import accuracy, fit
 from quantattack.training.latent import latents, starved, warn_starved
-from quantattack.training.schedules import Constant, Growth, OneCycle, Ramp, Steps
+from quantattack.training.schedules import Constant, Growth, OneCycle, Ramp, Rise, Steps
 from quantattack.training.settings import Settings
 
 IMAGES, LABELS = (part[:256] for part in load_data("digits", split="train"))
@@ -204,6 +204,29 @@ def test_the_loss_sees_the_scaled_logits_and_the_network_keeps_its_own():
     unscaled = network()
     fit(unscaled, IMAGES, LABELS, settings)
     assert not same(plain, unscaled)
+
+
+def test_a_rising_scale_ends_on_the_logits_as_they_are():
+    settings = replace(SETTINGS, logit_scale=Rise(0.01, share=0.5))
+    scales = [settings.scale_at(step, 100) for step in (0, 25, 50, 99)]
+    assert scales == pytest.approx([0.01, 0.1, 1.0, 1.0])
+    assert (settings.last_scale, replace(settings, logit_scale=0.5).last_scale) == (1.0, 0.5)
+
+
+def test_a_rise_from_one_trains_as_no_scale_does():
+    settings = replace(SETTINGS, epochs=1)
+    plain, risen, slow = network(), network(), network()
+    fit(plain, IMAGES, LABELS, settings)
+    fit(risen, IMAGES, LABELS, replace(settings, logit_scale=Rise(1.0)))
+    fit(slow, IMAGES, LABELS, replace(settings, logit_scale=Rise(0.01)))
+    assert same(plain, risen)
+    assert not same(plain, slow)
+
+
+@pytest.mark.parametrize("values", [{"first": 0.0}, {"first": 2.0}, {"first": 0.1, "share": 0.0}])
+def test_a_rise_that_does_not_rise_is_refused(values):
+    with pytest.raises(InputError, match="above 0, up to 1"):
+        Rise(**values)
 
 
 @pytest.mark.parametrize("changes", [{"epochs": 0}, {"batch_size": 1}, {"logit_scale": 0.0}, {"logit_scale": -1.0}])

@@ -64,8 +64,10 @@ class Card:
 
     @property
     def logit_scale(self) -> float:
-        """What the loss of its training multiplied the logits with; 1 for the logits as they are."""
+        """What the loss that its training ended on multiplied the logits with; 1 for the logits as they are."""
         scale = self.training.get("logit_scale", 1.0)
+        if isinstance(scale, Mapping) and scale.get("kind") == "rise":
+            return 1.0
         if not (is_number(scale) and scale > 0):
             raise InputError(f"the checkpoint states a training on {scale!r} times its logits; it is damaged")
         return float(scale)

@@ -70,7 +70,8 @@ def run_epoch(run: Run, replica: nn.Module, index: int) -> tuple[float, float]:
     for step, (x, y) in enumerate(_reported(batches, run, index), index * run.updates):
         x, y = x.to(device), y.to(device)
         _set_schedules(run, step)
-        loss, logits = _update(run, replica, _attacked(run, x, y), y)
+        scale = run.settings.scale_at(step, run.settings.epochs * run.updates)
+        loss, logits = _update(run, replica, _attacked(run, x, y), y, scale)
         clamp_latents(run.model)
         total, right, seen = total + loss * len(y), right + int((logits.argmax(1) == y).sum()), seen + len(y)
     return total / seen, right / seen
@@ -96,11 +97,11 @@ def _attacked(run: Run, x: Tensor, y: Tensor) -> Tensor:
         return run.adversary(run.model, x, y).detach()
 
 
-def _update(run: Run, replica: nn.Module, x: Tensor, y: Tensor) -> tuple[float, Tensor]:
+def _update(run: Run, replica: nn.Module, x: Tensor, y: Tensor, scale: float) -> tuple[float, Tensor]:
     run.optimizer.zero_grad(set_to_none=True)
     with _precision(run.settings, x):
         logits = replica(x)
-    loss = cross_entropy(run.settings.logit_scale * (logits.float() if run.settings.bf16 else logits), y)
+    loss = cross_entropy(scale * (logits.float() if run.settings.bf16 else logits), y)
     loss.backward()  # type: ignore[no-untyped-call]
     run.optimizer.step()
     return float(loss.detach()), logits.detach()

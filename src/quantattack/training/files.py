@@ -98,7 +98,7 @@ _KEPT = ("name", "data", "architecture", "options", "skip", "training", "half") 
 
 def _recipe(file: File, named: Finder | None) -> Recipe:
     settings = {key: getattr(file, key) for key in _KEPT}
-    adversarial = _adversary(file.adversarial, file.training.logit_scale, named) if file.adversarial else None
+    adversarial = _adversary(file.adversarial, file.training.last_scale, named) if file.adversarial else None
     weights, activations = _quantizer("weights", file.weights), _quantizer("activations", file.activations)
     return Recipe(**settings, weights=weights, activations=activations, adversarial=adversarial)
 

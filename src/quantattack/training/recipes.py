@@ -29,7 +29,7 @@ from quantattack.nn.quantizers import (
 from quantattack.training.certifiable import CERTIFIABLE
 from quantattack.training.files import Finder, read_recipe
 from quantattack.training.full_width import FULL
-from quantattack.training.schedules import OneCycle, Ramp
+from quantattack.training.schedules import OneCycle, Ramp, Rise
 from quantattack.training.settings import Settings
 from quantattack.training.train import Adversarial, Recipe, madry, train
 
@@ -104,6 +104,11 @@ def _deep(data: str, kind: str, weights: Quantizer | None, **parts: Any) -> Reci
     return _cifar(name, 8, 5e-3, architecture, options, weights=weights, data=data, scale=scale, **parts)
 
 
+def _raw(name: str, architecture: str, options: Mapping[str, Any], first: float, **parts: Any) -> Recipe:
+    """Return a recipe that ends on the loss of the logits as they are, without augmentation, so that they saturate."""
+    return _cifar(name, 36, 5e-3, architecture, options, scale=Rise(first), augment="none", **parts)
+
+
 VGG = {"depth": 5}
 AFFINE = {**VGG, "affine": True}
 RES = {"width": 1.5}
@@ -155,6 +160,17 @@ RECIPES: Mapping[str, Recipe] = {
             activations=Sign(),
             augment="none",
             scale=NARROW,
+        ),
+        _raw("cifar10-vgg5-mdtanhs-raw", "vgg", VGG, WIDE, weights=MdTanhS()),
+        _raw("cifar10-vgg5-bnn-waq-raw", "vgg", AFFINE, WIDE, weights=BnnWaq(), activations=Sign()),
+        _raw("cifar10-resnet8-mdtanhs-raw", "resnet-8", RES, NARROW, weights=MdTanhS()),
+        _raw(
+            "cifar10-resnet8-bnn-waq-raw",
+            "resnet-8",
+            {**RES, "affine": True},
+            NARROW,
+            weights=BnnWaq(),
+            activations=Sign(),
         ),
         _adversarial("cifar10-resnet8-float-adv", None, 1.0),
         _adversarial("cifar10-resnet8-bc-adv", BinaryConnect(), NARROW),

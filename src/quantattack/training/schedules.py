@@ -100,5 +100,24 @@ class Ramp:
         return float(self.end ** min(1.0, step / max(1.0, self.share * steps)))
 
 
+@dataclass(frozen=True)
+class Rise:
+    """A geometric rise to 1 over a share of all updates: ``first ** max(0, 1 - step / (share * steps))``, then 1."""
+
+    first: float
+    share: float = 0.4
+    kind: Literal["rise"] = "rise"
+    __pydantic_config__: ClassVar = STRICT
+
+    def __post_init__(self) -> None:
+        if not (0 < self.first <= 1 and 0 < self.share <= 1):
+            raise InputError(
+                f"a rise from {self.first} over {self.share} of the updates; give numbers above 0, up to 1"
+            )
+
+    def __call__(self, step: int, steps: int) -> float:
+        return float(self.first ** max(0.0, 1.0 - step / max(1.0, self.share * steps)))
+
+
 Rate: TypeAlias = Constant | Steps | Drops | OneCycle
 Beta: TypeAlias = Growth | Ramp | Constant
