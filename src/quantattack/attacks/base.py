@@ -216,8 +216,7 @@ class Adopted:
         images = self.attack(model, batch.images, batch.labels, *optional)
         own = getattr(self.attack, "__qualname__", type(self.attack).__qualname__)
         check_returned(images, batch.images, self.name or own)
-        unknown = torch.full((len(batch),), -1, device=batch.images.device)
-        return Trace(images, unknown, torch.zeros_like(unknown))
+        return without_steps(images)
 
     @property
     def traits(self) -> Traits:

@@ -19,9 +19,7 @@ from quantattack.types import Images, Mask, Model, PerImage
 
 # The share of pixels that a proposal changes is halved after these queries, for a budget of 10,000.
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-
-_LEAST = 0.005  # of the clean margin: what counts as a gain where ties are kept
-_TIE, _TIES = 0.2, 250  # what a tie counts toward the patience, and after how many without a gain it counts in full
+_LEAST, _TIE, _TIES = 0.005, 0.2, 250  # see `Square`, on ties
 
 
 @tagged("Square")
