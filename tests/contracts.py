@@ -1,10 +1,13 @@
 """The lists from which every member is tested: one line here, and an attack inherits every contract."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.ascent import Ascent
 from quantattack.attacks.base import Attack
+from quantattack.attacks.class_pair import ClassPair
+from quantattack.attacks.closeness import WhileClose
 from quantattack.attacks.deployed import OnOutputs
 from quantattack.attacks.directions import Stochastic
 from quantattack.attacks.eot import Eot
@@ -32,6 +35,7 @@ from quantattack.attacks.scaling.fixed import Fixed
 from quantattack.attacks.scaling.gap import Gap
 from quantattack.attacks.scaling.hns import Hns
 from quantattack.attacks.scaling.njs import Njs
+from quantattack.attacks.square import Square
 from quantattack.attacks.success import hits
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.transforms import Momentum
@@ -89,7 +93,19 @@ def strongest(threat: Threat, steps: int) -> Ensemble:
     return Ensemble(members)
 
 
+def by_closeness(threat: Threat, steps: int) -> Ensemble:
+    """The thorough suite's kinds of member, short."""
+    walk = Apgd(threat=threat, steps=steps, loss=margin)
+    members: dict[str, Attack] = {"pgd": pgd(threat, steps=steps)}
+    if not isinstance(threat.norm, L1):
+        members["square"] = Square(threat=threat, queries=10, ties=True, schedule=5, patience=3)
+    members["rival"] = replace(walk, pair=ClassPair(1, by="reached"))
+    members["close"] = WhileClose(replace(walk, pair=ClassPair(2, ratio=True, by="reached")), 0.5)
+    return Ensemble(members, tuple(name for name in members if name == "square"))
+
+
 ATTACKS = (
+    Member("by_closeness", lambda threat, model, probe, steps: by_closeness(threat, steps)),
     Member("fgsm", lambda threat, model, probe, steps: fgsm(threat), optimal=False),
     Member("fgsm_clean", lambda threat, model, probe, steps: fgsm(threat, random_start=False)),
     Member("fgsm_margin", lambda threat, model, probe, steps: fgsm(threat, loss=margin), invariant=True, optimal=False),

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from quantattack.attacks.square import Square
     from quantattack.attacks.standard import standard
     from quantattack.attacks.success import hits, misclassified
+    from quantattack.attacks.thorough import thorough
     from quantattack.attacks.threat import Threat
     from quantattack.attacks.wrappers import AgainstRival, Ensemble, InFloat64, Restarts, Transfer
     from quantattack.certification.exact import Exact
@@ -121,6 +122,7 @@ __all__ = [
     "standard",
     "targeted",
     "targeted_dlr",
+    "thorough",
 ]
 
 # Where each name is: it is imported at its first use, since what only reads records needs no torch.
@@ -147,6 +149,7 @@ attacks.scaling.njs Njs
 attacks.square Square
 attacks.standard standard
 attacks.success hits misclassified
+attacks.thorough thorough
 attacks.threat Threat
 attacks.wrappers AgainstRival Ensemble InFloat64 Restarts Transfer
 certification.exact Exact

@@ -215,3 +215,67 @@ def test_settings_that_make_no_search_are_refused():
     with pytest.raises(InputError, match="patience"):
         square(Threat(Linf(), 0.1), 10, patience=0)
     assert Square(threat=Threat(Linf(), 0.1)).queries == 5000
+
+
+class Stairs(torch.nn.Module):
+    """A margin that falls in steps of the mean pixel, as behind activations of few values."""
+
+    def forward(self, x):
+        level = (x.flatten(1).mean(1) * 40).floor() / 40
+        return torch.stack([0.6 - level, level], 1)
+
+
+def test_ties_cross_flat_steps():
+    threat, clean = Threat(Linf(), 0.25), 0.25 + 0.01 * images(8, 1, 8, 8)
+    labels, left = torch.zeros(8, dtype=torch.long), {}
+    for ties in (None, True):
+        attack = Square(threat=threat, queries=60, ties=ties)
+        left[ties] = (Stairs()(attack(Stairs(), clean, labels)).argmax(1) == 0).sum()
+    assert left[True] < left[None]
+
+
+def test_with_ties_no_proposal_is_empty():
+    """One pixel: the best image sits at one end, and every proposal is the other end."""
+    seen = []
+
+    def model(x):
+        seen.append(x.clone())
+        return torch.tensor([[1.0, 0.0]]).expand(len(x), 2) - x.flatten(1) * torch.tensor([1.0, 0.0])
+
+    attack = Square(threat=Threat(Linf(), 0.1), queries=20, ties=True)
+    attack(model, torch.full((1, 1, 1, 1), 0.5), torch.zeros(1).long())
+    best = seen[1]
+    for proposal in seen[2:]:
+        assert not torch.equal(proposal, best)
+        best = torch.maximum(best, proposal)
+
+
+def test_ties_that_gain_nothing_count_in_full_after_a_while():
+    """250 ties count 0.2 each, 50 together, and those after them 1 each, as far as the patience of 100."""
+    asked = []
+
+    def flat(x):
+        asked.append(len(x))
+        return torch.tensor([[1.0, 0.0]]).expand(len(x), 2)
+
+    attack = Square(threat=Threat(Linf(), 0.1), queries=1000, ties=True, patience=100)
+    attack(flat, images(2, 1, 6, 6), torch.zeros(2, dtype=torch.int64))
+    assert len(asked) == 1 + 1 + 250 + 50  # the clean image and the start, which gains
+
+
+def test_a_gain_below_half_a_percent_of_the_clean_margin_does_not_renew_the_patience():
+    asked = []
+
+    def creeping(x):
+        asked.append(len(x))
+        return torch.tensor([[1.0 - 1e-5 * len(asked), 0.0]]).expand(len(x), 2)
+
+    attack = Square(threat=Threat(Linf(), 0.1), queries=400, ties=True, patience=30)
+    attack(creeping, images(1, 1, 6, 6), torch.zeros(1, dtype=torch.int64))
+    assert len(asked) == 2 + 30
+
+
+def test_the_share_falls_over_the_schedule_and_not_over_the_queries():
+    assert changed_share(300, 600, 0.8) == changed_share(1000, 2000, 0.8)
+    with pytest.raises(InputError, match="schedule"):
+        Square(threat=Threat(Linf(), 0.1), schedule=0)

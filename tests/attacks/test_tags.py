@@ -51,6 +51,7 @@ TAGS = {
     "TorchAttacks": "adapters.torchattacks.TorchAttacks",
     "Toward": "wrappers.Toward",
     "Transfer": "wrappers.Transfer",
+    "WhileClose": "closeness.WhileClose",
     "anywhere": "starts.anywhere",
     "cross_entropy": "losses.cross_entropy",
     "dlr": "losses.dlr",

@@ -9,8 +9,8 @@ from networks import Times, relu_network
 from quantattack.attacks.ascent import Ascent
 from quantattack.attacks.base import Trace, Traits, attacked_images, batch_of
 from quantattack.attacks.losses import cross_entropy, log_odds, margin, targeted
-from quantattack.attacks.merging import Closest
 from quantattack.attacks.norms import Linf
+from quantattack.attacks.reached import Reached
 from quantattack.attacks.recipes import fgsm, pgd, square
 from quantattack.attacks.success import hits
 from quantattack.attacks.threat import Threat
@@ -192,11 +192,11 @@ def test_a_member_that_goes_on_starts_where_the_others_came_closest():
 
 
 def test_toward_a_target_the_closest_is_the_one_with_the_smallest_margin():
-    found = Closest.begin(ZEROS[:2], hits)
-    everyone, targets = torch.arange(2), torch.ones(2, dtype=torch.long)
+    targets, found = torch.ones(2, dtype=torch.long), None
     for shade in (0.1, 0.4, 0.2):
         images = torch.full((2, 3), shade)
-        found.see(images, painted(images), targets, everyone)
+        reached = Reached.by(hits, images, painted(images), targets)
+        found = reached if found is None else found.joined(reached)
     assert torch.allclose(found.images, torch.full((2, 3), 0.4))
 
 

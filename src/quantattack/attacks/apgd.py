@@ -8,13 +8,12 @@ from torch import Tensor
 
 from quantattack.attacks.arguments import check_threat
 from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images
-from quantattack.attacks.class_pair import ClassPair, check_pair
+from quantattack.attacks.class_pair import ClassPair, check_pair, fitted
 from quantattack.attacks.losses import Loss, cross_entropy
 from quantattack.attacks.norms import L1, per_image
 from quantattack.attacks.scaling.base import (
     Rescale,
     Temperature,
-    fit_in_batches,
     fitting_passes,
     select_rows,
     unit,
@@ -118,7 +117,7 @@ class Apgd:
         else:
             x = (self.start or farthest)(self.threat, clean, batch.rng, radius)
         shown = self.threat.snap(x, clean, radius)
-        rescale = fit_in_batches(self.pair or self.temperature, model, shown, batch.labels, batch.at_once)
+        rescale = fitted(self.pair or self.temperature, model, shown, batch)
         size = (1.0 if isinstance(self.threat.norm, L1) else 2.0) * radius
         return _Walk.begin(x, batch, radius, rescale, size)
 

@@ -9,14 +9,13 @@ import torch
 
 from quantattack.attacks.arguments import check_parts, check_threat
 from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images
-from quantattack.attacks.class_pair import ClassPair, check_pair
+from quantattack.attacks.class_pair import ClassPair, check_pair, fitted
 from quantattack.attacks.directions import Direction, NoisyDirection, steepest
 from quantattack.attacks.losses import Loss, cross_entropy
 from quantattack.attacks.norms import per_image
 from quantattack.attacks.scaling.base import (
     Rescale,
     Temperature,
-    fit_in_batches,
     fitting_passes,
     select_rows,
     unit,
@@ -194,7 +193,7 @@ class Ascent:
         elif self.random_start:
             x = self.threat.sample(x, batch.rng, radius)
         shown = self.threat.snap(x, batch.images, radius)
-        rescale = fit_in_batches(self.pair or self.temperature, model, shown, batch.labels, batch.at_once)
+        rescale = fitted(self.pair or self.temperature, model, shown, batch)
         return _State(x, batch, radius, rescale, tuple(torch.zeros_like(x) for _ in self.transforms))
 
     def _advance(self, state: _State, raw: Images, index: int) -> _State:

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from quantattack.attacks.reached import Reached
 from quantattack.attacks.success import Criterion, misclassified
 from quantattack.attacks.threat import threats_in
 from quantattack.data.sources import check_images
@@ -45,6 +46,7 @@ class Batch:
         start: Start points with the shape of the images; None for the attack's own start.
         radius: Per-image radii with shape (n,); None for the threat's radius.
         at_once: Largest number of rows per call of the model; None for no limit.
+        reached: What earlier attacks of a suite reached of these images; None where there was none.
     """
 
     images: Images
@@ -53,6 +55,7 @@ class Batch:
     start: Images | None = None
     radius: PerImage | None = None
     at_once: int | None = None
+    reached: Reached | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -62,7 +65,8 @@ class Batch:
         start, radius = (None if column is None else column[rows] for column in (self.start, self.radius))
         rng = replace(self.rng, index=self.rng.index.to(self.images.device)[rows])
         images, labels = self.images[rows], self.labels[rows]
-        return replace(self, images=images, labels=labels, rng=rng, start=start, radius=radius)
+        reached = None if self.reached is None else self.reached.keep(rows)
+        return replace(self, images=images, labels=labels, rng=rng, start=start, radius=radius, reached=reached)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +79,14 @@ class Trace:
             observed to, the index of the last iterate; -1 if the attack does not report steps.
         restart: Index of the restart that produced each image, with shape (n,).
         bounds: What the attack proved of each image; empty if it proves nothing.
+        reached: What the attacks inside it reached of each image; None for what its images say.
     """
 
     images: Images
     step: Indices
     restart: Indices
     bounds: tuple[Bound, ...] = ()
+    reached: Reached | None = None
 
 
 def without_steps(images: Images) -> Trace:
@@ -210,8 +216,7 @@ class Adopted:
         images = self.attack(model, batch.images, batch.labels, *optional)
         own = getattr(self.attack, "__qualname__", type(self.attack).__qualname__)
         check_returned(images, batch.images, self.name or own)
-        unknown = torch.full((len(batch),), -1, device=batch.images.device)
-        return Trace(images, unknown, torch.zeros_like(unknown))
+        return without_steps(images)
 
     @property
     def traits(self) -> Traits:

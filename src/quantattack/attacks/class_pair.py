@@ -1,11 +1,12 @@
 """Logits restricted to the true class and one rival class, for multi-targeted attacks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
+from quantattack.attacks.base import Batch
 from quantattack.attacks.losses import logit_spread
-from quantattack.attacks.scaling.base import Temperature, unit
+from quantattack.attacks.scaling.base import Rescale, Temperature, fit_in_batches, unit
 from quantattack.errors import InputError, check_count
 from quantattack.gradients import climbed_logits
 from quantattack.record.description import tagged
@@ -24,6 +25,8 @@ class ClassPair:
         rank: 1 for the wrong class with the largest logit; clipped to the number of wrong classes.
         ratio: Whether to divide both logits by :math:`a_{(1)} - (a_{(3)} + a_{(4)}) / 2`, differentiably: their margin
             is then the targeted DLR loss (Croce and Hein, 2020, https://arxiv.org/abs/2003.01690).
+        by: "reached" to rank the classes by how near earlier attacks of a suite brought each to the true one; where
+            there were none, and by default, by the logits at the start point.
 
     Raises:
         InputError: If the rank is below 1.
@@ -31,9 +34,12 @@ class ClassPair:
 
     rank: int
     ratio: bool = False
+    by: str | None = field(default=None, metadata={"recorded_as": "by"})
 
     def __post_init__(self) -> None:
         check_count("rank", self.rank)
+        if self.by not in (None, "reached"):
+            raise InputError(f"rivals are ranked by='reached' or by the logits, by=None, not by={self.by!r}")
 
     def __call__(self, model: Model, images: Images, labels: Labels) -> "PairedLogits":
         return PairedLogits(nth_rival(climbed_logits(model, images), labels, self.rank), self.ratio)
@@ -41,6 +47,13 @@ class ClassPair:
     def passes(self, classes: int) -> int:  # noqa: ARG002
         """Return 1: one forward pass at the start point, to choose the rival."""
         return 1
+
+
+def fitted(part: ClassPair | Temperature, model: Model, shown: Images, batch: Batch) -> Rescale:
+    """Return the rescaling of an attack's logits: fitted at the start points, or to what earlier attacks reached."""
+    if isinstance(part, ClassPair) and part.by == "reached" and batch.reached is not None:
+        return PairedLogits(nth_rival(-batch.reached.gaps, batch.labels, part.rank), part.ratio)
+    return fit_in_batches(part, model, shown, batch.labels, batch.at_once)
 
 
 def check_pair(pair: ClassPair | None, temperature: Temperature) -> None:

@@ -1,7 +1,7 @@
 """Square Attack: gradient-free random search.  It needs only logits, so it runs on models without autograd."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -15,10 +15,11 @@ from quantattack.errors import InputError, check_count
 from quantattack.gradients import logits_in_parts
 from quantattack.record.description import tagged
 from quantattack.rng import FRESH, PLACES, SIGNS, Rng
-from quantattack.types import Images, Indices, Mask, Model, PerImage
+from quantattack.types import Images, Mask, Model, PerImage
 
 # The share of pixels that a proposal changes is halved after these queries, for a budget of 10,000.
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+_LEAST, _TIE, _TIES = 0.005, 0.2, 250  # see `Square`, on ties
 
 
 @tagged("Square")
@@ -29,7 +30,12 @@ class Square:
     Under Linf all pixels of the window are set to plus or minus the radius around the clean image; under L2 the
     perturbation's norm in one window moves to another.  Images that fool the model are dropped from the batch.
 
-    Source: Andriushchenko, Croce, Flammarion and Hein, 2020, https://arxiv.org/abs/1912.00049.
+    With ties, a proposal of the same loss is kept as well, so that the search crosses the flat steps of activations
+    that take few values, and a proposal that would change nothing takes the opposite signs.  A query then counts toward
+    the patience as 1 if its proposal is worse and as 0.2 if it is a tie, as 1 too after 250 ties that gained nothing;
+    an improvement is a gain of at least 0.005 of the clean image's margin.
+
+    Source: Andriushchenko, Croce, Flammarion and Hein, 2020, https://arxiv.org/abs/1912.00049.  The ties are our own.
 
     Arguments:
         threat: Set of admissible images, under Linf or L2.
@@ -37,9 +43,11 @@ class Square:
         share: Share of the pixels that the first proposals change.
         solved: Success criterion.
         patience: Number of successive queries without improvement after which to give an image up; None for no limit.
+        ties: Whether proposals of equal loss are kept; None for no, as published.
+        schedule: Number of queries over which the share falls; None for all of them.
 
     Raises:
-        InputError: If the norm is L1, or queries or patience is below 1.
+        InputError: If the norm is L1, or queries, patience or schedule is below 1.
     """
 
     threat: Threat
@@ -47,6 +55,8 @@ class Square:
     share: int | float = 0.8
     solved: Criterion = misclassified
     patience: int | None = None
+    ties: bool | None = field(default=None, metadata={"recorded_as": "ties"})
+    schedule: int | None = field(default=None, metadata={"recorded_as": "schedule"})
     __call__ = attacked_images
 
     def __post_init__(self) -> None:
@@ -54,8 +64,9 @@ class Square:
         if isinstance(self.threat.norm, L1):
             raise InputError("square works under linf and l2, not under l1; use a gradient attack there")
         check_count("queries", self.queries)
-        if self.patience is not None:
-            check_count("patience", self.patience)
+        for name in ("patience", "schedule"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name))
 
     @property
     def traits(self) -> Traits:
@@ -72,14 +83,16 @@ class Square:
         """Search until every image is solved or given up, or the query budget is spent."""
         images, active = batch.images.clone(), torch.arange(len(batch), device=batch.images.device)
         fooled_at = torch.full_like(active, self.queries)
-        search = _Search.begin(self.threat, batch)
+        search = _Search.begin(self, batch)
+        if self.ties and len(active):
+            search.measure(model)
         for query in range(self.queries):
             if not len(active):
                 break
-            solved = search.ask(model, query, self.queries, self.share, self.solved)
+            solved = search.ask(model, query)
             images[active] = search.best
             fooled_at[active[solved]] = query
-            continuing = ~solved & (query - search.gained < (self.patience or self.queries))
+            continuing = ~solved & (search.idle < (self.patience or math.inf))
             active, search = active[continuing], search.keep(continuing)
         return Trace(images, fooled_at, torch.zeros_like(fooled_at))
 
@@ -89,25 +102,32 @@ class _Search:
     """State of the search for the images that are still active.
 
     Arguments:
-        threat: Set of admissible images.
+        attack: Its settings.
         batch: The active images and their labels.
         radius: Their radii, with shape (n,).
         best: Their best images so far.
         loss: `nearness` of the best images, with shape (n,).
-        gained: Query at which each image last improved, with shape (n,).
+        least: What a gain must be to count as an improvement, with shape (n,).
+        counted: `loss` when each image last improved, with shape (n,).
+        idle: What the queries since then count toward the patience, with shape (n,).
+        tied: Ties since then, with shape (n,).
         proposal: Images to query next.
     """
 
-    threat: Threat
+    attack: Square
     batch: Batch
     radius: PerImage
     best: Images
     loss: PerImage
-    gained: Indices
+    least: PerImage
+    counted: PerImage
+    idle: PerImage
+    tied: PerImage
     proposal: Images
 
     @classmethod
-    def begin(cls, threat: Threat, batch: Batch) -> "_Search":
+    def begin(cls, attack: Square, batch: Batch) -> "_Search":
+        threat = attack.threat
         clean, radius = batch.images, threat.radii(batch.images, batch.radius)
         planes = as_planes(clean)
         delta = _tiles(planes, batch.rng) if isinstance(threat.norm, L2) else _stripes(planes, batch.rng)
@@ -115,40 +135,62 @@ class _Search:
         first = threat.project(first if batch.start is None else batch.start.to(clean), clean, radius)
         first = threat.snap(first, clean, radius)
         worst = torch.full((len(clean),), -torch.inf, dtype=clean.dtype, device=clean.device)
-        never = torch.zeros(len(clean), dtype=torch.int64, device=clean.device)
-        return cls(threat, batch, radius, first, worst, never, first)
+        zero = torch.zeros_like(worst)
+        return cls(attack, batch, radius, first, worst, zero, worst, zero, zero, first)
 
     def keep(self, mask: Mask) -> "_Search":
-        columns = (self.radius, self.best, self.loss, self.gained, self.proposal)
-        return _Search(self.threat, self.batch.keep(mask), *(column[mask] for column in columns))
+        columns = (self.radius, self.best, self.loss, self.least, self.counted, self.idle, self.tied, self.proposal)
+        return _Search(self.attack, self.batch.keep(mask), *(column[mask] for column in columns))
 
-    def ask(self, model: Model, query: int, queries: int, share: int | float, solved: Criterion) -> Mask:
+    def measure(self, model: Model) -> None:
+        """Ask the clean images for their margins, which a gain is compared with."""
+        logits = logits_in_parts(model, self.batch.images, self.batch.at_once)
+        self.least = _LEAST * nearness(self.attack.solved, logits, self.batch.labels).abs().to(self.loss)
+
+    def ask(self, model: Model, query: int) -> Mask:
         """Query one proposal per image, keep it if it is an improvement, and return whether it is a success."""
         if query > 0:
-            self.proposal = self._propose(query, changed_share(query, queries, share))
+            over = self.attack.schedule or self.attack.queries
+            self.proposal = self._propose(query, changed_share(query, over, self.attack.share))
         logits, labels = logits_in_parts(model, self.proposal, self.batch.at_once), self.batch.labels
+        solved = self.attack.solved
         fooled, loss = solved(logits, labels), nearness(solved, logits, labels).to(self.loss)
-        better = fooled | (loss > self.loss)
-        self.best = torch.where(per_image(better, self.best), self.proposal, self.best)
-        self.loss = torch.where(better, loss, self.loss)
-        self.gained = torch.where(better, query, self.gained)
+        kept = fooled | (loss >= self.loss if self.attack.ties else loss > self.loss)
+        self._count(loss, self.attack.ties is True)
+        self.best = torch.where(per_image(kept, self.best), self.proposal, self.best)
+        self.loss = torch.where(kept, loss, self.loss)
         return fooled
 
+    def _count(self, loss: PerImage, ties: bool) -> None:
+        """Count a query toward the patience: by whether it gained, tied, or did neither."""
+        gained, tied = (loss > self.counted) & (loss >= self.counted + self.least), (loss == self.loss) & ties
+        self.counted = torch.where(gained, loss, self.counted)
+        self.tied = torch.where(gained, 0, self.tied + tied)
+        self.idle = torch.where(gained, 0, self.idle + torch.where(tied & (self.tied <= _TIES), _TIE, 1.0))
+
     def _propose(self, query: int, share: int | float) -> Images:
-        clean, best = as_planes(self.batch.images), as_planes(self.best)
-        if isinstance(self.threat.norm, L2):
+        moved = self._moved(query, share, 1)
+        if not self.attack.ties or isinstance(self.attack.threat.norm, L2):
+            return moved
+        empty = (moved == self.best).flatten(1).all(1)
+        return torch.where(per_image(empty, moved), self._moved(query, share, -1), moved) if empty.any() else moved
+
+    def _moved(self, query: int, share: int | float, sign: int) -> Images:
+        """Return the best images with one window changed, on the grid if the threat has levels."""
+        threat, clean, best = self.attack.threat, as_planes(self.batch.images), as_planes(self.best)
+        if isinstance(threat.norm, L2):
             moved = _l2_proposal(clean, best, self.radius, share, self.batch.rng, query)
         else:
-            moved = _linf_proposal(clean, best, self._reach(clean), share, self.batch.rng, query)
-        inside = self.threat.project(moved.reshape(self.batch.images.shape), self.batch.images, self.radius)
-        return self.threat.snap(inside, self.batch.images, self.radius)
+            moved = _linf_proposal(clean, best, sign * self._reach(clean), share, self.batch.rng, query)
+        inside = threat.project(moved.reshape(self.batch.images.shape), self.batch.images, self.radius)
+        return threat.snap(inside, self.batch.images, self.radius)
 
     def _reach(self, planes: Images) -> Tensor:
         """Return how far each pixel may move, to broadcast over images as planes."""
-        if self.threat.each is None:
+        threat, images = self.attack.threat, self.batch.images
+        if threat.each is None:
             return per_image(self.radius, planes)
-        images = self.batch.images
-        return as_planes(self.threat.spread(self.radius, images).expand_as(images))
+        return as_planes(threat.spread(self.radius, images).expand_as(images))
 
 
 def changed_share(query: int, queries: int, share: int | float) -> float:

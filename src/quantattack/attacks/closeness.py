@@ -1,0 +1,83 @@
+"""Budgets by closeness: an attack that runs on the images that earlier attacks nearly broke."""
+
+from dataclasses import dataclass, replace
+
+from quantattack.attacks.base import (
+    Attack,
+    Batch,
+    Trace,
+    Traits,
+    attacked_images,
+    passes,
+    search,
+    success_of,
+    to_the_end,
+    traits_around,
+    without_steps,
+)
+from quantattack.attacks.success import nearness
+from quantattack.errors import InputError, is_number
+from quantattack.gradients import logits_in_parts
+from quantattack.record.description import tagged
+from quantattack.types import Mask, Model
+
+
+@tagged("WhileClose")
+@dataclass(frozen=True)
+class WhileClose:
+    r"""Run an attack on the images whose margin earlier attacks of the suite brought below a share of the clean one.
+
+    .. math:: \min_i m(x_i) < \mathrm{share} \cdot m(x)
+
+    where :math:`m` is the margin of the label and :math:`x_i` are the images that the earlier attacks returned.  Of the
+    others the closest image is returned as it is.  Alone, with no attack before it, it runs on every image.
+
+    Arguments:
+        attack: The attack.
+        share: Share of the clean margin, above 0 and at most 1.
+
+    Raises:
+        InputError: If the share is not above 0 and at most 1.
+    """
+
+    attack: Attack
+    share: int | float
+    __call__ = attacked_images
+
+    def __post_init__(self) -> None:
+        if not (is_number(self.share) and 0 < self.share <= 1):
+            raise InputError(f"a share of the clean margin is above 0 and at most 1, not {self.share!r}")
+
+    @property
+    def traits(self) -> Traits:
+        return traits_around(self.attack)
+
+    def passes(self, classes: int) -> int:
+        return passes(self.attack, classes) + 1
+
+    def to_the_end(self) -> Attack:
+        return replace(self, attack=to_the_end(self.attack))
+
+    def trace(self, model: Model, batch: Batch) -> Trace:
+        if batch.reached is None:
+            return search(self.attack, model, batch)
+        close = self.is_close(model, batch).nonzero()[:, 0]
+        untouched = without_steps(batch.reached.images.clone())
+        if not len(close):
+            return untouched
+        found = search(self.attack, model, batch.keep(close))
+        untouched.images[close], untouched.step[close], untouched.restart[close] = (
+            found.images,
+            found.step,
+            found.restart,
+        )
+        reached = None if found.reached is None else batch.reached.put(close, found.reached)
+        return replace(untouched, reached=reached)
+
+    def is_close(self, model: Model, batch: Batch) -> Mask:
+        """Return which images earlier attacks brought close, or all but broke: with shape (n,)."""
+        assert batch.reached is not None
+        solved = success_of(self.attack)
+        clean = nearness(solved, logits_in_parts(model, batch.images, batch.at_once), batch.labels)
+        close: Mask = batch.reached.nearness > self.share * clean
+        return close
