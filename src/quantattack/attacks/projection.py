@@ -18,9 +18,9 @@ class Projection:
 
     .. math:: \Pi(x) = \min(\max(x, l), u)
 
-    That is the threat's projection bit by bit, as its float64 holds the difference of two float32 pixels exactly, unless
-    one is 2^29 times the other: then it may round the smaller one, which is left alone here.  In float64 itself it
-    rounds at every step, so there the threat projects.
+    That is the threat's projection bit by bit, as its float64 holds the difference of two float32 pixels exactly,
+    unless one is 2^29 times the other: then it may round the smaller one, which is left alone here.  In float64 itself
+    it rounds at every step, so there the threat projects.
 
     Arguments:
         threat: The threat.
