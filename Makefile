@@ -97,6 +97,7 @@ results: results/demo/record.sqlite
 	$(BIN)/python scripts/pixels.py
 	$(BIN)/python scripts/leaderboard.py
 	$(BIN)/python scripts/certify.py
+	$(BIN)/python scripts/thousand.py
 
 # The gallery's page from its programs: those of other libraries keep the output that the page has.
 gallery: .venv/ready

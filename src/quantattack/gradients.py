@@ -1,16 +1,19 @@
 """Derivatives of a model: per-image gradients, input Jacobians, and the input Hessian's norm without forming it."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from quantattack.errors import InputError
-from quantattack.types import Gram, Images, Jacobian, Logits, Model, PerImage
+from quantattack.types import Classes, Gram, Images, Jacobian, Logits, Model, PerImage
+
+Among: TypeAlias = Callable[[Logits, slice], Classes]  # some classes of each image, with shape (n, r)
 
 _CHUNK = 16  # rows of a Jacobian computed at once on a GPU: bounds the memory
 _ELEMENTS = 1 << 23  # elements per block of Hessian norms: bounds the memory
+_NUMBERS = 1 << 25  # numbers of Jacobians held at once, 128 MiB in float32, and of a block of their Gram matrices
 
 
 class NoGradient(InputError):
@@ -121,7 +124,7 @@ def _derivative(value: Tensor, x: Images, keep: bool = False) -> tuple[Images]:
     return (torch.nan_to_num(grad, nan=0.0),)
 
 
-def jacobian(model: Model, images: Images) -> tuple[Logits, Jacobian]:
+def jacobian(model: Model, images: Images, among: Among | None = None) -> tuple[Logits, Jacobian]:
     r"""Return the logits and :math:`J = \partial a / \partial x`, with shape (n, k, d), d pixels flattened.
 
     One forward pass and k backward passes: a loop on a CPU, batched in chunks on a GPU where the model allows it.
@@ -129,15 +132,29 @@ def jacobian(model: Model, images: Images) -> tuple[Logits, Jacobian]:
     Arguments:
         model: Maps images in [0, 1] to logits.
         images: Images with shape (n, ...).
+        among: Maps logits, and the slice of `images` that they are of, to the classes of each image that are wanted,
+            with shape (n, r): the logits and the rows are then those of these classes.  None for all.
     """
+    logits, x = _attached(model, images, among)
+    return logits.detach(), _rows(logits, x)
+
+
+def _attached(model: Model, images: Images, among: Among | None) -> tuple[Logits, Images]:
+    """Return the logits that are wanted, with their graph, and the images that it begins with."""
     with torch.enable_grad():
         x = ordinary(images).detach().requires_grad_()
         logits = called(model, x)
-        rows = _batched(logits, x) if x.is_cuda else None
-        if rows is None:
-            count = logits.shape[1]
-            rows = torch.stack([_derivative(logits[:, k].sum(), x, keep=True)[0] for k in range(count)], 1)
-    return logits.detach(), rows.flatten(2)
+        return logits if among is None else logits.gather(1, among(logits.detach(), slice(None))), x
+
+
+@torch.enable_grad()
+def _rows(logits: Logits, x: Images) -> Jacobian:
+    rows = _batched(logits, x) if x.is_cuda else None
+    if rows is None:
+        rows = x.new_empty(len(x), logits.shape[1], *x.shape[1:])
+        for k in range(logits.shape[1]):  # each is written where it belongs, so that none is held twice
+            (rows[:, k],) = _derivative(logits[:, k].sum(), x, keep=True)
+    return rows.flatten(2)
 
 
 def _batched(logits: Logits, x: Images) -> Tensor | None:
@@ -155,8 +172,15 @@ def _batched(logits: Logits, x: Images) -> Tensor | None:
 
 def gram(rows: Jacobian) -> Gram:
     """Return J Jᵀ in float64, with shape (n, k, k)."""
-    rows = rows.double()
-    return rows @ rows.mT
+    return _products(rows, lambda block: block)
+
+
+def _products(rows: Jacobian, prepared: Callable[[Tensor], Tensor]) -> Gram:
+    """Return the Gram matrices of prepared rows, summed over blocks of pixels, so that few numbers are in float64."""
+    width = max(1, _NUMBERS // max(1, rows[:, :, 0].numel()))
+    blocks = (prepared(block.double()) for block in torch.split(rows, width, dim=2))
+    first, *rest = (block @ block.mT for block in blocks)
+    return sum(rest, first)
 
 
 def singular_values(rows: Jacobian) -> Tensor:
@@ -171,9 +195,31 @@ def differences(rows: Jacobian, logits: Logits) -> Gram:
     Adding one row to all others leaves the softmax's derivative unchanged; subtracting the predicted class's row avoids
     cancellation when the softmax saturates.
     """
-    top = logits.argmax(1)[:, None, None].expand(-1, 1, rows.shape[2])
-    rows = rows.double()
-    return gram(rows - rows.gather(1, top))
+    top = logits.argmax(1)[:, None, None]
+    return _products(rows, lambda block: block - block.gather(1, top.expand(-1, 1, block.shape[2])))
+
+
+def difference_products(model: Model, images: Images, among: Among | None = None) -> tuple[Logits, Gram]:
+    """Return the logits and the `differences` of a batch, in parts whose Jacobians hold at most 2^25 numbers.
+
+    The Jacobian of one image is held whole.  A batch that must be cut costs one more forward pass, which shows it.
+
+    Arguments:
+        model: Maps images in [0, 1] to logits.
+        images: Images with shape (n, ...).
+        among: The classes of each image that are wanted, as for `jacobian`.
+    """
+    logits, x = _attached(model, images, among)
+    at_once = max(1, _NUMBERS // max(1, logits.shape[1] * x[:1].numel()))
+    if at_once >= len(images):
+        return logits.detach(), differences(_rows(logits, x), logits.detach())
+    del logits, x
+    parts = [
+        difference_products(model, images[rows], None if among is None else lambda a, _, at=rows: among(a, at))  # type: ignore[misc]
+        for rows in parts_of(len(images), at_once)
+    ]
+    logits, products = (torch.cat(column) for column in zip(*parts, strict=True))
+    return logits, products
 
 
 def hessian_norm(products: Gram, logits: Logits, beta: Tensor) -> Tensor:
@@ -227,7 +273,7 @@ class Twinned(Protocol):
 
 def is_twinned(model: Model) -> bool:
     """Return whether a model's gradient and verdict come from two implementations."""
-    return isinstance(model, Twinned) and model.twinned
+    return bool(getattr(model, "twinned", False))  # at every step: a check against the protocol takes longer
 
 
 def climbed_logits(model: Model, images: Images, at_once: int | None = None) -> Logits:

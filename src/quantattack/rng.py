@@ -14,7 +14,7 @@ from torch import Tensor
 from quantattack.types import Indices, Mask
 
 # Streams: one for each use, so that the numbers of different uses are independent.
-START, SIGNS, PLACES, FRESH, ROUNDING, NOISE, SETS = range(7)
+START, SIGNS, PLACES, FRESH, ROUNDING, NOISE, SETS, SKETCH = range(8)
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))

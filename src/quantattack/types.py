@@ -8,6 +8,7 @@ from torch import Tensor
 
 Images: TypeAlias = Float[Tensor, " n *shape"]  # pixels in [0, 1]; normalization is a layer of the model
 Labels: TypeAlias = Int[Tensor, " n"]
+Classes: TypeAlias = Int[Tensor, "n r"]  # r classes of each image
 Logits: TypeAlias = Float[Tensor, "n k"]
 PerImage: TypeAlias = Float[Tensor, " n"]
 Indices: TypeAlias = Int[Tensor, " n"]

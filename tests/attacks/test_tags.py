@@ -35,6 +35,7 @@ TAGS = {
     "Momentum": "transforms.Momentum",
     "Nearest": "minimum_norm.MinimumNorm",
     "Njs": "scaling.njs.Njs",
+    "SingularSketch": "scaling.sketch.Sketch",
     "OnScaled": "scaling.logits.OnScaled",
     "OnOutputs": "deployed.OnOutputs",
     "Quantized": "directions.Quantized",

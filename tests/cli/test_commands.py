@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from quantattack import InputError, Linf, Record, Threat
+from quantattack import Hns, InputError, Linf, Record, Threat, pgd_plus
 from quantattack.cli import main
-from quantattack.cli.attacks import ATTACKS, Context, attacks_named
+from quantattack.cli.attacks import ATTACKS, Context, attack_named, attacks_named
 from quantattack.record.store import Store
 
 KEYS = {"model", "data", "images", "clean", "attacks", "worst_case", "masking_gap", "flags", "finished", "done"}
@@ -128,6 +128,17 @@ def test_temperatures_take_their_settings(say: Any):
     assert (paper["points"], paper["published"]) == (100, True)
     assert (pixel["rho"], rho["rho"], pixel["unit"], normalized["unit"]) == (0.01, 0.1, "pixel", "normalized")
     assert pixel["beta1"] == rho["beta1"] != normalized["beta1"]
+
+
+@pytest.mark.parametrize(("classes", "rivals"), [(10, None), (21, None), (22, 20), (1000, 20)])
+def test_hns_looks_at_twenty_rivals_where_there_are_more(classes: int, rivals: int | None):
+    images = torch.rand(3, 1, 4, 4)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, classes))
+    context = Context(model, Threat(Linf(), 0.2), images, "digits")
+    assert attack_named("pgd_plus_hns", context) == pgd_plus(Threat(Linf(), 0.2), Hns(rivals=rivals))
+    assert attack_named("pgd_plus_hns[rivals=999]", context) == pgd_plus(Threat(Linf(), 0.2), Hns())
+    assert attack_named("pgd_plus_hns[rivals=5]", context) == pgd_plus(Threat(Linf(), 0.2), Hns(rivals=5))
+    assert attack_named("pgd_plus_hns[paper=true]", context) == pgd_plus(Threat(Linf(), 0.2), Hns.paper())
 
 
 def test_njs_is_fitted_on_the_same_probe_however_few_are_attacked(say: Any):

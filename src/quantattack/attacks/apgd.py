@@ -11,6 +11,7 @@ from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_imag
 from quantattack.attacks.class_pair import ClassPair, check_pair, fitted
 from quantattack.attacks.losses import Loss, cross_entropy
 from quantattack.attacks.norms import L1, per_image
+from quantattack.attacks.projection import Projection
 from quantattack.attacks.scaling.base import (
     Rescale,
     Temperature,
@@ -119,7 +120,7 @@ class Apgd:
         shown = self.threat.snap(x, clean, radius)
         rescale = fitted(self.pair or self.temperature, model, shown, batch)
         size = (1.0 if isinstance(self.threat.norm, L1) else 2.0) * radius
-        return _Walk.begin(x, batch, radius, rescale, size)
+        return _Walk.begin(x, batch, radius, rescale, size, Projection.onto(self.threat, clean, radius))
 
     def _look(self, model: Model, walk: "_Walk", index: int) -> tuple[Mask, "_Walk"]:
         """Evaluate the iterate; record it as the best where its loss is highest so far or it fools the model."""
@@ -198,7 +199,7 @@ class Apgd:
         return replace(walk, x=self._inside(moved, walk), last=walk.x)
 
     def _inside(self, images: Images, walk: "_Walk") -> Images:
-        return self.threat.project(images, walk.batch.images, walk.radius)
+        return walk.inside(images)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,6 +215,7 @@ class _Walk:
     batch: Batch
     radius: PerImage
     rescale: Rescale
+    inside: Projection
     grad: Images
     best: Images
     best_grad: Images
@@ -226,7 +228,9 @@ class _Walk:
     share: PerImage
 
     @classmethod
-    def begin(cls, x: Images, batch: Batch, radius: PerImage, rescale: Rescale, size: PerImage) -> "_Walk":
+    def begin(
+        cls, x: Images, batch: Batch, radius: PerImage, rescale: Rescale, size: PerImage, inside: Projection
+    ) -> "_Walk":
         """Return the state at the start point, before the first evaluation."""
         blank, least = torch.zeros_like(x), torch.full_like(radius, -torch.inf)
         return cls(
@@ -235,6 +239,7 @@ class _Walk:
             batch=batch,
             radius=radius,
             rescale=rescale,
+            inside=inside,
             grad=blank,
             best=x,
             best_grad=blank,
@@ -250,7 +255,8 @@ class _Walk:
     def keep(self, mask: Mask) -> "_Walk":
         columns = {field.name: getattr(self, field.name) for field in fields(self)}
         kept = {name: column[mask] for name, column in columns.items() if isinstance(column, Tensor)}
-        return replace(self, batch=self.batch.keep(mask), rescale=select_rows(self.rescale, mask), **kept)
+        batch, rescale, inside = self.batch.keep(mask), select_rows(self.rescale, mask), self.inside.keep(mask)
+        return replace(self, batch=batch, rescale=rescale, inside=inside, **kept)
 
 
 def checkpoints(steps: int, sparse: bool = False) -> dict[int, int]:

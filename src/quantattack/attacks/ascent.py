@@ -13,6 +13,7 @@ from quantattack.attacks.class_pair import ClassPair, check_pair, fitted
 from quantattack.attacks.directions import Direction, NoisyDirection, steepest
 from quantattack.attacks.losses import Loss, cross_entropy
 from quantattack.attacks.norms import per_image
+from quantattack.attacks.projection import Projection
 from quantattack.attacks.scaling.base import (
     Rescale,
     Temperature,
@@ -55,11 +56,13 @@ class _State:
     batch: Batch
     radius: PerImage
     rescale: Rescale
+    inside: Projection
     previous: tuple[Images, ...]
 
     def keep(self, mask: Mask) -> "_State":
         previous = tuple(grad[mask] for grad in self.previous)
-        return _State(self.x[mask], self.batch.keep(mask), self.radius[mask], select_rows(self.rescale, mask), previous)
+        rescale, inside = select_rows(self.rescale, mask), self.inside.keep(mask)
+        return _State(self.x[mask], self.batch.keep(mask), self.radius[mask], rescale, inside, previous)
 
 
 @tagged("Ascent")
@@ -194,7 +197,8 @@ class Ascent:
             x = self.threat.sample(x, batch.rng, radius)
         shown = self.threat.snap(x, batch.images, radius)
         rescale = fitted(self.pair or self.temperature, model, shown, batch)
-        return _State(x, batch, radius, rescale, tuple(torch.zeros_like(x) for _ in self.transforms))
+        inside = Projection.onto(self.threat, batch.images, radius)
+        return _State(x, batch, radius, rescale, inside, tuple(torch.zeros_like(x) for _ in self.transforms))
 
     def _advance(self, state: _State, raw: Images, index: int) -> _State:
         """Take one step along the transformed gradient and project it onto the threat."""
@@ -206,8 +210,7 @@ class Ascent:
         size = self.threat.spread((state.radius * (length / self.threat.radius)).to(raw), raw)
         room = self.threat.room(state.x, grad) / size if self.threat.norm.needs_room else None
         moved = state.x + size * self._step_direction(grad, room, state.batch.rng, index)
-        x = self.threat.project(moved, state.batch.images, state.radius)
-        return replace(state, x=x, previous=tuple(previous))
+        return replace(state, x=state.inside(moved), previous=tuple(previous))
 
     def _step_direction(self, grad: Images, room: Images | None, rng: Rng, index: int) -> Images:
         if not isinstance(self.direction, NoisyDirection):

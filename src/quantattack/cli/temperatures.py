@@ -1,6 +1,7 @@
 """Where a string becomes a temperature, and what an attack's name is read in."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -14,9 +15,13 @@ from quantattack.attacks.threat import Threat
 from quantattack.cli.names import deviation
 from quantattack.data.probe import draw_probe
 from quantattack.data.streams import Stream
-from quantattack.errors import unknown
+from quantattack.errors import InputError, check_count, unknown
+from quantattack.evaluation.checks import counted_model
 from quantattack.gradients import placement
 from quantattack.types import Images, Model
+
+RIVALS = 20  # classes beside the label that HNS looks at, unless told otherwise
+_FEW = 16  # images that show how many classes there are
 
 Maker: TypeAlias = Any  # a function whose keyword arguments are the settings; typed calls would hide their names
 
@@ -53,8 +58,20 @@ def _njs(context: Context, rho: float = 0.01, unit: str = "pixel") -> Temperatur
     return Njs.fit(context.model, probe, std, rho)
 
 
-def _hns(context: Context, paper: bool = False, points: int = 64) -> Temperature:  # noqa: ARG001
-    return Hns.paper() if paper else Hns(points)
+def _hns(context: Context, paper: bool = False, points: int = 64, rivals: int = RIVALS) -> Temperature:
+    if paper:
+        return Hns.paper()
+    check_count("rivals", rivals)
+    classes = _classes(context)
+    return Hns(points, rivals=rivals if classes is not None and classes > rivals + 1 else None)
+
+
+def _classes(context: Context) -> int | None:
+    """Return how many classes the model has; None where it does not say, which is for others to report."""
+    device, dtype = placement(context.model)
+    with suppress(InputError):
+        return counted_model(context.model, context.probe()[:_FEW].to(device, dtype))[1].shape[1]
+    return None
 
 
 def _gap(context: Context, c: float = Gap().c) -> Temperature:  # noqa: ARG001
@@ -75,7 +92,7 @@ def _mifpe(context: Context, t: float = 1.0) -> Temperature:  # noqa: ARG001
 
 TEMPERATURES: Mapping[str, tuple[Maker, str]] = {
     "njs": (_njs, "Network Jacobian Scaling, fitted on 100 test images"),
-    "hns": (_hns, "Hessian Norm Scaling"),
+    "hns": (_hns, "Hessian Norm Scaling, among the label and the `rivals` largest other logits"),
     "gap": (_gap, "the margin as the scale, at every step"),
     "fixed": (_fixed, "one fixed beta"),
     "confidence": (_confidence, "the range of the logits as the scale, Proposition 1 of NJS alone"),

@@ -15,7 +15,9 @@ from quantattack.attacks.scaling.gap import GAP, Gap
 from quantattack.attacks.scaling.hns import Hns
 from quantattack.attacks.scaling.njs import Njs
 from quantattack.errors import InputError
-from quantattack.gradients import jacobian, singular_values
+from quantattack.evaluation.models import CountedModel
+from quantattack.gradients import differences, hessian_norm, jacobian, singular_values
+from quantattack.record.description import describe
 
 LABELS = torch.tensor([0, 0, 0])
 
@@ -214,3 +216,77 @@ def test_the_published_search_falls_back_to_one_at_an_end_of_its_grid():
     images = torch.full((1, 2), 0.5, dtype=torch.float64)
     assert Hns.paper()(model, images, LABELS[:1]).beta.item() == 1.0
     assert Hns()(model, images, LABELS[:1]).beta.item() != 1.0
+
+
+def wide(classes=60, seed=3):
+    """A network of many classes with the images that it is shown, and labels of which some are wrong."""
+    network, images = relu_network(seed, (12,), classes=classes, dtype=torch.float64), batch(30, seed)
+    labels = network(images).argmax(1)
+    labels[:5] = (labels[:5] + 7) % classes
+    return network, images, labels
+
+
+def test_hns_among_few_rivals_is_hns_of_a_network_that_has_only_these_classes():
+    network, images, labels = wide()
+    found = Hns(rivals=20)(network, images, labels).beta
+    for i in range(len(images)):
+        logits = network(images[i : i + 1])[0]
+        others = [k for k in logits.argsort(descending=True).tolist() if k != labels[i]][:20]
+        kept = sorted([*others, int(labels[i])])
+        alone = Hns()(lambda x, kept=kept: network(x)[:, kept], images[i : i + 1], labels[:1] * 0).beta
+        assert torch.allclose(found[i], alone[0], rtol=1e-6)
+
+
+def test_hns_among_few_rivals_reaches_the_largest_hessian_of_all_classes():
+    network, images, labels = wide()
+    logits, rows = jacobian(network, images)
+    products = differences(rows, logits)
+    full, among = (
+        hessian_norm(products, logits, part(network, images, labels).beta[:, None]) for part in (Hns(), Hns(rivals=20))
+    )
+    assert (among / full).mean() > 0.99
+    assert (among <= full * (1 + 1e-3)).all()  # the search among all classes is no worse anywhere
+
+
+@pytest.mark.parametrize("rivals", [9, 20])
+def test_rivals_that_leave_no_class_out_change_nothing(rivals):
+    network, images, labels = wide(classes=10)
+    every = Hns()(network, images, labels).beta
+    assert torch.equal(Hns(rivals=rivals)(network, images, labels).beta, every)
+    assert Hns(rivals=rivals).passes(10) == Hns().passes(10) == 11
+
+
+def test_hns_takes_a_row_for_the_label_and_each_rival():
+    network, images, labels = wide(classes=1000)
+    counted = CountedModel(network)
+    Hns(rivals=20)(counted, images, labels)
+    forwards, backwards = (count / len(images) for count in counted.passes.snapshot())
+    assert (forwards, backwards) == (1, 21)
+    assert Hns(rivals=20).passes(1000) == 22
+    assert Hns().passes(1000) == 1001
+
+
+def test_hns_cuts_a_batch_whose_jacobian_would_not_fit(monkeypatch):
+    network, images, labels = wide()
+    whole = [part(network, images, labels).beta for part in (Hns(), Hns(rivals=20))]
+    monkeypatch.setattr("quantattack.gradients._NUMBERS", 60 * 12 * 4)
+    cut = [part(network, images, labels).beta for part in (Hns(), Hns(rivals=20))]
+    assert all(torch.allclose(one, other, rtol=1e-9) for one, other in zip(whole, cut, strict=True))
+
+
+def test_a_gram_matrix_is_summed_over_blocks_of_pixels(monkeypatch):
+    network, images, _ = wide()
+    logits, rows = jacobian(network, images)
+    whole = differences(rows, logits)
+    monkeypatch.setattr("quantattack.gradients._NUMBERS", 30 * 60 * 5)
+    assert torch.allclose(differences(rows, logits), whole, rtol=1e-9, atol=1e-12)
+
+
+def test_rivals_are_recorded_only_where_they_are_given():
+    assert describe(Hns()) == {"part": "Hns", "points": 64, "published": False}
+    assert describe(Hns(rivals=20)) == {"part": "Hns", "points": 64, "published": False, "rivals": 20}
+    for wrong in (0, -1):
+        with pytest.raises(InputError, match="rivals"):
+            Hns(rivals=wrong)
+    with pytest.raises(InputError, match="published"):
+        Hns(published=True, rivals=20)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from quantattack.attacks.losses import cross_entropy
 from quantattack.attacks.scaling.base import Rescale, Temperature
-from quantattack.diagnostics.signals.spectrum import BATCH, linearize, per_pixel, probabilities, scale_of
+from quantattack.diagnostics.signals.spectrum import images_at_once, linearize, per_pixel, probabilities, scale_of
 from quantattack.gradients import NoGradient, gradient, singular_values
 from quantattack.types import Images, Jacobian, Labels, Logits, Model, PerImage
 
@@ -138,7 +138,8 @@ def propagate(
         temperatures: Temperatures by name.
         std: The channels' standard deviations, for the paper's normalized pixels; pixels of [0, 1] where None.
     """
-    batches = zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True)
+    at_once = images_at_once(model, images)
+    batches = zip(torch.split(images, at_once), torch.split(labels, at_once), strict=True)
     measured = [_batch(model, some, known, temperatures, std) for some, known in batches]
     at = {name: _joined([batch.at[name] for batch in measured]) for name in temperatures}
     return Measured(

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from quantattack.attacks.scaling.base import Rescale
-from quantattack.gradients import jacobian
+from quantattack.errors import InputError
+from quantattack.gradients import called, jacobian
 from quantattack.types import Images, Jacobian, Labels, Logits, Model, PerImage
 
 BATCH = 16
+_NUMBERS = 1 << 25  # numbers of the Jacobians that are held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,23 @@ def linearize(model: Model, images: Images, std: Sequence[float] | None = None) 
     batches = [jacobian(model, batch) for batch in torch.split(images, BATCH)]
     logits, rows = (torch.cat(column) for column in zip(*batches, strict=True))
     return logits, rows if std is None else rows * per_pixel(images, std).to(rows)
+
+
+def images_at_once(model: Model, images: Images) -> int:
+    """Return how many images' Jacobians are held at once: 16, or as many as come to 2^25 numbers.
+
+    Raises:
+        InputError: If a single image's has more.
+    """
+    with torch.no_grad():
+        classes = called(model, images[:BATCH]).shape[1]
+    each = classes * images[0].numel()
+    if each > _NUMBERS:
+        raise InputError(
+            f"signals look at the whole Jacobian, and {classes} classes times {images[0].numel()} pixels are too many; "
+            "`diagnose` needs none"
+        )
+    return min(BATCH, _NUMBERS // each)
 
 
 def per_pixel(images: Images, std: Sequence[float]) -> Tensor:
