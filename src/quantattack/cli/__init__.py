@@ -13,7 +13,7 @@ from rich.console import Console
 
 from quantattack.cli.commands import app
 from quantattack.cli.exits import FAULT, INTERRUPTED, WRONG_INPUT
-from quantattack.cli.options import DEBUG, with_values
+from quantattack.cli.options import DEBUG, check_words, with_values
 from quantattack.errors import CallFailed, InputError
 
 # click's base exception, wherever this release of typer keeps it
@@ -38,6 +38,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     _print_anything()
     try:
         with _output_kept():
+            check_words(given)
             code = app(given, prog_name="quantattack", standalone_mode=False)
     except InputError as error:
         return _refuse(_told(error, DEBUG in asked))

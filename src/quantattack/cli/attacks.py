@@ -106,7 +106,7 @@ ATTACKS: Mapping[str, Spec] = {
         for scale, (temperature, words) in TEMPERATURES.items()
     },
 }
-STANDARD, DEPLOYED, PAPER = "standard", "deployed", "liu2020"
+SUITES = STANDARD, DEPLOYED, PAPER = "standard", "deployed", "liu2020"
 _MEMBERS = tuple(standard(Threat(Linf(), 0.1)).attacks)
 
 
@@ -127,6 +127,11 @@ def attacks_named(text: str, context: Context) -> dict[str, Attack]:
     if not attacks:
         raise InputError("no attack is named; try --attacks standard, or `quantattack list attacks`")
     return attacks
+
+
+def is_attack(text: str) -> bool:
+    """Return whether a text names an attack of this package, with or without settings in brackets."""
+    return text.partition("[")[0] in (*ATTACKS, *SUITES, *_MEMBERS)
 
 
 def is_deployed(context: Context) -> bool:
@@ -176,7 +181,7 @@ def attack_named(text: str, context: Context) -> Attack:
 
 def inner_attack(text: str, threat: Threat) -> Attack:
     """Return the attack of a name for a training, where there is no trained network to fit it on."""
-    if text.partition("[")[0] in (STANDARD, DEPLOYED, PAPER):
+    if text.partition("[")[0] in SUITES:
         raise InputError(f"{text} stands for several attacks; name the one to train with")
     own = standard(threat).attacks.get(text)
     return own or attack_named(text, Context(_untrained, threat, torch.zeros(1, 1, 1, 1), "the training images"))

@@ -7,6 +7,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from quantattack.errors import InputError
+
 DEBUG = "--debug"  # taken anywhere on the command line
 
 MODELS = "Name of the zoo, checkpoint, deployed file, my.py:name, weights, or a folder of Hugging Face"
@@ -25,7 +27,7 @@ Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="No progress bar
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Images: TypeAlias = Annotated[int | None, typer.Option(help="How many test images, from the first on; else all.")]
 Part: TypeAlias = Annotated[str, typer.Option(help="Do part 2/5 of the images; `quantattack merge` joins the parts.")]
-SaveImages: TypeAlias = Annotated[str, typer.Option(help="Keep every attacked image; png: as PNG files too.")]
+SaveImages: TypeAlias = Annotated[str, typer.Option(help="Keep every attacked image: files, which it says alone; or png, as PNG files too.")]
 WorkerCount: TypeAlias = Annotated[
     int | None, typer.Option("--workers", help="Processes that share the work, through Ray.")
 ]
@@ -74,12 +76,29 @@ SummaryFile: TypeAlias = Annotated[
 Badge: TypeAlias = Annotated[Path | None, typer.Option(help="Write the JSON of a badge, as shields.io reads it.")]
 
 FILES = "files"  # what `--save-images` alone says
+_CONFIG = "--config"
+_BESIDE = {_CONFIG, "--part", "--ray-address", "--gpus-per-worker", "--workers", "--out", "--quiet", "--help", DEBUG}
+_BESIDE |= {"--min-robust", "--junit", "--summary", "--badge"}  # what a run file does not say, or need not
 
 
 def with_values(arguments: Sequence[str]) -> list[str]:
-    """Give `--save-images` its value where it stands alone: what follows it is its value only where it is one."""
+    """Give `--save-images` its value where it stands alone: at the end, or before another option."""
     given = list(arguments)
-    for at, (option, following) in enumerate(pairwise([*arguments, ""])):
-        if option == "--save-images" and following not in (FILES, "png"):
+    for at, (option, following) in enumerate(pairwise([*arguments, DEBUG])):
+        if option == "--save-images" and following.startswith("-"):
             given[at] = f"--save-images={FILES}"
     return given
+
+
+def check_words(arguments: Sequence[str]) -> None:
+    """Raise InputError where a word would be lost: an option that the run file says, or a list that a space cut in two.
+
+    The second half of a list would be taken for a model's name.
+    """
+    options = [word.partition("=")[0] for word in arguments if word.startswith("--")]
+    for option in options if _CONFIG in options else ():
+        if option not in _BESIDE:
+            raise InputError(f"{option} goes into the run file that {_CONFIG} names; beside it nothing would read it")
+    for first, second in pairwise(arguments):
+        if first.endswith(",") and not second.startswith("-"):
+            raise InputError(f"{first!r} and {second!r} are two words; write a list as one, {first}{second}, or in quotes")
