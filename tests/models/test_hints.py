@@ -44,7 +44,7 @@ def test_a_wrong_name_is_answered_with_the_right_one(name: str, says: str):
 
 
 def test_a_pickle_says_how_it_is_converted(folder: Path):
-    with pytest.raises(qa.InputError, match=r"save_file\(torch.load\('model.pt', weights_only=True\)") as refusal:
+    with pytest.raises(qa.InputError, match=r"torch.load\('model.pt', 'cpu', weights_only=True\)") as refusal:
         qa.load_model("model.pt")
     assert "--architecture" in str(refusal.value)
 

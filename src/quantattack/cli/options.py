@@ -27,7 +27,9 @@ Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="No progress bar
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Images: TypeAlias = Annotated[int | None, typer.Option(help="How many test images, from the first on; else all.")]
 Part: TypeAlias = Annotated[str, typer.Option(help="Do part 2/5 of the images; `quantattack merge` joins the parts.")]
-SaveImages: TypeAlias = Annotated[str, typer.Option(help="Keep every attacked image: files, which it says alone; or png, as PNG files too.")]
+SaveImages: TypeAlias = Annotated[
+    str, typer.Option(help="Keep attacked images: files, as it says alone, or png.")
+]
 WorkerCount: TypeAlias = Annotated[
     int | None, typer.Option("--workers", help="Processes that share the work, through Ray.")
 ]
@@ -101,4 +103,5 @@ def check_words(arguments: Sequence[str]) -> None:
             raise InputError(f"{option} goes into the run file that {_CONFIG} names; beside it nothing would read it")
     for first, second in pairwise(arguments):
         if first.endswith(",") and not second.startswith("-"):
-            raise InputError(f"{first!r} and {second!r} are two words; write a list as one, {first}{second}, or in quotes")
+            both = f"{first!r} and {second!r} are two words"
+            raise InputError(f"{both}; write a list as one, {first}{second}, or in quotes")
