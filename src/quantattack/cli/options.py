@@ -27,9 +27,7 @@ Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="No progress bar
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Images: TypeAlias = Annotated[int | None, typer.Option(help="How many test images, from the first on; else all.")]
 Part: TypeAlias = Annotated[str, typer.Option(help="Do part 2/5 of the images; `quantattack merge` joins the parts.")]
-SaveImages: TypeAlias = Annotated[
-    str, typer.Option(help="Keep attacked images: files, as it says alone, or png.")
-]
+SaveImages: TypeAlias = Annotated[str, typer.Option(help="Keep attacked images: files, as it says alone, or png.")]
 WorkerCount: TypeAlias = Annotated[
     int | None, typer.Option("--workers", help="Processes that share the work, through Ray.")
 ]

@@ -86,7 +86,9 @@ def _held_in(path: Path) -> Pickled:
 
 
 def _scanned(data: bytes) -> Pickled:
-    stream, names, words = io.BytesIO(data), [], []
+    stream = io.BytesIO(data)
+    names: list[tuple[str, ...]] = []
+    words: list[str] = []
     with suppress(ValueError):  # behind the last pickle are tensors
         for code, argument in islice(_opcodes(stream), 10_000_000):
             if code == "GLOBAL":
