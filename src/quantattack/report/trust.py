@@ -51,23 +51,23 @@ def _looks_beyond(settings: Any) -> bool:
     It is where it, or an attack inside of it, states another loss or a temperature, or is known without.
     Of a user's own attack that states no loss nothing is known, be it a function or a class.
     """
-    return any(not _is_plain(leaf) if "loss" in leaf else leaf["part"] in OTHERWISE for leaf in _leaves(settings))
+    return not all(map(_is_plain, _leaves(settings)))
 
 
 def _leaves(settings: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield the attacks inside of an attack, or itself, that say what loss they climb or that are known without one."""
+    """Yield the attacks inside of an attack, or itself, of which it is known what they climb, or that they do not."""
     if isinstance(settings, dict):
-        if "loss" in settings or settings.get("part") in OTHERWISE:
+        if "loss" in settings or "temperature" in settings or settings.get("part") in OTHERWISE:
             yield settings
-            return
-        for inner in settings.values():
-            yield from _leaves(inner)
+        if "loss" not in settings:
+            for inner in settings.values():
+                yield from _leaves(inner)
     elif isinstance(settings, list):
         for inner in settings:
             yield from _leaves(inner)
 
 
 def _is_plain(leaf: Mapping[str, Any]) -> bool:
-    loss = leaf["loss"]
+    loss = leaf.get("loss", "cross_entropy")
     name = loss.get("part") if isinstance(loss, dict) else loss
-    return name == "cross_entropy" and leaf.get("temperature") in (None, "unit")
+    return name == "cross_entropy" and leaf.get("temperature") in (None, "unit") and leaf.get("part") not in OTHERWISE
