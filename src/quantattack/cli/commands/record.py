@@ -35,7 +35,7 @@ from quantattack.record.export import export as write_export
 from quantattack.record.export import unfinished_attacks
 from quantattack.record.merge import merge as put_together
 from quantattack.record.store import Store
-from quantattack.report.comparison import comparisons
+from quantattack.report.comparison import comparisons, why_not
 from quantattack.report.cost import costs
 from quantattack.report.terminal import print_comparison, print_table
 
@@ -112,16 +112,20 @@ def verify(
 
 def compare(
     run: Folder,
-    model: Annotated[list[str] | None, typer.Argument(help="Networks of the record; else all.")] = None,
+    more: Annotated[
+        list[str] | None, typer.Argument(help="More runs on the same images; networks to compare, else all.")
+    ] = None,
     attack: Annotated[str | None, typer.Option(help="Compare under one attack; else under all in common.")] = None,
 ) -> None:
     """Put networks side by side on the same images, with paired tests, and say what quantization cost."""
     if _is_model(run):
-        raise InputError(_how_to_compare(str(run), model or ()))
-    records = Store.load(run).records()
-    compared = comparisons(records, model or (), attack)
+        raise InputError(_how_to_compare(str(run), more or ()))
+    runs = [run, *(Path(word) for word in more or () if is_folder(word))]
+    models = [word for word in more or () if not is_folder(word)]
+    records = [record for folder in dict.fromkeys(runs) for record in Store.load(folder).records()]
+    compared = comparisons(records, models, attack)
     if not compared:
-        raise InputError(f"{run} holds no two networks on the same data set under the same threat")
+        raise InputError(why_not([record for record in records if not models or record.subject.model in models]))
     for comparison in compared:
         print_comparison(comparison, costs(records, comparison), Console())
 
