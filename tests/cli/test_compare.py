@@ -66,11 +66,11 @@ def test_two_runs_are_compared_image_by_image(capsys, runs):
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (["a"], "needs two networks, and there is a on digits, Linf 0.1; name a second run: quantattack compare RUN1"),
-        (["a", "c"], "nothing is common to two networks: a on digits, Linf 0.1; c on digits, Linf 0.3; attack both"),
-        (["a", "d"], "nothing is common to two networks"),
+        (["a"], "needs two networks, and there is a on digits, Linf 0.1; name a second: quantattack compare RUN1"),
+        (["a", "c"], "no two networks have all in common: a on digits, Linf 0.1; c on digits, Linf 0.3; attack both"),
+        (["a", "d"], "no two networks have all in common"),
         (["a", "e"], "were attacked on different images under one name"),
-        (["a", "f"], "nothing is common to two networks"),
+        (["a", "f"], "no two networks have all in common"),
         (["a", "b", "nosuch"], "unknown network of this record 'nosuch'"),
         (["a", "b", "--attack", "square"], "unknown attack"),
     ],
