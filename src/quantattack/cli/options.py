@@ -64,8 +64,8 @@ One: TypeAlias = Annotated[
 ]
 
 MinRobust: TypeAlias = Annotated[
-    float | None,
-    typer.Option(help="Least worst case, 0 to 1: else exit with 1, or with 3 where the number is not to be trusted."),
+    str | None,
+    typer.Option(help="Least worst case, 0.3 or 30%: else exit with 1, or with 3 where it is not to be trusted."),
 ]
 Junit: TypeAlias = Annotated[
     Path | None, typer.Option(help="Write JUnit XML, a test case for each model and radius; with --min-robust.")
@@ -103,3 +103,14 @@ def check_words(arguments: Sequence[str]) -> None:
         if first.endswith(",") and not second.startswith("-"):
             both = f"{first!r} and {second!r} are two words"
             raise InputError(f"{both}; write a list as one, {first}{second}, or in quotes")
+
+
+def value_of(option: str, arguments: Sequence[str]) -> str:
+    """Return the word that was given as an option's value; the last one, as it is the one that counts."""
+    found = ""
+    for word, following in pairwise([*arguments, ""]):
+        if word == option:
+            found = following
+        elif word.startswith(f"{option}="):
+            found = word.partition("=")[2]
+    return found

@@ -112,9 +112,7 @@ def why_not(records: Sequence[Record]) -> str:
     lines = [f"{record.subject.model} on {record.subject.data}, {threat_words(record.threat)}" for record in records]
     about = f"{'; '.join(lines[:4])}{'; ...' if len(lines) > 4 else ''}"
     if len(records) < 2:
-        return (
-            f"a comparison needs two networks, and there is {about}; name a second: quantattack compare RUN1 RUN2"
-        )
+        return f"a comparison needs two networks, and there is {about}; name a second: quantattack compare RUN1 RUN2"
     return (
         f"nothing is common to two networks: {about}; attack both on the same images, under one threat, by one attack"
     )

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from quantattack.cli.commands.listing import listing
 from quantattack.cli.exits import DISAGREES
-from quantattack.cli.gate import Gate, hold
+from quantattack.cli.gate import Gate, hold, share_of
 from quantattack.cli.options import (
     Architecture,
     AsJson,
@@ -52,7 +52,7 @@ def show(
     badge: Badge = None,
 ) -> None:
     """Print a record's numbers and flags, and hold them to a gate if one is given."""
-    gate, records = Gate(min_robust, junit, summary, badge), Store.load(run).records()
+    gate, records = Gate(share_of(min_robust), junit, summary, badge), Store.load(run).records()
     if not records:
         raise InputError(f"{run} holds no evaluation; `quantattack report {run}` shows what it holds")
     rows = [record.summary() for record in records] if as_json else []
