@@ -258,3 +258,8 @@ def test_an_attack_leaves_the_global_generators_as_they_were(own):
     torch.manual_seed(3)
     attack(lambda x: x.flatten(1), images, torch.zeros(3, dtype=torch.long))
     assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_file_alone_is_answered_with_what_is_in_it(own):
+    with pytest.raises(qa.InputError, match=r"name the attack in the file, .*: own.py:none or own.py:two or"):
+        named("own.py")

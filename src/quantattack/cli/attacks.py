@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,6 +38,7 @@ from quantattack.cli.peers import PEERS, is_peer, peer_named
 from quantattack.cli.temperatures import TEMPERATURES, Context, Maker
 from quantattack.deployed.base import deployed_in
 from quantattack.errors import InputError, unknown
+from quantattack.models.hints import callables_in
 from quantattack.reproduction.liu2020.attacks import published
 from quantattack.types import Images
 
@@ -171,7 +173,8 @@ def attack_named(text: str, context: Context) -> Attack:
     if name in (STANDARD, DEPLOYED):
         raise InputError(f"{name} takes no settings; name its members, see `quantattack list attacks`")
     if name.endswith(".py"):
-        raise InputError(f"name what makes the attack in the file, a function of the threat: {name}:NAME")
+        found = " or ".join(f"{name}:{each}" for each in callables_in(Path(name))) or f"{name}:NAME"
+        raise InputError(f"name the attack in the file, or what makes it of the threat: {found}")
     if name not in ATTACKS:
         raise unknown("attack", name, [*ATTACKS, STANDARD, DEPLOYED, PAPER, *_MEMBERS])
     spec = ATTACKS[name]
