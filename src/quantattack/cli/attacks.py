@@ -173,7 +173,7 @@ def attack_named(text: str, context: Context) -> Attack:
     if name in (STANDARD, DEPLOYED):
         raise InputError(f"{name} takes no settings; name its members, see `quantattack list attacks`")
     if name.endswith(".py"):
-        found = " or ".join(f"{name}:{each}" for each in callables_in(Path(name))) or f"{name}:NAME"
+        found = " or ".join(f"{name}:{each}" for each in callables_in(Path(name))[:6]) or f"{name}:NAME"
         raise InputError(f"name the attack in the file, or what makes it of the threat: {found}")
     if name not in ATTACKS:
         raise unknown("attack", name, [*ATTACKS, STANDARD, DEPLOYED, PAPER, *_MEMBERS])
