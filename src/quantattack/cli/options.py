@@ -56,7 +56,7 @@ RuntimeName: TypeAlias = Annotated[
     str | None, typer.Option(help="What runs a deployed file: litert:reference, onnxruntime:basic; else its own.")
 ]
 Float: TypeAlias = Annotated[
-    str | None, typer.Option("--float", help="The float network that a file was made of, by name or file.")
+    str | None, typer.Option("--float", help="The float network that the model was made of, by name or file.")
 ]
 One: TypeAlias = Annotated[
     bool,
