@@ -149,6 +149,7 @@ def _how_to_compare(first: str, others: Sequence[str]) -> str:
 
 def report(run: Folder) -> None:
     """Write a record's page, one HTML file that needs nothing else."""
+    Store.load(run).close()  # a folder that holds none is refused before what draws is imported
     from quantattack.report.page import write_page  # with matplotlib, which no other command needs
 
     typer.echo(f"report: {write_page(run)}")
