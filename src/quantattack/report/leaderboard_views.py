@@ -60,4 +60,4 @@ def _plain(standing: Standing) -> dict[str, Any]:
 
 def leaderboard_page(groups: Sequence[Group], title: str = "Leaderboard") -> str:
     """Return the rankings as one HTML page that needs nothing else."""
-    return render("leaderboard.html.j2", title=title, groups=groups, cells=cells, unranked=UNRANKED)
+    return render("leaderboard.html.j2", title=title, groups=groups, cells=cells, headers=HEADERS, unranked=UNRANKED)
