@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,deployed]'
 	touch $@
 
-# The main job: a binarized network on real digits, beside its float twin and the same with BatchNorm on its logits.
+# The main job: a binarized network on real digits, beside its float network and the same with BatchNorm on its logits.
 DEMO := digits-mdtanhs digits-float digits-mdtanhs-bn --attacks 'pgd[steps=40],pgd_plus_hns[steps=40],standard'
 
 demo: .venv/ready

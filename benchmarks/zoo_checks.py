@@ -38,7 +38,9 @@ def looked(network: Description, twin: str | None, images: int, budget: float) -
     threat = Threat(Linf(), SETS[network.data].radius("linf"))
     begun = time.perf_counter()
     other = None if twin is None else load_model(twin)
-    found = diagnose(load_model(network.name), pixels[:images], labels[:images], threat, twin=other, budget=budget)
+    found = diagnose(
+        load_model(network.name), pixels[:images], labels[:images], threat, float_model=other, budget=budget
+    )
     return row_of(network.name, twin, threat.radius, found, time.perf_counter() - begun)
 
 

@@ -16,7 +16,7 @@ ROWS = ("pgd[steps=40]", "pgd_plus_hns[steps=40]", "pgd", "gap", "log_odds", "ri
 WORDS = {
     "digits-mdtanhs": "binarized",
     "digits-mdtanhs-bn": "binarized, BatchNorm on its logits",
-    "digits-float": "float twin",
+    "digits-float": "float network",
 }
 
 

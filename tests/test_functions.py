@@ -15,6 +15,7 @@ LONG_FUNCTIONS: dict[str, str] = {
     "cli/commands/certify.py:certify": "one line for each option of the command",
     "cli/commands/diagnose.py:diagnose": "one line for each option of the command",
     "cli/commands/evaluate.py:evaluate": "one line for each option of the command",
+    "cli/commands/export_onnx.py:export_onnx": "one line for each option of the command",
     "cli/commands/reproduce.py:reproduce": "one line for each option of the command",
     "cli/commands/signal.py:signal": "one line for each option of the command",
     "evaluation/evaluate.py:evaluate": "one line for each argument of the public call",

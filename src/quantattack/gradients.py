@@ -21,7 +21,7 @@ class NoGradient(InputError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the model has no gradient path from its logits to its input; attack a differentiable twin, or use square"
+            "the model has no gradient path from its logits to its input; attack the float network, or use square"
         )
 
 

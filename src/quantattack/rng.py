@@ -5,9 +5,12 @@ and GPU give the same bits.
 """
 
 import math
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -92,3 +95,39 @@ def _mixed_int(word: int) -> int:
     for by, factor in _MIX:
         word = ((word ^ (word >> by)) * factor) & 0xFFFFFFFFFFFFFFFF
     return word ^ (word >> 31)
+
+
+@contextmanager
+def seeded(rng: Rng | None) -> Iterator[None]:
+    """Seed torch, NumPy and Python's random for the duration of the context, then restore their states.
+
+    Code that is not ours draws from them, for a whole batch: its numbers depend on which images are together.
+    """
+    states = np.random.get_state(), random.getstate()  # noqa: NPY002
+    seed = seed_of(rng)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(states[0])  # noqa: NPY002
+            random.setstate(states[1])
+
+
+def seed_of(rng: Rng | None) -> int:
+    """Return one seed for a batch, drawn from its first image's random numbers; 0 if there are none."""
+    if rng is None or not len(rng.index):
+        return 0
+    return int(rng.integers(0, 0, 1 << 30)[0])
+
+
+def global_states() -> tuple[object, ...]:
+    """Return the states of the generators of torch and NumPy; they are equal as long as nothing is drawn.
+
+    That of Python's random is left out: tools that only watch a call draw from it too.
+    """
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    states = [bytes(state.numpy()) for state in (torch.get_rng_state(), *cuda)]
+    return *states, repr(np.random.get_state())  # noqa: NPY002

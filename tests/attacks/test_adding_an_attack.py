@@ -1,12 +1,14 @@
 """The page on adding an attack: its code is run, evaluated, and held to the contracts."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 import quantattack as qa
 from attacks import test_contracts as contracts
+from commands import command
 from contracts import THREATS, Member
 from quantattack.attacks.base import TracedAttack, adopt
 from quantattack.record.description import describe
@@ -57,3 +59,14 @@ def test_it_is_evaluated_like_any_other(threat, network, images, labels):
     assert (record.column("jump", "inside") == 1).all()
     assert describe(attack)["part"] == "Jump"
     assert isinstance(adopt(attack), TracedAttack)
+
+
+def test_its_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(FILE, encoding="utf-8")
+    (line,) = re.findall(r"```sh\nquantattack (.*?)\n```", PAGE)
+    assert command(*shlex.split(line), "--quiet") == 0
+    record = qa.Record.load("runs/jump")
+    assert record.attacks == ["pgd[steps=10]", "mine.py:Jump"]
+    assert record.settings("mine.py:Jump")["loss"] == "cross_entropy"
+    assert not {"opaque", "random_attack"} & set(record.codes)

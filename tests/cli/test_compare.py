@@ -5,7 +5,7 @@ import pytest
 from quantattack.cli import _run
 from quantattack.cli.commands.record import DEPLOYED_SUFFIXES
 from quantattack.deployed.readers import READERS
-from report.gated import add, held, made
+from report.gated import PLAIN, add, held, made
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,49 @@ def test_a_record_of_two_networks_ends_with_a_sentence(capsys, tmp_path, monkeyp
     said = " ".join(capsys.readouterr().out.split())
     assert "From a to b on 10 images: clean accuracy 90.0% to 90.0%, nothing lost" in said
     assert "robust accuracy under the 2 attacks in common 80.0% to 30.0%, 50.0 points lost" in said
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """Runs of one network each: a and b under one threat, c under another, d on other images, a once more in again."""
+    monkeypatch.chdir(tmp_path)
+    about = {"c": {"radius": 0.3}, "d": {"first": 500}, "e": {"label": 4}, "f": {"attacks": {"fgsm": PLAIN}}}
+    for folder, count in zip(("a", "b", "c", "d", "e", "f", "again"), (8, 3, 5, 5, 5, 5, 2), strict=True):
+        store = made(tmp_path / folder)
+        add(store, "a" if folder == "again" else folder, held(count), **about.get(folder, {}))
+        store.finish()
+        store.close()
+
+
+def test_two_runs_are_compared_image_by_image(capsys, runs):
+    assert _run(["compare", "a", "b"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "digits, Linf 0.1: 10 images, pgd, gap" in said
+    assert "From a to b on 10 images: clean accuracy 90.0% to 90.0%, nothing lost" in said
+    assert _run(["compare", "a", "b", "c", "again"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "a (a)" in said
+    assert "a (again)" in said
+    assert _run(["compare", "a", "b", "again", "b", "a"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["a"], "needs two networks, and there is a on digits, Linf 0.1; name a second: quantattack compare RUN1"),
+        (["a", "c"], "no two networks have all in common: a on digits, Linf 0.1; c on digits, Linf 0.3; attack both"),
+        (["a", "d"], "no two networks have all in common"),
+        (["a", "e"], "were attacked on different images under one name"),
+        (["a", "f"], "no two networks have all in common"),
+        (["a", "b", "nosuch"], "unknown network of this record 'nosuch'"),
+        (["a", "b", "--attack", "square"], "unknown attack"),
+    ],
+)
+def test_runs_that_share_nothing_are_refused_in_one_line(capsys, runs, given, says):
+    assert _run(["compare", *given]) == 2
+    line = capsys.readouterr().err
+    assert says in line
+    assert line.count("\n") == 1
 
 
 def test_the_suffixes_are_those_of_the_readers():

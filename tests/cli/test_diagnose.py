@@ -15,7 +15,7 @@ def test_an_honest_network_exits_with_0_and_its_cost(capsys):
 
 
 def test_a_saturated_network_exits_with_3_and_its_reason(capsys, tmp_path):
-    given = ["diagnose", "digits-mdtanhs", "--images", "40", "--twin", "digits-float", "--out", str(tmp_path / "run")]
+    given = ["diagnose", "digits-mdtanhs", "--images", "40", "--float", "digits-float", "--out", str(tmp_path / "run")]
     assert _run(given) == 3
     out = " ".join(capsys.readouterr().out.split())
     assert "PGD's number cannot be trusted, the network misleads it: saturation" in out
@@ -52,7 +52,7 @@ def test_what_does_not_fit_is_said(capsys):
         ["--images", "0"],
         ["--radius", "0.1,0.2"],
         ["--norm", "l7"],
-        ["--twin", "nothing"],
+        ["--float", "nothing"],
         ["--data", "nothing"],
     ],
 )

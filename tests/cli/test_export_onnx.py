@@ -5,7 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
 
+import quantattack as qa
 from quantattack.cli import main
 
 onnx = pytest.importorskip("onnx")
@@ -81,3 +85,25 @@ def test_what_cannot_be_exported_is_one_line(capsys: Any, arguments: tuple[str, 
     assert said.count("\n") == 1
     assert words in said
     assert not list(Path.cwd().glob("*.onnx"))
+
+
+def test_weights_alone_and_what_pixels_mean_go_into_the_file(capsys: Any):
+    Path("my.py").write_text(
+        "from torch import nn\n"
+        "def net(width=10):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, width))\n"
+        "def model():\n    return net().eval()\n"
+    )
+    images, labels = qa.load_data("digits")
+    np.savez("mine.npz", images=images[:40].numpy(), labels=labels[:40].numpy())
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    save_file(network.state_dict(), "weights.safetensors")
+    how = ("--mean", "0.3", "--std", "0.37", "--range", "0,2", "--data", "mine.npz")
+    code, _, _ = run(capsys, "weights.safetensors", "net.onnx", "--architecture", "my.py:net[width=10]", *how)
+    assert code == 0
+    wanted = network((2 * images[:40] - 0.3) / 0.37)
+    with torch.no_grad():
+        assert torch.allclose(qa.load_model("net.onnx")(images[:40]), wanted, atol=1e-4)
+    assert run(capsys, "my.py:model", "other.onnx", "--layout", "flat", "--data", "mine.npz")[0] == 0
+    for wrong in (("--mean", "0.3"), ("--architecture", "lenet")):
+        code, _, said = run(capsys, "digits-float", "wrong.onnx", *wrong)
+        assert (code, said.count("\n")) == (2, 1)

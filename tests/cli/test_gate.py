@@ -78,10 +78,10 @@ def test_an_unfinished_record_is_not_trusted(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (["--min-robust", "30"], "--min-robust is a share from 0 to 1, such as 0.3 for 30 %, not 30"),
+        (["--min-robust", "30"], "--min-robust is a share from 0 to 1, such as 0.3 or 30%, not 30"),
         (["--min-robust", "nan"], "a share from 0 to 1"),
         (["--min-robust", "-0.1"], "a share from 0 to 1"),
-        (["--min-robust", "many"], "Invalid value for '--min-robust'"),
+        (["--min-robust", "many"], "such as 0.3 or 30%, not 'many'"),
         (["--junit", "j.xml"], "give the least worst case, --min-robust 0.3"),
         (["--min-robust", "0.3", "--junit", "."], "is a folder; name a file"),
         (["--summary", "/dev/null/s.md"], "cannot write /dev/null/s.md"),

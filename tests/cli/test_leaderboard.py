@@ -25,7 +25,7 @@ def test_runs_are_ranked_together(runs, capsys):
     assert _run(["leaderboard", *runs]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines() if "digits-" in line]
     assert [line[:3] for line in lines] == [["1", "digits-mdtanhs", "60.0%"], ["2", "digits-float", "30.0%"]]
-    assert all(line[-1] == "trusted" and int(line[-2].replace(",", "")) > 1000 for line in lines)
+    assert all(line[3] == "trusted" and int(line[-3].replace(",", "")) > 1000 for line in lines)
 
 
 def test_a_folder_of_runs_is_enough_and_json_stays_json_beside_a_page(runs, capsys):

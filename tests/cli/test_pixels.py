@@ -108,7 +108,8 @@ def test_save_images_alone_and_as_png(capsys: Any):
     said(capsys, 0, *SHORT, *grid, "bare")
     assert not list(Path("bare").rglob("*.safetensors"))[1:]  # the gallery alone
     assert "256 levels" in said(capsys, 2, *SHORT, "--save-images=png", "--radius", "0.1")
-    assert "unknown kind of saved image 'jpg'" in said(capsys, 2, *SHORT, "--save-images=jpg")
+    assert "--save-images takes files or png, not 'jpg'" in said(capsys, 2, *SHORT, "--save-images=jpg")
+    assert "--save-images takes files or png, not 'all'" in said(capsys, 2, *SHORT, "--save-images", "all")
 
 
 def test_a_run_file_saves_png_files(capsys: Any):
@@ -119,7 +120,8 @@ def test_a_run_file_saves_png_files(capsys: Any):
 
 
 def test_an_option_takes_only_a_value_of_its_own():
-    assert with_values(["--save-images", "m"]) == ["--save-images=files", "m"]
+    assert with_values(["--save-images", "--out", "run"]) == ["--save-images=files", "--out", "run"]
+    assert with_values(["--save-images", "all"]) == ["--save-images", "all"]
     assert with_values(["m", "--save-images"]) == ["m", "--save-images=files"]
     assert with_values(["--save-images", "png", "m"]) == ["--save-images", "png", "m"]
     assert with_values(["--save-images=png"]) == ["--save-images=png"]

@@ -76,3 +76,7 @@ def test_the_lists_are_not_stale():
 def test_papers_and_scales_are_named_as_they_are():
     assert tuple(PAPERS) == KEYS
     assert tuple(SCALES) == SIZES
+
+
+def test_a_report_of_no_record_is_refused_before_anything_is_drawn(tmp_path):
+    assert imported_by([["report", str(tmp_path / "none")]], {"torch", "matplotlib.axes"}) == ([2], [])

@@ -10,11 +10,11 @@ from quantattack.evaluation.models import CountedModel
 from quantattack.rng import Rng
 
 
-def case_of(model, images, labels, radius=0.2, batch_size=64, twin=None, norm=None):
+def case_of(model, images, labels, radius=0.2, batch_size=64, relative=None, norm=None):
     """Return the images that a model has right as a case."""
     host = CountedModel(model)
     threat, rng = Threat(norm or Linf(), radius), Rng(0, torch.arange(len(images)))
-    case = Case(host, images, labels, threat, rng, batch_size, None if twin is None else CountedModel(twin))
+    case = Case(host, images, labels, threat, rng, batch_size, None if relative is None else CountedModel(relative))
     return case.where(case.logits().argmax(1) == labels)
 
 

@@ -90,7 +90,7 @@ def test_the_budget_is_kept_and_what_does_not_fit_cannot_tell(zoo, probe_images,
 
 
 def test_the_default_budget_holds_every_check(zoo, probe_images):
-    found = diagnose(zoo["mdtanhs"], *probe_images, THREAT, twin=zoo["float"])
+    found = diagnose(zoo["mdtanhs"], *probe_images, THREAT, float_model=zoo["float"])
     assert [finding.check for finding in found.findings if finding.verdict == "cannot tell"] == []
     assert len({finding.check for finding in found.findings}) == len(found.findings) == 27
     assert found.worst < 0.1 < found.pgd <= found.clean

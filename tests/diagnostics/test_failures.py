@@ -84,12 +84,12 @@ def test_nothing_transfers_to_a_model_that_is_differentiated(case):
     assert failures.transfer_failure(case, gradient=False).verdict == "cannot tell"
 
 
-def test_a_far_twin_is_told_from_a_near_one(zoo, probe_images):
+def test_a_far_float_network_is_told_from_a_near_one(zoo, probe_images):
     cut = Through(zoo["float"], after=torch.Tensor.detach)
-    near = case_of(cut, *probe_images, twin=zoo["float"])
+    near = case_of(cut, *probe_images, relative=zoo["float"])
     assert failures.transfer_failure(near, gradient=False).verdict == "pass"
     elsewhere = Through(zoo["float"], before=lambda x: x.flip(2), after=lambda a: a)
-    far = case_of(cut, *probe_images, twin=elsewhere, radius=0.02)
+    far = case_of(cut, *probe_images, relative=elsewhere, radius=0.02)
     assert failures.transfer_failure(far, gradient=False).code == "transfer_failure"
 
 

@@ -31,11 +31,11 @@ def test_a_saturated_network_loses_to_what_sees_through(zoo, probe_images, name)
     assert int(broken.sum()) == found.data["images"] - found.data["left"] + found.data["broken"]
 
 
-def test_a_twin_beats_a_cut_model(zoo, probe_images):
+def test_the_float_network_beats_a_cut_model(zoo, probe_images):
     cut = Through(zoo["float"], after=torch.Tensor.detach)
-    found, _ = challenged("transfer", case_of(cut, *probe_images, twin=zoo["float"]))
+    found, _ = challenged("transfer", case_of(cut, *probe_images, relative=zoo["float"]))
     assert found.code == "black_box_wins"
-    with pytest.raises(InputError, match="--twin"):
+    with pytest.raises(InputError, match="--float"):
         challenged("transfer", case_of(cut, *probe_images))
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from html import unescape
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from quantattack.report.page import write_page
 
 from .signal_runs import attack_run, diagnose, signal_run
 
+ROOT = Path(__file__).parents[2]
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -38,6 +40,7 @@ addEventListener("load", () => {
     inner: innerWidth,
     scroll: document.documentElement.scrollWidth,
     beyond: loose.filter((part) => part.getBoundingClientRect().right > innerWidth + 0.5).length,
+    scrolled: [...document.querySelectorAll(".scroll")].filter((box) => box.scrollWidth > box.clientWidth + 1).length,
     images: document.images.length,
     unseen: [...document.images].filter((image) => !image.naturalWidth).length,
     drawings: boxes("svg").length,
@@ -143,6 +146,13 @@ def test_the_page_fits_its_window(browse, page, width):
     seen = measure(browse, page, width)
     check_fits(seen, width)
     assert (seen["images"], seen["drawings"]) == (48, 13)
+
+
+@pytest.mark.browser
+def test_nothing_of_the_leaderboard_has_to_be_scrolled_to(browse, width):
+    seen = measure(browse, (ROOT / "results" / "leaderboard.html").read_text(encoding="utf-8"), width)
+    assert seen["inner"] == seen["scroll"] == width
+    assert seen["beyond"] == seen["scrolled"] == 0
 
 
 @pytest.mark.browser

@@ -33,6 +33,9 @@ def test_standards_attacks_are_trusted():
         {"old": PLAIN | {"loss": {"part": "cross_entropy"}}},
         {"mine": "package.module:attack"},
         {"mine": "noise", "pgd": PLAIN},
+        {"mine": {"part": "mine.Attack", "steps": 3}, "pgd": PLAIN},
+        {"mine": {"part": "ReleasedL2", "temperature": "unit"}},
+        {"mine": {"part": "Bound", "attack": "mine.Attack(steps=3)"}},
     ],
 )
 def test_plain_cross_entropy_alone_is_not(attacks):
@@ -48,7 +51,9 @@ def test_plain_cross_entropy_alone_is_not(attacks):
         {"part": "Restarts", "attack": GAP},
         {"part": "Ensemble", "attacks": {"a": PLAIN, "b": GAP}},
         {"part": "Square", "queries": 2000},
-        {"part": "mine.Attack", "steps": 3},
+        {"part": "Bound", "attack": {"part": "Square", "queries": 9}},
+        {"part": "OnScaled", "attack": "mine", "temperature": {"part": "Gap"}},
+        {"part": "ReleasedL2", "temperature": {"part": "Njs"}},
     ],
 )
 def test_one_attack_that_looks_beyond_it_is_enough(other):

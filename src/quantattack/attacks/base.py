@@ -14,7 +14,7 @@ from quantattack.data.sources import check_images
 from quantattack.errors import InputError
 from quantattack.gradients import ordinary
 from quantattack.record.bounds import Bound
-from quantattack.rng import Rng
+from quantattack.rng import Rng, seeded
 from quantattack.types import Images, Indices, Labels, Mask, Model, PerImage
 
 UNKNOWN_PASSES = 2_000  # per image, assumed for an attack that does not declare its cost: 1000 forward and backward
@@ -199,7 +199,7 @@ def default_rng(clean: Images) -> Rng:
 
 @dataclass(frozen=True)
 class Adopted:
-    """A plain callable wrapped as a `TracedAttack`: its steps and cost are unknown.
+    """A plain callable as a `TracedAttack`: its steps and cost are unknown, the global generators seeded for a batch.
 
     Arguments:
         attack: Called as (model, images, labels), or as (model, images, labels, start, rng, radius) if its signature
@@ -212,11 +212,16 @@ class Adopted:
     __call__ = attacked_images
 
     def trace(self, model: Model, batch: Batch) -> Trace:
-        optional = (batch.start, batch.rng, batch.radius) if takes(self.attack, 6) else ()
-        images = self.attack(model, batch.images, batch.labels, *optional)
+        with seeded(batch.rng):
+            images = self.call(model, batch)
         own = getattr(self.attack, "__qualname__", type(self.attack).__qualname__)
         check_returned(images, batch.images, self.name or own)
         return without_steps(images)
+
+    def call(self, model: Model, batch: Batch) -> Images:
+        """Call the attack with as many arguments as it takes."""
+        more = (batch.start, batch.rng, batch.radius) if takes(self.attack, 6) else ()
+        return self.attack(model, batch.images, batch.labels, *more)
 
     @property
     def traits(self) -> Traits:
@@ -276,7 +281,7 @@ def refills(attack: Attack) -> bool:
 def passes(attack: Attack, classes: int) -> int:
     """Return the largest number of forward plus backward passes that an attack spends per image.
 
-    For an attack that does not declare its cost, such as another library's, it is `UNKNOWN_PASSES`.
+    It is `UNKNOWN_PASSES` for an attack that does not declare its cost, such as another library's.
 
     Arguments:
         attack: The attack.

@@ -13,11 +13,12 @@ from rich.console import Console
 
 from quantattack.cli.commands import app
 from quantattack.cli.exits import FAULT, INTERRUPTED, WRONG_INPUT
-from quantattack.cli.options import DEBUG, with_values
+from quantattack.cli.options import DEBUG, check_words, value_of, with_values
 from quantattack.errors import CallFailed, InputError
 
 # click's base exception, wherever this release of typer keeps it
 _Click: type[Exception] = typer.BadParameter.__mro__[2]
+_NUMBERS = {"integer": "a whole number", "number": "a number"}  # as click's releases name what they cannot read
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -38,6 +39,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     _print_anything()
     try:
         with _output_kept():
+            check_words(given)
             code = app(given, prog_name="quantattack", standalone_mode=False)
     except InputError as error:
         return _refuse(_told(error, DEBUG in asked))
@@ -47,10 +49,20 @@ def _run(arguments: Sequence[str] | None) -> int:
         _discard_output()
         return 0
     except _Click as error:
-        return _refuse(getattr(error, "format_message", error.__str__)())
+        return _refuse(_clear(error, given))
     if code == INTERRUPTED:  # typer itself may have caught it
         return _interrupted()
     return code if isinstance(code, int) else 0
+
+
+def _clear(error: Exception, given: Sequence[str]) -> str:
+    """Return what click says of wrong words; of a number that cannot be read, in words of ours."""
+    said = str(getattr(error, "format_message", error.__str__)())
+    for kind, words in _NUMBERS.items():
+        if f"valid {kind}" in said:
+            option = (getattr(getattr(error, "param", None), "opts", None) or [""])[0]
+            return f"{option} must be {words}, not {value_of(option, given)!r}"
+    return said
 
 
 def _told(error: InputError, debug: bool) -> str:

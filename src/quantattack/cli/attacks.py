@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,6 +39,7 @@ from quantattack.cli.peers import PEERS, is_peer, peer_named
 from quantattack.cli.temperatures import TEMPERATURES, Context, Maker
 from quantattack.deployed.base import deployed_in
 from quantattack.errors import InputError, unknown
+from quantattack.models.hints import callables_in
 from quantattack.reproduction.liu2020.attacks import published
 from quantattack.types import Images
 
@@ -110,7 +112,7 @@ ATTACKS: Mapping[str, Spec] = {
         for scale, (temperature, words) in TEMPERATURES.items()
     },
 }
-STANDARD, DEPLOYED, PAPER = "standard", "deployed", "liu2020"
+SUITES = STANDARD, DEPLOYED, PAPER = "standard", "deployed", "liu2020"
 _MEMBERS = tuple(standard(Threat(Linf(), 0.1)).attacks)
 
 
@@ -131,6 +133,11 @@ def attacks_named(text: str, context: Context) -> dict[str, Attack]:
     if not attacks:
         raise InputError("no attack is named; try --attacks standard, or `quantattack list attacks`")
     return attacks
+
+
+def is_attack(text: str) -> bool:
+    """Return whether a text names an attack of this package, with or without settings in brackets."""
+    return text.partition("[")[0] in (*ATTACKS, *SUITES, *_MEMBERS)
 
 
 def is_deployed(context: Context) -> bool:
@@ -170,7 +177,8 @@ def attack_named(text: str, context: Context) -> Attack:
     if name in (STANDARD, DEPLOYED):
         raise InputError(f"{name} takes no settings; name its members, see `quantattack list attacks`")
     if name.endswith(".py"):
-        raise InputError(f"name what makes the attack in the file, a function of the threat: {name}:NAME")
+        found = " or ".join(f"{name}:{each}" for each in callables_in(Path(name))[:6]) or f"{name}:NAME"
+        raise InputError(f"name the attack in the file, or what makes it of the threat: {found}")
     if name not in ATTACKS:
         raise unknown("attack", name, [*ATTACKS, STANDARD, DEPLOYED, PAPER, *_MEMBERS])
     spec = ATTACKS[name]
@@ -180,7 +188,7 @@ def attack_named(text: str, context: Context) -> Attack:
 
 def inner_attack(text: str, threat: Threat) -> Attack:
     """Return the attack of a name for a training, where there is no trained network to fit it on."""
-    if text.partition("[")[0] in (STANDARD, DEPLOYED, PAPER):
+    if text.partition("[")[0] in SUITES:
         raise InputError(f"{text} stands for several attacks; name the one to train with")
     own = standard(threat).attacks.get(text)
     return own or attack_named(text, Context(_untrained, threat, torch.zeros(1, 1, 1, 1), "the training images"))

@@ -9,6 +9,7 @@ from quantattack.deployed.loaded import Meaning
 from quantattack.errors import InputError
 from quantattack.models.load import is_own
 from quantattack.models.weights import is_weights
+from quantattack.nn.pickles import refuse_pickle
 from quantattack.record.deployed import deployed_note, has_one_logit, opened_note
 from quantattack.record.record import Record
 
@@ -43,6 +44,8 @@ class FileOptions:
             says = "--layout, --range, --mean and --std are for deployed files and models of your own"
             raise InputError(f"{says}; {', '.join(models)} takes pixels in [0, 1] as it is")
         if self.architecture is not None and not any(map(is_weights, models)):
+            for model in models:
+                refuse_pickle(model, self.architecture)
             raise InputError(f"--architecture is for .safetensors files of weights alone; {', '.join(models)} is none")
         if self.one_logit and any(map(is_deployed_file, models)):
             raise InputError("--one-logit is for networks of layers; load a deployed file in Python: OneLogit(model)")

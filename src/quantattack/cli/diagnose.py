@@ -52,7 +52,7 @@ def asked(
     budget: float,
     seed: int,
     options: FileOptions,
-    twin: str | None,
+    float_model: str | None,
 ) -> Asked:
     """Return what is to be diagnosed, from the command's names.
 
@@ -64,10 +64,10 @@ def asked(
         budget: Passes per image.
         seed: Seed of the random numbers.
         options: How deployed files are opened.
-        twin: Name of a differentiable relative.
+        float_model: Name of the float network, or of another differentiable one.
     """
     norm, radius, pixels = threat
-    options.check([model, *filter(None, [twin])])
+    options.check([model, *filter(None, [float_model])])
     name = names.data_for(data, [model])
     shown, labels = (tensor[:images] for tensor in load_data(name, options.root))
     return Asked(model, name, shown, labels, _threat(norm, radius, name, pixels), pixels, budget, seed, options)
@@ -86,14 +86,14 @@ def _on_grid(asked: Asked, network: nn.Module) -> Asked:
     return replace(asked, threat=usual_threat(network, source, asked.threat))
 
 
-def diagnosed(asked: Asked, twin: str | None, device: str, out: Path | None, as_json: bool = False) -> Diagnosis:
+def diagnosed(asked: Asked, float_model: str | None, device: str, out: Path | None, as_json: bool = False) -> Diagnosis:
     """Diagnose, print and record; where the levels are free, on those that are usual for the network."""
     place = names.device_named(device)
     network = names.model_named(asked.model, place, asked.options)
     asked = _on_grid(asked, network) if asked.pixels is None else asked
     if line := rounded_radius(asked.threat):
         typer.echo(line, err=as_json)
-    relative = None if twin is None else names.relative_named(network, twin, place, asked.options)
+    relative = None if float_model is None else names.relative_named(network, float_model, place, asked.options)
     diagnosis = _watched(asked, network, relative)
     if as_json:
         typer.echo(json.dumps(facts(asked, diagnosis), indent=2, allow_nan=False))
@@ -106,7 +106,7 @@ def diagnosed(asked: Asked, twin: str | None, device: str, out: Path | None, as_
     return diagnosis
 
 
-def _watched(asked: Asked, network: nn.Module, twin: nn.Module | None) -> Diagnosis:
+def _watched(asked: Asked, network: nn.Module, relative: nn.Module | None) -> Diagnosis:
     """Diagnose while standard error says which check is done."""
     with Console(stderr=True).status("the first checks") as status:
         return find_out(
@@ -114,7 +114,7 @@ def _watched(asked: Asked, network: nn.Module, twin: nn.Module | None) -> Diagno
             asked.images,
             asked.labels,
             asked.threat,
-            twin=twin,
+            float_model=relative,
             budget=asked.budget,
             seed=asked.seed,
             pixels=asked.pixels,

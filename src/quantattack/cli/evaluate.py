@@ -12,7 +12,7 @@ from quantattack.attacks.threat import rounded_radius
 from quantattack.cli.options import FILES
 from quantattack.cli.run_file import RunFile, ThreatEntry
 from quantattack.cli.tasks import tasks_of
-from quantattack.errors import InputError, unknown
+from quantattack.errors import InputError
 from quantattack.evaluation.evaluate import evaluate_tasks, run_identity
 from quantattack.evaluation.ray import Workers
 from quantattack.evaluation.task import KeepImages, Task
@@ -56,7 +56,7 @@ def run_tasks(tasks: Sequence[Task], out: Path | None, grow: bool, progress: boo
 def kept_images(how: str) -> KeepImages:
     """Return how the attacked images are kept: `--save-images` alone says `files`."""
     if how not in ("", FILES, "png"):
-        raise unknown("kind of saved image", how, (FILES, "png"))
+        raise InputError(f"--save-images takes {FILES} or png, not {how!r}; it says {FILES} where no word follows it")
     return "png" if how == "png" else how == FILES
 
 

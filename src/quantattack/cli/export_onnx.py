@@ -7,6 +7,7 @@ import torch
 import typer
 
 from quantattack.cli import names
+from quantattack.cli.deployed import FileOptions
 from quantattack.data.sets import is_path
 from quantattack.data.streams import stream_data
 from quantattack.deployed.export.int8 import Int8
@@ -33,10 +34,20 @@ class Calibration:
 
 
 def write_onnx(
-    model: str, out: Path, how: Int8 | None, calibration: Calibration, data: str | None, root: str | None
+    model: str,
+    out: Path,
+    how: Int8 | None,
+    calibration: Calibration,
+    data: str | None,
+    root: str | None,
+    options: FileOptions,
 ) -> None:
-    """Write a network by name to an ONNX file, check the file against the network, and print what was found."""
-    network = names.model_named(model, torch.device("cpu"))
+    """Write a network by name to an ONNX file, check the file against the network, and print what was found.
+
+    The file takes pixels in [0, 1], whatever the network takes: its first layer is in the file.
+    """
+    options.check([model])
+    network = names.model_named(model, torch.device("cpu"), options)
     if is_twinned(network):
         raise InputError(f"{model} is a deployed file already; export the network that it was made of")
     name = names.data_for(data, [model])

@@ -1,6 +1,7 @@
 """What `--min-robust`, `--junit`, `--summary` and `--badge` do."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,8 @@ class Gate:
 
     def __post_init__(self) -> None:
         if self.floor is not None and not 0 <= self.floor <= 1:
-            raise InputError(f"--min-robust is a share from 0 to 1, such as 0.3 for 30 %, not {self.floor:g}")
+            hint = f"; did you mean {self.floor:g}%?" if 1 < self.floor <= 100 else ""
+            raise InputError(f"--min-robust is a share from 0 to 1, such as 0.3 or 30%, not {self.floor:g}{hint}")
         if self.junit is not None and self.floor is None:
             raise InputError("--junit says what passed and what did not; give the least worst case, --min-robust 0.3")
         for path in filter(None, (self.junit, self.summary, self.badge)):
@@ -54,6 +56,20 @@ class Gate:
                 f"part {part} says nothing of all images; `quantattack merge` the parts, then `quantattack show` takes "
                 "--min-robust, --junit, --summary and --badge"
             )
+
+
+def share_of(text: str | None) -> float | None:
+    """Return the share that a text like 0.95 or 95% is; None for none.
+
+    Raises:
+        InputError: If it is neither.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(%?)\s*", text)
+    if match is None:
+        raise InputError(f"--min-robust is a share from 0 to 1, such as 0.3 or 30%, not {text!r}")
+    return float(match.group(1)) / (100 if match.group(2) else 1)
 
 
 def hold(records: Sequence[Record], gate: Gate, quietly: bool = False) -> None:

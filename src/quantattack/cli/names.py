@@ -23,6 +23,7 @@ from quantattack.errors import InputError, unknown
 from quantattack.evaluation.reach import training_layers
 from quantattack.models.hints import no_model
 from quantattack.models.load import OpenedModel, is_own, open_model
+from quantattack.models.python import SOURCE
 from quantattack.nn import zoo
 from quantattack.nn.architectures import ARCHITECTURES
 from quantattack.nn.checkpoints import Card
@@ -121,7 +122,7 @@ def _trained_on(model: str) -> str:
         return MODEL_FILES[model].data
     if is_deployed_file(model) or is_own(model):
         raise InputError(f"{model} does not say what it was trained on; name the images' data set with --data")
-    if model not in zoo.names() and not exists(model):
+    if model not in zoo.names() and (not exists(model) or model.endswith(SOURCE)):
         raise no_model(model)
     return zoo.card_of(model).data
 

@@ -7,6 +7,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from quantattack.errors import InputError
+
 DEBUG = "--debug"  # taken anywhere on the command line
 
 MODELS = "Name of the zoo, checkpoint, deployed file, my.py:name, weights, or a folder of Hugging Face"
@@ -25,7 +27,7 @@ Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="No progress bar
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Images: TypeAlias = Annotated[int | None, typer.Option(help="How many test images, from the first on; else all.")]
 Part: TypeAlias = Annotated[str, typer.Option(help="Do part 2/5 of the images; `quantattack merge` joins the parts.")]
-SaveImages: TypeAlias = Annotated[str, typer.Option(help="Keep every attacked image; png: as PNG files too.")]
+SaveImages: TypeAlias = Annotated[str, typer.Option(help="Keep attacked images: files, as it says alone, or png.")]
 WorkerCount: TypeAlias = Annotated[
     int | None, typer.Option("--workers", help="Processes that share the work, through Ray.")
 ]
@@ -54,7 +56,7 @@ RuntimeName: TypeAlias = Annotated[
     str | None, typer.Option(help="What runs a deployed file: litert:reference, onnxruntime:basic; else its own.")
 ]
 Float: TypeAlias = Annotated[
-    str | None, typer.Option("--float", help="The float network that a file was made of, by name or file.")
+    str | None, typer.Option("--float", help="The float network that the model was made of, by name or file.")
 ]
 One: TypeAlias = Annotated[
     bool,
@@ -62,8 +64,8 @@ One: TypeAlias = Annotated[
 ]
 
 MinRobust: TypeAlias = Annotated[
-    float | None,
-    typer.Option(help="Least worst case, 0 to 1: else exit with 1, or with 3 where the number is not to be trusted."),
+    str | None,
+    typer.Option(help="Least worst case, 0.3 or 30%: else exit with 1, or with 3 where it is not to be trusted."),
 ]
 Junit: TypeAlias = Annotated[
     Path | None, typer.Option(help="Write JUnit XML, a test case for each model and radius; with --min-robust.")
@@ -74,12 +76,41 @@ SummaryFile: TypeAlias = Annotated[
 Badge: TypeAlias = Annotated[Path | None, typer.Option(help="Write the JSON of a badge, as shields.io reads it.")]
 
 FILES = "files"  # what `--save-images` alone says
+_CONFIG = "--config"
+_BESIDE = {_CONFIG, "--part", "--ray-address", "--gpus-per-worker", "--workers", "--out", "--quiet", "--help", DEBUG}
+_BESIDE |= {"--min-robust", "--junit", "--summary", "--badge"}  # what a run file does not say, or need not
 
 
 def with_values(arguments: Sequence[str]) -> list[str]:
-    """Give `--save-images` its value where it stands alone: what follows it is its value only where it is one."""
+    """Give `--save-images` its value where it stands alone: at the end, or before another option."""
     given = list(arguments)
-    for at, (option, following) in enumerate(pairwise([*arguments, ""])):
-        if option == "--save-images" and following not in (FILES, "png"):
+    for at, (option, following) in enumerate(pairwise([*arguments, DEBUG])):
+        if option == "--save-images" and following.startswith("-"):
             given[at] = f"--save-images={FILES}"
     return given
+
+
+def check_words(arguments: Sequence[str]) -> None:
+    """Raise InputError where a word would be lost: an option that the run file says, or a list that a space cut in two.
+
+    The second half of a list would be taken for a model's name.
+    """
+    options = [word.partition("=")[0] for word in arguments if word.startswith("--")]
+    for option in options if _CONFIG in options else ():
+        if option not in _BESIDE:
+            raise InputError(f"{option} goes into the run file that {_CONFIG} names; beside it nothing would read it")
+    for first, second in pairwise(arguments):
+        if first.endswith(",") and not second.startswith("-"):
+            both = f"{first!r} and {second!r} are two words"
+            raise InputError(f"{both}; write a list as one, {first}{second}, or in quotes")
+
+
+def value_of(option: str, arguments: Sequence[str]) -> str:
+    """Return the word that was given as an option's value; the last one, as it is the one that counts."""
+    found = ""
+    for word, following in pairwise([*arguments, ""]):
+        if word == option:
+            found = following
+        elif word.startswith(f"{option}="):
+            found = word.partition("=")[2]
+    return found

@@ -1,6 +1,6 @@
 """From what a run is to its tasks: every model on every data set under every threat, and the float network beside."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from torch import nn
@@ -8,7 +8,7 @@ from torch import nn
 from quantattack.attacks.deployed import ON_LOGITS, TRANSFERRED
 from quantattack.attacks.threat import Threat
 from quantattack.cli import names
-from quantattack.cli.attacks import DEPLOYED, STANDARD, attacks_named, is_deployed, split_list
+from quantattack.cli.attacks import DEPLOYED, STANDARD, attacks_named, is_attack, is_deployed, split_list
 from quantattack.cli.deployed import FileOptions, file_options
 from quantattack.cli.run_file import RunFile
 from quantattack.cli.temperatures import Context
@@ -31,6 +31,7 @@ def tasks_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:
     Raises:
         InputError: If a name, a number or a setting of the plan cannot be used.
     """
+    _check_models(plan.models)
     wanted = plan.data or [names.data_for(None, plan.models)]
     sets = {data: stream_data(data, plan.data_root) for data in dict.fromkeys(map(names.data_named, wanted))}
     given = [entry for data in sets for entry in _threats(plan, data)]
@@ -43,6 +44,22 @@ def tasks_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:
             images = sets[data].first(_count(plan.images, len(sets[data])))
             stated = usual_threat(model.judged, images, threat) if free else threat
             yield _task(model, images, sets[data], stated, plan, {**settings, "names": (model.name, data)})
+
+
+def _check_models(models: Sequence[str]) -> None:
+    """Raise InputError where a word of another option's list was taken for a model."""
+    for name in models:
+        if is_attack(name):
+            raise InputError(f"{name} is an attack, not a model; write the attacks as one word, --attacks pgd,{name}")
+        if _is_number(name):
+            raise InputError(f"{name} is a number, not a model; write several as one word, such as --radius 0.1,0.2")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return names.number_of(text) is not None
+    except (ValueError, ArithmeticError):
+        return False
 
 
 def _threats(plan: RunFile, data: str) -> list[tuple[str, tuple[Threat, bool]]]:

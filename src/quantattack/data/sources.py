@@ -15,6 +15,11 @@ from quantattack.errors import InputError, guarded
 from quantattack.gradients import ordinary
 from quantattack.types import Images, Labels
 
+_OPENED = "gets a first layer by load_model('my.py:model', {}), or by the option"
+_OF_BYTES = f"; a model that takes 0 to 255 {_OPENED.format('range=(0, 255)')} --range 0,255"
+_NORMALIZED = f"; a model that takes normalized pixels {_OPENED.format('mean=..., std=...')}s --mean and --std"
+_LEVELS = 16  # a largest pixel above this is one of bytes
+_NEAR = 0.01  # what resizing overshoots by
 _ITEMS, _AT_ONCE = 1024, 64  # items of a `Dataset` that its checksum covers, and those read at a time
 
 
@@ -147,7 +152,8 @@ def as_tensor(name: str, values: Any) -> Tensor:
 def check_images(images: Tensor, low: float = 0.0, high: float = 1.0) -> None:
     """Refuse anything but finite floating-point images in the range."""
     if not images.is_floating_point():
-        raise InputError(f"images must be floating point in [{low:g}, {high:g}], not {images.dtype}; divide by 255?")
+        advice = f"give images / 255{_OF_BYTES}" if images.dtype == torch.uint8 else "convert them, images.float()"
+        raise InputError(f"images must be floating point in [{low:g}, {high:g}], not {images.dtype}; {advice}")
     if images.ndim < 2:
         raise InputError(f"images must have the shape (n, ...), not {tuple(images.shape)}; add the batch dimension")
     if not images.numel():
@@ -157,9 +163,17 @@ def check_images(images: Tensor, low: float = 0.0, high: float = 1.0) -> None:
     least, most = float(images.amin()), float(images.amax())
     if least < low or most > high:
         raise InputError(
-            f"pixels must lie in [{low:g}, {high:g}], these run from {least:g} to {most:g}; "
-            "make the normalization a layer of the model"
+            f"pixels must lie in [{low:g}, {high:g}], these run from {least:g} to {most:g}; {_into_range(least, most)}"
         )
+
+
+def _into_range(least: float, most: float) -> str:
+    """Say what brings images that run from one number to another into [0, 1]."""
+    if least > -_NEAR and most < 1 + _NEAR:
+        return "give images.clamp(0, 1)"
+    if least < 0:
+        return f"undo their normalization{_NORMALIZED}"
+    return f"give images / 255{_OF_BYTES}" if most > _LEVELS else f"give images / {most:g}"
 
 
 def check_labels(labels: Tensor, count: int, name: str = "labels") -> None:

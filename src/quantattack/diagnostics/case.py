@@ -29,7 +29,7 @@ class Case:
         threat: What an attack may do to them.
         rng: Their random numbers.
         batch_size: Images shown at once.
-        twin: A differentiable relative, such as the float network, from which attacks are transferred.
+        relative: The float network, or another differentiable one, from which attacks are transferred.
     """
 
     host: CountedModel
@@ -38,7 +38,7 @@ class Case:
     threat: Threat
     rng: Rng
     batch_size: int
-    twin: CountedModel | None = None
+    relative: CountedModel | None = None
 
     def __len__(self) -> int:
         return len(self.images)

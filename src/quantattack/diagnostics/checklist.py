@@ -168,7 +168,7 @@ class Checklist:
         self.check("unstable loss", 6, lambda: failures.unstable_loss(case, trajectory))
         self.check("silent success", 0, lambda: failures.silent_success(case, trajectory))
         self.check("incomplete optimization", 0, lambda: failures.incomplete(trajectory))
-        passes = 0 if gradient or case.twin is None else 2 * STEPS + 2
+        passes = 0 if gradient or case.relative is None else 2 * STEPS + 2
         self.check("transfer failure", passes, lambda: failures.transfer_failure(case, gradient))
 
 

@@ -109,9 +109,9 @@ def path_check(gradients: CleanGradients, levels: int | None) -> Finding:
     where = f"on {count} of {total} images no gradient arrives ({how})"
     if levels is not None:
         says = f"{where}; the model rounds its input to {levels} levels, whose derivative is zero"
-        advice = "attack with the rounding straight-through (its derivative taken as one), or a twin without it"
+        advice = "attack with the rounding straight-through (its derivative taken as one), or the float network"
         return Finding("gradient path", "fail", "shattered", says, advice, data)
-    advice = "give the quantizers a surrogate derivative (with_surrogate), attack a twin (--twin), or trust square only"
+    advice = "give the quantizers a surrogate derivative (with_surrogate), or name the float network (--float)"
     return Finding("gradient path", "fail", "no_gradient", where, advice, data)
 
 
@@ -191,7 +191,7 @@ def ascent_check(case: Case, gradients: CleanGradients) -> Finding:
     says = f"a step along the gradient beats a random one on a share of {len(reached)} images: {says}"
     if max(shares.values()) >= _BETTER or len(reached) < 10:
         return Finding("ascent", "pass", "", says, data=data)
-    advice = "the gradients mislead: replace the part that breaks them by a smooth one, or attack a twin (--twin)"
+    advice = "the gradients mislead: replace what breaks them by a smooth part, or attack the float network (--float)"
     return Finding("ascent", "fail", "shattered", says, advice, data)
 
 

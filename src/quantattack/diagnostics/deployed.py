@@ -26,7 +26,7 @@ def twin_check(case: Case, model: DeployedModel) -> Finding:
     """
     if model.twin is None:
         says = "the file has no twin, so no gradient attack works on it"
-        return Finding("twin", "cannot tell", "", says, "name the float network with --float or --twin")
+        return Finding("twin", "cannot tell", "", says, "name the float network with --float")
     case.host.passes.forward(2 * len(case))
     agreed = agreement(model, case.images.float())
     differing = round((1 - agreed.argmax) * len(case))

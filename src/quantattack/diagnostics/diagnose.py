@@ -94,7 +94,7 @@ def diagnose(
     labels: Any,
     threat: Threat,
     *,
-    twin: Model | None = None,
+    float_model: Model | None = None,
     budget: int | float = BUDGET,
     seed: int = 0,
     batch_size: int | None = None,
@@ -109,7 +109,7 @@ def diagnose(
         images: Images with shape (n, ...), or a `Dataset` of (image, label).
         labels: True classes with shape (n,); None with a `Dataset`.
         threat: The threat whose robust accuracy is in doubt.
-        twin: A differentiable relative, such as the float network, from which attacks are transferred.
+        float_model: The float network, or another differentiable one, from which attacks are transferred.
         budget: Forward and backward passes per image; a check that does not fit says `cannot tell`.
         seed: Seed of every random number.
         batch_size: Images shown at once; chosen by their size where None.
@@ -122,12 +122,12 @@ def diagnose(
         InputError: If the model, the images, the labels or the threat cannot be used, or no image is
             classified correctly.
     """
-    model, twin = adopted(model), adopted(twin)
+    model, relative = adopted(model), adopted(float_model)
     source, index = _checked(model, images, labels, threat, indices)
     threat = _on_pixels(model, source, threat, pixels)
     with restored(model):
         before = state_of(model)
-        everything = _case(model, source, threat, Rng(seed, index), twin, batch_size)
+        everything = _case(model, source, threat, Rng(seed, index), relative, batch_size)
         case = everything.where(_correct(everything))
         return _diagnosed(case, everything, Budget(case.host.passes, len(source), budget), progress, before)
 
@@ -148,7 +148,7 @@ def _on_pixels(model: Model, source: Source, threat: Threat, pixels: bool | None
     return replace(threat, levels=threat.levels or levels_named(pixels))
 
 
-def _case(model: Model, source: Source, threat: Threat, rng: Rng, twin: Model | None, size: int | None) -> Case:
+def _case(model: Model, source: Source, threat: Threat, rng: Rng, relative: Model | None, size: int | None) -> Case:
     """Return all images as a case, where the model is and as its parameters are."""
     device, dtype = placement(model)
     images, labels = source.take(range(len(source)))
@@ -161,7 +161,7 @@ def _case(model: Model, source: Source, threat: Threat, rng: Rng, twin: Model | 
     images = images.to(device, dtype)
     tried, _ = counted_model(model, images[:_FIRST], size)
     host = CountedModel(model, rows=tried.rows)  # which has not counted the trial
-    return Case(host, images, labels.to(device), threat, rng, chosen, _counted_twin(twin, host))
+    return Case(host, images, labels.to(device), threat, rng, chosen, _counted_relative(relative, host))
 
 
 def _diagnosed(
@@ -189,11 +189,11 @@ def _diagnosed(
     return Diagnosis(tuple(checklist.findings), case.threat, budget.images, clean, pgd, worst, *budget.spent)
 
 
-def _counted_twin(twin: Model | None, host: CountedModel) -> CountedModel | None:
-    if twin is None:
+def _counted_relative(relative: Model | None, host: CountedModel) -> CountedModel | None:
+    if relative is None:
         return None
-    check_model(twin)
-    return CountedModel(twin, host.passes)
+    check_model(relative)
+    return CountedModel(relative, host.passes)
 
 
 def _correct(case: Case) -> Mask:

@@ -104,28 +104,34 @@ def transfer_failure(case: Case, gradient: bool) -> Finding:
     """Indicator 5: images that fool the differentiated model do not fool the model under test."""
     if gradient:
         return Finding("transfer failure", "pass", "", "PGD differentiates the model itself, nothing has to transfer")
-    if case.twin is None:
-        says = "the model passes no gradient and no twin was given"
-        return Finding("transfer failure", "cannot tell", "", says, "give a differentiable twin (--twin)")
+    if case.relative is None:
+        says = "the model passes no gradient and no float network was given"
+        return Finding(
+            "transfer failure",
+            "cannot tell",
+            "",
+            says,
+            "name the float network, or another differentiable one (--float)",
+        )
     return _transferred(case)
 
 
 def _transferred(case: Case) -> Finding:
-    twin = case.twin
-    assert twin is not None
+    relative = case.relative
+    assert relative is not None
     lost = fooled = 0
     for batch in case.batches():
         attack = replace(plain_pgd(case.threat, loss=log_odds), last_iterate=True)
-        final = attack(twin, batch.images, batch.labels, rng=batch.rng)
+        final = attack(relative, batch.images, batch.labels, rng=batch.rng)
         with torch.no_grad():
-            there = misclassified(twin(final), batch.labels)
+            there = misclassified(relative(final), batch.labels)
         here = misclassified(batch.logits(final), batch.labels)
         fooled, lost = fooled + int(there.sum()), lost + int((there & ~here).sum())
-    says = f"{lost} of {fooled} images that fool the twin do not fool the model"
+    says = f"{lost} of {fooled} images that fool the float network do not fool the model"
     data = {"lost": lost, "fooled": fooled}
     if fooled and not many(lost, fooled, 0.5):
         return Finding("transfer failure", "pass", "", says, data=data)
-    advice = "the twin is too far from the model: distil one from it, or give the model a surrogate derivative"
+    advice = "the float network is too far from the model: distil one from it, or give the model a surrogate derivative"
     return Finding("transfer failure", "fail", "transfer_failure", says, advice, data)
 
 

@@ -113,9 +113,9 @@ def _exact(case: Case, trajectory: Trajectory) -> Attack:  # noqa: ARG001
 
 
 def _transfer(case: Case, trajectory: Trajectory) -> Attack:  # noqa: ARG001
-    if case.twin is None:
-        raise InputError("no twin was given; name the float network with --twin")
-    return Transfer(plain_pgd(case.threat, loss=log_odds), case.twin)
+    if case.relative is None:
+        raise InputError("no float network was given; name it with --float")
+    return Transfer(plain_pgd(case.threat, loss=log_odds), case.relative)
 
 
 def _square(case: Case, trajectory: Trajectory) -> Attack:  # noqa: ARG001
@@ -207,7 +207,7 @@ class Later:
         return self.attack(model, clean, labels, start, drawn.restarted(drawn.restart + self.first), radius)
 
 
-_BLIND = "the gradients do not show the way: take the black box's number, or a twin's gradients (--twin)"
+_BLIND = "the gradients do not show the way: take the black box's number, or the float network's gradients (--float)"
 CHALLENGES: tuple[Challenge, ...] = (
     Challenge(
         "exact cross entropy", _exact, 2 * STEPS + 1, SHARE, "saturation",
@@ -215,7 +215,7 @@ CHALLENGES: tuple[Challenge, ...] = (
         "climb the log-odds or scale the logits (pgd_log_odds, pgd_plus_gap): the softmax is saturated",
     ),
     Challenge(
-        "transfer", _transfer, 2 * STEPS + 1, SHARE, "black_box_wins", "what was found on the twin", _BLIND
+        "transfer", _transfer, 2 * STEPS + 1, SHARE, "black_box_wins", "what was found on the float network", _BLIND
     ),
     Challenge(
         "square", _square, QUERIES + 1, SHARE, "black_box_wins", f"Square with {QUERIES} queries", _BLIND

@@ -1,6 +1,6 @@
 """Flags of a finished evaluation: reasons to distrust its numbers, each a code and a sentence with the evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -23,7 +23,12 @@ _DEPENDENT = (
 
 
 def flags(
-    record: Record, health: Health, random: bool, dependent: bool = False, changed: Sequence[str] = ()
+    record: Record,
+    health: Health,
+    random: bool,
+    dependent: bool = False,
+    changed: Sequence[str] = (),
+    drawn: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Return the flags of a finished evaluation as a mapping from code to sentence.
 
@@ -33,19 +38,15 @@ def flags(
         random: Whether two forward passes of the same images differed.
         dependent: Whether an image's logits depended on the other images of its batch.
         changed: The names of the model's parameters and buffers that changed meanwhile.
+        drawn: What is said of the attacks that draw random numbers of their own, by name.
     """
     sentences = {
         "random_model": _RANDOM if random else None,
         "batch_dependent": _DEPENDENT if dependent else None,
+        "random_attack": _random_attack(drawn or {}),
         "model_changed": _model_changed(changed),
-        "nan_gradient": _nan_gradient(health),
-        "zero_gradient": _zero_gradient(health),
-        "wrong_direction": None if random else _wrong_direction(health),
-        "masked": _masked(record),
-        "black_box_wins": _black_box_wins(record),
-        "exact_breaks": _exact_breaks(record),
-        "outside_threat": _outside_threat(record),
-        "ties": _ties(record),
+        **_of_gradients(health, random),
+        **_of_outcomes(record),
         "off_grid": None if random else _off_grid(record),
         "opaque": _opaque(record),
         **deployed_flags(record),
@@ -54,11 +55,36 @@ def flags(
     return {code: sentence for code, sentence in sentences.items() if sentence}
 
 
+def _of_gradients(health: Health, random: bool) -> dict[str, str | None]:
+    return {
+        "nan_gradient": _nan_gradient(health),
+        "zero_gradient": _zero_gradient(health),
+        "wrong_direction": None if random else _wrong_direction(health),
+    }
+
+
+def _of_outcomes(record: Record) -> dict[str, str | None]:
+    return {
+        "masked": _masked(record),
+        "black_box_wins": _black_box_wins(record),
+        "exact_breaks": _exact_breaks(record),
+        "outside_threat": _outside_threat(record),
+        "ties": _ties(record),
+    }
+
+
 def _model_changed(changed: Sequence[str]) -> str | None:
     if not changed:
         return None
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
     return f"the model changed itself while it was evaluated ({changed[0]}{more}): later numbers are of another model"
+
+
+def _random_attack(drawn: Mapping[str, str]) -> str | None:
+    if not drawn:
+        return None
+    said = "; ".join(f"{name} {words}" for name, words in drawn.items())
+    return f"{said}; draw from rng instead, which the call attack(model, images, labels, start, rng, radius) has"
 
 
 def _percent(share: float) -> str:
@@ -175,11 +201,15 @@ def _off_grid(record: Record) -> str | None:
 def _opaque(record: Record) -> str | None:
     recorded = {name: _name_alone(record.settings(name)) for name in record.attacks}
     opaque = ", ".join(f"{name} ({callable_name})" for name, callable_name in recorded.items() if callable_name)
-    return f"only a name is known of {opaque}, none of its settings; note them yourself" if opaque else None
+    if not opaque:
+        return None
+    return f"only a name is known of {opaque}; settings that are fields of a dataclass which is the attack are recorded"
 
 
 def _name_alone(settings: object) -> str:
     """Return the recorded name of an attack without recorded settings; an empty string if it has settings."""
     if isinstance(settings, dict) and settings.get("part") == "Bound":
         settings = settings["attack"]
+    if isinstance(settings, dict) and set(settings) == {"part"}:
+        settings = settings["part"]
     return settings if isinstance(settings, str) and "(" not in settings else ""

@@ -11,6 +11,7 @@ from quantattack.attacks.threat import rounded_radius
 from quantattack.errors import InputError, guarded
 from quantattack.evaluation.cells import CLEAN, Cell, begin, cells_of, clean_cell, keep
 from quantattack.evaluation.deployed import note_deployed
+from quantattack.evaluation.draws import own_numbers
 from quantattack.evaluation.executors import Executor, Serial
 from quantattack.evaluation.flags import flags
 from quantattack.evaluation.gallery import keep_gallery
@@ -154,7 +155,8 @@ class FilledTask:
         with guarded("the model's gradient", f"the first {len(probe)} images that it has right"):
             health = health_of(comparisons)
         itself = changed(task.state, state_of(task.model.model))
-        found = flags(record, health, self._clean.random, self._clean.dependent, itself)
+        drawn = {} if self._clean.random else own_numbers(task, probe)
+        found = flags(record, health, self._clean.random, self._clean.dependent, itself, drawn)
         hint = search_pays(record, task.model.model, task.batch([0])[0])
         store.flag(task.subject, found | ({"search_pays": hint} if hint else {}))
         note_radius(task, store)

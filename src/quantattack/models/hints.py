@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 from quantattack.errors import InputError, unknown
@@ -11,6 +11,7 @@ from quantattack.nn import zoo
 from quantattack.reading import is_file, shown
 
 _MOST_FILES, _MOST_BYTES = 100, 1 << 20  # of a folder's Python files that are looked through
+_MOST_NAMES = 6  # of a file that are listed
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")
 FOREIGN = {
     ".h5": "a Keras file",
@@ -58,10 +59,11 @@ def _of_path(name: str) -> str | None:
 
 
 def _of_source(path: Path) -> str:
-    """Return how what a Python file makes is named."""
-    names = [name for name in made_in(path) if not name.startswith("_")]
-    examples = " or ".join(f"{path}:{name}" for name in names[:3])
-    return f"name what makes the model in {path}: {examples or f'{path}:function'}"
+    """Return how what a Python file makes is named: what could be a network, judged by the source alone."""
+    names = [name for name in models_in(path) if not name.startswith("_")]
+    if not names:
+        return f"write a function without arguments that returns the network, and name it: {path}:function"
+    return f"name what makes the model in {path}: {' or '.join(f'{path}:{name}' for name in names[:_MOST_NAMES])}"
 
 
 def _of_hub(name: str) -> str | None:
@@ -75,16 +77,62 @@ def _of_hub(name: str) -> str | None:
 
 def made_in(path: Path) -> list[str]:
     """Return the names that a Python file defines at its top, without running it; none where it cannot be read."""
+    return list(dict.fromkeys(name for node in _top_of(path) for name in _names_of(node)))
+
+
+def models_in(path: Path) -> list[str]:
+    """Return the names at the top of a Python file that could be networks, without running it.
+
+    They are functions and derived classes that take no argument, where a function returns something, and variables that
+    hold what such a thing makes.
+    """
+    nodes = _top_of(path)
+    made = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    return list(dict.fromkeys(name for node in nodes if _could_be(node, made) for name in _names_of(node)))
+
+
+def callables_in(path: Path) -> list[str]:
+    """Return the functions and classes at the top of a Python file, without running it."""
+    nodes = _top_of(path)
+    return [node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef) if node.name[0] != "_"]
+
+
+def _top_of(path: Path) -> list[ast.stmt]:
     try:
-        text = path.read_bytes() if path.stat().st_size < _MOST_BYTES else b""
-        return list(dict.fromkeys(_defined(ast.parse(text))))
+        return ast.parse(path.read_bytes() if path.stat().st_size < _MOST_BYTES else b"").body
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return []
 
 
-def _defined(tree: ast.Module) -> Iterator[str]:
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            yield node.name
-        elif isinstance(node, ast.Assign):
-            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+def _names_of(node: ast.stmt) -> list[str]:
+    """Return the names that a statement defines."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _could_be(node: ast.stmt, made: Collection[str]) -> bool:
+    """Return whether a statement defines what could be a network.
+
+    Arguments:
+        node: The statement.
+        made: The functions and classes of its file.
+    """
+    if isinstance(node, ast.FunctionDef):
+        returns = any(isinstance(inner, ast.Return) and inner.value is not None for inner in ast.walk(node))
+        return returns and _needs(node) == 0
+    if isinstance(node, ast.ClassDef):
+        makers = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
+        return bool(node.bases) and all(_needs(maker) <= 1 for maker in makers)
+    if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
+        called = ast.unparse(node.value.func).rpartition(".")[2]
+        return called in made or called[:1].isupper() or "model" in called
+    return False
+
+
+def _needs(function: ast.FunctionDef) -> int:
+    """Return how many arguments a function cannot be called without."""
+    given = function.args
+    of_names = sum(default is None for default in given.kw_defaults)
+    return len(given.posonlyargs) + len(given.args) - len(given.defaults) + of_names

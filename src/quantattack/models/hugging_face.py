@@ -48,9 +48,9 @@ def _check_files(folder: Path) -> None:
         return
     pickled = [path.name for path in sorted(folder.iterdir()) if path.suffix in (".bin", ".pt", ".pth")]
     has = f"has only {pickled[0]}, a pickle, which runs code when loaded" if pickled else "has no weights"
-    raise InputError(
-        f"{shown(folder)} {has}; {WEIGHTS} is needed: model.save_pretrained(folder, safe_serialization=True) writes it"
-    )
+    line = f"A.from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r})"
+    line = f'python -c "from transformers import AutoModelForImageClassification as A; {line}"'
+    raise InputError(f"{shown(folder)} {has}; {WEIGHTS} is needed{f': {line} writes it' if pickled else ''}")
 
 
 def _loaded(folder: Path) -> nn.Module:

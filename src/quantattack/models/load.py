@@ -16,6 +16,7 @@ from quantattack.models.pixels import WithPixels, combined
 from quantattack.models.python import SOURCE, is_python, python_model
 from quantattack.models.weights import is_weights, weights_model
 from quantattack.nn import zoo
+from quantattack.nn.pickles import refuse_pickle
 from quantattack.reading import is_file
 from quantattack.record.deployed import pixel_words
 
@@ -134,4 +135,5 @@ def check_settings(name: str, said: Meaning, architecture: str | nn.Module | Non
     if said != Meaning() and not is_own(name):
         raise InputError(f"{name} takes pixels in [0, 1] as it is; leave layout, range, mean and std out")
     if architecture is not None and not is_weights(name):
+        refuse_pickle(name, architecture if isinstance(architecture, str) else None)
         raise InputError(f"the architecture is for a .safetensors file of weights alone; {name} is none")

@@ -17,6 +17,7 @@ from quantattack.errors import InputError, is_number, unknown
 from quantattack.nn.architectures import build
 from quantattack.nn.convert import freeze, quantize
 from quantattack.nn.packing import pack, unpack
+from quantattack.nn.pickles import refuse_pickle
 from quantattack.nn.quantizers import ACTIVATIONS, WEIGHTS, Quantizer
 from quantattack.nn.quantizers.names import TRAINED
 from quantattack.reading import parsing, read_bytes, shown
@@ -180,12 +181,7 @@ def _read(path: Path | str) -> bytes:
     data = read_bytes(path, "a checkpoint", "give a checkpoint file")
     if not data:
         raise InputError(f"{shown(path)} is empty; give a checkpoint file")
-    if data[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-        raise InputError(
-            f"{shown(path)} is a pickle, which runs code when loaded; convert it once where you trust it, with "
-            f"safetensors.torch.save_file(torch.load({Path(path).name!r}, weights_only=True), 'model.safetensors'), "
-            "and name the network with --architecture"
-        )
+    refuse_pickle(path)
     return data
 
 

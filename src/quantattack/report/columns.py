@@ -46,3 +46,48 @@ def print_tables(tables: Sequence[Table], console: Console) -> None:
 def folded(name: str, width: int = NAME) -> str:
     """Break a long name over several lines, after hyphens where there are any; no letter is lost."""
     return "\n".join(wrap(name, width)) or name
+
+
+def print_rows(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], console: Console, title: str = "", right: Sequence[str] = ()
+) -> None:
+    """Print rows so that no word and no number is cut: the last columns that do not fit are left out, which is said.
+
+    Arguments:
+        headers: What each column is, the most important first.
+        rows: The cells of each line.
+        console: Where they are printed.
+        title: A line above.
+        right: The headers of columns of numbers.
+    """
+    columns = [[header, *cells] for header, *cells in zip(headers, *rows, strict=True)]
+    while len(columns) > 1 and sum(map(_least, columns)) > _room(columns, console):
+        columns.pop()
+    table = Table(title=Text(title, style="bold") if title else None, title_justify="left", box=None, padding=(0, 1))
+    for column, width in zip(columns, _widths(columns, console), strict=True):
+        table.add_column(column[0], width=width, overflow="fold", justify="right" if column[0] in right else "left")
+    for line in zip(*(column[1:] for column in columns), strict=True):
+        table.add_row(*map(Text, line))
+    console.print(table)
+    if left := headers[len(columns) :]:
+        console.print(Text(f"Left out, since a line has {console.width} columns: {', '.join(left)}; --json has all."))
+
+
+def _least(column: Sequence[str]) -> int:
+    """Return the letters of a column's longest word."""
+    return max((len(word) for cell in column for word in cell.split()), default=0)
+
+
+def _room(columns: Sequence[Sequence[str]], console: Console) -> int:
+    return console.width - 2 * len(columns)  # a space on both sides of each
+
+
+def _widths(columns: Sequence[Sequence[str]], console: Console) -> list[int]:
+    """Return each column's width: its longest word, and of what is left as much as it needs, least first."""
+    widths = [_least(column) for column in columns]
+    most = [max(len(line) for cell in column for line in (cell.splitlines() or [""])) for column in columns]
+    spare = max(0, _room(columns, console) - sum(widths))
+    for place in sorted(range(len(columns)), key=lambda place: most[place] - widths[place]):
+        more = min(spare, most[place] - widths[place])
+        widths[place], spare = widths[place] + more, spare - more
+    return widths

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from quantattack.errors import InputError, unknown
 from quantattack.record.bounds import PROVED
 from quantattack.record.cell import Cell, common_images, survivors
+from quantattack.record.identity import Identity
 from quantattack.record.record import Record
 from quantattack.record.statistics import holm, mcnemar
 from quantattack.report.bracket import bracket_words
 from quantattack.report.percent import percent
 from quantattack.report.tables import Share, threat_words
+
+_OTHER = "the networks were attacked on different images under one name; they cannot be compared"
 
 
 @dataclass(frozen=True)
@@ -81,16 +84,16 @@ class Comparison:
 
 
 def comparisons(records: Sequence[Record], models: Sequence[str] = (), attack: str | None = None) -> list[Comparison]:
-    """Compare the networks of a run wherever two or more were attacked on the same data set under the same threat.
+    """Compare networks wherever two or more were attacked on the same data set under the same threat.
 
     Arguments:
-        records: The evaluations, as `Store.records` returns them.
+        records: The evaluations, as `Store.records` returns them, of one run or of several.
         models: The networks to compare; all by default.
         attack: The attack to compare under; by default, all attacks that a group has in common.
 
     Raises:
-        InputError: If a network or the attack is absent, the labels of the same images differ, or no attack is
-            complete on the networks to compare.
+        InputError: If a network or the attack is absent, the same images differ, or no attack is complete on the
+            networks to compare.
     """
     present = list(dict.fromkeys(record.subject.model for record in records))
     for model in models:
@@ -100,12 +103,33 @@ def comparisons(records: Sequence[Record], models: Sequence[str] = (), attack: s
     for record in records:
         if not models or record.subject.model in models:
             groups.setdefault((record.subject.data, record.subject.threat), []).append(record)
-    compared = [_compared(group, attack) for group in groups.values() if len(group) > 1]
+    compared = [_compared(_named(group), attack) for group in groups.values() if len(group) > 1]
     return [comparison for comparison in compared if comparison is not None]
 
 
-def _compared(group: Sequence[Record], attack: str | None) -> Comparison | None:
-    cells = {record.subject.model: record.by_attack for record in group}
+def why_not(records: Sequence[Record]) -> str:
+    """Say why no two evaluations can be compared: what each is of, and what they would have to share."""
+    lines = [f"{record.subject.model} on {record.subject.data}, {threat_words(record.threat)}" for record in records]
+    about = f"{'; '.join(lines[:4])}{'; ...' if len(lines) > 4 else ''}"
+    if len(records) < 2:
+        return f"a comparison needs two networks, and there is {about}; name a second: quantattack compare RUN1 RUN2"
+    return (
+        f"nothing is common to two networks: {about}; attack both on the same images, under one threat, by one attack"
+    )
+
+
+def _named(group: Sequence[Record]) -> dict[str, Record]:
+    """Return evaluations by their network's name; with the folder behind it where two have the same."""
+    names = [record.subject.model for record in group]
+    several = {name for name in names if names.count(name) > 1}
+    return {
+        f"{name} ({record.store.folder})" if name in several else name: record
+        for name, record in zip(names, group, strict=True)
+    }
+
+
+def _compared(group: Mapping[str, Record], attack: str | None) -> Comparison | None:
+    cells = {model: record.by_attack for model, record in group.items()}
     begun = _common_attacks(list(cells.values()), attack)
     names = [name for name in begun if all(by_attack[name].complete for by_attack in cells.values())]
     if begun and not names:
@@ -116,17 +140,18 @@ def _compared(group: Sequence[Record], attack: str | None) -> Comparison | None:
     images = reduce(np.intersect1d, [network.images for network in correct.values()])
     if not len(images):
         return None
+    _check_images(group)
     _check_labels([by_attack[names[0]] for by_attack in cells.values()], images)
     correct = {model: network.on(images) for model, network in correct.items()}
     clean = {model: Share(int(network.clean.sum()), len(images)) for model, network in correct.items()}
     robust = {model: Share(int(network.robust.sum()), len(images)) for model, network in correct.items()}
     pairs = _pairs({model: network.robust for model, network in correct.items()})
     clean_pairs = _pairs({model: network.clean for model, network in correct.items()})
-    subject, threat = group[0].subject, threat_words(group[0].threat)
+    first = next(iter(group.values()))
     left_out = tuple(name for name in begun if name not in names)
-    proved = {record.subject.model: _proved(record, images) for record in group if record.bracket is not None}
+    proved = {model: _proved(record, images) for model, record in group.items() if record.bracket is not None}
     numbers = clean, robust, pairs, left_out, clean_pairs, proved
-    return Comparison(subject.data, threat, len(images), tuple(names), *numbers)
+    return Comparison(first.subject.data, threat_words(first.threat), len(images), tuple(names), *numbers)
 
 
 def _proved(record: Record, images: NDArray[np.int64]) -> Share:
@@ -168,10 +193,20 @@ def _correctness(cells: Mapping[str, Cell]) -> _Correctness:
     return _Correctness(images, last.right[last.places(images)], survivors(cells))
 
 
+def _check_images(group: Mapping[str, Record]) -> None:
+    """Raise InputError where two runs say that they have the same images, and their checksums differ."""
+    sums: dict[tuple[int, str], str] = {}
+    for record in group.values():
+        for about in Identity.from_json(record.store.identity).subjects or ():
+            same = sums.setdefault((about.count, about.index_digest), about.data_checksum)
+            if about.subject == record.subject and same != about.data_checksum:
+                raise InputError(_OTHER)
+
+
 def _check_labels(cells: Sequence[Cell], images: NDArray[np.int64]) -> None:
     first, *others = [cell.outcomes["label"][cell.places(images)] for cell in cells]
     if not all(np.array_equal(labels, first) for labels in others):
-        raise InputError("the networks were attacked on different images under one name; they cannot be compared")
+        raise InputError(_OTHER)
 
 
 def _pairs(right: Mapping[str, NDArray[np.bool_]]) -> tuple[Pair, ...]:

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from quantattack.report.columns import folded, print_rows
 from quantattack.report.leaderboard import Group, Standing
 from quantattack.report.percent import percent
 from quantattack.report.render import render
@@ -16,16 +15,20 @@ from quantattack.report.tables import interval
 UNRANKED = "Without a rank: the worst case is not to be trusted, for the reason that is named."
 
 
+HEADERS = ("rank", "model", "worst case", "95 % interval", "clean", "attacks", "passes", "bytes", "trust")
+_PRINTED = ("rank", "model", "worst case", "trust", "95 % interval", "clean", "bytes", "attacks", "passes")
+_NAME = 28  # letters of a name on a line
+
+
 def print_leaderboard(groups: Sequence[Group], console: Console) -> None:
-    """Print a table for each ranking."""
+    """Print a table for each ranking, its most important columns first."""
+    numbers = [header for header in HEADERS if header not in ("model", "trust")]
     for group in groups:
         title = f"{group.data}, {group.threat}, {group.images} images ({group.digest})"
-        table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-        for header in ("rank", "model", "worst case", "95 % interval", "clean", "attacks", "passes", "bytes", "trust"):
-            table.add_column(header, justify="left" if header in ("model", "trust") else "right", overflow="fold")
-        for standing in group.standings:
-            table.add_row(*map(Text, cells(standing)))
-        console.print(table)
+        lines = [dict(zip(HEADERS, cells(standing), strict=True)) for standing in group.standings]
+        lines = [line | {"model": folded(line["model"], _NAME)} for line in lines]
+        print_rows(_PRINTED, [[line[header] for header in _PRINTED] for line in lines], console, title, numbers)
+        console.print()
     if any(standing.rank is None for group in groups for standing in group.standings):
         console.print(Text(UNRANKED))
 
@@ -57,4 +60,4 @@ def _plain(standing: Standing) -> dict[str, Any]:
 
 def leaderboard_page(groups: Sequence[Group], title: str = "Leaderboard") -> str:
     """Return the rankings as one HTML page that needs nothing else."""
-    return render("leaderboard.html.j2", title=title, groups=groups, cells=cells, unranked=UNRANKED)
+    return render("leaderboard.html.j2", title=title, groups=groups, cells=cells, headers=HEADERS, unranked=UNRANKED)

@@ -10,12 +10,15 @@ from rich.text import Text
 
 from quantattack.record.record import Record
 from quantattack.report.bracket import worst_words
-from quantattack.report.columns import folded, print_tables, tables_that_fit, width_of
-from quantattack.report.comparison import Comparison, p_words, words
+from quantattack.report.columns import NAME, folded, print_tables, tables_that_fit, width_of
+from quantattack.report.comparison import Comparison, Pair, p_words, words
 from quantattack.report.cost import Cost
 from quantattack.report.deployed import COLUMNS, ONE_OF, UNDER, Line, deployed_lines, entry_words
 from quantattack.report.percent import percent
 from quantattack.report.tables import headline, interval, progress_words, threat_words
+
+_WIDE = 80  # columns of a terminal, from which on a name of 40 letters has room
+_COUNTS = ("both", "only first", "only second", "neither", "p", "adjusted")
 
 
 def print_table(records: Sequence[Record], console: Console) -> None:
@@ -60,7 +63,7 @@ def _one_column_each(records: Sequence[Record], names: Sequence[str]) -> Table:
         table.add_column(Text(header), justify="right", no_wrap=True)
     columns = [_numbers(record, names) for record in records]
     for place, header in enumerate(("clean", *names, "worst case")):
-        table.add_row(Text(header), *(column[place] for column in columns))
+        table.add_row(Text(header if len(header) <= NAME else _parted(header)), *(column[place] for column in columns))
     return table
 
 
@@ -94,7 +97,12 @@ def _table() -> Table:
 
 def _broken_lines(header: str) -> str:
     """Let a long name take several lines, so that a column is as wide as its number."""
-    return header.replace("_", "_\n").replace(" ", "\n").replace("[", "\n[").replace(",", ",\n")
+    return _parted(header.replace("_", "_\n").replace(" ", "\n"))
+
+
+def _parted(attack: str) -> str:
+    """Give each setting of an attack a line of its own."""
+    return attack.replace("[", "\n[").replace(",", ",\n")
 
 
 def _subject(record: Record) -> tuple[str, str, str]:
@@ -136,20 +144,22 @@ def print_comparison(comparison: Comparison, costs: Sequence[Cost], console: Con
     console.print(Text(about, style="bold"))
     if comparison.left_out:
         console.print(Text(f"not compared, since unfinished: {', '.join(comparison.left_out)}"))
-    console.print(_networks(comparison))
-    console.print(_pairs(comparison))
+    console.print(_networks(comparison, 40 if console.width >= _WIDE else NAME))
+    fits = console.measure(_pairs(comparison.pairs)).minimum <= console.width
+    turned = [] if fits else tables_that_fit(comparison.pairs, _pairs_turned, console)
+    print_tables([_pairs(comparison.pairs)] if fits else turned, console)
     for cost in costs:
         console.print(Text(cost.words))
 
 
-def _networks(comparison: Comparison) -> Table:
+def _networks(comparison: Comparison, width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("model", overflow="fold")
     for header in ("clean", "robust", "95 % interval"):
         table.add_column(header, justify="right", no_wrap=True)
     for model, share in comparison.robust.items():
         table.add_row(
-            Text(folded(model, 40)),
+            Text(folded(model, width)),
             percent(comparison.clean[model].value),
             comparison.robust_words(model),
             interval(share),
@@ -157,14 +167,30 @@ def _networks(comparison: Comparison) -> Table:
     return table
 
 
-def _pairs(comparison: Comparison) -> Table:
+def _pairs(pairs: Sequence[Pair]) -> Table:
     """One row for each pair: both names and the outcome in words below each other, so that each has room."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("first, second,\nin words", overflow="fold")
-    for header in ("both", "only\nfirst", "only\nsecond", "neither", "p", "adjusted"):
-        table.add_column(header, justify="right", no_wrap=True)
-    for pair in comparison.pairs:
-        counts = (str(count) for count in (pair.both, pair.only_first, pair.only_second, pair.neither))
+    for header in _COUNTS:
+        table.add_column(header.replace(" ", "\n"), justify="right", no_wrap=True)
+    for pair in pairs:
         names = Text("\n".join((folded(pair.first), folded(pair.second), words(pair), "")))
-        table.add_row(names, *counts, p_words(pair.p), p_words(pair.adjusted))
+        table.add_row(names, *_counts(pair))
     return table
+
+
+def _pairs_turned(pairs: Sequence[Pair]) -> Table:
+    """One column for each pair, where a line has no room for all its numbers."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("first,\nsecond,\nin words", no_wrap=True)
+    for pair in pairs:
+        header = (folded(pair.first), folded(pair.second), folded(words(pair)))
+        table.add_column(Text("\n".join(header)), justify="right", no_wrap=True)
+    for header, *counts in zip(_COUNTS, *map(_counts, pairs), strict=True):
+        table.add_row(header, *counts)
+    return table
+
+
+def _counts(pair: Pair) -> tuple[str, ...]:
+    counts = (str(count) for count in (pair.both, pair.only_first, pair.only_second, pair.neither))
+    return (*counts, p_words(pair.p), p_words(pair.adjusted))

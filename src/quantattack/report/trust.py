@@ -16,6 +16,8 @@ SERIOUS = (
     "outside_threat",
     "chance",
 )
+# Parts that state no loss and are known not to climb cross entropy alone: searches without it, and other libraries'.
+OTHERWISE = {"Square", "RandomSearch", "Exact", "Foolbox", "Art", "TorchAttacks", "AutoAttack", "Secml"}
 FLAT = ("saturated_softmax", "zero_gradient", "wrong_direction")  # they mislead cross entropy alone
 
 
@@ -36,7 +38,7 @@ def doubts(record: Record) -> dict[str, str]:
     if not any(_looks_beyond(record.settings(name)) for name in record.attacks):
         found |= {code: codes[code] for code in FLAT if code in codes}
         found["unchecked"] = (
-            "every attack climbs plain cross entropy, or nothing but its name is known, and nothing checks it; "
+            "every attack climbs plain cross entropy, or does not say what it climbs, and nothing checks it; "
             "add --attacks standard"
         )
     checks = diagnosis(record)
@@ -44,26 +46,28 @@ def doubts(record: Record) -> dict[str, str]:
 
 
 def _looks_beyond(settings: Any) -> bool:
-    """Return whether an attack is known to do anything but climb plain cross entropy on the model itself."""
-    leaves = list(_leaves(settings))
-    known = not isinstance(settings, str)  # a function is recorded by its name alone
-    return any(not _is_plain(leaf) for leaf in leaves) if leaves else known
+    """Return whether an attack is known to do anything but climb plain cross entropy on the model itself.
+
+    It is where it, or an attack inside of it, states another loss or a temperature, or is known without.
+    Of a user's own attack that states no loss nothing is known, be it a function or a class.
+    """
+    return not all(map(_is_plain, _leaves(settings)))
 
 
 def _leaves(settings: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield the attacks inside of an attack that climb a loss, or itself; nothing where none says its loss."""
+    """Yield the attacks inside of an attack, or itself, of which it is known what they climb, or that they do not."""
     if isinstance(settings, dict):
-        if "loss" in settings:
+        if "loss" in settings or "temperature" in settings or settings.get("part") in OTHERWISE:
             yield settings
-            return
-        for inner in settings.values():
-            yield from _leaves(inner)
+        if "loss" not in settings:
+            for inner in settings.values():
+                yield from _leaves(inner)
     elif isinstance(settings, list):
         for inner in settings:
             yield from _leaves(inner)
 
 
 def _is_plain(leaf: Mapping[str, Any]) -> bool:
-    loss = leaf["loss"]
+    loss = leaf.get("loss", "cross_entropy")
     name = loss.get("part") if isinstance(loss, dict) else loss
-    return name == "cross_entropy" and leaf.get("temperature") in (None, "unit")
+    return name == "cross_entropy" and leaf.get("temperature") in (None, "unit") and leaf.get("part") not in OTHERWISE

@@ -6,12 +6,10 @@ seeds the library's random numbers; and runs the library's attack once per disti
 
 import importlib
 import inspect
-import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -20,7 +18,7 @@ from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError, unknown
 from quantattack.gradients import called, placement
-from quantattack.rng import Rng
+from quantattack.rng import Rng, seed_of, seeded
 from quantattack.types import Images, Labels, Logits, Mask, Model, PerImage
 
 Settings = Mapping[str, Any]
@@ -172,29 +170,6 @@ def _finite(images: Images, clean: Images) -> Images:
         raise InputError(f"the library's attack returned shape {tuple(images.shape)}, not {tuple(clean.shape)}")
     fine: Mask = torch.isfinite(images.flatten(1)).all(1)
     return torch.where(fine.reshape(-1, *[1] * (images.ndim - 1)), images, clean)
-
-
-@contextmanager
-def seeded(rng: Rng | None) -> Iterator[None]:
-    """Seed torch, NumPy and Python's random for the duration of the context, then restore their states."""
-    states = np.random.get_state(), random.getstate()  # noqa: NPY002
-    seed = seed_of(rng)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
-        random.seed(seed)
-        try:
-            yield
-        finally:
-            np.random.set_state(states[0])  # noqa: NPY002
-            random.setstate(states[1])
-
-
-def seed_of(rng: Rng | None) -> int:
-    """Return one seed for a batch, drawn from its first image's random numbers; 0 if there are none."""
-    if rng is None or not len(rng.index):
-        return 0
-    return int(rng.integers(0, 0, 1 << 30)[0])
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from quantattack.cli.options import (
     Data,
     DataRoot,
     Device,
+    Float,
     Layout,
     Mean,
     Network,
@@ -31,7 +32,6 @@ Count: TypeAlias = Annotated[int, typer.Option(help="How many test images, from 
 Passes: TypeAlias = Annotated[
     float, typer.Option(help="Forward and backward passes per image; what does not fit is not run.")
 ]
-Twin: TypeAlias = Annotated[str | None, typer.Option(help="A differentiable relative, such as the float network.")]
 Out: TypeAlias = Annotated[
     Path | None, typer.Option(help="Folder of a record to add the diagnosis to, or of a new one.")
 ]
@@ -45,7 +45,7 @@ def diagnose(
     radius: Radius = None,
     images: Count = 100,
     budget: Passes = BUDGET,
-    twin: Twin = None,
+    float_model: Float = None,
     seed: Seed = 0,
     device: Device = "cpu",
     out: Out = None,
@@ -67,6 +67,6 @@ def diagnose(
     from quantattack.cli.diagnose import asked, diagnosed
 
     options = file_options(layout, range_, mean, std, runtime, data_root, one_logit, architecture)
-    wanted = asked(model, data, images, (norm, radius, pixels), budget, seed, options, twin)
-    if not diagnosed(wanted, twin, device, out, as_json).trusted:
+    wanted = asked(model, data, images, (norm, radius, pixels), budget, seed, options, float_model)
+    if not diagnosed(wanted, float_model, device, out, as_json).trusted:
         raise typer.Exit(UNTRUSTED)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from quantattack.cli.gate import Gate, hold
+from quantattack.cli.gate import Gate, hold, share_of
 from quantattack.cli.options import (
     MODELS,
     Architecture,
@@ -86,7 +86,7 @@ def evaluate(
     """Attack test images of a data set and print what withstood."""
     if config is not None and model:
         raise InputError("a run file names its models; leave them out of the command")
-    gate = Gate(min_robust, junit, summary, badge)
+    gate = Gate(share_of(min_robust), junit, summary, badge)
     gate.check_part(part)
     from quantattack.cli.evaluate import plan_of, run_plan
     from quantattack.cli.run_file import read_run_file

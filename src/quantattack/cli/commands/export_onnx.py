@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from quantattack.cli.options import Data, DataRoot, Network
+from quantattack.cli.options import Architecture, Data, DataRoot, Layout, Mean, Network, One, Range, Std
 from quantattack.errors import check_count
 
 
@@ -22,10 +22,18 @@ def export_onnx(
     images: Annotated[int, typer.Option(help="How many images to calibrate on, from the first on.")] = 500,
     data: Data = None,
     data_root: DataRoot = None,
+    layout: Layout = None,
+    range_: Range = None,
+    mean: Mean = None,
+    std: Std = None,
+    architecture: Architecture = None,
+    one_logit: One = False,
 ) -> None:
     """Write a network to an ONNX file, in float or in 8 bits, and check the file against the network."""
     check_count("--images", images)
+    from quantattack.cli.deployed import file_options
     from quantattack.cli.export_onnx import Calibration, form, write_onnx
 
+    options = file_options(layout, range_, mean, std, one_logit=one_logit, architecture=architecture)
     how = form(int8, activations, weights, per_channel, calibrate)
-    write_onnx(model, out, how, Calibration(calibrate, images), data, data_root)
+    write_onnx(model, out, how, Calibration(calibrate, images), data, data_root, options)

@@ -9,11 +9,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from quantattack.cli.options import AsJson
 from quantattack.data.model_files import MODEL_FILES, ModelFile
 from quantattack.errors import unknown
+from quantattack.report.columns import print_rows
+
+_MODELS = ("name", "data", "clean", "bytes", "quantizer", "adversarial", "where", "architecture")  # as they are printed
 
 
 def list_(
@@ -55,17 +57,20 @@ def _file_row(model: ModelFile) -> dict[str, Any]:
 
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:
-    table = Table(box=None)
-    for column in rows[0] if rows else ():
-        table.add_column(column, no_wrap=column == "name")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
-    Console().print(table)
+    """Print rows, what tells them apart before what is long."""
+    headers = (
+        sorted(rows[0], key=_MODELS.index) if rows and "architecture" in rows[0] else list(rows[0] if rows else ())
+    )
+    cells = [[_cell(row[header]) for header in headers] for row in rows]
+    numbers = [header for header in headers if rows and type(rows[0][header]) in (int, float)]
+    print_rows(headers, cells, Console(), right=numbers)
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name}={_cell(setting)}" for name, setting in value.items())
+        return ", ".join(name if setting is None else f"{name}={_cell(setting)}" for name, setting in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else ""
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from quantattack.cli.commands.listing import listing
 from quantattack.cli.exits import DISAGREES
-from quantattack.cli.gate import Gate, hold
+from quantattack.cli.gate import Gate, hold, share_of
 from quantattack.cli.options import (
     Architecture,
     AsJson,
@@ -35,7 +35,7 @@ from quantattack.record.export import export as write_export
 from quantattack.record.export import unfinished_attacks
 from quantattack.record.merge import merge as put_together
 from quantattack.record.store import Store
-from quantattack.report.comparison import comparisons
+from quantattack.report.comparison import comparisons, why_not
 from quantattack.report.cost import costs
 from quantattack.report.terminal import print_comparison, print_table
 
@@ -52,7 +52,7 @@ def show(
     badge: Badge = None,
 ) -> None:
     """Print a record's numbers and flags, and hold them to a gate if one is given."""
-    gate, records = Gate(min_robust, junit, summary, badge), Store.load(run).records()
+    gate, records = Gate(share_of(min_robust), junit, summary, badge), Store.load(run).records()
     if not records:
         raise InputError(f"{run} holds no evaluation; `quantattack report {run}` shows what it holds")
     rows = [record.summary() for record in records] if as_json else []
@@ -112,16 +112,20 @@ def verify(
 
 def compare(
     run: Folder,
-    model: Annotated[list[str] | None, typer.Argument(help="Networks of the record; else all.")] = None,
+    more: Annotated[
+        list[str] | None, typer.Argument(help="More runs on the same images; networks to compare, else all.")
+    ] = None,
     attack: Annotated[str | None, typer.Option(help="Compare under one attack; else under all in common.")] = None,
 ) -> None:
     """Put networks side by side on the same images, with paired tests, and say what quantization cost."""
     if _is_model(run):
-        raise InputError(_how_to_compare(str(run), model or ()))
-    records = Store.load(run).records()
-    compared = comparisons(records, model or (), attack)
+        raise InputError(_how_to_compare(str(run), more or ()))
+    runs = [run, *(Path(word) for word in more or () if is_folder(word))]
+    models = [word for word in more or () if not is_folder(word)]
+    records = [record for folder in dict.fromkeys(runs) for record in Store.load(folder).records()]
+    compared = comparisons(records, models, attack)
     if not compared:
-        raise InputError(f"{run} holds no two networks on the same data set under the same threat")
+        raise InputError(why_not([record for record in records if not models or record.subject.model in models]))
     for comparison in compared:
         print_comparison(comparison, costs(records, comparison), Console())
 
@@ -145,6 +149,7 @@ def _how_to_compare(first: str, others: Sequence[str]) -> str:
 
 def report(run: Folder) -> None:
     """Write a record's page, one HTML file that needs nothing else."""
+    Store.load(run).close()  # a folder that holds none is refused before what draws is imported
     from quantattack.report.page import write_page  # with matplotlib, which no other command needs
 
     typer.echo(f"report: {write_page(run)}")
