@@ -1,4 +1,6 @@
-"""Checks of the arguments that attacks are made with."""
+"""Checks of the arguments that attacks are made with, and of those that they take."""
+
+import inspect
 
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
@@ -16,3 +18,14 @@ def check_parts(**arguments: object) -> None:
         if not callable(value) or isinstance(value, type):
             expected = f"{value.__name__}(...)" if isinstance(value, type) else "a function or a callable object"
             raise InputError(f"{name} must be {expected}, not {value!r}")
+
+
+def takes(attack: object, count: int) -> bool:
+    """Return whether an attack's signature accepts `count` positional arguments; True if it cannot be inspected."""
+    try:
+        inspect.signature(attack).bind(*range(count))  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    except ValueError:  # a builtin or C callable has no signature
+        return True
+    return True

@@ -1,12 +1,12 @@
 """The attack interface: its input (`Batch`), its output (`Trace`), and the properties it declares (`Traits`)."""
 
-import inspect
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from quantattack.attacks.arguments import takes
 from quantattack.attacks.reached import Reached
 from quantattack.attacks.success import Criterion, misclassified
 from quantattack.attacks.threat import threats_in
@@ -244,17 +244,6 @@ def check_returned(returned: object, clean: Images, name: str) -> None:
 def adopt(attack: Attack) -> TracedAttack:
     """Return the attack itself if it is a `TracedAttack`, else wrapped in `Adopted`."""
     return attack if isinstance(attack, TracedAttack) else Adopted(attack)
-
-
-def takes(attack: object, count: int) -> bool:
-    """Return whether an attack's signature accepts `count` positional arguments; True if it cannot be inspected."""
-    try:
-        inspect.signature(attack).bind(*range(count))  # type: ignore[arg-type]
-    except TypeError:
-        return False
-    except ValueError:  # a builtin or C callable has no signature
-        return True
-    return True
 
 
 def search(attack: Attack, model: Model, batch: Batch) -> Trace:

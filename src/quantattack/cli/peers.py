@@ -10,7 +10,8 @@ from types import FunctionType
 from typing import Any
 
 from quantattack.attacks.adapters import Art, AutoAttack, Foolbox, Secml, TorchAttacks
-from quantattack.attacks.base import Attack, takes
+from quantattack.attacks.arguments import takes
+from quantattack.attacks.base import Attack
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError, unknown
 from quantattack.models.python import making, named_object

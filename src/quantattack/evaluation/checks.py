@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from quantattack.attacks.base import Attack, success_of, takes
+from quantattack.attacks.arguments import takes
+from quantattack.attacks.base import Attack, success_of
 from quantattack.attacks.success import hits
 from quantattack.attacks.threat import Threat, threats_in
 from quantattack.attacks.wrappers import Toward

@@ -9,7 +9,8 @@ from typing import Literal, TypeAlias, TypedDict, overload
 import torch
 from typing_extensions import Unpack
 
-from quantattack.attacks.base import Attack, takes
+from quantattack.attacks.arguments import takes
+from quantattack.attacks.base import Attack
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Ensemble
 from quantattack.data.sources import source_of
