@@ -148,8 +148,7 @@ def evaluate(
         images: Images with shape (n, ...), or a `Dataset` of (image, label), which is streamed.
         labels: True classes with shape (n,); None with a `Dataset`.
         attacks: One attack, recorded as "attack"; a mapping from names to attacks; a suite such as `standard(threat)`,
-            whose members run separately under their names; or a function that returns any of these for a threat, such
-            as `standard`.
+            whose members run separately under their names; or a function of the threat, such as `standard`.
         threat: The threat; an image outside it (by more than 1e-6 of the radius) does not count as broken.  Or several
             threats, which share one record; `attacks` is then a function of the threat.  A deployed model whose images
             are bytes is given 256 levels where the threat states none and `attacks` is a function of it.
