@@ -71,7 +71,6 @@ def every(threat: qa.Threat) -> dict[str, Attack]:
         "MIFPE PGD": qa.pgd_plus(threat, Mifpe(), steps=STEPS),
         "MIFPE APGD": qa.apgd_plus(threat, Mifpe(), steps=CONTROLLED),
         "standard": qa.standard(threat),
-        "thorough": qa.thorough(threat),
     }
 
 

@@ -35,6 +35,7 @@ from quantattack.attacks.scaling.fixed import Fixed
 from quantattack.attacks.scaling.gap import Gap
 from quantattack.attacks.scaling.hns import Hns
 from quantattack.attacks.scaling.njs import Njs
+from quantattack.attacks.signs import SmoothSigns
 from quantattack.attacks.square import Square
 from quantattack.attacks.success import hits
 from quantattack.attacks.threat import Threat
@@ -94,7 +95,7 @@ def strongest(threat: Threat, steps: int) -> Ensemble:
 
 
 def by_closeness(threat: Threat, steps: int) -> Ensemble:
-    """The thorough suite's kinds of member, short."""
+    """Kinds of member of the standard suite that see what the earlier ones reached, short."""
     walk = Apgd(threat=threat, steps=steps, loss=margin)
     members: dict[str, Attack] = {"pgd": pgd(threat, steps=steps)}
     if not isinstance(threat.norm, L1):
@@ -186,6 +187,7 @@ ATTACKS = (
     Member("transfer", lambda threat, model, probe, steps: Transfer(pgd(threat, steps=steps), model)),
     Member("on_outputs", lambda threat, model, probe, steps: OnOutputs(pgd(threat, steps=steps))),
     Member("float64", lambda threat, model, probe, steps: InFloat64(pgd(threat, steps=steps))),
+    Member("smooth_signs", lambda threat, model, probe, steps: SmoothSigns(pgd(threat, steps=steps))),
     Member("averaged", lambda threat, model, probe, steps: Eot(pgd(threat, steps=steps), 2)),
     Member(
         "square",

@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from quantattack.attacks.scaling.hns import Hns
     from quantattack.attacks.scaling.logits import ScaledLogits
     from quantattack.attacks.scaling.njs import Njs
+    from quantattack.attacks.signs import SmoothSigns
     from quantattack.attacks.square import Square
     from quantattack.attacks.standard import standard
     from quantattack.attacks.success import hits, misclassified
-    from quantattack.attacks.thorough import thorough
     from quantattack.attacks.threat import Threat
     from quantattack.attacks.wrappers import AgainstRival, Ensemble, InFloat64, Restarts, Transfer
     from quantattack.certification.exact import Exact
@@ -87,6 +87,7 @@ __all__ = [
     "Record",
     "Restarts",
     "ScaledLogits",
+    "SmoothSigns",
     "Square",
     "Stochastic",
     "Threat",
@@ -122,7 +123,6 @@ __all__ = [
     "standard",
     "targeted",
     "targeted_dlr",
-    "thorough",
 ]
 
 # Where each name is: it is imported at its first use, since what only reads records needs no torch.
@@ -146,10 +146,10 @@ attacks.scaling.gap Gap Mifpe
 attacks.scaling.hns Hns
 attacks.scaling.logits ScaledLogits
 attacks.scaling.njs Njs
+attacks.signs SmoothSigns
 attacks.square Square
 attacks.standard standard
 attacks.success hits misclassified
-attacks.thorough thorough
 attacks.threat Threat
 attacks.wrappers AgainstRival Ensemble InFloat64 Restarts Transfer
 certification.exact Exact

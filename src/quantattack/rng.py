@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -68,11 +69,20 @@ class Rng:
         return (self.uniform(step, stream, (), torch.float64) * high).long()
 
     def _bits(self, step: int, stream: int, count: int) -> Tensor:
-        key = self.index.long()
-        for word in (self.seed, self.restart, step, stream):
-            key = _mixed(key ^ _signed(_mixed_int(word & 0xFFFFFFFFFFFFFFFF)))
+        key = _keyed(self._key, step, stream)
         counter = torch.arange(1, count + 1, device=key.device) * _signed(_GOLDEN)
         return _shifted(_mixed(key[:, None] + counter), 40)
+
+    @cached_property
+    def _key(self) -> Tensor:
+        """What the numbers of all steps have in common, computed once: a search asks for thousands."""
+        return _keyed(self.index.long(), self.seed, self.restart)
+
+
+def _keyed(key: Tensor, *words: int) -> Tensor:
+    for word in words:
+        key = _mixed(key ^ _signed(_mixed_int(word & 0xFFFFFFFFFFFFFFFF)))
+    return key
 
 
 def _signed(word: int) -> int:

@@ -1,72 +1,113 @@
 """The suite: its members, what they cost, and that each attacks what is left."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from quantattack.attacks.base import Batch, passes, search
 from quantattack.attacks.losses import log_odds
 from quantattack.attacks.norms import L1, L2, Linf
-from quantattack.attacks.recipes import pgd, square
+from quantattack.attacks.recipes import pgd
 from quantattack.attacks.scaling.gap import Gap
-from quantattack.attacks.standard import standard
+from quantattack.attacks.standard import far_passes, standard
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Ensemble
+from quantattack.errors import InputError
 from quantattack.evaluation.models import CountedModel
+from quantattack.rng import Rng
 
 THREAT = Threat(Linf(), 8 / 255)
-MEMBERS = ["pgd", "gap", "log_odds", "rivals", "square"]
+MEMBERS = ["pgd", "gap", "square", "log_odds", "rivals", "close", "search"]
+FAR, NEAR = 118, 868
 
 
 def test_the_members():
     assert list(standard(THREAT).attacks) == MEMBERS
     assert list(standard(Threat(L2(), 0.5)).attacks) == MEMBERS
-    assert list(standard(Threat(L1(), 3.0)).attacks) == MEMBERS[:-1]
-    assert standard(THREAT).onward == ("square",)
+    assert list(standard(Threat(L1(), 3.0)).attacks) == ["pgd", "gap", "log_odds", "rivals", "close"]
+    assert standard(THREAT).onward == ("square", "search")
     assert standard(Threat(L1(), 3.0)).onward == ()
     members = standard(THREAT).attacks
     assert members["pgd"] == pgd(THREAT)
-    assert members["square"] == square(THREAT, 2000, 500)
-    assert (members["gap"].temperature, members["gap"].loss, members["gap"].progress) == (Gap(), log_odds, log_odds)
-    assert members["gap"].step_size(0) == 2 * THREAT.radius
-    assert members["gap"].step_size(49) == pytest.approx(2 * THREAT.radius / 50)
-    assert (members["log_odds"].restarts, members["log_odds"].attack.steps) == (2, 75)
-    assert len(members["rivals"].attacks) == 9
+    gap, rivals = members["gap"].attack, members["rivals"].attack
+    assert (gap.temperature, gap.loss, gap.progress) == (Gap(), log_odds, log_odds)
+    assert gap.step_size(0) == 2 * THREAT.radius
+    assert gap.step_size(19) == pytest.approx(2 * THREAT.radius / 20)
+    assert [part.share for part in members["close"].attack.attacks.values()] == [0.15, 0.1, 0.04]
+    assert [walk.steps for walk in rivals.attacks.values()] == [4] * 9 + [16] * 2
 
 
-def passes(attack, model, images, labels):
+def test_pgd_is_a_control_that_the_ensemble_does_not_run():
+    suite = standard(THREAT)
+    assert suite.controls == ("pgd",)
+    assert list(suite.members) == MEMBERS[1:]
+
+
+def test_an_ensemble_of_controls_alone_is_refused():
+    with pytest.raises(InputError, match="control"):
+        Ensemble({"pgd": pgd(THREAT)}, controls=("pgd",))
+    with pytest.raises(InputError, match="pgds"):
+        Ensemble({"pgd": pgd(THREAT)}, controls=("pgds",))
+
+
+def spent(attack, model, images, labels):
     host = CountedModel(model)
     attack(host, images, labels)
     return [count / len(images) for count in host.passes.snapshot()]
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_its_cost_is_the_stated_one_on_what_it_cannot_break(network, images):
-    """At a radius of nothing nobody is fooled; the passes are those documented."""
+def test_its_cost_on_far_images_is_the_stated_one(network, images):
+    """At a radius of nothing nobody is fooled and nobody comes close."""
     with torch.no_grad():
         labels = network(images).argmax(1)
-    threat = Threat(Linf(), 1e-7)
-    members = dict(standard(threat).attacks)
-    members["square"] = replace(members["square"], patience=None)
-    forwards, backwards = passes(Ensemble(members, ("square",)), network, images[:8], labels[:8])
-    assert (forwards, backwards) == (2455, 418)
-    stated = " ".join(standard.__doc__.split())
-    assert f"{backwards:.0f} backward passes and at most {forwards:.0f} forward" in stated
-    most, same = passes(standard(threat), network, images[:8], labels[:8])
-    assert (same, most < forwards) == (backwards, True)
+    suite = standard(Threat(Linf(), 1e-7))
+    forwards, backwards = spent(suite, network, images[:8], labels[:8])
+    assert backwards == FAR
+    assert forwards + backwards <= far_passes(suite, 10)
+    assert far_passes(suite, 10) < passes(suite, 10) - 2 * (NEAR - FAR)
+    assert f"costs {FAR} backward passes" in " ".join(standard.__doc__.split())
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_its_cost_on_near_images_is_the_stated_one(network, images):
+    """Alone, nothing is known of any image, and each part for close ones attacks all."""
+    with torch.no_grad():
+        labels = network(images).argmax(1)
+    suite = standard(Threat(L1(), 1e-9))  # without Square, which would only cost time
+    parts = [part.attack for part in suite.attacks["close"].attack.attacks.values()]
+    spent_close = sum(spent(part, network, images[:2], labels[:2])[1] for part in parts)
+    assert FAR + spent_close == NEAR
+    assert f"at most {NEAR} where" in " ".join(standard.__doc__.split())
+    assert passes(suite, 10) >= FAR + NEAR
 
 
 def test_the_page_states_the_members_and_what_they_cost():
     page = (Path(__file__).parents[2] / "docs" / "standard.md").read_text()
-    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", page, re.MULTILINE))
-    assert list(rows) == MEMBERS
-    assert sum(map(int, rows.values())) == 418
-    assert "418 backward and at most 2455 forward" in page
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (\d+) \| (\d+) \|$", page, re.MULTILINE)
+    assert [name for name, _, _ in rows] == MEMBERS[1:]
+    assert [sum(int(row[k]) for row in rows) for k in (1, 2)] == [FAR, NEAR]
+    assert f"{FAR} backward passes" in page
+    assert f"at most {NEAR}" in page
 
 
 def test_what_is_broken_early_costs_little(network, images, labels):
-    forwards, backwards = passes(standard(Threat(Linf(), 0.9)), network, images[2:], labels[2:])
+    forwards, backwards = spent(standard(Threat(Linf(), 0.9)), network, images[2:], labels[2:])
     assert backwards < 20
     assert forwards < 30
+
+
+def test_the_suite_does_not_depend_on_how_batches_are_cut(network, images):
+    with torch.no_grad():
+        labels = network(images).argmax(1)
+    suite = standard(Threat(Linf(), 0.05))
+    host, index = CountedModel(network), torch.arange(len(images))
+    whole = search(suite, host, Batch(images, labels, Rng(0, index))).images
+    halves = [
+        search(suite, host, Batch(images[rows], labels[rows], Rng(0, index[rows]))).images
+        for rows in (slice(0, len(images), 2), slice(1, len(images), 2))
+    ]
+    assert torch.equal(whole[::2], halves[0])
+    assert torch.equal(whole[1::2], halves[1])

@@ -120,7 +120,9 @@ class Apgd:
         shown = self.threat.snap(x, clean, radius)
         rescale = fitted(self.pair or self.temperature, model, shown, batch)
         size = (1.0 if isinstance(self.threat.norm, L1) else 2.0) * radius
-        return _Walk.begin(x, batch, radius, rescale, size, Projection.onto(self.threat, clean, radius))
+        return _Walk.begin(
+            x, replace(batch, reached=None), radius, rescale, size, Projection.onto(self.threat, clean, radius)
+        )
 
     def _look(self, model: Model, walk: "_Walk", index: int) -> tuple[Mask, "_Walk"]:
         """Evaluate the iterate; record it as the best where its loss is highest so far or it fools the model."""

@@ -12,10 +12,10 @@ from quantattack.attacks.base import (
     Traits,
     attacked_images,
     passes,
-    search,
     to_the_end,
     traits_around,
 )
+from quantattack.attacks.merging import search_apart
 from quantattack.errors import check_count
 from quantattack.gradients import called
 from quantattack.record.description import tagged
@@ -77,4 +77,4 @@ class Eot:
         return replace(self, attack=to_the_end(self.attack))
 
     def trace(self, model: Model, batch: Batch) -> Trace:
-        return search(self.attack, Mean(model, self.draws), batch)
+        return search_apart(self.attack, Mean(model, self.draws), batch)

@@ -61,3 +61,14 @@ def merged(members: Iterable[Member], solved: Criterion, model: Model, batch: Ba
 def _keep(result: Trace, attacked: Trace, rng: Rng, rows: Indices) -> None:
     result.images[rows], result.step[rows] = attacked.images, attacked.step
     result.restart[rows] = attacked.restart if attacked.restart.any() else torch.full_like(rows, rng.restart)
+
+
+def search_apart(attack: Attack, model: Model, batch: Batch) -> Trace:
+    """Run any attack apart from the suite around it, whose state is of another model, other labels or another radius.
+
+    Arguments:
+        attack: The attack.
+        model: Maps images in [0, 1] to logits.
+        batch: The images.
+    """
+    return replace(search(attack, model, replace(batch, reached=None)), reached=None)

@@ -11,12 +11,12 @@ from quantattack.attacks.base import (
     Traits,
     attacked_images,
     passes,
-    search,
     success_of,
     to_the_end,
     traits_around,
     without_steps,
 )
+from quantattack.attacks.merging import search_apart
 from quantattack.attacks.success import Criterion, hits, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError, check_count
@@ -72,7 +72,9 @@ class MinimumNorm:
         active = torch.arange(len(batch), device=images.device)
         for number in range(self.searches):
             sub_batch = replace(batch.keep(active), radius=radius[active])
-            attacked = search(self.attack, model, sub_batch if number == 0 else replace(sub_batch, start=None)).images
+            attacked = search_apart(
+                self.attack, model, sub_batch if number == 0 else replace(sub_batch, start=None)
+            ).images
             attacked = self.threat.snap(attacked, sub_batch.images, sub_batch.radius)
             fooled = self._fooled(model, attacked, sub_batch)
             hits = active[fooled]

@@ -1,7 +1,7 @@
 """Square Attack: gradient-free random search.  It needs only logits, so it runs on models without autograd."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -93,7 +93,8 @@ class Square:
             images[active] = search.best
             fooled_at[active[solved]] = query
             continuing = ~solved & (search.idle < (self.patience or math.inf))
-            active, search = active[continuing], search.keep(continuing)
+            if not bool(continuing.all()):
+                active, search = active[continuing], search.keep(continuing)
         return Trace(images, fooled_at, torch.zeros_like(fooled_at))
 
 
@@ -136,7 +137,7 @@ class _Search:
         first = threat.snap(first, clean, radius)
         worst = torch.full((len(clean),), -torch.inf, dtype=clean.dtype, device=clean.device)
         zero = torch.zeros_like(worst)
-        return cls(attack, batch, radius, first, worst, zero, worst, zero, zero, first)
+        return cls(attack, replace(batch, reached=None), radius, first, worst, zero, worst, zero, zero, first)
 
     def keep(self, mask: Mask) -> "_Search":
         columns = (self.radius, self.best, self.loss, self.least, self.counted, self.idle, self.tied, self.proposal)

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -14,14 +14,13 @@ from quantattack.attacks.base import (
     Traits,
     attacked_images,
     passes,
-    search,
     success_of,
     to_the_end,
     traits_around,
     without_steps,
 )
 from quantattack.attacks.class_pair import nth_rival
-from quantattack.attacks.merging import Member, merged
+from quantattack.attacks.merging import Member, merged, search_apart
 from quantattack.attacks.success import Criterion, hits, misclassified
 from quantattack.attacks.threat import toward
 from quantattack.errors import InputError, check_count, unknown
@@ -76,35 +75,45 @@ class Ensemble:
         onward: Names of the attacks that start from the best image so far: of those that the earlier attacks
             returned, the one with the largest margin loss.  All others start as they do alone, and so does an attack
             that accepts no start.
+        controls: Names of the attacks that are left out here, and run only where each attack is evaluated alone: they
+            are there to be compared with.
 
     Raises:
-        InputError: If there are no attacks, or `onward` names an unknown one.
+        InputError: If there are no attacks, all are controls, or `onward` or `controls` names an unknown one.
     """
 
     attacks: Mapping[str, Attack]
     onward: tuple[str, ...] = ()
+    controls: tuple[str, ...] = field(default=(), metadata={"recorded_as": "controls"})
     __call__ = attacked_images
 
     def __post_init__(self) -> None:
         if not isinstance(self.attacks, Mapping) or not self.attacks:
             raise InputError("Ensemble needs a mapping from names to attacks, with at least one")
-        for name in self.onward:
+        for name in (*self.onward, *self.controls):
             if name not in self.attacks:
                 raise unknown("member", name, self.attacks)
+        if not self.members:
+            raise InputError("every attack of this ensemble is a control; give one that it runs")
+
+    @property
+    def members(self) -> Mapping[str, Attack]:
+        """The attacks that it runs: all but the controls."""
+        return {name: attack for name, attack in self.attacks.items() if name not in self.controls}
 
     @property
     def traits(self) -> Traits:
-        return traits_around(*self.attacks.values())
+        return traits_around(*self.members.values())
 
     def passes(self, classes: int) -> int:
-        return sum(passes(attack, classes) + 1 for attack in self.attacks.values())
+        return sum(passes(attack, classes) + 1 for attack in self.members.values())
 
     def to_the_end(self) -> Attack:
         return replace(self, attacks={name: to_the_end(attack) for name, attack in self.attacks.items()})
 
     def trace(self, model: Model, batch: Batch) -> Trace:
-        members = (Member(attack, batch.rng, name in self.onward) for name, attack in self.attacks.items())
-        return merged(members, success_of(next(iter(self.attacks.values()))), model, batch)
+        members = (Member(attack, batch.rng, name in self.onward) for name, attack in self.members.items())
+        return merged(members, success_of(next(iter(self.members.values()))), model, batch)
 
 
 @tagged("AgainstRival")
@@ -146,7 +155,7 @@ class AgainstRival:
 
     def trace(self, model: Model, batch: Batch) -> Trace:
         targets = nth_rival(climbed_logits(model, batch.images, batch.at_once), batch.labels, self.rank)
-        return search(self.attack, model, replace(batch, labels=targets))
+        return search_apart(self.attack, model, replace(batch, labels=targets))
 
 
 @tagged("Toward")
@@ -184,7 +193,7 @@ class Toward:
         return replace(self, attack=to_the_end(self.attack))
 
     def trace(self, model: Model, batch: Batch) -> Trace:
-        return search(self.attack, model, replace(batch, labels=self.wanted(batch)))
+        return search_apart(self.attack, model, replace(batch, labels=self.wanted(batch)))
 
     def wanted(self, batch: Batch) -> Labels:
         """Return the wanted classes of a batch, with shape (n,)."""
@@ -221,7 +230,7 @@ class Transfer:
         return replace(self, attack=to_the_end(self.attack))
 
     def trace(self, model: Model, batch: Batch) -> Trace:  # noqa: ARG002
-        return without_steps(search(to_the_end(self.attack), self.source, replace(batch, at_once=None)).images)
+        return without_steps(search_apart(to_the_end(self.attack), self.source, replace(batch, at_once=None)).images)
 
 
 @tagged("InFloat64")
@@ -257,5 +266,5 @@ class InFloat64:
             raise InputError("InFloat64 copies the model, so it needs a torch.nn.Module; got a plain callable")
         twin = copy.deepcopy(model).double()
         start = None if batch.start is None else batch.start.double()
-        exact = search(self.attack, twin, replace(batch, images=batch.images.double(), start=start))
+        exact = search_apart(self.attack, twin, replace(batch, images=batch.images.double(), start=start))
         return replace(exact, images=toward(exact.images, batch.images))

@@ -31,7 +31,6 @@ from quantattack.attacks.recipes import (
 )
 from quantattack.attacks.scaling.logits import OnScaled
 from quantattack.attacks.standard import standard
-from quantattack.attacks.thorough import thorough
 from quantattack.attacks.threat import Threat
 from quantattack.certification.exact import Exact
 from quantattack.cli.names import number_of, whole_of
@@ -97,9 +96,8 @@ ATTACKS: Mapping[str, Spec] = {
     "multi_targeted": Spec(multi_targeted, "the logit difference to one rival after the other"),
     "square": Spec(square, "random search, without gradients"),
     "exact": Spec(Exact, "bounds and complete search, on what all other attacks left"),
-    "suite": Spec(standard, "standard's members as one attack, each on what the earlier ones left"),
-    "thorough": Spec(
-        thorough, "one attack that spends little where images stay far from falling, much where they are close"
+    "suite": Spec(
+        standard, "standard's members as one attack, each on what the earlier ones left, long where it is close"
     ),
     **{
         f"{name}_{loss}": Spec(plain, f"{about} on {loss}", {"loss": function})

@@ -11,11 +11,11 @@ from quantattack.attacks.base import (
     Traits,
     attacked_images,
     passes,
-    search,
     to_the_end,
     traits_around,
     without_steps,
 )
+from quantattack.attacks.merging import search_apart
 from quantattack.attacks.scaling.base import Rescale, Temperature, fitting_passes
 from quantattack.attacks.scaling.hns import Hns
 from quantattack.errors import InputError
@@ -95,9 +95,9 @@ class OnScaled:
     def trace(self, model: Model, batch: Batch) -> Trace:
         scaled = ScaledLogits(model, self.temperature)
         if not self._needs_fitting:
-            return without_steps(search(self.attack, scaled, batch).images)
+            return without_steps(search_apart(self.attack, scaled, batch).images)
         # the fitted factors belong to the rows of this batch, so the model must receive it unsplit
-        return without_steps(search(self.attack, scaled.at(batch.images), replace(batch, at_once=None)).images)
+        return without_steps(search_apart(self.attack, scaled.at(batch.images), replace(batch, at_once=None)).images)
 
     @property
     def _needs_fitting(self) -> bool:
