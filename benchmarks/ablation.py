@@ -1,6 +1,6 @@
 """What each member of `standard` is for: the suite without it, in robust accuracy and in passes.
 
-    python benchmarks/ablation.py                        # every pair below; what is in results/ablation is not run again
+    python benchmarks/ablation.py                        # every pair below; results/ablation is not run again
     python benchmarks/ablation.py digits-float:0.1
     python benchmarks/ablation.py --table                # the table of docs/standard.md from results/ablation alone
 
