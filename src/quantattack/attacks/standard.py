@@ -1,5 +1,7 @@
 """The standard suite of attacks for reporting robust accuracy, with its cost."""
 
+from typing import Any
+
 from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.arguments import check_threat
 from quantattack.attacks.base import Attack
@@ -7,7 +9,7 @@ from quantattack.attacks.losses import log_odds
 from quantattack.attacks.norms import L1
 from quantattack.attacks.recipes import LinearDecay, apgd_targeted, pgd, square
 from quantattack.attacks.scaling.gap import Gap
-from quantattack.attacks.starts import anywhere
+from quantattack.attacks.starts import Start, anywhere
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Ensemble, Restarts
 
@@ -38,7 +40,7 @@ def standard(threat: Threat) -> Ensemble:
     check_threat(threat)
     members: dict[str, Attack] = {
         "pgd": pgd(threat),
-        "gap": _decaying_gap(threat),
+        "gap": decaying_gap(threat, _FALLING),
         "log_odds": Restarts(Apgd(threat=threat, steps=_CONTROLLED, loss=log_odds), _RUNS),
         "rivals": apgd_targeted(threat, rivals=_RIVALS, steps=_EACH, start="blocks"),
     }
@@ -47,14 +49,11 @@ def standard(threat: Threat) -> Ensemble:
     return Ensemble(members, tuple(name for name in members if name == "square"))
 
 
-def _decaying_gap(threat: Threat) -> Apgd:
-    size = LinearDecay(2 * threat.radius, _FALLING)
-    return Apgd(
-        threat=threat,
-        steps=_FALLING,
-        loss=log_odds,
-        temperature=Gap(),
-        progress=log_odds,
-        step_size=size,
-        start=anywhere,
-    )
+def decaying_gap(threat: Threat, steps: int, start: Start = anywhere) -> Apgd:
+    """APGD on the log-odds of logits scaled by `Gap`, whose step size decays linearly from twice the radius to zero."""
+    return decaying(threat, steps, start, loss=log_odds, temperature=Gap(), progress=log_odds)
+
+
+def decaying(threat: Threat, steps: int, start: Start, **parts: Any) -> Apgd:
+    """APGD whose step size decays linearly from twice the radius to zero; further arguments go to `Apgd`."""
+    return Apgd(threat=threat, steps=steps, step_size=LinearDecay(2 * threat.radius, steps), start=start, **parts)

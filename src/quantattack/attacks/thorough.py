@@ -1,8 +1,6 @@
 """A suite of attacks that spends by closeness: little on images that stay far from falling, much on the others."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias
 
 from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.arguments import check_threat
@@ -11,17 +9,14 @@ from quantattack.attacks.class_pair import ClassPair
 from quantattack.attacks.closeness import WhileClose
 from quantattack.attacks.losses import log_odds, margin
 from quantattack.attacks.norms import L1
-from quantattack.attacks.recipes import LinearDecay, pgd
-from quantattack.attacks.scaling.gap import Gap
+from quantattack.attacks.recipes import pgd
 from quantattack.attacks.square import Square
-from quantattack.attacks.starts import Blocks, anywhere
+from quantattack.attacks.standard import decaying, decaying_gap
+from quantattack.attacks.starts import Blocks, Start, anywhere
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Ensemble, Restarts
-from quantattack.rng import Rng
-from quantattack.types import Images, PerImage
 
 _RIVALS = 9
-Start: TypeAlias = Callable[[Threat, Images, Rng, PerImage], Images]
 
 
 def thorough(threat: Threat) -> Ensemble:
@@ -48,7 +43,7 @@ def thorough(threat: Threat) -> Ensemble:
     """
     check_threat(threat)
     asks = not isinstance(threat.norm, L1)
-    members: dict[str, Attack] = {"pgd": pgd(threat), "gap": _gap(threat, 20)}
+    members: dict[str, Attack] = {"pgd": pgd(threat), "gap": decaying_gap(threat, 20)}
     if asks:
         members["square"] = _square(threat, 1500, 120, schedule=600)
     members |= {"log_odds": _log_odds(threat, 30), "rivals": _rivals(threat), "close": _close(threat)}
@@ -59,7 +54,7 @@ def thorough(threat: Threat) -> Ensemble:
 
 def _rivals(threat: Threat) -> Ensemble:
     """Return a few steps toward each rival, then a longer search toward the two that came nearest."""
-    probe = _decaying(threat, 4, Blocks(4), loss=margin)
+    probe = decaying(threat, 4, Blocks(4), loss=margin)
     probes: dict[str, Attack] = {
         f"probe {rank}": replace(probe, pair=ClassPair(rank)) for rank in range(1, _RIVALS + 1)
     }
@@ -71,15 +66,15 @@ def _close(threat: Threat) -> Ensemble:
     nearer = Ensemble({"log_odds": _log_odds(threat, 50), "rival": _dlr(threat, 1, 50)})
     nearest = Ensemble(
         {
-            "blocks": Restarts(_gap(threat, 100, Blocks(4)), 2),
-            "anywhere": Restarts(_gap(threat, 100), 2),
+            "blocks": Restarts(decaying_gap(threat, 100, Blocks(4)), 2),
+            "anywhere": Restarts(decaying_gap(threat, 100), 2),
             "rival 1": _toward(threat, 1, 100),
             "rival 2": _toward(threat, 2, 100),
         }
     )
     return Ensemble(
         {
-            "near": WhileClose(_gap(threat, 50, Blocks(4)), 0.15),
+            "near": WhileClose(decaying_gap(threat, 50, Blocks(4)), 0.15),
             "nearer": WhileClose(nearer, 0.1),
             "nearest": WhileClose(nearest, 0.04),
         }
@@ -96,18 +91,9 @@ def _close_square(threat: Threat) -> Ensemble:
     return Ensemble(members, ("long", "fine"))
 
 
-def _decaying(threat: Threat, steps: int, start: Start, **parts: Any) -> Apgd:
-    """Return APGD whose step size decays linearly from twice the radius to zero."""
-    return Apgd(threat=threat, steps=steps, step_size=LinearDecay(2 * threat.radius, steps), start=start, **parts)
-
-
-def _gap(threat: Threat, steps: int, start: Start = anywhere) -> Apgd:
-    return _decaying(threat, steps, start, loss=log_odds, temperature=Gap(), progress=log_odds)
-
-
 def _toward(threat: Threat, rank: int, steps: int) -> Apgd:
     """Return a search toward the class that came nearest, or the second."""
-    return _decaying(threat, steps, anywhere, loss=margin, pair=ClassPair(rank, by="reached"))
+    return decaying(threat, steps, anywhere, loss=margin, pair=ClassPair(rank, by="reached"))
 
 
 def _log_odds(threat: Threat, steps: int) -> Apgd:
