@@ -53,13 +53,14 @@ test-extras: test-peers test-runtimes .venv/ready
 	sh scripts/browser.sh
 	QUANTATTACK_BROWSER=required $(BIN)/python -m pytest -m browser
 
-# Environments of their own: the attacks' libraries bring a torchvision that spoils the models' ones.
-# Workers open deployed files too.
+# Environments of their own on top of .venv, whose packages they see and do not install again: the attacks' libraries bring
+# a torchvision that spoils the models' ones.  Workers open deployed files too.
+PACKAGES := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 .venv-runtimes/ready: EXTRAS := ray,openvino,deployed
-.venv-%/ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	.venv-$*/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,$(or $(EXTRAS),$*)]'
+.venv-%/ready: .venv/ready
+	$(PYTHON) -m venv --without-pip .venv-$*
+	$(BIN)/python $(PACKAGES) > "$$(.venv-$*/bin/python $(PACKAGES))/below.pth"
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,$(or $(EXTRAS),$*)]'
 	touch $@
 
 test-peers: .venv-peers/ready .venv-models/ready

@@ -1,10 +1,11 @@
 """Build the tables of docs/many-classes.md from results/thousand; `--check` only says whether they are stale."""
 
 import json
-import runpy
 import sys
 from pathlib import Path
 from typing import Any
+
+from quantattack.report.markdown import between, markdown_table
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "many-classes.md"
@@ -79,15 +80,13 @@ def _result(entry: dict[str, Any]) -> str:
 
 
 def _table(head: list[str], words: int, rows: list[list[str]]) -> str:
-    lines = [head, [*["---"] * words, *["---:"] * (len(head) - words)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
+    return markdown_table(head, rows, words) if rows else ""
 
 
 def built(text: str, folder: Path = FOLDER) -> str:
     """The page with its tables put in."""
-    between = runpy.run_path(str(ROOT / "scripts" / "readme.py"))["_between"]
     text = between(text, "rivals", rivals(read(folder, "rivals")))
-    return str(between(text, "run", run(read(folder, "run"))))
+    return between(text, "run", run(read(folder, "run")))
 
 
 def main() -> None:

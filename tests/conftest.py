@@ -1,12 +1,18 @@
 """What every test shares: quiet threads, a steady hypothesis, and small networks."""
 
 import os
+import shutil
 import sys
+from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: idle threads must not spin
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is started as often as here is compiled once
+if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > 4e9:
+    # `tmp_path` in memory: a record waits for the disk at each batch, of which the tests have thousands
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import Any
 
 import jaxtyping
 import pytest
@@ -16,10 +22,12 @@ from torch import Tensor, nn
 
 from typed import check_types
 
+sys.dont_write_bytecode = False
 check_types()  # before anything of the package is imported
 
 from deployed.fake import SUFFIX, read_fake, write_fake  # noqa: E402
 from networks import digits_network, linear_model, relu_network  # noqa: E402
+from quantattack import progress  # noqa: E402
 from quantattack.deployed.readers import READERS  # noqa: E402
 
 torch.set_num_threads(min(2, torch.get_num_threads()))
@@ -33,6 +41,23 @@ settings.load_profile("steady")
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("hypothesis_seed", None) is not None:  # `scripts/shuffled.sh`: other draws in each run
         settings.load_profile("drawn")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getoption("dist") != "loadfile":
+        return None
+    from scheduling import Scheduling  # there is no xdist where there is no hook
+
+    return Scheduling(config, log)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def untimed() -> Iterator[None]:
+    """Print no line because a machine is slow: tests compare all that is said."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(progress, "EVERY", float("inf"))
+        yield
 
 
 @pytest.fixture

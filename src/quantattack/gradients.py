@@ -1,7 +1,7 @@
 """Derivatives of a model: per-image gradients, input Jacobians, and the input Hessian's norm without forming it."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -139,6 +139,17 @@ def jacobian(model: Model, images: Images, among: Among | None = None) -> tuple[
     return logits.detach(), _rows(logits, x)
 
 
+def classes_of(model: Model, images: Images) -> int:
+    """Return the model's number of classes, from one forward pass of some images."""
+    with torch.no_grad():
+        return int(called(model, images).shape[1])
+
+
+def jacobians_at_once(classes: int, images: Images) -> int:
+    """Return how many images' Jacobians come to 2^25 numbers; 0 where a single one has more."""
+    return _NUMBERS // max(1, classes * images[:1].numel())
+
+
 def _attached(model: Model, images: Images, among: Among | None) -> tuple[Logits, Images]:
     """Return the logits that are wanted, with their graph, and the images that it begins with."""
     with torch.enable_grad():
@@ -210,7 +221,7 @@ def difference_products(model: Model, images: Images, among: Among | None = None
         among: The classes of each image that are wanted, as for `jacobian`.
     """
     logits, x = _attached(model, images, among)
-    at_once = max(1, _NUMBERS // max(1, logits.shape[1] * x[:1].numel()))
+    at_once = max(1, jacobians_at_once(logits.shape[1], x))
     if at_once >= len(images):
         return logits.detach(), differences(_rows(logits, x), logits.detach())
     del logits, x
@@ -259,21 +270,13 @@ def placement(model: Model) -> tuple[torch.device, torch.dtype]:
     return torch.device("cpu"), torch.float32
 
 
-@runtime_checkable
-class Twinned(Protocol):
-    """A model whose gradient comes from another implementation than its verdict; see `deployed.DeployedModel`.
-
-    With gradients enabled and images that require them it runs its twin, otherwise what judges.
-    """
-
-    @property
-    def twinned(self) -> bool:
-        """Whether the two differ."""
-
-
 def is_twinned(model: Model) -> bool:
-    """Return whether a model's gradient and verdict come from two implementations."""
-    return bool(getattr(model, "twinned", False))  # at every step: a check against the protocol takes longer
+    """Return whether a model's gradient and verdict come from two implementations, as its property `twinned` says.
+
+    With gradients enabled and images that require them such a model runs its twin, otherwise what judges; see
+    `deployed.DeployedModel`.
+    """
+    return bool(getattr(model, "twinned", False))  # read at every step
 
 
 def climbed_logits(model: Model, images: Images, at_once: int | None = None) -> Logits:

@@ -21,7 +21,7 @@ def bar(shown: bool) -> Iterator[Advance]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield PlainLines(partial(print, file=sys.stderr, flush=True))
+        yield PlainLines(partial(print, file=sys.stderr, flush=True), every=EVERY)
         return
     with _live_bar(console) as advance:
         yield advance

@@ -279,3 +279,16 @@ def test_the_share_falls_over_the_schedule_and_not_over_the_queries():
     assert changed_share(300, 600, 0.8) == changed_share(1000, 2000, 0.8)
     with pytest.raises(InputError, match="schedule"):
         Square(threat=Threat(Linf(), 0.1), schedule=0)
+
+
+@pytest.mark.parametrize("ties", [None, True])
+def test_its_stated_passes_are_those_that_an_image_takes_which_never_falls(ties):
+    asked = []
+
+    def flat(x):
+        asked.append(len(x))
+        return torch.tensor([[1.0, 0.0]]).expand(len(x), 2)
+
+    attack = Square(threat=Threat(Linf(), 0.1), queries=20, ties=ties)
+    attack(flat, images(1, 1, 6, 6), torch.zeros(1, dtype=torch.int64))
+    assert sum(asked) == attack.passes(2)

@@ -61,7 +61,7 @@ def every_image(clean: torch.Tensor) -> torch.Tensor:
     return (torch.tensor(list(product(*ranges))).float() / 255).view(-1, *TINY)
 
 
-def decided(model, clean, label, threat, seconds=10.0):
+def decided(model, clean, label, threat, seconds=60.0):
     batch = batch_of(clean, torch.tensor([label]))
     trace = search(Exact(threat, seconds), model, batch)
     return trace.bounds[0], trace.images

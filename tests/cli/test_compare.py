@@ -67,10 +67,10 @@ def test_two_runs_are_compared_image_by_image(capsys, runs):
     ("given", "says"),
     [
         (["a"], "needs two networks, and there is a on digits, Linf 0.1; name a second: quantattack compare RUN1"),
-        (["a", "c"], "no two networks have all in common: a on digits, Linf 0.1; c on digits, Linf 0.3; attack both"),
-        (["a", "d"], "no two networks have all in common"),
+        (["a", "c"], "nothing is common to two networks: a on digits, Linf 0.1; c on digits, Linf 0.3; attack both"),
+        (["a", "d"], "nothing is common to two networks"),
         (["a", "e"], "were attacked on different images under one name"),
-        (["a", "f"], "no two networks have all in common"),
+        (["a", "f"], "nothing is common to two networks"),
         (["a", "b", "nosuch"], "unknown network of this record 'nosuch'"),
         (["a", "b", "--attack", "square"], "unknown attack"),
     ],

@@ -182,7 +182,7 @@ COMMANDS = {
     "radius beyond floats": evaluating("--radius 1e99999999999", "radius must be a positive number"),
     "no radius": evaluating("--radius ,", "radius must be a positive number"),
     "batch size zero": evaluating("--batch-size 0", "batch_size", "from 1 on", "0"),
-    "batch size no number": evaluating("--batch-size many", "--batch-size", "integer"),
+    "batch size no number": evaluating("--batch-size many", "--batch-size", "whole number"),
     "no images": evaluating("--images 0", "--images", "from 1 on"),
     "negative images": evaluating("--images=-3", "--images", "from 1 on"),
     "negative seed": evaluating("--seed=-1", "seed", "from 0 on"),

@@ -1,7 +1,7 @@
 """The batch size is found from the run's own batches; memory that ends halves it and changes no verdict."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -155,7 +155,7 @@ ATTACKS = {
 
 def verdicts(record: Record) -> Any:
     return {
-        name: [astuple(replace(one, forwards=0.0, backwards=0.0, seconds=0.0)) for one in record.outcomes(name)]
+        name: [replace(one, forwards=0.0, backwards=0.0, seconds=0.0) for one in record.outcomes(name)]
         for name in record.attacks
     }
 

@@ -48,7 +48,7 @@ def weak(threat: qa.Threat) -> dict[str, qa.Attack]:
 
 
 def certified(out=None, **settings) -> Record:
-    return qa.certify(network(), *images(), THREAT, seconds=5.0, attacks=weak, out=out, **settings)
+    return qa.certify(network(), *images(), THREAT, seconds=60.0, attacks=weak, out=out, **settings)
 
 
 def rows(record: Record) -> dict[int, tuple]:
@@ -75,7 +75,7 @@ def test_both_sides_meet_and_are_shown(tmp_path):
 
 
 def test_the_radius_figure_and_its_words_have_what_is_proved():
-    group = [certified(), qa.certify(network(), *images(), qa.Threat("linf", 0.01), seconds=5.0, attacks=weak)]
+    group = [certified(), qa.certify(network(), *images(), qa.Threat("linf", 0.01), seconds=60.0, attacks=weak)]
     (line,) = [line for line in radius_figure(group).axes[0].lines if line.get_label() == "proved"]
     assert list(line.get_xdata()) == [0.03, 0.01]
     assert line.get_ydata() == pytest.approx([100 * record.bracket[0] for record in group])

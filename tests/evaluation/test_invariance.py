@@ -1,7 +1,7 @@
 """Cutting the work changes nothing: batches and order leave every start and every verdict as they are, to the bit."""
 
 from collections.abc import Mapping
-from dataclasses import astuple, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -66,7 +66,7 @@ def in_order(network: str) -> Record:
 def outcomes(record: Record) -> Mapping[str, Any]:
     """Everything about each image that is no cost: costs are a batch's mean."""
     return {
-        name: [astuple(replace(one, forwards=0.0, backwards=0.0, seconds=0.0)) for one in record.outcomes(name)]
+        name: [replace(one, forwards=0.0, backwards=0.0, seconds=0.0) for one in record.outcomes(name)]
         for name in record.attacks
     }
 

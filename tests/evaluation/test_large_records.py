@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def made(folder: Path | None, **settings: Any) -> Record:
 
 def verdicts(record: Record) -> Any:
     return {
-        name: [astuple(replace(one, forwards=0.0, backwards=0.0, seconds=0.0)) for one in record.outcomes(name)]
+        name: [replace(one, forwards=0.0, backwards=0.0, seconds=0.0) for one in record.outcomes(name)]
         for name in record.attacks
     }
 
@@ -226,7 +226,8 @@ import resource, signal, sys
 from quantattack.cli import main
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-main(["evaluate", "--images", "200", "--attacks", "fgsm,pgd[steps=2]", "--batch-size", "16", "--out", sys.argv[2]])
+attacks = ["--attacks", "fgsm,pgd[steps=2]", "--batch-size", "16"]
+main(["evaluate", "--images", "200", *attacks, "--quiet", "--out", sys.argv[2]])
 """
 
 

@@ -1,7 +1,7 @@
 """The public call takes whatever a user has at hand, says a threat once, and does all that the command line does."""
 
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError, astuple, fields, replace
+from dataclasses import FrozenInstanceError, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def called(attacks: Any, threat: Any = THREAT, **settings: Any) -> Any:
 
 def verdicts(record: Record) -> dict[str, Any]:
     return {
-        name: [astuple(replace(outcome, forwards=0.0, backwards=0.0, seconds=0.0)) for outcome in record.outcomes(name)]
+        name: [replace(outcome, forwards=0.0, backwards=0.0, seconds=0.0) for outcome in record.outcomes(name)]
         for name in record.attacks
     }
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -65,17 +65,26 @@ def exported(model: nn.Module) -> Any:
     return torch.export.export(model, (images(16),), dynamic_shapes=({0: batch},)).module()
 
 
-def pt2e(*, observed: bool = False, trained: bool = False) -> Any:
-    pytest.importorskip("torchao")
-    from torchao.quantization.pt2e import disable_observer, move_exported_model_to_eval
+@cache
+def observed_pt2e(*, trained: bool) -> Any:
+    """Return a model that observes, for others to copy: preparing one takes seconds."""
+    from torchao.quantization.pt2e import move_exported_model_to_eval
     from torchao.quantization.pt2e.quantize_pt2e import prepare_qat_pt2e
     from torchao.testing.pt2e._xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
 
+    if not trained:
+        return move_exported_model_to_eval(copy.deepcopy(observed_pt2e(trained=True)))
     quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_qat=True))
     prepared = prepare_qat_pt2e(exported(net().train()), quantizer)
     prepared(images(64))
-    if not trained:
-        move_exported_model_to_eval(prepared)
+    return prepared
+
+
+def pt2e(*, observed: bool = False, trained: bool = False) -> Any:
+    pytest.importorskip("torchao")
+    from torchao.quantization.pt2e import disable_observer
+
+    prepared = copy.deepcopy(observed_pt2e(trained=trained))
     return prepared if observed else prepared.apply(disable_observer)
 
 

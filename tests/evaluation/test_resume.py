@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import astuple, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def rows(folder: Path) -> dict[tuple[int, int], tuple[Any, ...]]:
 
 def verdicts(record: Record) -> Mapping[str, Any]:
     return {
-        name: [astuple(replace(one, forwards=0.0, backwards=0.0, seconds=0.0)) for one in record.outcomes(name)]
+        name: [replace(one, forwards=0.0, backwards=0.0, seconds=0.0) for one in record.outcomes(name)]
         for name in record.attacks
     }
 
@@ -66,7 +66,7 @@ def interrupted(folder: Path, outcomes: int, by: int) -> tuple[int, str, str]:
             assert process.poll() is None
             time.sleep(0.005)
         process.send_signal(by)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
 

@@ -2,7 +2,7 @@
 
 import pickle
 import sys
-from dataclasses import astuple, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,7 +64,7 @@ class Elsewhere:
 
 def verdicts(record: Record) -> Any:
     return {
-        name: [astuple(replace(one, forwards=0.0, backwards=0.0, seconds=0.0)) for one in record.outcomes(name)]
+        name: [replace(one, forwards=0.0, backwards=0.0, seconds=0.0) for one in record.outcomes(name)]
         for name in record.attacks
     }
 

@@ -25,9 +25,9 @@ def test_the_package_carries_the_digits_networks():
 @pytest.mark.parametrize("model", models(), ids=lambda model: model.name)
 def test_every_network_loads_in_under_a_second_and_takes_its_data(model):
     load_model("digits-float")  # the first one pays for imports
-    start = time.perf_counter()
+    start = time.process_time()  # and not by the clock on the wall: others may use the machine
     network = load_model(model.name)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     data = SETS[model.data]
     assert network(torch.rand(2, *data.shape)).shape == (2, data.classes)
     assert model.bytes == path_of(model.name).stat().st_size < 2_000_000

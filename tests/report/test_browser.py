@@ -76,7 +76,7 @@ def browse(chromium, tmp_path):
         frame.write_text(f'{LISTEN}<body style="margin: 0"><iframe src="page.html" style="{style}"></iframe></body>')
         window = f"--window-size={max(width, 800)},{height}"
         command = [chromium, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", window, *flags, frame.as_uri()]
-        return subprocess.run(command, capture_output=True, timeout=120, check=True, text=True).stdout
+        return subprocess.run(command, capture_output=True, timeout=600, check=True, text=True).stdout
 
     return show
 

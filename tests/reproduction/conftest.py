@@ -1,8 +1,5 @@
 """A whole reproduction at the smallest scale, on carried networks of digits: run once for all tests."""
 
-import tempfile
-from pathlib import Path
-
 import jaxtyping
 import pytest
 
@@ -36,17 +33,10 @@ def plan_of(paper, out, *items, **parts):
 
 
 @pytest.fixture(scope="session")
-def memory():
-    """A folder in memory where there is one: a record waits for the disk at each batch."""
-    root = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=root if root.is_dir() else None) as folder:
-        yield Path(folder)
-
-
-@pytest.fixture(scope="session")
-def filled(memory):
+def filled(tmp_path_factory):
     """The plans of all papers, every cell of them run; the shapes of their parts are checked elsewhere."""
-    plans = {key: plan_of(key, memory / "reproduced") for key in PAPERS}
+    folder = tmp_path_factory.mktemp("reproduced")
+    plans = {key: plan_of(key, folder) for key in PAPERS}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         for plan in plans.values():

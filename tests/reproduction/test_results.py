@@ -16,11 +16,12 @@ DRAWN = re.compile(r"<svg.*?</svg>", re.DOTALL)  # as another version of matplot
 
 
 @pytest.fixture(scope="module")
-def rebuilt(memory):
+def rebuilt(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
     for key in PAPERS:
-        shutil.copytree(ROOT / "results" / key, memory / "results" / key, ignore=shutil.ignore_patterns("*.html"))
+        shutil.copytree(ROOT / "results" / key, folder / key, ignore=shutil.ignore_patterns("*.html"))
     plans = [
-        Plan(paper, tuple(paper.items), paper.scale("quick"), memory / "results", networks=ROOT / "zoo")
+        Plan(paper, tuple(paper.items), paper.scale("quick"), folder, networks=ROOT / "zoo")
         for paper in PAPERS.values()
     ]
     with pytest.MonkeyPatch.context() as patch:

@@ -66,8 +66,8 @@ def test_a_number_is_that_of_its_record(filled):
     reader.close()
 
 
-def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(memory, filled):
-    first, other = (plan_of("gupta2022", memory / name, *SOME, seed=seed) for name, seed in (("a", 0), ("b", 3)))
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(tmp_path, filled):
+    first, other = (plan_of("gupta2022", tmp_path / name, *SOME, seed=seed) for name, seed in (("a", 0), ("b", 3)))
     for plan in (first, other):
         assert not fill(plan, silent)
     assert numbers(first) == numbers(replace(filled["gupta2022"], items=SOME))

@@ -63,7 +63,7 @@ def test_two_processes_train_the_network_that_one_trains(tmp_path):
     environment = os.environ | common | {"MASTER_PORT": str(free_port())}
     command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path)]
     processes = [subprocess.Popen(command, env=environment | {"RANK": str(rank)}) for rank in (0, 1)]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert [process.wait(timeout=600) for process in processes] == [0, 0]
     torch.manual_seed(0)
     alone = build("daa-fashion", {"width": 0.05}).double()
     images, labels = load_data("digits", split="train")

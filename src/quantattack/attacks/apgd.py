@@ -19,13 +19,12 @@ from quantattack.attacks.scaling.base import (
     select_rows,
     unit,
 )
-from quantattack.attacks.starts import farthest
+from quantattack.attacks.starts import Start, farthest
 from quantattack.attacks.success import Criterion, check_criterion, confirmed, misclassified
 from quantattack.attacks.threat import Threat
 from quantattack.errors import check_count
 from quantattack.gradients import climbed_logits, gradient_in_parts
 from quantattack.record.description import tagged
-from quantattack.rng import Rng
 from quantattack.types import Images, Logits, Mask, Model, PerImage
 
 
@@ -71,7 +70,7 @@ class Apgd:
     step_size: Callable[[int], float] | None = None
     momentum: int | float = 0.75
     solved: Criterion = misclassified
-    start: Callable[[Threat, Images, Rng, PerImage], Images] | None = None
+    start: Start | None = None
     pair: ClassPair | None = field(default=None, metadata={"recorded_as": "temperature"})
     __call__ = attacked_images
 
@@ -193,15 +192,12 @@ class Apgd:
         size = self.threat.spread(size.to(walk.x), walk.x)
         if isinstance(self.threat.norm, L1) and self.step_size is None:
             step = sparse_step(walk.grad, walk.share)
-            return replace(walk, x=self._inside(walk.x + size * step, walk), last=walk.x)
+            return replace(walk, x=walk.inside(walk.x + size * step), last=walk.x)
         room = self.threat.room(walk.x, walk.grad) / size if self.threat.norm.needs_room else None
-        toward = self._inside(walk.x + size * self.threat.norm.steepest(walk.grad, room), walk)
+        toward = walk.inside(walk.x + size * self.threat.norm.steepest(walk.grad, room))
         weight = self.momentum if index else 1.0
         moved = walk.x + weight * (toward - walk.x) + (1 - weight) * (walk.x - walk.last)
-        return replace(walk, x=self._inside(moved, walk), last=walk.x)
-
-    def _inside(self, images: Images, walk: "_Walk") -> Images:
-        return walk.inside(images)
+        return replace(walk, x=walk.inside(moved), last=walk.x)
 
 
 @dataclass(frozen=True, eq=False)

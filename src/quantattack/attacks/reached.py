@@ -1,6 +1,6 @@
 """What the attacks of a suite have reached so far, image by image: each hands it on to the next."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -44,4 +44,4 @@ class Reached:
         """Return it with the rows of some images replaced."""
         images, near, gaps = self.images.clone(), self.nearness.clone(), self.gaps.clone()
         images[rows], near[rows], gaps[rows] = part.images, part.nearness, part.gaps
-        return replace(self, images=images, nearness=near, gaps=gaps)
+        return Reached(images, near, gaps)

@@ -73,7 +73,7 @@ class Square:
         return Traits(refills=True, solved=self.solved)
 
     def passes(self, classes: int) -> int:  # noqa: ARG002
-        return self.queries
+        return self.queries + bool(self.ties)  # with ties the clean image is asked too
 
     def to_the_end(self) -> Attack:
         """Return the attack itself: it has no variant without early stopping."""

@@ -1,8 +1,7 @@
 """The standard suite of attacks for reporting robust accuracy: it spends by closeness, at a cost known beforehand."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.arguments import check_threat
@@ -15,14 +14,11 @@ from quantattack.attacks.recipes import LinearDecay, pgd
 from quantattack.attacks.scaling.gap import Gap
 from quantattack.attacks.signs import SmoothSigns
 from quantattack.attacks.square import Square
-from quantattack.attacks.starts import Blocks, anywhere
+from quantattack.attacks.starts import Blocks, Start, anywhere
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Ensemble, Restarts
-from quantattack.rng import Rng
-from quantattack.types import Images, PerImage
 
 _RIVALS = 9
-Start: TypeAlias = Callable[[Threat, Images, Rng, PerImage], Images]
 
 
 def standard(threat: Threat) -> Ensemble:

@@ -1,6 +1,8 @@
 """Start points of a search inside a threat."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 
@@ -9,6 +11,8 @@ from quantattack.attacks.threat import Threat
 from quantattack.record.description import tagged
 from quantattack.rng import START, Rng
 from quantattack.types import Images, PerImage
+
+Start: TypeAlias = Callable[[Threat, Images, Rng, PerImage], Images]  # of threat, clean images, numbers and radii
 
 
 @tagged("farthest")

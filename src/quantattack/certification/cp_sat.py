@@ -114,7 +114,22 @@ class Discrete(Encoded):
         return self.encoding.rows(self.program.last, -differences(self.program.classes, self.label))
 
     def search(self, rival: int, seconds: int | float, strict: bool) -> Found:
-        return _searched(self, rival, seconds, inner=strict)
+        """Search the outer model for a proof, or the inner one for a witness, in deterministic seconds."""
+        model = _Model(self, rival, strict)
+        if not model.solvable:
+            return Found("proved")
+        solver = cp_model().CpSolver()
+        solver.parameters.max_deterministic_time = seconds
+        solver.parameters.num_workers = 1
+        solver.parameters.random_seed = 0
+        status = solver.solve(model.model)
+        spent = solver.response_proto.deterministic_time
+        if status == cp_model().INFEASIBLE:
+            return Found("proved", spent=spent)
+        if status in (cp_model().OPTIMAL, cp_model().FEASIBLE):
+            index = np.array([solver.value(variable) for variable in model.variables[: self.pixels.count]])
+            return Found("broken", self.pixels.image(index), spent=spent)
+        return Found("open", spent=spent, reason="time")
 
     def _add_steps(self, place: int, part: Steps) -> None:
         box = self.bounded.boxes[source := input_of(self.program, place)]
@@ -178,32 +193,6 @@ def _rises(
     for value in sorted(value for value in at_value if value > least + 1e-9):
         yield value, value - before, tuple(at_value[value])
         before = value
-
-
-def _searched(discrete: Discrete, rival: int, seconds: int | float, inner: bool) -> Found:
-    """Look for an image that the rival wins.
-
-    Arguments:
-        discrete: The network over the region.
-        rival: The class.
-        seconds: Deterministic time at most.
-        inner: Whether to look in the inner model, for a witness, and not in the outer one, for a proof.
-    """
-    model = _Model(discrete, rival, inner)
-    if not model.solvable:
-        return Found("proved")
-    solver = cp_model().CpSolver()
-    solver.parameters.max_deterministic_time = seconds
-    solver.parameters.num_workers = 1
-    solver.parameters.random_seed = 0
-    status = solver.solve(model.model)
-    spent = solver.response_proto.deterministic_time
-    if status == cp_model().INFEASIBLE:
-        return Found("proved", spent=spent)
-    if status in (cp_model().OPTIMAL, cp_model().FEASIBLE):
-        index = np.array([solver.value(variable) for variable in model.variables[: discrete.pixels.count]])
-        return Found("broken", discrete.pixels.image(index), spent=spent)
-    return Found("open", spent=spent, reason="time")
 
 
 class _Model:

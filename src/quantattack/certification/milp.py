@@ -74,7 +74,24 @@ class Piecewise(Encoded):
         return 10 * TOLERANCE * (len(self.rows) + spread + 1)
 
     def search(self, rival: int, seconds: int | float, strict: bool) -> Found:
-        return _searched(self, rival, seconds, deepest=strict)
+        """Search for the first image, or strictly for the one with the least margin; seconds are counted in nodes."""
+        goals, names = self.shown(self.goals), highs()
+        variables, data = goals.row(rival)
+        constant, slack = float(goals.constant[rival]), self.slack + float(goals.off[rival])
+        solver = _solver(self, variables, data, slack - constant, seconds)
+        if not strict:
+            solver.setOptionValue("objective_target", -slack - constant)
+        solver.run()
+        nodes = max(1, int(solver.getInfo().mip_node_count))
+        status = solver.getModelStatus()
+        if status == names.HighsModelStatus.kInfeasible:
+            return Found("proved", slack=slack, spent=nodes / _NODES)
+        solution = np.array(solver.getSolution().col_value)
+        if solver.getInfo().primal_solution_status == int(names.SolutionStatus.kSolutionStatusFeasible):
+            base, matrix = self.encoding.values[0]
+            pixels = base + matrix @ solution[: matrix.shape[1]]
+            return Found("broken", torch.from_numpy(pixels).view(self.region.clean.shape), spent=nodes / _NODES)
+        return Found("open", spent=nodes / _NODES, reason=solver.modelStatusToString(status).lower())
 
     def add_pixels(self) -> None:
         if self.region.threat.levels is None:
@@ -176,34 +193,6 @@ class Piecewise(Encoded):
 def _pixel_error(rows: Rows, pixels: Pixels) -> NDArray[np.float64]:
     matrix = abs(rows.matrix[:, : pixels.count])
     return np.asarray(matrix.sum(axis=1)).ravel() * pixels.outer_error
-
-
-def _searched(piecewise: Piecewise, rival: int, seconds: int | float, deepest: bool) -> Found:
-    """Look for an image that the rival wins.
-
-    Arguments:
-        piecewise: The network over the region.
-        rival: The class.
-        seconds: Time at most, counted in branch-and-bound nodes.
-        deepest: Whether to go on to the image with the least margin, in place of the first one found.
-    """
-    goals, names = piecewise.shown(piecewise.goals), highs()
-    variables, data = goals.row(rival)
-    constant, slack = float(goals.constant[rival]), piecewise.slack + float(goals.off[rival])
-    solver = _solver(piecewise, variables, data, slack - constant, seconds)
-    if not deepest:
-        solver.setOptionValue("objective_target", -slack - constant)
-    solver.run()
-    nodes = max(1, int(solver.getInfo().mip_node_count))
-    status = solver.getModelStatus()
-    if status == names.HighsModelStatus.kInfeasible:
-        return Found("proved", slack=slack, spent=nodes / _NODES)
-    solution = np.array(solver.getSolution().col_value)
-    if solver.getInfo().primal_solution_status == int(names.SolutionStatus.kSolutionStatusFeasible):
-        base, matrix = piecewise.encoding.values[0]
-        pixels = base + matrix @ solution[: matrix.shape[1]]
-        return Found("broken", torch.from_numpy(pixels).view(piecewise.region.clean.shape), spent=nodes / _NODES)
-    return Found("open", spent=nodes / _NODES, reason=solver.modelStatusToString(status).lower())
 
 
 def _solver(

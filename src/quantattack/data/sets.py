@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -122,9 +123,13 @@ def load_arrays(name: str, root: Path | str | None, split: str) -> OwnArrays:
     """Return a data set's images as its files hold them, bytes or float32 in [0, 1], and its labels."""
     if is_path(name):
         return read_own(name)
-    return _digits(split) if name == "digits" else _read(name, data_folder(name, root), split)
+    if name == "digits":
+        images, labels = _digits(split)
+        return images.copy(), labels.copy()
+    return _read(name, data_folder(name, root), split)
 
 
+@cache  # scikit-learn reads a table of text, which takes as long as many a run on it
 def _digits(split: str) -> Arrays:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split

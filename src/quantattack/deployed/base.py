@@ -130,7 +130,7 @@ class DeployedModel(nn.Module):
 
     @property
     def twinned(self) -> bool:
-        """Whether gradient and verdict come from two implementations; see `gradients.Twinned`."""
+        """Whether gradient and verdict come from two implementations; see `gradients.is_twinned`."""
         return True
 
     @property
@@ -223,7 +223,7 @@ class Outputs(nn.Module):
 
     @property
     def twinned(self) -> bool:
-        """Whether gradient and verdict come from two implementations; see `gradients.Twinned`."""
+        """Whether gradient and verdict come from two implementations; see `gradients.is_twinned`."""
         return True
 
     def forward(self, images: Images) -> Logits:

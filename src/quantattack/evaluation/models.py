@@ -84,7 +84,7 @@ class CountedModel(nn.Module):
 
     @property
     def twinned(self) -> bool:
-        """Whether the model's gradient and verdict come from two implementations; see `gradients.Twinned`."""
+        """Whether the model's gradient and verdict come from two implementations; see `gradients.is_twinned`."""
         return is_twinned(self.model)
 
     def showing(self, at_once: int | None, passes: Passes | None = None, grid: Grid | None = None) -> "CountedModel":

@@ -2,14 +2,13 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from quantattack.errors import InputError, unknown
 from quantattack.record.cell import Cell
 from quantattack.record.file import reading
-from quantattack.record.outcome import COLUMNS
+from quantattack.record.outcome import COLUMNS, values_of
 from quantattack.record.store import Store
 from quantattack.record.writing import written_whole
 
@@ -61,7 +60,7 @@ def _blocks(store: Store, cells: Sequence[Cell]) -> Iterator[list[tuple[Any, ...
             names = (*store.connection.execute(subject_of, (cell.row,)).fetchone(), cell.attack)
         outcomes = cell.rows()
         for first in range(0, len(outcomes), _ROWS):
-            yield [(*names, *astuple(outcome)) for outcome in outcomes[first : first + _ROWS]]
+            yield [(*names, *values_of(outcome)) for outcome in outcomes[first : first + _ROWS]]
 
 
 def _csv(blocks: Iterable[list[tuple[Any, ...]]], path: Path) -> int:

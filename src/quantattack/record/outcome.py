@@ -1,6 +1,7 @@
 """The rows of a record: one outcome for each image and attack, its subject, and files of attacked images."""
 
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Outcome:
 
 
 COLUMNS = tuple(field.name for field in fields(Outcome))
+values_of = attrgetter(*COLUMNS)  # as `astuple`, which copies each value and takes ten times as long
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from quantattack.record.file import (
     write_ahead,
 )
 from quantattack.record.identity import Identity
-from quantattack.record.outcome import Outcome, Shard, Subject
+from quantattack.record.outcome import Outcome, Shard, Subject, values_of
 from quantattack.record.parsing import parsed
 
 FORMAT = 1
@@ -218,7 +218,7 @@ class RecordFile:
             lost: The images of them that fool the model no longer when rounded to 8 bits.
             bounds: What was proved of them.
         """
-        rows = [astuple(outcome) for outcome in outcomes]
+        rows = [values_of(outcome) for outcome in outcomes]
         with plain_errors(self.folder), self.transaction():
             replace_rows(self.connection, cell, rows)
             if shard is not None:

@@ -138,17 +138,19 @@ class Reader:
 
     def cells(self, role: Role, column: Column) -> list[RecordedCell]:
         """Return the cells that a column is computed from: one, or one for each run; empty unless all are complete."""
-        cells = [cell for cell in self.records(role).cells if self._has_threat(cell[0], column)]
         runs = column.how in ("mean", "worst", "merged")
-        named = _largest([cell for cell in cells if (_without_run(cell[1]) if runs else cell[1]) == column.name])
-        complete = all(len(record.column(name, "image")) == record.images for record, name in named)
-        return named if complete else []
+        cells = self.records(role).cells
+        named = [cell for cell in cells if (_without_run(cell[1]) if runs else cell[1]) == column.name]
+        alike = _largest([cell for cell in named if self._has_threat(cell[0], column)])
+        complete = all(len(record.column(name, "image")) == record.images for record, name in alike)
+        return alike if complete else []
 
     def _has_threat(self, record: Record, column: Column) -> bool:
-        if norm_name(record.threat) != column.norm:
+        threat = record.threat
+        if norm_name(threat) != column.norm:
             return False
         radius = self.radius(record.subject.data, column)
-        return column.norm != "Linf" or abs(float(record.threat["radius"]) - radius) < 1e-9
+        return column.norm != "Linf" or abs(float(threat["radius"]) - radius) < 1e-9
 
     def radius(self, data: str, column: Column) -> float:
         """Return a column's Linf radius on a data set, in pixels of [0, 1]."""

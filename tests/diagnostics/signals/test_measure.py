@@ -36,10 +36,10 @@ def test_a_model_that_is_always_wrong_is_refused(digits):
 def test_a_jacobian_that_does_not_fit_is_refused_and_few_are_held_at_once(case, monkeypatch):
     whole = propagation_signals("net", "digits", case)
     each = 10 * case.images[0].numel()
-    monkeypatch.setattr("quantattack.diagnostics.signals.spectrum._NUMBERS", 3 * each)
+    monkeypatch.setattr("quantattack.gradients._NUMBERS", 3 * each)
     in_threes = propagation_signals("net", "digits", case)
     assert in_threes[0].numbers["error"] == pytest.approx(whole[0].numbers["error"], rel=1e-4)
-    monkeypatch.setattr("quantattack.diagnostics.signals.spectrum._NUMBERS", each - 1)
+    monkeypatch.setattr("quantattack.gradients._NUMBERS", each - 1)
     with pytest.raises(InputError, match="look at the whole Jacobian"):
         propagation_signals("net", "digits", case)
 

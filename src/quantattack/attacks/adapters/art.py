@@ -10,7 +10,6 @@ from quantattack.attacks.adapters.common import (
     Settings,
     Shown,
     check_settings,
-    classes_of,
     filled,
     inside,
     library,
@@ -21,6 +20,7 @@ from quantattack.attacks.adapters.common import (
     settings_of,
 )
 from quantattack.attacks.threat import Threat
+from quantattack.gradients import classes_of
 from quantattack.record.description import tagged
 from quantattack.types import Images, Labels
 
@@ -66,7 +66,7 @@ class Art:
             model=model,
             loss=torch.nn.CrossEntropyLoss(),
             input_shape=tuple(images.shape[1:]),
-            nb_classes=classes_of(model, images),
+            nb_classes=classes_of(model, images[:1]),
             clip_values=(self.threat.low, self.threat.high),
             device_type="gpu" if images.is_cuda else "cpu",
         )

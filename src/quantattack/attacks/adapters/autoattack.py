@@ -5,7 +5,6 @@ from typing import Any
 
 from quantattack.attacks.adapters.common import (
     Shown,
-    classes_of,
     filled,
     library,
     made,
@@ -15,6 +14,7 @@ from quantattack.attacks.adapters.common import (
 )
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
+from quantattack.gradients import classes_of
 from quantattack.record.description import tagged
 from quantattack.types import Images, Labels
 
@@ -77,7 +77,7 @@ class AutoAttack:
         if members:
             known["attacks_to_run" if original else "attacks"] = members
         adversary = made(kind, (model,), filled(kind, known, {}))
-        classes = classes_of(model, images)
+        classes = classes_of(model, images[:1])
         self._check_classes(classes)
         targets = min(9, classes - 1)
         for member in (adversary.apgd_targeted, adversary.fab):

@@ -194,12 +194,6 @@ def norm_name(threat: Threat, names: tuple[Any, Any, Any]) -> Any:
     return next(name for kind, name in zip(kinds, names, strict=True) if isinstance(threat.norm, kind))
 
 
-def classes_of(model: Model, images: Images) -> int:
-    """Return the model's number of classes, from one forward pass."""
-    with torch.no_grad():
-        return int(model(images[:1]).shape[1])
-
-
 def made(kind: Any, given: tuple[Any, ...], settings: Settings) -> Any:
     """Call a constructor with positional arguments and settings; raise InputError if it rejects them."""
     check(kind, settings)

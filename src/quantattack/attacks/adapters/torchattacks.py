@@ -7,7 +7,6 @@ from quantattack.attacks.adapters.common import (
     Settings,
     Shown,
     check_settings,
-    classes_of,
     filled,
     inside,
     library,
@@ -18,6 +17,7 @@ from quantattack.attacks.adapters.common import (
     settings_of,
 )
 from quantattack.attacks.threat import Threat
+from quantattack.gradients import classes_of
 from quantattack.record.description import tagged
 from quantattack.types import Images, Labels
 
@@ -51,7 +51,7 @@ class TorchAttacks:
 
     def search(self, model: Shown, images: Images, labels: Labels, radius: float, seed: int) -> Images:
         kind = self.kind()
-        norm, classes = norm_name(self.threat, ("Linf", "L2", "L1")), classes_of(model, images)
+        norm, classes = norm_name(self.threat, ("Linf", "L2", "L1")), classes_of(model, images[:1])
         known = {"eps": radius, "norm": norm, "n_classes": classes, "seed": seed, "verbose": False}
         attacked: Images = made(kind, (model,), filled(kind, known, self.settings))(images, labels)
         return attacked if "eps" in settings_of(kind) else inside(self.threat, attacked, images, radius)

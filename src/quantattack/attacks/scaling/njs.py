@@ -10,7 +10,7 @@ from torch import Tensor
 from quantattack.attacks.scaling.base import Rescale, confidence
 from quantattack.attacks.scaling.sketch import STEPS, Estimates, Sketch, mean_singular_values
 from quantattack.errors import InputError, is_number
-from quantattack.gradients import called, jacobian, parts_of, singular_values
+from quantattack.gradients import classes_of, jacobian, parts_of, singular_values
 from quantattack.record.description import tagged
 from quantattack.rng import Rng
 from quantattack.types import Images, Labels, Logits, Model, PerImage
@@ -94,9 +94,7 @@ class Njs:
 
 def _mean_singular_value(model: Model, probe: Images, weight: Tensor | None) -> tuple[float, Sketch | None]:
     """Return the mean over the probe and over singular values, and how it was estimated, if it was."""
-    with torch.no_grad():
-        classes = called(model, probe[:_PROBE_BATCH]).shape[1]
-    if classes > _MOST_ROWS:
+    if classes_of(model, probe[:_PROBE_BATCH]) > _MOST_ROWS:
         return _estimated(model, probe, weight)
     values = [_spectrum(model, batch, weight) for batch in torch.split(probe, _PROBE_BATCH)]
     return float(torch.cat(values).mean()), None

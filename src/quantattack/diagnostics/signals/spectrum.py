@@ -9,11 +9,10 @@ from torch import Tensor
 
 from quantattack.attacks.scaling.base import Rescale
 from quantattack.errors import InputError
-from quantattack.gradients import called, jacobian
+from quantattack.gradients import classes_of, jacobian, jacobians_at_once
 from quantattack.types import Images, Jacobian, Labels, Logits, Model, PerImage
 
 BATCH = 16
-_NUMBERS = 1 << 25  # numbers of the Jacobians that are held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +53,14 @@ def images_at_once(model: Model, images: Images) -> int:
     Raises:
         InputError: If a single image's has more.
     """
-    with torch.no_grad():
-        classes = called(model, images[:BATCH]).shape[1]
-    each = classes * images[0].numel()
-    if each > _NUMBERS:
+    classes = classes_of(model, images[:BATCH])
+    count = jacobians_at_once(classes, images)
+    if not count:
         raise InputError(
             f"signals look at the whole Jacobian, and {classes} classes times {images[0].numel()} pixels are too many; "
             "`diagnose` needs none"
         )
-    return min(BATCH, _NUMBERS // each)
+    return min(BATCH, count)
 
 
 def per_pixel(images: Images, std: Sequence[float]) -> Tensor:
