@@ -7,7 +7,7 @@ from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.ascent import Ascent
 from quantattack.attacks.base import Attack
 from quantattack.attacks.class_pair import ClassPair
-from quantattack.attacks.closeness import WhileClose
+from quantattack.attacks.closeness import Probe, WhileClose
 from quantattack.attacks.deployed import OnOutputs
 from quantattack.attacks.directions import Stochastic
 from quantattack.attacks.eot import Eot
@@ -188,6 +188,7 @@ ATTACKS = (
     Member("on_outputs", lambda threat, model, probe, steps: OnOutputs(pgd(threat, steps=steps))),
     Member("float64", lambda threat, model, probe, steps: InFloat64(pgd(threat, steps=steps))),
     Member("smooth_signs", lambda threat, model, probe, steps: SmoothSigns(pgd(threat, steps=steps))),
+    Member("probe", lambda threat, model, probe, steps: Probe(by_closeness(threat, steps), pgd(threat, steps=steps))),
     Member("averaged", lambda threat, model, probe, steps: Eot(pgd(threat, steps=steps), 2)),
     Member(
         "square",

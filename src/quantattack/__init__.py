@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from quantattack.attacks.ascent import Ascent
     from quantattack.attacks.base import Attack, TracedAttack
     from quantattack.attacks.class_pair import ClassPair
+    from quantattack.attacks.closeness import Probe, WhileClose
     from quantattack.attacks.deployed import OnOutputs, deployed_suite
     from quantattack.attacks.directions import Quantized, Stochastic
     from quantattack.attacks.eot import Eot
@@ -83,6 +84,7 @@ __all__ = [
     "OnOutputs",
     "OneLogit",
     "ParticleSets",
+    "Probe",
     "Quantized",
     "Record",
     "Restarts",
@@ -93,6 +95,7 @@ __all__ = [
     "Threat",
     "TracedAttack",
     "Transfer",
+    "WhileClose",
     "apgd",
     "apgd_plus",
     "apgd_targeted",
@@ -131,6 +134,7 @@ attacks.apgd Apgd
 attacks.ascent Ascent
 attacks.base Attack TracedAttack
 attacks.class_pair ClassPair
+attacks.closeness Probe WhileClose
 attacks.deployed OnOutputs deployed_suite
 attacks.directions Quantized Stochastic
 attacks.eot Eot

@@ -9,7 +9,7 @@ from torch import nn
 from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.base import attacked_images, batch_of, search, traits_around, without_steps
 from quantattack.attacks.class_pair import ClassPair, fitted
-from quantattack.attacks.closeness import WhileClose
+from quantattack.attacks.closeness import Probe, WhileClose
 from quantattack.attacks.losses import margin
 from quantattack.attacks.norms import Linf
 from quantattack.attacks.reached import Reached
@@ -104,6 +104,18 @@ def test_alone_it_attacks_every_image():
 def test_a_share_that_is_none_is_refused(share):
     with pytest.raises(InputError, match="above 0 and at most 1"):
         WhileClose(pgd(THREAT), share)
+
+
+def test_a_probe_is_run_where_nothing_is_known():
+    probe, inner = Painter((0.3, 0.1, 0.2)), Painter((0.45, 0.45, 0.45))
+    attack = Probe(WhileClose(inner, 0.5), probe)
+    found = search(attack, Line(), batch_of(CLEAN, LABELS))
+    assert [len(seen) for seen in probe.seen] == [3]
+    assert inner.seen[0].rng.index.tolist() == [0]
+    assert torch.allclose(found.images[:, 0], torch.tensor([0.45, 0.1, 0.2]))
+    search(Ensemble({"first": Painter((0.1, 0.3, 0.2)), "close": attack}), Line(), batch_of(CLEAN, LABELS))
+    assert len(probe.seen) == 1
+    assert inner.seen[1].rng.index.tolist() == [1]
 
 
 def test_rivals_are_ranked_by_what_was_reached():

@@ -19,7 +19,7 @@ from quantattack.evaluation.models import CountedModel
 from quantattack.rng import Rng
 
 THREAT = Threat(Linf(), 8 / 255)
-MEMBERS = ["pgd", "gap", "square", "log_odds", "rivals", "close", "search"]
+MEMBERS = ["pgd", "gap", "square", "log_odds", "rivals", "close"]
 FAR, NEAR = 118, 868
 
 
@@ -27,15 +27,16 @@ def test_the_members():
     assert list(standard(THREAT).attacks) == MEMBERS
     assert list(standard(Threat(L2(), 0.5)).attacks) == MEMBERS
     assert list(standard(Threat(L1(), 3.0)).attacks) == ["pgd", "gap", "log_odds", "rivals", "close"]
-    assert standard(THREAT).onward == ("square", "search")
+    assert standard(THREAT).onward == ("square",)
     assert standard(Threat(L1(), 3.0)).onward == ()
     members = standard(THREAT).attacks
     assert members["pgd"] == pgd(THREAT)
     gap, rivals = members["gap"].attack, members["rivals"].attack
+    close = members["close"].attack.attacks
     assert (gap.temperature, gap.loss, gap.progress) == (Gap(), log_odds, log_odds)
     assert gap.step_size(0) == 2 * THREAT.radius
     assert gap.step_size(19) == pytest.approx(2 * THREAT.radius / 20)
-    assert [part.share for part in members["close"].attack.attacks.values()] == [0.15, 0.1, 0.04]
+    assert [part.share for part in close["climb"].attack.attacks.values()] == [0.15, 0.1, 0.04]
     assert [walk.steps for walk in rivals.attacks.values()] == [4] * 9 + [16] * 2
 
 
@@ -77,7 +78,8 @@ def test_its_cost_on_near_images_is_the_stated_one(network, images):
     with torch.no_grad():
         labels = network(images).argmax(1)
     suite = standard(Threat(L1(), 1e-9))  # without Square, which would only cost time
-    parts = [part.attack for part in suite.attacks["close"].attack.attacks.values()]
+    climb = suite.attacks["close"].attack.attacks["climb"].attack
+    parts = [part.attack for part in climb.attacks.values()]
     spent_close = sum(spent(part, network, images[:2], labels[:2])[1] for part in parts)
     assert FAR + spent_close == NEAR
     assert f"at most {NEAR} where" in " ".join(standard.__doc__.split())

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import quantattack as qa
-from quantattack.attacks.base import batch_of, is_last, search
+from quantattack.attacks.base import batch_of, search, turn_of
 from quantattack.certification import cp_sat, milp
 from quantattack.certification.activations import Clip, MaxPool, Steps
 from quantattack.certification.bounds import bounded
@@ -284,7 +284,6 @@ def test_without_a_complete_search_it_says_why(monkeypatch):
 
 
 def test_it_is_run_last_and_refuses_a_time_that_is_none():
-    assert is_last(Exact(BYTES))
-    assert not is_last(qa.pgd(BYTES))
+    assert turn_of(Exact(BYTES)) > turn_of(qa.standard(BYTES).attacks["close"]) > turn_of(qa.pgd(BYTES))
     with pytest.raises(InputError, match="positive number, not 0"):
         Exact(BYTES, 0)

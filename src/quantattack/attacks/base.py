@@ -105,14 +105,17 @@ class Traits:
         refills: Whether it may receive a batch larger than `Batch.at_once`: it then splits the images that are not yet
             solved into chunks of that size, so that solved images make room for others.
         solved: Its success criterion; None if it does not declare one.
-        last: Whether it is run after all others, on one image at a time, and only on those that none of them broke.
+        turn: When an evaluation runs it: 0 with most; a later one after all of earlier turns, and only on the images
+            that none of these broke.
+        singly: Whether it gets one image at a time, since it may take long over each.
     """
 
     children: tuple[Attack, ...] = ()
     needs_all: bool = False
     refills: bool = False
     solved: Criterion | None = None
-    last: bool = False
+    turn: int = 0
+    singly: bool = False
 
 
 @runtime_checkable
@@ -257,9 +260,14 @@ def needs_all(attack: Attack) -> bool:
     return traits.needs_all or any(needs_all(child) for child in traits.children)
 
 
-def is_last(attack: Attack) -> bool:
-    """Return whether an attack is run after all others, on what they leave; see `Traits`."""
-    return adopt(attack).traits.last
+def turn_of(attack: Attack) -> int:
+    """Return when an evaluation runs an attack; see `Traits`."""
+    return adopt(attack).traits.turn
+
+
+def is_single(attack: Attack) -> bool:
+    """Return whether an attack gets one image at a time; see `Traits`."""
+    return adopt(attack).traits.singly
 
 
 def refills(attack: Attack) -> bool:

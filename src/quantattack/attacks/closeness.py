@@ -1,4 +1,4 @@
-"""Budgets by closeness: an attack that runs on the images that earlier attacks nearly broke."""
+"""Budgets by closeness: attacks that run on the images that earlier ones nearly broke, and a probe that tells which."""
 
 from dataclasses import dataclass, replace
 
@@ -15,6 +15,7 @@ from quantattack.attacks.base import (
     traits_around,
     without_steps,
 )
+from quantattack.attacks.merging import Member, merged
 from quantattack.attacks.success import nearness
 from quantattack.errors import InputError, is_number
 from quantattack.gradients import logits_in_parts
@@ -81,3 +82,37 @@ class WhileClose:
         clean = nearness(solved, logits_in_parts(model, batch.images, batch.at_once), batch.labels)
         close: Mask = batch.reached.nearness > self.share * clean
         return close
+
+
+@tagged("Probe")
+@dataclass(frozen=True)
+class Probe:
+    """Run a short attack where nothing is known of an image yet, and then one whose budget follows from closeness.
+
+    Inside a suite the earlier attacks tell how close an image is, and the probe is not run.  An evaluation runs it
+    after the attacks beside it, and only on the images that all of these left.
+
+    Arguments:
+        attack: The attack, such as a `WhileClose`.
+        probe: The short attack.
+    """
+
+    attack: Attack
+    probe: Attack
+    __call__ = attacked_images
+
+    @property
+    def traits(self) -> Traits:
+        return replace(traits_around(self.attack, self.probe), turn=1)
+
+    def passes(self, classes: int) -> int:
+        return passes(self.attack, classes) + passes(self.probe, classes) + 1
+
+    def to_the_end(self) -> Attack:
+        return replace(self, attack=to_the_end(self.attack))
+
+    def trace(self, model: Model, batch: Batch) -> Trace:
+        if batch.reached is not None:
+            return search(self.attack, model, batch)
+        members = (Member(attack, batch.rng) for attack in (self.probe, self.attack))
+        return merged(members, success_of(self.attack), model, batch)

@@ -28,7 +28,6 @@ from quantattack.types import Model
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 _CARRIED = ("pgd", "gap")  # run to the end on the float network, 80 passes
-_SEARCH = "search"  # the member of `standard` that is Square at length
 TRANSFERRED, SQUARE, ON_LOGITS = "transfer", "square", "pgd_logits"  # names of members in a record
 
 
@@ -82,8 +81,7 @@ def suite_of(threat: Threat, float_model: Model | None = None, softmax: bool = T
         softmax: Whether the file ends in a softmax; else `pgd_logits` would be `pgd` again.
     """
     own = dict(standard(threat).attacks)
-    own.pop(SQUARE, None)  # `search` is the longer one
-    alone: Mapping[str, Attack] = {SQUARE: own.pop(_SEARCH)} if _SEARCH in own else {}
+    alone: Mapping[str, Attack] = {SQUARE: own.pop(SQUARE)} if SQUARE in own else {}
     transferred: Mapping[str, Attack] = {}
     if float_model is not None:
         transferred = {TRANSFERRED: Ensemble({name: Transfer(own[name], float_model) for name in _CARRIED})}

@@ -7,7 +7,7 @@ from quantattack.attacks.apgd import Apgd
 from quantattack.attacks.arguments import check_threat
 from quantattack.attacks.base import Attack, passes
 from quantattack.attacks.class_pair import ClassPair
-from quantattack.attacks.closeness import WhileClose
+from quantattack.attacks.closeness import Probe, WhileClose
 from quantattack.attacks.losses import log_odds, margin
 from quantattack.attacks.norms import L1
 from quantattack.attacks.recipes import LinearDecay, pgd
@@ -31,11 +31,10 @@ def standard(threat: Threat) -> Ensemble:
     4. `rivals`: four decaying steps toward each of 9 target classes, from blocks of 4 x 4 pixels, and APGD on targeted
        DLR, 16 steps, toward the two that came nearest.
     5. `close`: up to 750 steps of the kinds above on the images whose margin fell below 15, 10 and 4 percent of the
-       clean one.
-    6. `search`: Square that keeps ties, up to 4000 queries, and 6000 with small windows below 8 percent.
+       clean one; then Square that keeps ties, up to 4000 queries, and 6000 with small windows below 8 percent.
 
-    `square` and `search` start from the closest image that the others returned, and are omitted under L1.  Where
-    activations are signs, the gradient members climb the derivative of `SmoothSigns`.
+    Square starts from the closest image that the others returned, and is omitted under L1.  Where activations are
+    signs, the gradient members climb the derivative of `SmoothSigns`.
 
     In small networks of signs or of k-bit activations it misses some images; `certify` decides them by complete search,
     and an evaluation says so by the flag `search_pays`.
@@ -45,9 +44,9 @@ def standard(threat: Threat) -> Ensemble:
     close; one that is fooled costs only the passes until then.  `passes` and `far_passes` return these with the forward
     passes, Square's included.
 
-    To evaluate every member alone on every image, pass `standard(threat).attacks` to `evaluate`.  They contain the
-    control `pgd`, PGD with 20 steps on cross entropy, which the ensemble does not run.  A member alone takes every
-    image for close where nothing is known of it.
+    To evaluate every member on every image, pass `standard(threat).attacks` to `evaluate`.  They contain the control
+    `pgd`, PGD with 20 steps on cross entropy, which the ensemble does not run.  `close` is then run after the others,
+    on what all of them left, with a probe of 88 backward passes that tells how close an image is.
 
     Arguments:
         threat: Set of admissible images.
@@ -58,10 +57,8 @@ def standard(threat: Threat) -> Ensemble:
     if asks:
         members["square"] = _square(threat, 1500, 120, schedule=600)
     members["log_odds"] = SmoothSigns(_log_odds(threat, 30))
-    members |= {"rivals": SmoothSigns(_rivals(threat)), "close": SmoothSigns(_close(threat))}
-    if asks:
-        members["search"] = _search(threat)
-    return Ensemble(members, ("square", "search") if asks else (), controls=("pgd",))
+    members |= {"rivals": SmoothSigns(_rivals(threat)), "close": Probe(_close(threat), SmoothSigns(_probe(threat)))}
+    return Ensemble(members, ("square",) if asks else (), controls=("pgd",))
 
 
 def far_passes(attack: Attack, classes: int) -> int:
@@ -75,7 +72,7 @@ def far_passes(attack: Attack, classes: int) -> int:
     """
     if isinstance(attack, WhileClose):
         return 1
-    if isinstance(attack, SmoothSigns):
+    if isinstance(attack, SmoothSigns | Probe):
         return far_passes(attack.attack, classes)
     if isinstance(attack, Ensemble):
         return sum(far_passes(member, classes) + 1 for member in attack.members.values())
@@ -91,8 +88,22 @@ def _rivals(threat: Threat) -> Ensemble:
     return Ensemble(probes | {f"nearest {rank}": _dlr(threat, rank, 16, Blocks(4)) for rank in (1, 2)})
 
 
+def _probe(threat: Threat) -> Ensemble:
+    """Return a short attack of two kinds, from other starts than those of the members."""
+    return Ensemble({"gap": _gap(threat, 20, Blocks(4)), "rivals": _rivals(threat)})
+
+
 def _close(threat: Threat) -> Ensemble:
-    """Return searches whose length follows from how close an image has come."""
+    """Return searches whose length follows from how close an image has come, and a long one without gradients."""
+    members: dict[str, Attack] = {"climb": SmoothSigns(_climb(threat))}
+    if isinstance(threat.norm, L1):
+        return Ensemble(members)
+    members["long"] = _square(threat, 4000, 400, schedule=2000)
+    members["fine"] = WhileClose(_square(threat, 6000, 1500, schedule=3000, share=0.05), 0.08)
+    return Ensemble(members, ("long", "fine"))
+
+
+def _climb(threat: Threat) -> Ensemble:
     nearer = Ensemble({"log_odds": _log_odds(threat, 50), "rival": _dlr(threat, 1, 50)})
     nearest = Ensemble(
         {
@@ -109,16 +120,6 @@ def _close(threat: Threat) -> Ensemble:
             "nearest": WhileClose(nearest, 0.04),
         }
     )
-
-
-def _search(threat: Threat) -> Ensemble:
-    """Return a long search without gradients, and a fine one of the images that are close."""
-    fine = _square(threat, 6000, 1500, schedule=3000, share=0.05)
-    members: dict[str, Attack] = {
-        "long": _square(threat, 4000, 400, schedule=2000),
-        "fine": WhileClose(fine, 0.08),
-    }
-    return Ensemble(members, ("long", "fine"))
 
 
 def _decaying(threat: Threat, steps: int, start: Start, **parts: Any) -> Apgd:

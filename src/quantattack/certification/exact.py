@@ -62,7 +62,7 @@ class Exact:
 
     @property
     def traits(self) -> Traits:
-        return Traits(solved=misclassified, last=True)
+        return Traits(solved=misclassified, turn=2, singly=True)
 
     def passes(self, classes: int) -> int:
         """Return the largest number of passes per image: two candidates for each rival, shown alone and in a batch."""

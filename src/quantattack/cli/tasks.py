@@ -22,7 +22,7 @@ from quantattack.evaluation.models import CountedModel
 from quantattack.evaluation.pixels import levels_named, usual_threat
 from quantattack.evaluation.task import Task, TaskSettings, examine, prepare
 
-_GRADIENT = ("pgd", "gap", "log_odds", "rivals", "close")  # members of `standard`
+_GRADIENT = ("pgd", "gap", "log_odds", "rivals")  # members of `standard`
 
 
 def tasks_of(plan: RunFile, part: tuple[int, int] = (1, 1)) -> Iterator[Task]:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from quantattack.attacks.base import is_last, needs_all, passes
+from quantattack.attacks.base import needs_all, passes, turn_of
 from quantattack.evaluation.batching import BatchSizer
 from quantattack.evaluation.judge import Attacked, Clean, Watch, already_wrong, sizer_of
 from quantattack.evaluation.saved_images import save_shard
@@ -50,9 +50,9 @@ class Cell:
     watch: Watch | None = None
 
     @property
-    def is_last(self) -> bool:
-        """Whether it is run after all others of its task, on what they leave."""
-        return is_last(self.task.attacks[self.attack])
+    def turn(self) -> int:
+        """When it is run: a later one after all of earlier turns, on what these leave."""
+        return turn_of(self.task.attacks[self.attack])
 
 
 def clean_cell(task: Task) -> Cell:

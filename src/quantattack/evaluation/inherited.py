@@ -1,12 +1,14 @@
-"""What an attack that is run last takes over: the outcomes of images that the attacks before it broke."""
+"""What an attack of a later turn takes over: the outcomes of images that the attacks before it broke."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 
+from quantattack.attacks.base import turn_of
 from quantattack.evaluation.cells import Cell
 from quantattack.evaluation.saved_images import load_shard, save_shard
+from quantattack.evaluation.task import Task
 from quantattack.record.outcome import Outcome, Shard
 from quantattack.record.record import Record
 from quantattack.record.shards import path_of
@@ -14,15 +16,15 @@ from quantattack.record.store import Store
 
 
 def inherit(cell: Cell, store: Store) -> Cell:
-    """Write for each image that another attack broke that attack's outcome, at no cost; return the cell of the others.
+    """Write the outcomes of images that earlier attacks broke, at no cost; return the cell of the other images.
 
     So the attack's robust accuracy is what it and all before it leave together.
 
     Arguments:
-        cell: The cell of an attack that is run last; the others of its task are complete.
+        cell: The cell of an attack of a later turn; those of earlier turns are complete.
         store: The record.
     """
-    breakers = breakers_of(Record(store, cell.task.subject), cell.attack)
+    breakers = breakers_of(Record(store, cell.task.subject), earlier(cell.task, cell.attack))
     index = cell.task.index[list(cell.positions)].tolist()
     pairs = list(zip(cell.positions, index, strict=True))
     outcomes = [(name, outcome) for _, image in pairs for name, outcome in breakers.get(image, ())]
@@ -32,16 +34,22 @@ def inherit(cell: Cell, store: Store) -> Cell:
     return replace(cell, positions=[position for position, image in pairs if image not in breakers])
 
 
-def breakers_of(record: Record, last: str) -> dict[int, list[tuple[str, Outcome]]]:
+def earlier(task: Task, name: str) -> list[str]:
+    """Return the names of a task's attacks whose turn is before that of one of them."""
+    turn = turn_of(task.attacks[name])
+    return [other for other, attack in task.attacks.items() if turn_of(attack) < turn]
+
+
+def breakers_of(record: Record, names: Sequence[str]) -> dict[int, list[tuple[str, Outcome]]]:
     """Return by image the first attack that broke it, with its outcome free of cost.
 
     Arguments:
         record: The record.
-        last: The attack that is run last, which is left out.
+        names: The attacks to look at; those that the record lacks are left out.
     """
     found: dict[int, list[tuple[str, Outcome]]] = {}
     for name, attacked in record.by_attack.items():
-        if name != last:
+        if name in names:
             for outcome, broken in zip(attacked.rows(), (attacked.broken & attacked.right).tolist(), strict=True):
                 if broken and outcome.image not in found:
                     free = replace(outcome, forwards=0.0, backwards=0.0, seconds=0.0)

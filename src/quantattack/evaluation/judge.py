@@ -16,7 +16,7 @@ from quantattack.attacks.base import (
     Trace,
     TracedAttack,
     check_returned,
-    is_last,
+    is_single,
     needs_all,
     passes,
     refills,
@@ -198,7 +198,7 @@ def batches_per_call(attack: Attack, count: int, sizer: BatchSizer) -> int:
 
 def sizer_of(attack: Attack, usual: BatchSizer) -> BatchSizer:
     """Return what sizes an attack's batches: one image at a time for one that may take long over each."""
-    return BatchSizer(1, fixed=True) if is_last(attack) else usual
+    return BatchSizer(1, fixed=True) if is_single(attack) else usual
 
 
 def attack(

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from quantattack.attacks.base import is_last, needs_all
+from quantattack.attacks.base import needs_all, turn_of
 from quantattack.evaluation.cells import Cell
-from quantattack.evaluation.inherited import breakers_of
+from quantattack.evaluation.inherited import breakers_of, earlier
 from quantattack.evaluation.judge import Attacked, attack
 from quantattack.evaluation.task import Task
 from quantattack.gradients import placement
@@ -42,9 +42,9 @@ class ReturnedImages:
 
         Images whose outcomes the record already had are attacked again, with the same result as before.
         """
-        for name in sorted(task.attacks, key=lambda name: is_last(task.attacks[name])):
+        for name in sorted(task.attacks, key=lambda name: turn_of(task.attacks[name])):
             right = _right(task, record, name)
-            if is_last(task.attacks[name]):
+            if turn_of(task.attacks[name]):
                 self._inherit(task, name, record)
             self._complete(task, name, right & ~self._received[task, name])
             wrong = torch.from_numpy(~right)
@@ -54,7 +54,7 @@ class ReturnedImages:
     def _inherit(self, task: Task, name: str, record: Record) -> None:
         """Take the images that other attacks broke from these."""
         at = {int(index): position for position, index in enumerate(task.index)}
-        for image, found in breakers_of(record, name).items():
+        for image, found in breakers_of(record, earlier(task, name)).items():
             other, position = found[0][0], at[image]
             self._attacked[task, name][position] = self._attacked[task, other][position]
             self._received[task, name][position] = True

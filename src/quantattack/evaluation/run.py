@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from quantattack.attacks.base import passes
+from quantattack.attacks.base import passes, turn_of
 from quantattack.attacks.threat import rounded_radius
 from quantattack.errors import InputError, guarded
 from quantattack.evaluation.cells import CLEAN, Cell, begin, cells_of, clean_cell, keep
@@ -95,15 +95,15 @@ class FilledTask:
         self._was_finished, self.worked = store.finished, False
         self._left = {cell: int(clean.right[list(cell.positions)].sum()) for cell in self._cells}
 
-    def open(self, last: bool) -> Iterator[Cell]:
+    def open(self, turn: int) -> Iterator[Cell]:
         """Write the outcomes of misclassified images, and yield each cell that has images left to attack.
 
         Arguments:
-            last: Whether to open the cells of attacks that are run last, or those of all others.
+            turn: The turn whose cells are opened; those of earlier ones are complete.
         """
-        for cell in [cell for cell in self._cells if cell.is_last == last]:
+        for cell in [cell for cell in self._cells if cell.turn == turn]:
             begin(cell, self._store, self._clean)
-            if last:
+            if turn:
                 cell = self._narrowed(cell)
             if self._left[cell]:
                 yield cell
@@ -192,14 +192,14 @@ def note_opened(task: Task, store: Store) -> None:
 
 
 def _results(filled: Mapping[Task, FilledTask], executor: Executor) -> Iterator[tuple[Cell, Attacked]]:
-    """Yield the results of all cells; of attacks that are run last only once all others have ended."""
-    for last in (False, True):
-        yield from executor.map(attack, _opened(filled.values(), last))
+    """Yield the results of all cells, turn by turn: one begins once all cells of the turns before have ended."""
+    for turn in sorted({turn_of(each) for task in filled for each in task.attacks.values()}):
+        yield from executor.map(attack, _opened(filled.values(), turn))
 
 
-def _opened(filled: Iterable[FilledTask], last: bool) -> Iterator[Cell]:
+def _opened(filled: Iterable[FilledTask], turn: int) -> Iterator[Cell]:
     for task in filled:
-        yield from task.open(last)
+        yield from task.open(turn)
 
 
 def _predictions(tasks: Sequence[Task], advances: Sequence[Advance], executor: Executor) -> dict[Task, Clean]:

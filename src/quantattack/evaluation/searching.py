@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from quantattack.attacks.base import Attack, Batch, Trace, is_last, needs_all, search
+from quantattack.attacks.base import Attack, Batch, Trace, is_single, needs_all, search
 from quantattack.evaluation.fast_search import InBfloat16
 from quantattack.evaluation.models import CountedModel
 from quantattack.evaluation.task import Task
@@ -18,7 +18,7 @@ def searched(task: Task, model: CountedModel, attack: Attack, batch: Batch) -> T
     After the bfloat16 version, every image that does not fool the model itself is attacked again.  After a float32
     version, only images that fool that version but not the model are; the others had a full float32 search.
     """
-    faster = () if needs_all(attack) or is_last(attack) else task.faster
+    faster = () if needs_all(attack) or is_single(attack) else task.faster
     models = [*(_instead(model, version) for version in faster), model]
     result = search(attack, models[0], batch)
     for searched, following in pairwise(models):
