@@ -1,7 +1,8 @@
 """The attack interface: its input (`Batch`), its output (`Trace`), and the properties it declares (`Traits`)."""
 
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from inspect import getattr_static
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -244,9 +245,19 @@ def check_returned(returned: object, clean: Images, name: str) -> None:
         raise InputError(f"the attack {name!r} returned {got} in place of images of shape {tuple(clean.shape)}")
 
 
-def adopt(attack: Attack) -> TracedAttack:
-    """Return the attack itself if it is a `TracedAttack`, else wrapped in `Adopted`."""
-    return attack if isinstance(attack, TracedAttack) else Adopted(attack)
+def adopt(attack: Attack, name: str = "") -> TracedAttack:
+    """Return the attack itself if it is a `TracedAttack`, else wrapped in `Adopted`.
+
+    Arguments:
+        attack: The attack.
+        name: Its name in messages; by default that of the callable.
+    """
+    return attack if is_traced(attack) else Adopted(attack, name)
+
+
+def is_traced(attack: Attack) -> TypeGuard[TracedAttack]:
+    """Return whether an attack has the full interface, without asking for its traits, which ask those it wraps."""
+    return all(getattr_static(attack, name, None) is not None for name in ("trace", "traits", "passes", "to_the_end"))
 
 
 def search(attack: Attack, model: Model, batch: Batch) -> Trace:

@@ -6,7 +6,7 @@ from contextlib import suppress
 import torch
 
 from quantattack.attacks.adapters.common import Adapter
-from quantattack.attacks.base import Adopted, Attack, Batch, TracedAttack
+from quantattack.attacks.base import Adopted, Attack, Batch, is_traced
 from quantattack.evaluation.pixels import grid_of
 from quantattack.evaluation.task import Task
 from quantattack.rng import Rng, global_states, seeded
@@ -46,7 +46,7 @@ def _said(task: Task, attack: Attack, positions: list[int]) -> str:
 
 def _plain(attack: Attack) -> Iterator[Attack]:
     """Yield the attacks inside of an attack, or itself, of which nothing is known but how they are called."""
-    if isinstance(attack, TracedAttack):
+    if is_traced(attack):
         for child in attack.traits.children:
             yield from _plain(child)
     elif not isinstance(attack, Adapter):  # those seed their library, which their page says

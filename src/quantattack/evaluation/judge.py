@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 from quantattack.attacks.base import (
-    Adopted,
     Attack,
     Batch,
     Trace,
-    TracedAttack,
+    adopt,
     check_returned,
     is_single,
     needs_all,
@@ -242,8 +241,7 @@ def _attacked(task: Task, name: str, positions: Sequence[int], at_once: int, wat
     model = task.model.showing(at_once, passes, grid_of(task.threat))
     batch = Batch(images, labels, Rng(task.seed, task.index[list(positions)].to(images.device)), at_once=at_once)
     with guarded(f"the attack {name!r}", where):
-        attack = task.attacks[name]
-        attack = attack if isinstance(attack, TracedAttack) else Adopted(attack, name)
+        attack = adopt(task.attacks[name], name)
         result = searched(task, model, attack, batch)
         cost = Cost(*passes.snapshot(), time.perf_counter() - begun)
         final = _checked(name, result.images, images).to(images.dtype)  # measure the pixels that the model gets

@@ -92,6 +92,7 @@ class FilledTask:
     def __init__(self, task: Task, store: Store, clean: Clean, advance: Advance, gallery: bool) -> None:
         self._task, self._store, self._clean, self._advance, self._gallery = task, store, clean, advance, gallery
         self._cells = cells_of(task, store, clean, self._watch)
+        self._most = {name: max(1, passes(attack, classes=0)) for name, attack in task.attacks.items()}
         self._was_finished, self.worked = store.finished, False
         self._left = {cell: int(clean.right[list(cell.positions)].sum()) for cell in self._cells}
 
@@ -121,7 +122,7 @@ class FilledTask:
     def _watch(self, name: str, images: int, passed: int) -> None:
         """Show how far an attack is within a call on so many images, from what the call has cost so far."""
         left = next((left for cell, left in self._left.items() if cell.attack == name), 0)
-        within = min(images - 1, passed // max(1, passes(self._task.attacks[name], classes=0)))
+        within = min(images - 1, passed // self._most[name])
         self._advance(name, min(len(self._task) - 1, len(self._task) - left + within), len(self._task))
 
     def take(self, cell: Cell, result: Attacked) -> None:
