@@ -1,7 +1,7 @@
 """Types checked at run time: with their shapes where there are tensors, by beartype alone where there are none."""
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import is_dataclass
 from functools import cache, partial, wraps
 from itertools import islice
@@ -37,15 +37,16 @@ PARTS: dict[type, Callable[[Any], Hashable]] = {  # of these types exactly: a cl
     ndarray: shaped,
     str: lambda text: text,  # `Literal`
     bool: lambda truth: (bool, truth),
-    tuple: lambda values: (tuple, len(values), *map(kind, values[:8])),
-    list: lambda values: (list, len(values), *map(kind, values[:8])),
-    dict: lambda values: (dict, *map(kind, islice(values.items(), 8))),
 }
+WITH_PARTS: dict[type, Callable[[Any], Iterable[Any]]] = {tuple: iter, list: iter, dict: dict.items}
 
 
-def kind(value: Any) -> Hashable:
+def kind(value: Any, depth: int = 4) -> Hashable:
     """Return what annotations tell of a value: its type, a tensor's shape, what the first parts of a container are."""
     of = type(value)
+    if of in WITH_PARTS and depth:
+        parts = islice(WITH_PARTS[of](value), 8)
+        return of, len(value), *(kind(part, depth - 1) for part in parts)
     return of if of not in PARTS else PARTS[of](value)
 
 
