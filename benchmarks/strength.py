@@ -87,24 +87,24 @@ def main() -> None:
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", nargs="*", help="network:radius, under Linf")
-    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--images", type=int, help="the first of them; else as many as a pair's records have, or 200")
     parser.add_argument("--only", default="", help="names of attacks, separated by semicolons")
     parser.add_argument("--report", action="store_true")
     return parser.parse_args()
 
 
-def measure(pair: str, images: int, wanted: Callable[[str], bool]) -> None:
+def measure(pair: str, images: int | None, wanted: Callable[[str], bool]) -> None:
     """Run what a pair's records lack: one record for each attack, so that a later run may add to them."""
     name, _, text = pair.partition(":")
     over, _, under = text.partition("/")
     threat = qa.Threat(qa.Linf(), float(over) / float(under or 1))
     clean, labels = qa.load_data(card_of(name).data)
-    model = qa.load_model(name)
+    model, place = qa.load_model(name), OUT / f"{Path(name).stem}-{text.replace('/', '_')}"
+    images = images or max((record.images for record in found(place).values()), default=200)
     for attack, part in every(threat).items():
         if not wanted(attack):
             continue
-        place = f"{Path(name).stem}-{text.replace('/', '_')}"
-        folder = OUT / place / attack.replace(" ", "-").replace(",", "")
+        folder = place / attack.replace(" ", "-").replace(",", "")
         record = qa.evaluate(model, clean[:images], labels[:images], {attack: part}, threat, batch_size=128, out=folder)
         (folder / "lock").unlink(missing_ok=True)
         for picture in folder.glob("gallery-*"):

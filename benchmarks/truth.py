@@ -4,8 +4,8 @@
     python benchmarks/truth.py digits-w4-bnn-waq:0.02 --images 100 --seconds 10
     python benchmarks/truth.py --hammer digits-w4-bnn-waq:0.02 --seeds 20 --queries 20000
 
-Each is one record of `certify` in results/truth, whose attacks are those of `standard`, AutoAttack where its package is
-installed, and complete search on what all of these left; the table of docs/certify.md is built from them.
+Each is one record of `certify` in results/truth, whose attacks are PGD, `standard` as one attack, AutoAttack where its
+package is installed, and complete search on what all of these left; the table of docs/certify.md is built from them.
 `--hammer` attacks every image that a record says is proved with all gradient attacks of the library under many seeds,
 and with Square under many queries, and counts what breaks: results/truth/hammered.json.
 """
@@ -37,7 +37,7 @@ PAIRS = (
 def attacks(threat: qa.Threat) -> dict[str, Attack]:
     """What is run before complete search."""
     peer = {} if threat.levels else {"autoattack": AutoAttack(threat)}
-    return {**qa.standard(threat).attacks, **peer}
+    return {"pgd": qa.pgd(threat), "standard": qa.standard(threat), **peer}
 
 
 def threat_of(text: str, data: str) -> qa.Threat:

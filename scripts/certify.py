@@ -4,6 +4,8 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from quantattack.record.record import Record
 from quantattack.record.store import Store
 from quantattack.report.markdown import between, markdown_table
@@ -13,7 +15,6 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "certify.md"
 FOLDER = ROOT / "results" / "truth"
 ABSENT = "Not measured yet: `python benchmarks/truth.py` does."
-STANDARD = ("pgd", "gap", "log_odds", "rivals", "square")
 
 
 def records(folder: Path) -> list[Record]:
@@ -22,17 +23,16 @@ def records(folder: Path) -> list[Record]:
     return [record for record in found if record.finished]
 
 
-def left(record: Record, names: tuple[str, ...]) -> int:
-    """Images that all of some attacks leave together."""
-    broken = [record.broken(name) for name in names]
-    return int((~sum(broken[1:], broken[0])).sum())
+def left(record: Record, *names: str) -> int | None:
+    """Images that some attacks leave together; None if none of them was run."""
+    broken = [record.broken(name) for name in names if name in record.attacks]
+    return int((~np.logical_or.reduce(broken)).sum()) if broken else None
 
 
 def row(record: Record) -> list[str]:
     """One network: what each attack says, and what is true."""
     count, radius = record.images, radius_words(record.threat["radius"])
-    peer = left(record, ("autoattack",)) if "autoattack" in record.attacks else None
-    numbers = [left(record, ("pgd",)), peer, left(record, STANDARD), left(record, tuple(record.attacks))]
+    numbers = [*(left(record, name) for name in ("pgd", "autoattack", "standard")), left(record, *record.attacks)]
     found = list(record.bounds.values())
     levels = " on bytes" if record.threat.get("levels") else ""
     cells = ["-" if number is None else f"{100 * number / count:.1f}" for number in numbers]
