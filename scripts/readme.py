@@ -12,7 +12,7 @@ from quantattack.report.deployed import COLUMNS as DEPLOYED
 from quantattack.report.markdown import between, markdown_table
 
 ROOT = Path(__file__).parents[1]
-ROWS = ("pgd[steps=40]", "pgd_plus_hns[steps=40]", "pgd", "gap", "log_odds", "rivals", "square")
+ROWS = ("pgd[steps=40]", "pgd_plus_hns[steps=40]", "pgd", "gap", "square", "log_odds", "rivals", "close")
 WORDS = {
     "digits-mdtanhs": "binarized",
     "digits-mdtanhs-bn": "binarized, BatchNorm on its logits",

@@ -14,6 +14,7 @@ from quantattack import Linf, Threat, evaluate, load_data, load_model, pgd
 from quantattack.attacks.eot import Eot
 from quantattack.attacks.minimum_norm import MinimumNorm
 from quantattack.cli.commands import app
+from quantattack.errors import InputError
 from quantattack.record.description import stable
 from quantattack.record.outcome import COLUMNS
 from quantattack.record.record import Record
@@ -120,11 +121,12 @@ def copied(tmp_path: Path) -> Path:
     return Path(shutil.copytree(FIXTURES, tmp_path / "runs"))
 
 
-def test_the_same_command_continues_it_and_runs_nothing_again(copied: Path):
+def test_the_same_command_is_refused_since_its_suite_is_another_and_changes_nothing(copied: Path):
     before = contents(copied / "command")
     words = ["evaluate", "digits-mdtanhs", "digits-float", "--radius", "0.05,0.2", "--images", "40"]
     done = CliRunner().invoke(app, [*words, "--attacks", ATTACKS, "--out", str(copied / "command"), "--quiet"])
-    assert done.exit_code == 0, done.output
+    assert isinstance(done.exception, InputError)
+    assert "its attacks differ" in str(done.exception)
     assert contents(copied / "command") == before  # the seconds of each outcome included
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quantattack.evaluation.chance import LEVEL, chance
 from quantattack.evaluation.deployed_flags import deployed_flags
@@ -135,7 +134,8 @@ def _black_box_wins(record: Record) -> str | None:
     """Hold each attack without the model's gradient against all that climb it, by a paired test."""
     common = record.indices
     broken = {
-        name: _broken_itself(record, name)[np.isin(record.column(name, "image"), common)] for name in record.attacks
+        name: record.by_attack[name].broken_itself[np.isin(record.column(name, "image"), common)]
+        for name in record.attacks
     }
     white = [broken[name] for name in broken if uses_gradient(record, name) and not _transfers(record.settings(name))]
     if not white:
@@ -147,14 +147,6 @@ def _black_box_wins(record: Record) -> str | None:
     if only <= lost or mcnemar(only, lost) >= LEVEL:
         return None
     return f"{name} breaks {only} of {len(common)} images that no gradient attack breaks: the gradients mislead"
-
-
-def _broken_itself(record: Record, name: str) -> NDArray[np.bool_]:
-    """Return what an attack broke, without what it took over from those before it, at no cost."""
-    itself: NDArray[np.bool_] = record.broken(name) & (
-        sum(record.column(name, each) for each in ("forwards", "backwards", "seconds")) > 0
-    )
-    return itself
 
 
 def _exact_breaks(record: Record) -> str | None:

@@ -64,6 +64,18 @@ class Cell:
         fooled = missed & self.outcomes["inside"]
         return np.asarray(fooled | ~self.right, dtype=np.bool_)
 
+    @property
+    def broken_itself(self) -> NDArray[np.bool_]:
+        """Whether the attack itself broke each image: without those that it took over from earlier ones, at no cost."""
+        spent = sum(self.column(name) for name in ("forwards", "backwards", "seconds"))
+        itself: NDArray[np.bool_] = self.broken & self.right & (spent > 0)
+        return itself
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether some of its outcomes are those of earlier attacks."""
+        return bool((self.broken & self.right & ~self.broken_itself).any())
+
     def _checked_again(self) -> Table:
         """Read the outcomes and their checksum at one moment: another process may have written between the two."""
         with snapshot(self.connection):
