@@ -134,7 +134,7 @@ def test_a_run_file_says_what_pixels_mean_and_names_the_float_network(fake: Writ
     plan = read_run_file(tmp_path / "run.yaml")
     tasks = list(tasks_of(plan))
     assert [list(task.attacks) for task in tasks] == [
-        ["pgd", "transfer", "square", "pgd_logits", "gap", "log_odds", "rivals"],
+        ["pgd", "transfer", "square", "pgd_logits", "gap", "log_odds", "rivals", "close"],
         ["pgd", "gap", "log_odds", "rivals"],
     ]
     (tmp_path / "wrong.yaml").write_text("models: [digits-float]\nfloats: x\n")

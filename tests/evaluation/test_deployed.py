@@ -223,7 +223,7 @@ def test_no_other_model_has_these_flags():
 
 def test_the_suite_has_a_member_for_each_column_of_the_table(fake: Write):
     whole = deployed_suite(load(fake(), float_model="digits-float"), THREAT).attacks
-    assert list(whole) == ["pgd", "transfer", "square", "pgd_logits", "gap", "log_odds", "rivals"]
+    assert list(whole) == ["pgd", "transfer", "square", "pgd_logits", "gap", "log_odds", "rivals", "close"]
     assert isinstance(whole["pgd"], OnOutputs)
     transfer = whole["transfer"]
     assert isinstance(transfer, Ensemble)

@@ -31,7 +31,8 @@ def standard(threat: Threat) -> Ensemble:
     4. `rivals`: four decaying steps toward each of 9 target classes, from blocks of 4 x 4 pixels, and APGD on targeted
        DLR, 16 steps, toward the two that came nearest.
     5. `close`: up to 750 steps of the kinds above on the images whose margin fell below 15, 10 and 4 percent of the
-       clean one; then Square that keeps ties, up to 4000 queries, and 6000 with small windows below 8 percent.
+       clean one; then Square that keeps ties, up to 4000 queries, and on close images 6000 with small windows and
+       6000 from a new start.
 
     Square starts from the closest image that the others returned, and is omitted under L1.  Where activations are
     signs, the gradient members climb the derivative of `SmoothSigns`.
@@ -100,6 +101,7 @@ def _close(threat: Threat) -> Ensemble:
         return Ensemble(members)
     members["long"] = _square(threat, 4000, 400, schedule=2000)
     members["fine"] = WhileClose(_square(threat, 6000, 1500, schedule=3000, share=0.05), 0.08)
+    members["patient"] = WhileClose(_square(threat, 6000, 1500, schedule=2000), 0.15)  # from a start of its own
     return Ensemble(members, ("long", "fine"))
 
 

@@ -84,13 +84,13 @@ class Ensemble:
 
     attacks: Mapping[str, Attack]
     onward: tuple[str, ...] = ()
-    controls: tuple[str, ...] = field(default=(), metadata={"recorded_as": "controls"})
+    controls: tuple[str, ...] | None = field(default=None, metadata={"recorded_as": "controls"})
     __call__ = attacked_images
 
     def __post_init__(self) -> None:
         if not isinstance(self.attacks, Mapping) or not self.attacks:
             raise InputError("Ensemble needs a mapping from names to attacks, with at least one")
-        for name in (*self.onward, *self.controls):
+        for name in (*self.onward, *(self.controls or ())):
             if name not in self.attacks:
                 raise unknown("member", name, self.attacks)
         if not self.members:
@@ -99,7 +99,7 @@ class Ensemble:
     @property
     def members(self) -> Mapping[str, Attack]:
         """The attacks that it runs: all but the controls."""
-        return {name: attack for name, attack in self.attacks.items() if name not in self.controls}
+        return {name: attack for name, attack in self.attacks.items() if name not in (self.controls or ())}
 
     @property
     def traits(self) -> Traits:

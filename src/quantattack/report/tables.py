@@ -246,7 +246,7 @@ def _so_far(record: Record) -> str:
 def _because(record: Record, gap: float) -> str:
     points, best = f"{100 * gap:.1f} points", strongest(record)
     if gap >= MASKED - 1e-9 and best is not None:
-        how = "on what the others left," if record.by_attack[best].takes_over else "alone"
+        how = "after the others" if record.by_attack[best].takes_over else "alone"
         left = f"{best} {how} leaves {percent(record.robust(best))}"
         reasons = [record.codes[code] for code in _REASONS if code in record.codes]
         why = f", because {reasons[0]}" if reasons else ""
