@@ -19,8 +19,8 @@ def input_levels(case: Case) -> int | None:
 
     Half the pixels of an image turned from black to white show where the outputs jump.  If these jumps are the pixels'
     thresholds, every pixel of an image can move between two of them and no logit changes; in a network whose hidden
-    layers are quantized the same move changes some.  Outputs that no move changes, as those of a saturated softmax, show
-    nothing: a move beyond the next threshold has to change them.
+    layers are quantized the same move changes some.  Outputs that no move changes, as those of a saturated softmax,
+    show nothing: a move beyond the next threshold has to change them.
     """
     jumps = _jumps(case)
     if not 1 <= len(jumps) < MOST or not len(case):

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from quantattack.record.deployed import deployed_note
 from quantattack.record.record import Record
+from quantattack.report.deployed import shipped
 from quantattack.report.percent import percent
 from quantattack.report.tables import Share, clean_share, interval, threat_words, worst_share
 from quantattack.report.trust import doubts
@@ -70,10 +70,7 @@ def cases(records: Sequence[Record], floor: float | None = None) -> list[Case]:
         records: The evaluations.
         floor: The least worst case that passes, from 0 to 1; None where none is asked for.
     """
-    notes = [note for record in records if (note := deployed_note(record.store, record.subject.model))]
-    beside = {note["float"] for note in notes} - {None}
-    held = [record for record in records if record.subject.model not in beside]
-    return [_case(record, floor) for record in held or records]
+    return [_case(record, floor) for record in shipped(records)]
 
 
 def _case(record: Record, floor: float | None) -> Case:
