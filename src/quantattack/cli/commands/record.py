@@ -35,7 +35,7 @@ from quantattack.record.export import export as write_export
 from quantattack.record.export import unfinished_attacks
 from quantattack.record.merge import merge as put_together
 from quantattack.record.store import Store
-from quantattack.report.comparison import comparisons, why_not
+from quantattack.report.comparison import comparisons, strangers, why_not
 from quantattack.report.cost import costs
 from quantattack.report.terminal import print_comparison, print_table
 
@@ -126,8 +126,20 @@ def compare(
     compared = comparisons(records, models, attack)
     if not compared:
         raise InputError(why_not([record for record in records if not models or record.subject.model in models]))
+    _check_across(strangers(records, compared), len(dict.fromkeys(runs)))
     for comparison in compared:
-        print_comparison(comparison, costs(records, comparison), Console())
+        print_comparison(comparison, costs(records, comparison, bool(models)), Console())
+
+
+def _check_across(alone: Sequence[Path | None], runs: int) -> None:
+    """Say which of several runs share nothing with the others; refuse where that is so of all."""
+    if not alone:
+        return
+    names = " and ".join(map(str, alone)) if len(alone) == 2 else ", ".join(map(str, alone))
+    asks = "attack them on the same images, under one threat, by one attack"
+    if len(alone) == runs:
+        raise InputError(f"no network of {names} can be compared with one of another run; {asks}")
+    typer.echo(f"not compared across runs, since nothing is common to it and another: {names}; {asks}")
 
 
 def _is_model(name: Path) -> bool:
