@@ -98,5 +98,5 @@ def evaluate(
     settings = about | how | of_files
     told = read_run_file(config) if config else plan_of(norm, radius, pixels, data, speed, save_images, **settings)
     plan = told.model_copy(update={"out": out or told.out, "workers": workers or told.workers})
-    records = run_plan(plan, part, config is not None, not quiet, (ray_address, gpus_per_worker))
+    records = run_plan(plan, part, not quiet, (ray_address, gpus_per_worker))
     hold(records, gate)
