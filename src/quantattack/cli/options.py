@@ -22,7 +22,9 @@ DataRoot: TypeAlias = Annotated[str | None, typer.Option(help="Folder of the dat
 NormName: TypeAlias = Annotated[str, typer.Option(help="linf, l2 or l1.")]
 Seed: TypeAlias = Annotated[int, typer.Option(help="Seed of every random number.")]
 Device: TypeAlias = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")]
-Out: TypeAlias = Annotated[Path | None, typer.Option(help="Folder of the record; the same command continues, another one adds.")]
+Out: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Folder of the record; the same command continues, another one adds.")
+]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Images: TypeAlias = Annotated[int | None, typer.Option(help="How many test images, from the first on; else all.")]
