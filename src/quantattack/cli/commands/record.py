@@ -38,6 +38,7 @@ from quantattack.record.store import Store
 from quantattack.report.comparison import comparisons, strangers, why_not
 from quantattack.report.cost import costs
 from quantattack.report.terminal import print_comparison, print_table
+from quantattack.report.trust import doubts
 
 DEPLOYED_SUFFIXES = (".onnx", ".tflite", ".pt2", ".pte", ".xml")
 MODEL_SUFFIXES = (*DEPLOYED_SUFFIXES, ".safetensors")
@@ -55,7 +56,7 @@ def show(
     gate, records = Gate(share_of(min_robust), junit, summary, badge), Store.load(run).records()
     if not records:
         raise InputError(f"{run} holds no evaluation; `quantattack report {run}` shows what it holds")
-    rows = [record.summary() for record in records] if as_json else []
+    rows = [{**record.summary(), "doubts": doubts(record)} for record in records] if as_json else []
     if as_json:
         typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
     else:
