@@ -18,6 +18,7 @@ from quantattack.cli.options import (
     DataRoot,
     Device,
     Folder,
+    GateOn,
     Junit,
     Layout,
     Mean,
@@ -48,12 +49,13 @@ def show(
     run: Folder,
     as_json: AsJson = False,
     min_robust: MinRobust = None,
+    gate_on: GateOn = "number",
     junit: Junit = None,
     summary: SummaryFile = None,
     badge: Badge = None,
 ) -> None:
     """Print a record's numbers and flags, and hold them to a gate if one is given."""
-    gate, records = Gate(share_of(min_robust), junit, summary, badge), Store.load(run).records()
+    gate, records = Gate(share_of(min_robust), junit, summary, badge, gate_on), Store.load(run).records()
     if not records:
         raise InputError(f"{run} holds no evaluation; `quantattack report {run}` shows what it holds")
     rows = [{**record.summary(), "doubts": doubts(record)} for record in records] if as_json else []
