@@ -1,7 +1,7 @@
 """Compare networks image by image with McNemar's exact test, adjusted after Holm."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import combinations
@@ -127,9 +127,13 @@ def strangers(records: Sequence[Record], compared: Sequence[Comparison]) -> list
         records: The evaluations.
         compared: Their comparisons.
     """
-    runs = list(dict.fromkeys(record.store.folder for record in records))
+    runs = _runs(records)
     met = {run for comparison in compared if len(comparison.runs) > 1 for run in comparison.runs}
     return [run for run in runs if run not in met] if len(runs) > 1 else []
+
+
+def _runs(records: Iterable[Record]) -> list[Path | None]:
+    return list(dict.fromkeys(record.store.folder for record in records))
 
 
 def why_not(records: Sequence[Record]) -> str:
@@ -168,16 +172,12 @@ def _compared(group: Mapping[str, Record], attack: str | None) -> Comparison | N
     _check_images(group)
     _check_labels([by_attack[names[0]] for by_attack in cells.values()], images)
     correct = {model: network.on(images) for model, network in correct.items()}
-    clean = {model: Share(int(network.clean.sum()), len(images)) for model, network in correct.items()}
-    robust = {model: Share(int(network.robust.sum()), len(images)) for model, network in correct.items()}
-    different = _different(group)
-    pairs = _pairs({model: network.robust for model, network in correct.items()}, different)
-    clean_pairs = _pairs({model: network.clean for model, network in correct.items()}, different)
+    clean, clean_pairs = _counted({model: network.clean for model, network in correct.items()}, _different(group))
+    robust, pairs = _counted({model: network.robust for model, network in correct.items()}, _different(group))
     first = next(iter(group.values()))
     left_out = tuple(name for name in begun if name not in names)
     proved = {model: _proved(record, images) for model, record in group.items() if record.bracket is not None}
-    runs = frozenset(record.store.folder for record in group.values())
-    numbers = clean, robust, pairs, left_out, clean_pairs, proved, runs
+    numbers = clean, robust, pairs, left_out, clean_pairs, proved, frozenset(_runs(group.values()))
     return Comparison(first.subject.data, threat_words(first.threat), len(images), tuple(names), *numbers)
 
 
@@ -243,9 +243,12 @@ def _different(group: Mapping[str, Record]) -> list[tuple[str, str]]:
     return [(first, second) for first, second in every if network[first] != network[second]] or every
 
 
-def _pairs(right: Mapping[str, NDArray[np.bool_]], of: Sequence[tuple[str, str]]) -> tuple[Pair, ...]:
-    """Count two networks against each other, by which images each is right on."""
-    return _adjusted([_pair(first, second, right[first], right[second]) for first, second in of])
+def _counted(
+    right: Mapping[str, NDArray[np.bool_]], of: Sequence[tuple[str, str]]
+) -> tuple[dict[str, Share], tuple[Pair, ...]]:
+    """Count the images that each network is right on, and every two that are named against each other."""
+    shares = {model: Share(int(images.sum()), len(images)) for model, images in right.items()}
+    return shares, _adjusted([_pair(first, second, right[first], right[second]) for first, second in of])
 
 
 def _pair(first: str, second: str, robust: NDArray[np.bool_], other: NDArray[np.bool_]) -> Pair:

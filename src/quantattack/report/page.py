@@ -167,24 +167,17 @@ def render(store: Store, folder: Path) -> str:
 
     """
     records = store.records()
-    first, sections = (
-        leading(shipped(records)),
-        [section_of(record, place, folder) for place, record in enumerate(records, 1)],
-    )
+    of, sections = shipped(records), [section_of(record, place, folder) for place, record in enumerate(records, 1)]
     strangers, drawn, shown = unevaluated_diagnoses(store), signal_drawings(store), tables(store)
     compared, uncompared = _side_by_side(records)
     return fill_in(
         "page.html.j2",
-        title=_title(
-            shipped(records),
-            [*(section.diagnosis for section in sections), *(checks for _, checks in strangers)],
-            bool(drawn),
-        ),
+        title=_title(of, [*map(diagnosis, of), *(checks for _, checks in strangers)], bool(drawn)),
         sections=sections,
         strangers=[(subject, threat_words(json.loads(subject.threat)), checks) for subject, checks in strangers],
         signals={"title": "Signal propagation", "drawings": drawn, "tables": shown} if drawn or shown else None,
         signs=SIGNS,
-        lead=records.index(first) if first is not None else None,
+        lead=None if (first := leading(of)) is None else records.index(first),
         radii=radius_drawings(records),
         compared=compared,
         uncompared=uncompared,
