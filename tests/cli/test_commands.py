@@ -162,7 +162,7 @@ def test_several_models_and_radii_are_one_record(say: Any):
 def test_show_json_has_the_promised_keys(say: Any):
     say(*short("pgd[steps=2],square[queries=3]"))
     shown = json.loads(say("show", "run", "--json"))
-    assert set(shown) == KEYS | {"threat"}
+    assert set(shown) == KEYS | {"threat", "doubts"}
     record = Record.load("run")
     assert (shown["model"], shown["data"], shown["images"]) == ("digits-mdtanhs", "digits", 16)
     assert shown["attacks"] == {name: record.robust(name) for name in record.attacks}

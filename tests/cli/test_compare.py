@@ -5,6 +5,8 @@ import pytest
 from quantattack.cli import _run
 from quantattack.cli.commands.record import DEPLOYED_SUFFIXES
 from quantattack.deployed.readers import READERS
+from quantattack.record.store import Store
+from quantattack.report.comparison import comparisons
 from report.gated import PLAIN, add, held, made
 
 
@@ -61,6 +63,39 @@ def test_two_runs_are_compared_image_by_image(capsys, runs):
     assert "a (a)" in said
     assert "a (again)" in said
     assert _run(["compare", "a", "b", "again", "b", "a"]) == 0
+
+
+def test_networks_keep_the_order_in_which_they_are_named(capsys, two_each):
+    assert _run(["compare", "one", "b", "a"]) == 0
+    assert "From b to a on 10 images" in " ".join(capsys.readouterr().out.split())
+
+
+def test_runs_that_are_comparable_only_within_are_refused(capsys, two_each):
+    assert _run(["compare", "one", "far"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "no network of one and far can be compared with one of another run; attack them on the same" in said.err
+    assert _run(["compare", "one", "two", "far"]) == 0
+    assert "nothing is common to it and another: far;" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_network_of_two_runs_is_no_pair(two_each):
+    records = [record for folder in ("one", "two") for record in Store.load(folder).records()]
+    (found,) = comparisons(records)
+    assert len(found.robust) == 4
+    assert len(found.pairs) == 5
+
+
+@pytest.fixture
+def two_each(tmp_path, monkeypatch):
+    """Runs of two networks each: `one` and `two` share a and their threat, `far` has another threat."""
+    monkeypatch.chdir(tmp_path)
+    for folder, models, radius in (("one", "ab", 0.1), ("two", "ac", 0.1), ("far", "de", 0.3)):
+        store = made(tmp_path / folder)
+        for model, count in zip(models, (8, 3), strict=True):
+            add(store, model, held(count), radius=radius)
+        store.finish()
+        store.close()
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_inspect_says_what_the_file_is_and_whether_its_twin_agrees(fake: Write, 
     code, out, _ = said(capsys, "inspect", str(fake(shift=0.1)), "--data", "digits")
     assert code == 0
     words = " ".join(out.split())
-    for expected in ("SHA-256", "fake 1.0, kernels default", "a step of 1 is 1 pixel levels", "0.0% of the pixels"):
+    for expected in ("SHA-256", "fake 1.0, kernels default", "a step of 1 is 1 pixel level", "0.0% of the pixels"):
         assert expected in words
     assert words.count("twin against runtime") == 3
     assert "of the outputs of" in words

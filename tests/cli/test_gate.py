@@ -40,6 +40,17 @@ def test_a_record_is_held_to_the_gate_and_its_files_are_written(run, capsys):
     assert json.loads(Path("b.json").read_text())["message"] == "40.0%"
 
 
+def test_the_lower_end_of_the_interval_may_be_held_to_the_gate(run, capsys):
+    """6 of 10 images are 31.3 to 83.2 %."""
+    assert _run(["show", run, "--min-robust", "0.4", "--gate-on", "number"]) == 0
+    assert "at or above the gate of 40.0%" in capsys.readouterr().out
+    assert _run(["show", run, "--min-robust", "0.4", "--gate-on", "lower"]) == 1
+    said = capsys.readouterr().out
+    assert "worst case 60.0% (31.3 to 83.2%) of 10 images, its lower end below the gate of 40.0%" in said
+    assert _run(["show", run, "--min-robust", "0.15", "--gate-on", "lower"]) == 0
+    assert "its lower end at or above the gate of 15.0%" in capsys.readouterr().out
+
+
 def test_without_a_gate_the_files_are_written_and_the_status_is_0(run, capsys):
     assert _run(["show", run, "--summary", "s.md", "--badge", "b.json"]) == 0
     assert "gate:" not in capsys.readouterr().out
@@ -82,6 +93,8 @@ def test_an_unfinished_record_is_not_trusted(tmp_path, monkeypatch, capsys):
         (["--min-robust", "nan"], "a share from 0 to 1"),
         (["--min-robust", "-0.1"], "a share from 0 to 1"),
         (["--min-robust", "many"], "such as 0.3 or 30%, not 'many'"),
+        (["--min-robust", "0.3", "--gate-on", "middle"], "unknown --gate-on 'middle'"),
+        (["--gate-on", "lower"], "give that too, --min-robust 0.3"),
         (["--junit", "j.xml"], "give the least worst case, --min-robust 0.3"),
         (["--min-robust", "0.3", "--junit", "."], "is a folder; name a file"),
         (["--summary", "/dev/null/s.md"], "cannot write /dev/null/s.md"),

@@ -1,6 +1,7 @@
 """`quantattack inspect` says what is really quantized."""
 
 import pytest
+import torch
 from torch import nn
 
 from quantattack.cli import main
@@ -44,6 +45,22 @@ def test_the_scale_of_the_training_is_said(capsys: pytest.CaptureFixture[str], m
     code, out, _ = said(capsys, model, "--data", "digits" if "cifar" not in model else "cifar10")
     assert code == 0
     assert f"training: {words}" in out
+
+
+def test_many_levels_are_said_by_their_ends(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = said(capsys, "tests.cli.test_inspect:four_bits", "--data", "digits")
+    assert code == 0
+    assert all(part in out for part in ("15 levels, from", "-0.577 to 0.577"))
+    assert len(out.splitlines()) < 10
+
+
+def four_bits() -> nn.Module:
+    """A network whose weights are rounded by hand to 15 levels."""
+    layer = nn.Linear(64, 10)
+    levels = torch.arange(640).reshape(10, 64) % 15 - 7
+    layer.weight.data = levels * (0.577 / 7)
+    return nn.Sequential(nn.Flatten(), layer).eval()
 
 
 def plain() -> nn.Module:

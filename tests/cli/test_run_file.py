@@ -67,6 +67,22 @@ def test_only_what_the_record_lacks_is_run(tmp_path: Path, capsys: Any):
     assert "data" in second
 
 
+def test_the_command_adds_to_a_record_as_a_run_file_does(tmp_path: Path, capsys: Any):
+    out = str(tmp_path / "run")
+    few = ("--images", "12", "--radius", "0.1", "--out", out, "--quiet")
+    assert command("evaluate", "digits-float", "--attacks", "pgd[steps=2]", *few) == 0
+    before = rows(Path(out))
+    assert command("evaluate", "digits-float", "--attacks", "pgd[steps=2],fgsm", *few) == 0
+    assert command("evaluate", "digits-mdtanhs", "--attacks", "fgsm", *few) == 0
+    assert before < rows(Path(out))
+    assert len(rows(Path(out))) == 3 * 12
+    assert all(record.finished for record in Store.load(Path(out)).records())
+    capsys.readouterr()
+    assert command("evaluate", "digits-float", "--attacks", "square[queries=5]", *few[2:], "--images", "13") == 2
+    said = capsys.readouterr().err
+    assert "(its data differ: it has 12 images of digits, not 13); choose another --out" in said
+
+
 BAD = {
     "models: 3.5: x": "is not YAML",
     "[]": "must hold settings",

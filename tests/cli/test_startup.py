@@ -1,6 +1,7 @@
 """What reads records, lists and explains starts without torch."""
 
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -80,3 +81,22 @@ def test_papers_and_scales_are_named_as_they_are():
 
 def test_a_report_of_no_record_is_refused_before_anything_is_drawn(tmp_path):
     assert imported_by([["report", str(tmp_path / "none")]], {"torch", "matplotlib.axes"}) == ([2], [])
+
+
+WAITING = """
+import os, sys
+from quantattack.cli import main
+early = "torch" in sys.modules
+try:
+    main(["--version"])
+except SystemExit:
+    print(early, os.environ["OMP_WAIT_POLICY"])
+"""
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_idle_threads_do_not_spin_before_torch_is_there(given, kept):
+    around = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    around |= {"OMP_WAIT_POLICY": given} if given else {}
+    ran = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True, check=True, env=around)
+    assert ran.stdout.splitlines()[-1] == f"False {kept}"

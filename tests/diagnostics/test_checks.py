@@ -46,6 +46,17 @@ def test_a_silent_gradient_has_its_reason(zoo, probe_images):
     assert checks.path_check(clean_gradients(case_of(zoo["float"], *probe_images)), 8).verdict == "pass"
 
 
+def test_a_saturated_softmax_inside_is_the_cause_that_is_named(zoo, probe_images):
+    case = case_of(Through(zoo["float"], after=lambda logits: (1000 * logits).softmax(1)), *probe_images)
+    seen = clean_gradients(case)
+    found = checks.path_check(seen, None)
+    assert (found.verdict, found.code) == ("fail", "saturation")
+    assert "the softmax before is saturated" in found.evidence
+    assert "without the softmax" in found.advice
+    assert checks.margins_check(case, seen).verdict == "cannot tell"
+    assert "are probabilities" in checks.margins_check(case, seen).evidence
+
+
 @pytest.mark.parametrize(("name", "verdict"), [("float", "pass"), ("mdtanhs-bn", "pass"), ("mdtanhs", "fail")])
 def test_a_saturated_network_is_told_from_the_others(zoo, probe_images, name, verdict):
     case = case_of(zoo[name], *probe_images)

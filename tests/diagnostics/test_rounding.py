@@ -24,3 +24,10 @@ def test_a_network_that_rounds_inside_is_no_such_model(zoo, probe_images, name):
 
 def test_pixels_of_a_file_are_no_such_rounding(zoo, probe_images):
     assert input_levels(case_of(rounded(zoo["float"], 256), *probe_images)) is None
+
+
+def test_outputs_that_nothing_changes_are_no_rounding(zoo, probe_images):
+    saturated = Through(zoo["float"], after=lambda logits: (1000 * logits).softmax(1))
+    assert input_levels(case_of(saturated, *probe_images)) is None
+    decided = Through(zoo["float"], after=lambda logits: torch.eye(10)[logits.argmax(1)])
+    assert input_levels(case_of(decided, *probe_images)) is None

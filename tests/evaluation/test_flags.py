@@ -9,7 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from networks import Times
-from quantattack import Gap, Linf, Record, Threat, evaluate, load_data, load_model, log_odds, pgd, pgd_plus, square
+from quantattack import (
+    Gap,
+    Linf,
+    Record,
+    Threat,
+    evaluate,
+    fgsm,
+    fgsm_plus,
+    load_data,
+    load_model,
+    log_odds,
+    pgd,
+    pgd_plus,
+    square,
+)
 from quantattack.evaluation.gradient_health import compare_gradients, health_of
 
 THREAT = Threat(Linf(), 0.2)
@@ -134,6 +148,15 @@ def test_the_evidence_is_in_the_sentence():
     count = int((outside.column("beyond", "inside") == 0).sum())
     assert count > 50
     assert f"{count} of beyond" in outside.codes["outside_threat"]
+
+
+def test_an_attack_of_one_step_is_weak_and_not_masked():
+    """On a float network that masks nothing FGSM, with a temperature or without, leaves what PGD breaks."""
+    images, labels = load_data("digits")
+    attacks = {"fgsm": fgsm(THREAT), "fgsm_plus": fgsm_plus(THREAT, Gap()), "pgd": pgd(THREAT)}
+    record = evaluate(load_model("digits-float"), images[:60], labels[:60], attacks, THREAT)
+    assert record.robust("fgsm") - record.worst_case > 0.2
+    assert "masked" not in record.codes
 
 
 def test_a_gap_below_ten_points_is_no_masking():

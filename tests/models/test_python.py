@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import quantattack as qa
-from quantattack.models.python import is_python
+from quantattack.models.python import is_python, named_object
 
 SOURCE = """
 import torch
@@ -140,3 +140,14 @@ def test_the_library_leaves_the_mode_and_refuses_train_mode(folder: Path):
         model: nn.Module = qa.load_model("own_drop.py:net", **settings)
         with pytest.raises(qa.InputError, match="train mode"):
             qa.evaluate(model, images, labels, {"fgsm": qa.fgsm(threat)}, threat)
+
+
+def test_a_wrong_name_is_answered_with_what_the_file_defines(tmp_path):
+    """What it imports is no attack of its own."""
+    text = "import torch\nfrom dataclasses import dataclass\nfrom quantattack import Threat, cross_entropy\n"
+    (tmp_path / "twosteps.py").write_text(
+        text + "net = torch.nn.Flatten()\n@dataclass\nclass TwoStep:\n    steps: int = 2\n"
+    )
+    for kind, known in (("attack", "TwoStep"), ("model", "TwoStep, net")):
+        with pytest.raises(qa.InputError, match=rf"unknown name in .*; known: {known}$"):
+            named_object(kind, f"{tmp_path / 'twosteps.py'}:zzz")

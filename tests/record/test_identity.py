@@ -94,6 +94,15 @@ def test_a_run_grows_by_subjects_and_attacks_and_not_by_a_contradiction():
     assert RUN.grown(replace(RUN, subjects=(steps,))) is None
 
 
+def test_a_contradiction_is_named_without_what_is_only_added():
+    gap = replace(SUBJECT, attacks={"pgd": {"part": "Ascent", "steps": 11}, "gap": {"part": "Ascent"}})
+    other = replace(SUBJECT, model="other")
+    assert RUN.contradiction(replace(RUN, subjects=(other, gap))) == "its attacks differ: pgd"
+    assert RUN.contradiction(replace(RUN, subjects=(other,), seed=1)) == "its seed differs"
+    more = replace(SUBJECT, count=SUBJECT.count + 1, data_checksum="00")
+    assert f"its data differ: it has {SUBJECT.count} images" in RUN.contradiction(replace(RUN, subjects=(more,)))
+
+
 def test_a_store_takes_the_identity_and_its_json_alike(tmp_path: Path):
     Store.open(tmp_path, RUN).close()
     again = Store.open(tmp_path, KINDS["evaluation"])

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quantattack.report.page import write_page
+from quantattack.report.page import render, write_page
 
+from .deployed_runs import deployed_run
 from .signal_runs import attack_run, diagnose, signal_run
 
 ROOT = Path(__file__).parents[2]
@@ -169,3 +170,13 @@ def test_a_page_with_a_diagnosis_is_shown_and_fits(browse, diagnosed_page, width
     check_fits(seen, width)
     assert seen["drawings"] == 2 * 4
     check_drawings(browse, diagnosed_page, width, seen, tmp_path / f"diagnosed-{width}.png")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("wide", [1280, 1200, 390])
+def test_the_table_of_deployed_models_has_room(browse, tmp_path, wide):
+    page = render(deployed_run(), tmp_path).replace("Linf 2/255", "Linf 2/255 on 256 levels")
+    table = re.search(r'<section aria-labelledby="deployed">.*?</section>', page, re.DOTALL).group(0)
+    seen = measure(browse, re.sub(r"<main>.*</main>", lambda _: f"<main>{table}</main>", page, flags=re.DOTALL), wide)
+    assert seen["inner"] == seen["scroll"] == wide
+    assert seen["beyond"] == seen["scrolled"] == 0

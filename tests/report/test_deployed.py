@@ -6,68 +6,20 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from quantattack.record.outcome import Outcome, Subject
+from quantattack.record.outcome import Subject
 from quantattack.record.statistics import paired_difference
 from quantattack.record.store import Store
-from quantattack.report.deployed import ARGMAX, ONE_OF, TIES, deployed_lines, entry_words, facts_of
+from quantattack.report.deployed import ARGMAX, ONE_OF, TIES, deployed_lines, entry_words, fact_rows, facts_of, shipped
 from quantattack.report.page import render
 from quantattack.report.tables import headline
 from quantattack.report.terminal import print_table
 
-IMAGES, THREAT = 40, '{"high":1.0,"low":0.0,"norm":"Linf","part":"Threat","radius":0.00784313725490196}'
-INT8, FLOAT = Subject("net.tflite", "cifar10", THREAT), Subject("net-float.tflite", "cifar10", THREAT)
-FLAT = "the largest output of the file's softmax is at its maximum 255/256 on 48.0% of 40 clean images"
-
-
-def agreed(differing: float) -> dict[str, object]:
-    return {"images": IMAGES, "differing": differing, "step": 2, "largest": 2 / 256, "argmax": 0.975}
-
-
-def about(name: str, is_float: bool, relative: str | None) -> dict[str, object]:
-    file = {
-        "name": name,
-        "format": "tflite",
-        "sha256": "ab" * 32,
-        "bytes": 98496,
-        "runtime": "ai-edge-litert 2.3.0",
-        "settings": {"kernels": "xnnpack", "processor": "avx2"},
-        "softmax": True,
-        "is_float": is_float,
-        "twin": True,
-        "pixels": {"layout": "nhwc", "low": 0.0, "high": 255.0, "mean": [0.5], "std": [0.25]},
-        "input": None if is_float else {"type": "int8", "scale": 0.936, "zero_point": -128, "in_pixels": 0.936},
-        "opened": None,
-    }
-    on = {"clean": agreed(0.0), "noise": agreed(0.01), "attacked": {THREAT: agreed(0.02)}}
-    seen = {"classes": 10, "images": IMAGES, "saturated": 0.48, "top": 255 / 256, "clipped": 0.021}
-    return {"file": file, "float": relative, "on": {"cifar10": {**on, **seen}}}
-
-
-def write(store: Store, subject: Subject, attack: str, broken: set[int], ties: set[int] = frozenset()) -> None:  # type: ignore[assignment]
-    """Write one attack on images of class 0, of which the first is wrong from the start."""
-    cell = store.cell(subject, attack, {"part": "Ascent"}, IMAGES)
-    rows = []
-    for image in range(IMAGES):
-        wrong, fooled = image == 0, image in broken
-        margin = 0.0 if image in ties else -1.0 if fooled or wrong else 1.0
-        prediction = 1 if fooled or wrong else 0
-        rows.append(Outcome(image, 0, int(wrong), prediction, margin, 0.007, 3, 0, 9.0, 9.0, 0.1, inside=True))
-    store.write(cell, rows)
+from .deployed_runs import FLAT, FLOAT, INT8, THREAT, about, deployed_run, write
 
 
 @pytest.fixture
 def store() -> Store:
-    store = Store.open(None, {"seed": 0})
-    write(store, INT8, "pgd", set(range(1, 25)))
-    write(store, INT8, "transfer", set(range(1, 20)))
-    write(store, INT8, "square", set(range(1, 10)))
-    write(store, INT8, "gap", set(range(1, 38)), ties={36, 37})
-    write(store, FLOAT, "gap", set(range(1, 40)))
-    deployed = {INT8.model: about("net.tflite", False, FLOAT.model), FLOAT.model: about(FLOAT.model, True, None)}
-    store.note(deployed=deployed)
-    store.flag(INT8, {"saturated_softmax": FLAT})
-    store.finish()
-    return store
+    return deployed_run()
 
 
 def test_the_table_has_a_line_for_each_reading_of_ties(store: Store):
@@ -138,3 +90,26 @@ def test_terminal_and_page_show_the_table(store: Store, tmp_path: Path):
     assert page.count(ONE_OF) == 3  # below the table, and beside the facts of each file
     for words in ("37.5%", "+32.5 (", "ab" * 32, "Deployed models: what each attack alone says"):
         assert words in page
+
+
+def test_the_page_opens_with_the_file_that_ships(store: Store, tmp_path: Path):
+    """PGD misleads more on the float network, which stands beside the file, and has a flag of its own."""
+    write(store, FLOAT, "pgd", set())
+    store.flag(FLOAT, {"masked": "of the float network"})
+    first = render(store, tmp_path).partition("<main>")[0]
+    assert f"{INT8.model} on cifar10" in first
+    assert FLOAT.model not in first
+    assert "at its maximum 255/256 on 48.0% of 40 clean images" in first
+    assert "of the float network" not in first
+    assert [record.subject for record in shipped(store.records())] == [INT8]
+
+
+def test_a_float_file_alone_is_what_ships(store: Store):
+    alone = store.records()[1:]
+    assert shipped(alone) == alone
+
+
+def test_one_level_is_singular():
+    file = about("net.tflite", False, None)
+    file["file"]["input"]["in_pixels"] = 1.0  # type: ignore[index]
+    assert dict(fact_rows(file, "cifar10"))["input"].startswith("int8, a step of 0.936 is 1 pixel level, 2.1%")

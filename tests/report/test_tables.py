@@ -84,7 +84,7 @@ def test_the_verdict_in_words(attacks, flags, kind, words):
 def test_an_empty_evaluation_says_so():
     record = lone(("pgd", {}), images=[])
     assert tables.verdict(record).kind == "unknown"
-    assert tables.headline(record).startswith("The run is unfinished (pgd 0 of 40 images)")
+    assert tables.headline(record) == "The run is unfinished (pgd 0 of 40 images)."
     assert tables.attack_rows(record)[0].robust == Share(0, 0)
     assert tables.progress_words(record) == "unfinished: 0 of 40 images"
 

@@ -1,9 +1,13 @@
 """A worst case is trusted where something other than plain cross entropy was climbed and no flag speaks against it."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from quantattack.record.findings import Finding, write_findings
-from quantattack.report.trust import FLAT, SERIOUS, doubts
+from quantattack.report.terminal import print_table
+from quantattack.report.trust import FLAT, SERIOUS, doubts, trust_line, trust_words
 from report.gated import GAP, PLAIN, add, held, made
 
 
@@ -84,3 +88,21 @@ def test_a_failed_diagnosis_is_one():
     failed = Finding("margins", "fail", "saturation", "too large", "climb the log-odds")
     assert "saturation" in doubted(findings=[failed])["diagnosis"]
     assert doubted(findings=[Finding("margins", "pass", "", "small"), Finding("square", "cannot tell", "", "")]) == {}
+
+
+def test_the_terminal_says_what_the_leaderboard_says():
+    """In the same words, and with the sentences that no flag beside it says."""
+    store = made()
+    for name, attacks in (("good", None), ("plain", {"pgd": PLAIN})):
+        subject = add(store, name, held(5), attacks)
+    store.flag(subject, {"chance": "guessing", "zero_gradient": "zero"})
+    store.finish()
+    good, plain = store.records()
+    assert trust_line(good) == f"worst case: {trust_words({})}" == "worst case: trusted"
+    line = trust_line(plain)
+    assert line.startswith(f"worst case: not to be trusted, {trust_words(doubts(plain))}: every attack climbs plain")
+    assert "guessing" not in line
+    text = io.StringIO()
+    print_table([good, plain], Console(file=text, width=200))
+    assert "\nworst case: trusted\n" in text.getvalue()
+    assert "\nworst case: not to be trusted, chance, zero_gradient, unchecked: " in text.getvalue()

@@ -24,6 +24,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read as torch is imported; threads that spin slow each other
     try:
         status = _run(arguments)
     except Exception:  # Python's own status is 1, which here says that a gate was missed

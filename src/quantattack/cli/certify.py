@@ -22,7 +22,7 @@ def certify_plan(plan: RunFile, seconds: float, part: str, progress: bool) -> No
         progress: Whether to show a progress bar.
     """
     tasks = [with_exact(task, seconds) for task in tasks_of(plan, part_named(part))]
-    records = run_tasks(tasks, plan.out, grow=False, progress=progress, workers=Workers(plan.workers))
+    records = run_tasks(tasks, plan.out, progress=progress, workers=Workers(plan.workers))
     is_open = any(bound.verdict == OPEN for record in records for bound in record.bounds.values())
     if is_open and not has_solvers():
         typer.echo(MISSING)

@@ -21,32 +21,30 @@ from quantattack.record.record import Record, records_of
 from quantattack.report.terminal import print_table
 
 
-def run_plan(plan: RunFile, part: str, grow: bool, progress: bool, ray: tuple[str | None, float]) -> list[Record]:
+def run_plan(plan: RunFile, part: str, progress: bool, ray: tuple[str | None, float]) -> list[Record]:
     """Run what the record of a plan lacks, print its numbers, and return the plan's evaluations.
 
     Arguments:
         plan: The models, data sets, threats and attacks; its folder is named by its settings where it names none.
         part: Which part of the images, such as 2/5.
-        grow: Whether the record may be extended by what it lacks.
         progress: Whether to show a progress bar.
         ray: Address of the Ray cluster to join, and the share of a GPU for each worker.
     """
     tasks = list(tasks_of(plan, part_named(part)))
-    return run_tasks(tasks, plan.out, grow, progress, Workers(plan.workers, *ray))
+    return run_tasks(tasks, plan.out, progress, Workers(plan.workers, *ray))
 
 
-def run_tasks(tasks: Sequence[Task], out: Path | None, grow: bool, progress: bool, workers: Workers) -> list[Record]:
+def run_tasks(tasks: Sequence[Task], out: Path | None, progress: bool, workers: Workers) -> list[Record]:
     """Run what a record lacks of some tasks, print its numbers, and return the tasks' evaluations.
 
     Arguments:
         tasks: The tasks.
         out: The record's folder; named by the tasks' settings where it is None.
-        grow: Whether the record may be extended by what it lacks.
         progress: Whether to show a progress bar.
         workers: The processes that share the work.
     """
     _say_radii(tasks)
-    records = evaluate_tasks(tasks, out or default_folder(tasks), grow=grow, progress=progress, workers=workers)
+    records = evaluate_tasks(tasks, out or default_folder(tasks), grow=True, progress=progress, workers=workers)
     store = records[0].store
     print_table(records_of(store), Console())
     typer.echo(f"record: {store.folder}")

@@ -1,4 +1,4 @@
-"""What `--min-robust`, `--junit`, `--summary` and `--badge` do."""
+"""What `--min-robust`, `--gate-on`, `--junit`, `--summary` and `--badge` do."""
 
 import json
 import re
@@ -8,11 +8,13 @@ from pathlib import Path
 
 import typer
 
-from quantattack.errors import InputError
+from quantattack.errors import InputError, unknown
 from quantattack.record.record import Record
 from quantattack.report import gate_files
 from quantattack.report.gate import Case, cases, status
 from quantattack.report.gate_files import WORDS
+
+ON = ("number", "lower")
 
 
 @dataclass(frozen=True)
@@ -24,20 +26,27 @@ class Gate:
         junit: File of the JUnit XML; None for none.
         summary: File that the Markdown summary is appended to; None for none.
         badge: File of the badge's JSON; None for none.
+        on: What is held to the floor: the `number`, or the `lower` end of its interval.
 
     Raises:
-        InputError: If the floor is no share, a file has no name, or JUnit XML is asked for without a floor.
+        InputError: If the floor is no share, what is held to it has no floor or no such name, a file has no name, or
+            JUnit XML is asked for without a floor.
     """
 
     floor: float | None = None
     junit: Path | None = None
     summary: Path | None = None
     badge: Path | None = None
+    on: str = ON[0]
 
     def __post_init__(self) -> None:
         if self.floor is not None and not 0 <= self.floor <= 1:
             hint = f"; did you mean {self.floor:g}%?" if 1 < self.floor <= 100 else ""
             raise InputError(f"--min-robust is a share from 0 to 1, such as 0.3 or 30%, not {self.floor:g}{hint}")
+        if self.on not in ON:
+            raise unknown("--gate-on", self.on, ON)
+        if self.on != ON[0] and self.floor is None:
+            raise InputError("--gate-on says what is held to the least worst case; give that too, --min-robust 0.3")
         if self.junit is not None and self.floor is None:
             raise InputError("--junit says what passed and what did not; give the least worst case, --min-robust 0.3")
         for path in filter(None, (self.junit, self.summary, self.badge)):
@@ -86,7 +95,7 @@ def hold(records: Sequence[Record], gate: Gate, quietly: bool = False) -> None:
     """
     if not gate.is_asked:
         return
-    judged = cases(records, gate.floor)
+    judged = cases(records, gate.floor, gate.on == "lower")
     _write(judged, gate)
     if gate.floor is None:
         return

@@ -19,6 +19,7 @@ from quantattack.nn.inspect import inspect as inspect_layers
 from quantattack.types import Images
 
 _IMAGES, _COMPARED = 16, 128  # images shown to a network of layers, and to a deployed file
+_LISTED = 4  # levels of weights that are printed one by one
 
 
 def print_inspection(model: str, data: str | None, root: str | None, options: FileOptions) -> None:
@@ -70,11 +71,20 @@ def _images(data: str, root: str | None, count: int) -> Images:
 
 def _row(layer: Layer) -> tuple[str, ...]:
     place = " (first)" if layer.first else " (last)" if layer.last else ""
-    levels = "float" if layer.weights is None else str(layer.weights)
-    values = f": {', '.join(f'{value:g}' for value in layer.values)}" if layer.values else ""
     inputs = "float" if layer.inputs is None else str(layer.inputs)
     counts = (f"{count:,}" for count in (layer.parameters, layer.quantized, layer.multiply_adds))
-    return (layer.name + place, layer.kind, levels + values, inputs, *counts)
+    return (layer.name + place, layer.kind, _levels(layer), inputs, *counts)
+
+
+def _levels(layer: Layer) -> str:
+    """Return the levels of a layer's weights: one by one where they are few, else their ends."""
+    if layer.weights is None:
+        return "float"
+    if not layer.values:
+        return str(layer.weights)
+    if len(layer.values) > _LISTED:
+        return f"{layer.weights} levels, from {min(layer.values):.3g} to {max(layer.values):.3g}"
+    return f"{layer.weights}: {', '.join(f'{value:g}' for value in layer.values)}"
 
 
 def _summary(inspection: Inspection) -> str:

@@ -22,7 +22,9 @@ DataRoot: TypeAlias = Annotated[str | None, typer.Option(help="Folder of the dat
 NormName: TypeAlias = Annotated[str, typer.Option(help="linf, l2 or l1.")]
 Seed: TypeAlias = Annotated[int, typer.Option(help="Seed of every random number.")]
 Device: TypeAlias = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, xpu.")]
-Out: TypeAlias = Annotated[Path | None, typer.Option(help="Folder of the record; the same command continues in it.")]
+Out: TypeAlias = Annotated[
+    Path | None, typer.Option(help="Folder of the record; the same command continues, another one adds.")
+]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Images: TypeAlias = Annotated[int | None, typer.Option(help="How many test images, from the first on; else all.")]
@@ -67,6 +69,9 @@ MinRobust: TypeAlias = Annotated[
     str | None,
     typer.Option(help="Least worst case, 0.3 or 30%: else exit with 1, or with 3 where it is not to be trusted."),
 ]
+GateOn: TypeAlias = Annotated[
+    str, typer.Option(help="What --min-robust holds to it: the number, or the lower end of its 95 % interval, `lower`.")
+]
 Junit: TypeAlias = Annotated[
     Path | None, typer.Option(help="Write JUnit XML, a test case for each model and radius; with --min-robust.")
 ]
@@ -78,7 +83,7 @@ Badge: TypeAlias = Annotated[Path | None, typer.Option(help="Write the JSON of a
 FILES = "files"  # what `--save-images` alone says
 _CONFIG = "--config"
 _BESIDE = {_CONFIG, "--part", "--ray-address", "--gpus-per-worker", "--workers", "--out", "--quiet", "--help", DEBUG}
-_BESIDE |= {"--min-robust", "--junit", "--summary", "--badge"}  # what a run file does not say, or need not
+_BESIDE |= {"--min-robust", "--gate-on", "--junit", "--summary", "--badge"}  # what a run file does not say, or need not
 
 
 def with_values(arguments: Sequence[str]) -> list[str]:

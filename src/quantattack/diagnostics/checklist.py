@@ -119,8 +119,8 @@ class Checklist:
 
         def path() -> Finding:
             seen.append(clean_gradients(case))
-            silent = many(int(seen[0].silent.sum()), len(case))
-            levels = input_levels(case) if silent and self.budget.fits(sweeps) else None
+            unexplained = many(int((seen[0].silent & ~seen[0].flat).sum()), len(case))
+            levels = input_levels(case) if unexplained and self.budget.fits(sweeps) else None
             return checks.path_check(seen[0], levels)
 
         self.check("gradient path", 5, path)

@@ -21,6 +21,7 @@ from quantattack.types import Images
 
 _COMPARED = 8  # images whose neighbors in the batch are exchanged
 _BINS = 32
+_NO_SOFTMAX = "return the logits, without the softmax"
 _BETTER = 0.8  # share of the images on which a gradient's step must beat a random one
 
 
@@ -33,7 +34,7 @@ def logits_check(case: Case) -> Finding:
             "fail",
             "probabilities",
             f"every row of {len(logits)} outputs is positive and sums to 1: these are probabilities",
-            "return the logits: a softmax inside the model rounds its small gradients away",
+            f"{_NO_SOFTMAX}: inside the model it rounds its small gradients away",
         )
     if bool((logits <= 0).all()) and bool((logits.double().exp().sum(1) - 1).abs().max() < 1e-3):
         return Finding("logits", "pass", "", "the model returns log-probabilities, which serve as logits")
@@ -100,13 +101,16 @@ def unchanged_check(case: Case, before: Mapping[str, str]) -> Finding:
 
 
 def path_check(gradients: CleanGradients, levels: int | None) -> Finding:
-    """Whether a gradient reaches the images; where the input is rounded, that is the reason."""
+    """Whether a gradient reaches the images; a saturated softmax inside or a rounded input may be the reason."""
     count, total = int(gradients.silent.sum()), len(gradients.silent)
     data = {"silent": count, "images": total, "path": gradients.path}
     if not many(count, total):
         return Finding("gradient path", "pass", "", f"{total - count} of {total} images get a gradient", data=data)
     how = "there is no path from the logits to the image" if not gradients.path else "every entry is exactly zero"
     where = f"on {count} of {total} images no gradient arrives ({how})"
+    if gradients.path and many(flat := int(gradients.flat.sum()), total):
+        says = f"{where}; the outputs are probabilities, and on {flat} images 1 and 0: the softmax before is saturated"
+        return Finding("gradient path", "fail", "saturation", says, _NO_SOFTMAX, data)
     if levels is not None:
         says = f"{where}; the model rounds its input to {levels} levels, whose derivative is zero"
         advice = "attack with the rounding straight-through (its derivative taken as one), or the float network"
@@ -143,6 +147,9 @@ _SATURATED = "climb the log-odds or scale the logits (pgd_log_odds, pgd_plus_gap
 
 def margins_check(case: Case, gradients: CleanGradients) -> Finding:
     """Where the margins lie against the limits of the floating-point type in use."""
+    if gradients.probabilities:
+        says = "the outputs are probabilities, whose margins are at most 1 whatever those of the logits are"
+        return Finding("margins", "cannot tell", "", says, _NO_SOFTMAX)
     at = limits(case.images.dtype)
     edges = (at.rounded, at.flushed, at.zero)
     beyond = [int((gradients.margin > edge).sum()) for edge in edges]

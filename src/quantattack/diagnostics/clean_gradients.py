@@ -10,8 +10,11 @@ from torch import nn
 from quantattack.attacks.losses import log_odds, margin
 from quantattack.diagnostics.case import Case
 from quantattack.errors import CallFailed
+from quantattack.evaluation.checks import are_probabilities
 from quantattack.evaluation.gradient_health import ALIGNED, compare_gradients, raw_gradient
 from quantattack.types import Images, Mask, PerImage
+
+_ROUNDING = 1e-6  # of float32, at 1
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class CleanGradients:
     Arguments:
         margin: True logit minus the largest other, with shape (n,).
         path: Whether the logits depend on the images through autograd at all.
+        probabilities: Whether the outputs are probabilities, so that margins are theirs and not the logits'.
         silent: Where the exact gradient, that of the log-odds, is zero.
         zero: Where cross entropy's gradient is zero although the exact one is not.
         underflowed: Where cross entropy's largest entry is below the smallest normal number, and not zero.
@@ -57,6 +61,7 @@ class CleanGradients:
 
     margin: PerImage
     path: bool
+    probabilities: bool
     silent: Mask
     zero: Mask
     underflowed: Mask
@@ -70,20 +75,28 @@ class CleanGradients:
         """Where cross entropy's gradient is not zero and points elsewhere: a cosine under 0.99."""
         return self.cosine < ALIGNED
 
+    @property
+    def flat(self) -> Mask:
+        """Where no gradient arrives since the outputs are probabilities that are 1 and 0 to rounding."""
+        return self.silent & (self.margin >= 1 - _ROUNDING if self.probabilities else self.silent.new_zeros(()))
+
 
 def clean_gradients(case: Case) -> CleanGradients:
     """Return the gradients on a case's images: 3 forward and 2 backward passes per image."""
     batches = [_of_batch(batch) for batch in case.batches()]
     columns = {field.name: [vars(batch)[field.name] for batch in batches] for field in fields(CleanGradients)}
-    path = all(columns.pop("path"))
-    return CleanGradients(path=path, **{name: torch.cat(column) for name, column in columns.items()})
+    path, probabilities = (all(columns.pop(name)) for name in ("path", "probabilities"))
+    return CleanGradients(
+        path=path, probabilities=probabilities, **{name: torch.cat(column) for name, column in columns.items()}
+    )
 
 
 def _of_batch(case: Case) -> CleanGradients:
-    compared = compare_gradients(case.host, case.images, case.labels)
+    compared, outputs = compare_gradients(case.host, case.images, case.labels), case.climbed()
     return CleanGradients(
-        margin=-margin(case.climbed().double(), case.labels),
+        margin=-margin(outputs.double(), case.labels),
         path=compared.path,
+        probabilities=are_probabilities(outputs),
         silent=compared.silent,
         zero=compared.zero,
         underflowed=compared.underflowed,

@@ -19,7 +19,8 @@ def input_levels(case: Case) -> int | None:
 
     Half the pixels of an image turned from black to white show where the outputs jump.  If these jumps are the pixels'
     thresholds, every pixel of an image can move between two of them and no logit changes; in a network whose hidden
-    layers are quantized the same move changes some.
+    layers are quantized the same move changes some.  Outputs that no move changes, as those of a saturated softmax,
+    show nothing: a move beyond the next threshold has to change them.
     """
     jumps = _jumps(case)
     if not 1 <= len(jumps) < MOST or not len(case):
@@ -28,9 +29,10 @@ def input_levels(case: Case) -> int | None:
     moved = _between(few, jumps)
     if float((moved - few.images).abs().amax()) == 0:
         return None
-    logits, other = few.logits(), few.logits(moved)
-    unchanged = float((logits - other).abs().max()) <= _SAME * float((logits.amax(1) - logits.amin(1)).max())
-    return len(jumps) + 1 if unchanged else None
+    logits = few.logits()
+    least = _SAME * float((logits.amax(1) - logits.amin(1)).max())
+    within, beyond = ((logits - few.logits(x)).abs().amax(1) > least for x in (moved, _beyond(few, jumps)))
+    return len(jumps) + 1 if not within.any() and float(beyond.double().mean()) > 0.5 else None
 
 
 def _jumps(case: Case) -> Tensor:
@@ -72,3 +74,12 @@ def _between(case: Case, jumps: Tensor) -> Images:
     inside = (x >= low[at]) & (x <= high[at])
     share = case.rng.uniform(1, NOISE, x.shape[1:], torch.float64)
     return torch.where(inside, low[at] + share * (high[at] - low[at]), x).to(case.images)
+
+
+def _beyond(case: Case, jumps: Tensor) -> Images:
+    """Move each pixel beyond the next jump above it; from above the last one, below it."""
+    grays = _grays(case)
+    above = grays[jumps + 1]
+    at = torch.bucketize(case.images, above, right=True)
+    last = at == len(jumps)
+    return torch.where(last, grays[jumps[-1]], above[at.clamp_max(len(jumps) - 1)]).to(case.images)

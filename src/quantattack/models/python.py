@@ -66,10 +66,24 @@ def named_object(kind: str, name: str) -> Any:
     held: Any = module
     for part in attribute.split("."):
         if not hasattr(held, part):
-            names = [each for each in vars(held) if not each.startswith("_")] if hasattr(held, "__dict__") else []
-            raise InputError(f"the {kind} {name} cannot be made: {unknown(f'name in {place}', part, names)}")
+            raise InputError(f"the {kind} {name} cannot be made: {unknown(f'name in {place}', part, _own(held, kind))}")
         held = getattr(held, part)
     return held
+
+
+def _own(held: Any, kind: str) -> list[str]:
+    """Return the names that could be meant: a module's own functions and classes, and networks for a model."""
+    names = [each for each in getattr(held, "__dict__", {}) if not each.startswith("_")]
+    if not isinstance(held, ModuleType):
+        return names
+    return [each for each in names if _is_of(held, getattr(held, each), kind == "model")]
+
+
+def _is_of(module: ModuleType, value: Any, networks: bool) -> bool:
+    """Return whether a module defines a function or a class itself and did not import it, or holds a network."""
+    if isinstance(value, nn.Module):
+        return networks
+    return callable(value) and getattr(value, "__module__", None) == module.__name__
 
 
 def _check_maker(name: str, held: Any, settings: Mapping[str, Any]) -> None:

@@ -166,6 +166,26 @@ class Identity:
         names = sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name))
         return "its " + ", ".join(names) + (" differs" if names in (["seed"], ["model"], ["threat"]) else " differ")
 
+    def contradiction(self, wanted: "Identity") -> str:
+        """Describe what two runs state differently of what both have; what the one has alone is no contradiction."""
+        mine, theirs = self._shared(wanted), wanted._shared(self)
+        pairs = [
+            (had, _comparable(more, had)) for had, more in zip(mine.subjects or (), theirs.subjects or (), strict=True)
+        ]
+        details = [words for pair in pairs if (words := _detail(*pair))]
+        says = mine.differing(replace(theirs, subjects=tuple(more for _, more in pairs)))
+        return says + (f": {details[0]}" if details else "")
+
+    def _shared(self, other: "Identity") -> "Identity":
+        """Return the settings with the subjects and, of each, the attacks that another run has too, in one order."""
+        theirs = {subject.subject: subject.attacks for subject in other.subjects or ()}
+        kept = [subject for subject in self.subjects or () if subject.subject in theirs]
+        alike = [
+            replace(each, attacks={name: each.attacks[name] for name in each.attacks if name in theirs[each.subject]})
+            for each in sorted(kept, key=lambda each: stable(each.subject.__dict__))
+        ]
+        return replace(self, subjects=tuple(alike))
+
     def _split(self) -> dict[str, Any]:
         """Return the settings by name, with each subject setting as the sorted list of its values over all subjects."""
         subjects = [subject.to_json() for subject in self.subjects or ()]
@@ -198,6 +218,19 @@ def _is_subject(value: object) -> bool:
     texts, counts = [*value["model"], data, *digests, *value.get("speed", ())], [count, *part]
     lengths = len(value["model"]) in (2, 3) and len(value["data"]) == 4 and len(part) == 2
     return lengths and all(type(one) is str for one in texts) and all(type(one) is int for one in counts)
+
+
+def _comparable(subject: SubjectIdentity, had: SubjectIdentity) -> SubjectIdentity:
+    """Return a subject without its model's logits where they are on other images, and tell no two models apart."""
+    same = (subject.count, subject.data_checksum) == (had.count, had.data_checksum)
+    return subject if same else replace(subject, fingerprint=had.fingerprint)
+
+
+def _detail(had: SubjectIdentity, more: SubjectIdentity) -> str:
+    """Say of one subject what differs, where it is a number or a name."""
+    if had.count != more.count:
+        return f"it has {had.count} images of {had.data}, not {more.count}"
+    return ", ".join(name for name in had.attacks if had.attacks[name] != more.attacks[name])
 
 
 def _with_attacks(had: SubjectIdentity, more: SubjectIdentity) -> SubjectIdentity | None:

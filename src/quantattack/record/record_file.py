@@ -117,7 +117,8 @@ class RecordFile:
             return present
         union = present.grown(wanted) if grow else None
         if union is None:
-            raise InputError(f"{self.folder} holds another run ({present.differing(wanted)}); choose another --out")
+            why = present.contradiction(wanted) if grow else present.differing(wanted)
+            raise InputError(f"{self.folder} holds another run ({why}); choose another --out")
         return union
 
     def _tables(self) -> set[str]:

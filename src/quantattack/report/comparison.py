@@ -1,10 +1,11 @@
 """Compare networks image by image with McNemar's exact test, adjusted after Holm."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from quantattack.record.identity import Identity
 from quantattack.record.record import Record
 from quantattack.record.statistics import holm, mcnemar
 from quantattack.report.bracket import bracket_words
+from quantattack.report.leaderboard import checksum_of
 from quantattack.report.percent import percent
 from quantattack.report.tables import Share, threat_words
 
@@ -64,6 +66,7 @@ class Comparison:
         left_out: Attacks that were begun on every network and are unfinished on some.
         clean_pairs: The same before any attack.
         proved: Share of the images that are proved robust, of each network that was searched completely.
+        runs: The folders of the runs that the networks are of.
     """
 
     data: str
@@ -76,6 +79,7 @@ class Comparison:
     left_out: tuple[str, ...] = ()
     clean_pairs: tuple[Pair, ...] = ()
     proved: Mapping[str, Share] = field(default_factory=dict)
+    runs: frozenset[Path | None] = frozenset()
 
     def robust_words(self, model: str) -> str:
         """Return a network's robust accuracy in percent, with what is proved before it where something was."""
@@ -88,7 +92,7 @@ def comparisons(records: Sequence[Record], models: Sequence[str] = (), attack: s
 
     Arguments:
         records: The evaluations, as `Store.records` returns them, of one run or of several.
-        models: The networks to compare; all by default.
+        models: The networks to compare, in this order; all by default.
         attack: The attack to compare under; by default, all attacks that a group has in common.
 
     Raises:
@@ -100,11 +104,36 @@ def comparisons(records: Sequence[Record], models: Sequence[str] = (), attack: s
         if model not in present:
             raise unknown("network of this record", model, present)
     groups: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        if not models or record.subject.model in models:
-            groups.setdefault((record.subject.data, record.subject.threat), []).append(record)
+    for record in _asked(records, models):
+        groups.setdefault((record.subject.data, record.subject.threat), []).append(record)
     compared = [_compared(_named(group), attack) for group in groups.values() if len(group) > 1]
     return [comparison for comparison in compared if comparison is not None]
+
+
+def _asked(records: Sequence[Record], models: Sequence[str]) -> list[Record]:
+    """Return the evaluations of the networks that are asked for, in the order in which they are named."""
+    if not models:
+        return list(records)
+    return sorted(
+        (record for record in records if record.subject.model in models),
+        key=lambda each: models.index(each.subject.model),
+    )
+
+
+def strangers(records: Sequence[Record], compared: Sequence[Comparison]) -> list[Path | None]:
+    """Return the folders of several runs of which no network was compared with one of another run.
+
+    Arguments:
+        records: The evaluations.
+        compared: Their comparisons.
+    """
+    runs = _runs(records)
+    met = {run for comparison in compared if len(comparison.runs) > 1 for run in comparison.runs}
+    return [run for run in runs if run not in met] if len(runs) > 1 else []
+
+
+def _runs(records: Iterable[Record]) -> list[Path | None]:
+    return list(dict.fromkeys(record.store.folder for record in records))
 
 
 def why_not(records: Sequence[Record]) -> str:
@@ -143,14 +172,12 @@ def _compared(group: Mapping[str, Record], attack: str | None) -> Comparison | N
     _check_images(group)
     _check_labels([by_attack[names[0]] for by_attack in cells.values()], images)
     correct = {model: network.on(images) for model, network in correct.items()}
-    clean = {model: Share(int(network.clean.sum()), len(images)) for model, network in correct.items()}
-    robust = {model: Share(int(network.robust.sum()), len(images)) for model, network in correct.items()}
-    pairs = _pairs({model: network.robust for model, network in correct.items()})
-    clean_pairs = _pairs({model: network.clean for model, network in correct.items()})
+    clean, clean_pairs = _counted({model: network.clean for model, network in correct.items()}, _different(group))
+    robust, pairs = _counted({model: network.robust for model, network in correct.items()}, _different(group))
     first = next(iter(group.values()))
     left_out = tuple(name for name in begun if name not in names)
     proved = {model: _proved(record, images) for model, record in group.items() if record.bracket is not None}
-    numbers = clean, robust, pairs, left_out, clean_pairs, proved
+    numbers = clean, robust, pairs, left_out, clean_pairs, proved, frozenset(_runs(group.values()))
     return Comparison(first.subject.data, threat_words(first.threat), len(images), tuple(names), *numbers)
 
 
@@ -209,9 +236,19 @@ def _check_labels(cells: Sequence[Cell], images: NDArray[np.int64]) -> None:
         raise InputError(_OTHER)
 
 
-def _pairs(right: Mapping[str, NDArray[np.bool_]]) -> tuple[Pair, ...]:
-    """Count every two networks against each other, by which images each is right on."""
-    return _adjusted([_pair(*models, *(right[model] for model in models)) for models in combinations(right, 2)])
+def _different(group: Mapping[str, Record]) -> list[tuple[str, str]]:
+    """Return every two evaluations that are not of one network; where all are of one, every two."""
+    network = {name: (record.subject.model, checksum_of(record)) for name, record in group.items()}
+    every = list(combinations(group, 2))
+    return [(first, second) for first, second in every if network[first] != network[second]] or every
+
+
+def _counted(
+    right: Mapping[str, NDArray[np.bool_]], of: Sequence[tuple[str, str]]
+) -> tuple[dict[str, Share], tuple[Pair, ...]]:
+    """Count the images that each network is right on, and every two that are named against each other."""
+    shares = {model: Share(int(images.sum()), len(images)) for model, images in right.items()}
+    return shares, _adjusted([_pair(first, second, right[first], right[second]) for first, second in of])
 
 
 def _pair(first: str, second: str, robust: NDArray[np.bool_], other: NDArray[np.bool_]) -> Pair:

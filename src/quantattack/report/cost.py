@@ -41,11 +41,21 @@ class Loss:
     def words(self) -> str:
         """The loss with its interval and its test."""
         moved = "nothing lost" if self.points == 0 else f"{abs(self.points):.1f} points {_verb(self.points)}"
-        low, high = self.interval
-        test = f"McNemar p {_equals(self.pair.p)}"
-        told = "" if self.pair.p < 0.05 else f", {words(self.pair)}"
         change = f"{percent(self.before.value)} to {percent(self.after.value)}, {moved}"
-        return f"{change} (95 % interval of the loss {low:+.1f} to {high:+.1f}, {test}{told})"
+        return f"{change} (95 % interval of the {self._interval_words}, McNemar p {_equals(self.pair.p)}{self._told})"
+
+    @property
+    def _interval_words(self) -> str:
+        """The interval of what the sentence speaks of, a loss or a gain."""
+        low, high = self.interval
+        return f"gain {-high:+.1f} to {-low:+.1f}" if self.points < 0 else f"loss {low:+.1f} to {high:+.1f}"
+
+    @property
+    def _told(self) -> str:
+        """What is to be said where the test cannot tell the two apart, alone or among all that are compared."""
+        if self.pair.adjusted < 0.05:
+            return ""
+        return f", {words(self.pair)}{' among so many pairs' if self.pair.p < 0.05 else ''}"
 
 
 def _verb(points: float) -> str:
@@ -90,18 +100,19 @@ class Cost:
         )
 
 
-def costs(records: Sequence[Record], comparison: Comparison) -> list[Cost]:
-    """Return what each deployed file lost against the float network that it was made of; else of two, the second.
+def costs(records: Sequence[Record], comparison: Comparison, asked: bool = False) -> list[Cost]:
+    """Return what each deployed file lost against the float network that it was made of, and all others to the first.
 
     Arguments:
         records: The evaluations that were compared.
         comparison: Their comparison on one data set under one threat.
+        asked: Whether the networks were named in this order, so that each is held against the first of them.
     """
-    made = list(_made_of(records, comparison))
-    if made or len(comparison.robust) != 2:
-        return [_cost(comparison, *names, is_quantization=True) for names in made]
-    first, second = comparison.robust
-    return [_cost(comparison, first, second, is_quantization=False)]
+    made, first = list(_made_of(records, comparison)), next(iter(comparison.robust))
+    told = [] if asked else made
+    known = {name for pair in told for name in pair}
+    rest = [(first, pair.second) for pair in comparison.pairs if pair.first == first and pair.second not in known]
+    return [_cost(comparison, *names, is_quantization=names in made) for names in (*told, *rest)]
 
 
 def _made_of(records: Sequence[Record], comparison: Comparison) -> Iterator[tuple[str, str]]:

@@ -55,6 +55,21 @@ class Line:
     entries: Mapping[str, Entry | None]
 
 
+def shipped(records: Sequence[Record]) -> list[Record]:
+    """Return the evaluations but for the float networks that only stand beside a deployed file; else all of them.
+
+    Arguments:
+        records: The evaluations, as `Store.records` returns them.
+    """
+    beside = _floats(records) - {None}
+    return [record for record in records if record.subject.model not in beside] or list(records)
+
+
+def _floats(records: Sequence[Record]) -> set[str | None]:
+    notes = [deployed_note(record.store, record.subject.model) for record in records]
+    return {note["float"] for note in notes if note}
+
+
 def deployed_lines(records: Sequence[Record]) -> list[Line]:
     """Return the table of a run's deployed models: two lines for each, one by argmax and one with ties for the label.
 
@@ -62,8 +77,7 @@ def deployed_lines(records: Sequence[Record]) -> list[Line]:
         records: The evaluations, as `Store.records` returns them.
     """
     every = {(record.subject.model, record.subject.data, record.subject.threat): record for record in records}
-    floats = {about["float"] for record in records if (about := deployed_note(record.store, record.subject.model))}
-    lines = []
+    floats, lines = _floats(records), []
     for record in records:
         subject, about = record.subject, deployed_note(record.store, record.subject.model)
         if about is None or subject.model in floats or not (record.complete and len(record.indices)):
@@ -156,7 +170,9 @@ def fact_rows(about: Mapping[str, Any], data: str) -> list[tuple[str, str]]:
 def _input_words(quantized: Mapping[str, Any] | None, clipped: float | None) -> str:
     if quantized is None:
         return "float"
-    words = f"{quantized['type']}, a step of {quantized['scale']:.4g} is {quantized['in_pixels']:.3g} pixel levels"
+    size = f"{quantized['in_pixels']:.3g}"
+    levels = f"{size} pixel level{'' if size == '1' else 's'}"
+    words = f"{quantized['type']}, a step of {quantized['scale']:.4g} is {levels}"
     return words if clipped is None else f"{words}, {percent(clipped)} of the pixels are clipped"
 
 

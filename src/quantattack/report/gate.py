@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from quantattack.record.deployed import deployed_note
 from quantattack.record.record import Record
+from quantattack.report.deployed import shipped
 from quantattack.report.percent import percent
 from quantattack.report.tables import Share, clean_share, interval, threat_words, worst_share
 from quantattack.report.trust import doubts
@@ -27,6 +27,7 @@ class Case:
         floor: The least worst case that passes, from 0 to 1; None where none is asked for.
         doubts: Why the worst case cannot be trusted, code to sentence; empty where it can.
         seconds: Wall time of its attacks.
+        by_lower_end: Whether the lower end of the worst case's interval is held to the floor, in place of the number.
     """
 
     model: str
@@ -37,11 +38,17 @@ class Case:
     floor: float | None
     doubts: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    by_lower_end: bool = False
+
+    @property
+    def reached(self) -> float:
+        """What is held to the floor."""
+        return self.worst.interval[0] if self.by_lower_end else self.worst.value
 
     @property
     def outcome(self) -> Outcome:
         """Whether it passed: below the floor is below it whatever was tried, since a worst case only ever falls."""
-        if self.floor is not None and self.worst.of and self.worst.value < self.floor:
+        if self.floor is not None and self.worst.of and self.reached < self.floor:
             return "below"
         return "untrusted" if self.doubts else "passed"
 
@@ -60,23 +67,24 @@ class Case:
             return f"{number}, not to be trusted: {'; '.join(self.doubts.values())}"
         if self.floor is None:
             return number
-        return f"{number}, {'below' if self.outcome == 'below' else 'at or above'} the gate of {percent(self.floor)}"
+        held = "its lower end " if self.by_lower_end else ""
+        return (
+            f"{number}, {held}{'below' if self.outcome == 'below' else 'at or above'} the gate of {percent(self.floor)}"
+        )
 
 
-def cases(records: Sequence[Record], floor: float | None = None) -> list[Case]:
+def cases(records: Sequence[Record], floor: float | None = None, by_lower_end: bool = False) -> list[Case]:
     """Return a case for each evaluation, but for the float networks that only stand beside a deployed file.
 
     Arguments:
         records: The evaluations.
         floor: The least worst case that passes, from 0 to 1; None where none is asked for.
+        by_lower_end: Whether the lower end of the interval is held to it, in place of the number.
     """
-    notes = [note for record in records if (note := deployed_note(record.store, record.subject.model))]
-    beside = {note["float"] for note in notes} - {None}
-    held = [record for record in records if record.subject.model not in beside]
-    return [_case(record, floor) for record in held or records]
+    return [_case(record, floor, by_lower_end) for record in shipped(records)]
 
 
-def _case(record: Record, floor: float | None) -> Case:
+def _case(record: Record, floor: float | None, by_lower_end: bool) -> Case:
     subject, cells = record.subject, record.by_attack.values()
     return Case(
         model=subject.model,
@@ -87,6 +95,7 @@ def _case(record: Record, floor: float | None) -> Case:
         floor=floor,
         doubts=doubts(record),
         seconds=sum(float(cell.column("seconds").sum()) for cell in cells),
+        by_lower_end=by_lower_end,
     )
 
 

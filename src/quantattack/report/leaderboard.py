@@ -85,7 +85,7 @@ def leaderboard(stores: Sequence[Store], sizes: Mapping[str, int]) -> list[Group
     for store in stores:
         for record in store.records():
             if record.finished and len(record.indices):
-                network, standing = (record.subject.model, _checksum(record)), _standing(record, sizes)
+                network, standing = (record.subject.model, checksum_of(record)), _standing(record, sizes)
                 networks = rivals.setdefault(_images_and_threat(record), {})
                 networks[network] = min(networks.get(network, standing), standing, key=_by_worst_case)
     groups = [_group(key, list(networks.values())) for key, networks in rivals.items()]
@@ -105,7 +105,7 @@ def _images_and_threat(record: Record) -> tuple[str, ...]:
     return record.subject.data, threat_words(record.threat), span, str(len(rows)), digest
 
 
-def _checksum(record: Record) -> str:
+def checksum_of(record: Record) -> str:
     """Return the checksum of a network's parameters; empty in records that have none."""
     identity = Identity.from_json(record.store.identity)
     sums = [about.model_checksum for about in identity.subjects or () if about.subject == record.subject]

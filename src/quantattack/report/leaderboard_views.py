@@ -11,6 +11,7 @@ from quantattack.report.leaderboard import Group, Standing
 from quantattack.report.percent import percent
 from quantattack.report.render import render
 from quantattack.report.tables import interval
+from quantattack.report.trust import trust_words
 
 UNRANKED = "Without a rank: the worst case is not to be trusted, for the reason that is named."
 
@@ -44,7 +45,7 @@ def cells(standing: Standing) -> tuple[str, ...]:
         str(standing.attacks),
         f"{standing.passes:,.0f}",
         "-" if standing.bytes is None else f"{standing.bytes:,}",
-        ", ".join(standing.doubts) or "trusted",
+        trust_words(standing.doubts),
     )
 
 

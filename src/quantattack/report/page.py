@@ -1,6 +1,7 @@
 """The HTML report of a run: one self-contained file without scripts, fonts or external images."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from quantattack.record.store import Store
 from quantattack.record.writing import written_whole
 from quantattack.report.bracket import worst_words
 from quantattack.report.comparison import Comparison, comparisons
-from quantattack.report.deployed import COLUMNS, ONE_OF, deployed_lines, facts_of
+from quantattack.report.deployed import COLUMNS, ONE_OF, deployed_lines, facts_of, shipped
 from quantattack.report.diagnosis import SIGNS, Diagnosis, diagnosis, unevaluated_diagnoses
 from quantattack.report.drawings import drawings, radius_drawings
 from quantattack.report.gallery import Gallery, by_fall, read_gallery
@@ -125,6 +126,10 @@ def section_of(record: Record, place: int, folder: Path) -> Section:
     )
 
 
+def _sections(records: list[Record], folder: Path) -> Iterator[Section]:
+    return (section_of(record, place, folder) for place, record in enumerate(records, 1))
+
+
 def _points(share: float | None) -> float | None:
     return None if share is None else 100 * share
 
@@ -162,19 +167,17 @@ def render(store: Store, folder: Path) -> str:
 
     """
     records = store.records()
-    first, sections = leading(records), [section_of(record, place, folder) for place, record in enumerate(records, 1)]
+    of, sections = shipped(records), [section_of(record, place, folder) for place, record in enumerate(records, 1)]
     strangers, drawn, shown = unevaluated_diagnoses(store), signal_drawings(store), tables(store)
     compared, uncompared = _side_by_side(records)
     return fill_in(
         "page.html.j2",
-        title=_title(
-            records, [*(section.diagnosis for section in sections), *(checks for _, checks in strangers)], bool(drawn)
-        ),
+        title=_title(of, [*map(diagnosis, of), *(checks for _, checks in strangers)], bool(drawn)),
         sections=sections,
         strangers=[(subject, threat_words(json.loads(subject.threat)), checks) for subject, checks in strangers],
         signals={"title": "Signal propagation", "drawings": drawn, "tables": shown} if drawn or shown else None,
         signs=SIGNS,
-        lead=records.index(first) if first is not None else None,
+        lead=None if (first := leading(of)) is None else records.index(first),
         radii=radius_drawings(records),
         compared=compared,
         uncompared=uncompared,

@@ -239,6 +239,8 @@ def _so_far(record: Record) -> str:
     done = ", ".join(f"{name} {count} of {images}" for name, count in record.done.items())
     if isnan(record.at_most):
         return "The run is unfinished: no image has been attacked yet."
+    if record.at_most == 1:  # nothing is known yet
+        return f"The run is unfinished ({done} images)."
     bound = f"the worst case will be at most {percent(record.at_most)}"
     return f"The run is unfinished ({done} images); {bound}, since what is broken stays broken."
 

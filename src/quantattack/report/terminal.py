@@ -16,6 +16,7 @@ from quantattack.report.cost import Cost
 from quantattack.report.deployed import COLUMNS, ONE_OF, UNDER, Line, deployed_lines, entry_words
 from quantattack.report.percent import percent
 from quantattack.report.tables import headline, interval, progress_words, threat_words
+from quantattack.report.trust import trust_line
 
 _WIDE = 80  # columns of a terminal, from which on a name of 40 letters has room
 _COUNTS = ("both", "only first", "only second", "neither", "p", "adjusted")
@@ -136,6 +137,8 @@ def _print_words(record: Record, console: Console) -> None:
     console.print(Text(headline(record)))
     for flag in record.flags:
         console.print(Text(f"- {flag}"))
+    if record.finished:
+        console.print(Text(trust_line(record)))
 
 
 def print_comparison(comparison: Comparison, costs: Sequence[Cost], console: Console) -> None:

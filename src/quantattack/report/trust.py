@@ -21,6 +21,19 @@ OTHERWISE = {"Square", "RandomSearch", "Exact", "Foolbox", "Art", "TorchAttacks"
 FLAT = ("saturated_softmax", "zero_gradient", "wrong_direction")  # they mislead cross entropy alone
 
 
+def trust_words(found: Mapping[str, str]) -> str:
+    """Return the codes of what makes a worst case doubtful, or that it is trusted."""
+    return ", ".join(found) or "trusted"
+
+
+def trust_line(record: Record) -> str:
+    """Return whether an evaluation's worst case can be trusted, with the sentences that no flag beside it says."""
+    found = doubts(record)
+    says = "; ".join(sentence for code, sentence in found.items() if code not in record.codes)
+    not_to_be = "not to be trusted, " if found else ""
+    return f"worst case: {not_to_be}{trust_words(found)}" + (f": {says}" if says else "")
+
+
 def doubts(record: Record) -> dict[str, str]:
     """Return why the worst case of an evaluation cannot be trusted, code to sentence; empty where it can.
 

@@ -14,6 +14,7 @@ from quantattack.cli.options import (
     DataRoot,
     Device,
     Float,
+    GateOn,
     Images,
     Junit,
     Layout,
@@ -78,6 +79,7 @@ def evaluate(
     config: Annotated[Path | None, typer.Option(help="A run file, in place of the options of what is run.")] = None,
     out: Out = None,
     min_robust: MinRobust = None,
+    gate_on: GateOn = "number",
     junit: Junit = None,
     summary: SummaryFile = None,
     badge: Badge = None,
@@ -86,7 +88,7 @@ def evaluate(
     """Attack test images of a data set and print what withstood."""
     if config is not None and model:
         raise InputError("a run file names its models; leave them out of the command")
-    gate = Gate(share_of(min_robust), junit, summary, badge)
+    gate = Gate(share_of(min_robust), junit, summary, badge, gate_on)
     gate.check_part(part)
     from quantattack.cli.evaluate import plan_of, run_plan
     from quantattack.cli.run_file import read_run_file
@@ -98,5 +100,5 @@ def evaluate(
     settings = about | how | of_files
     told = read_run_file(config) if config else plan_of(norm, radius, pixels, data, speed, save_images, **settings)
     plan = told.model_copy(update={"out": out or told.out, "workers": workers or told.workers})
-    records = run_plan(plan, part, config is not None, not quiet, (ray_address, gpus_per_worker))
+    records = run_plan(plan, part, not quiet, (ray_address, gpus_per_worker))
     hold(records, gate)

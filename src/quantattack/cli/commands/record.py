@@ -18,6 +18,7 @@ from quantattack.cli.options import (
     DataRoot,
     Device,
     Folder,
+    GateOn,
     Junit,
     Layout,
     Mean,
@@ -35,9 +36,10 @@ from quantattack.record.export import export as write_export
 from quantattack.record.export import unfinished_attacks
 from quantattack.record.merge import merge as put_together
 from quantattack.record.store import Store
-from quantattack.report.comparison import comparisons, why_not
+from quantattack.report.comparison import comparisons, strangers, why_not
 from quantattack.report.cost import costs
 from quantattack.report.terminal import print_comparison, print_table
+from quantattack.report.trust import doubts
 
 DEPLOYED_SUFFIXES = (".onnx", ".tflite", ".pt2", ".pte", ".xml")
 MODEL_SUFFIXES = (*DEPLOYED_SUFFIXES, ".safetensors")
@@ -47,15 +49,16 @@ def show(
     run: Folder,
     as_json: AsJson = False,
     min_robust: MinRobust = None,
+    gate_on: GateOn = "number",
     junit: Junit = None,
     summary: SummaryFile = None,
     badge: Badge = None,
 ) -> None:
     """Print a record's numbers and flags, and hold them to a gate if one is given."""
-    gate, records = Gate(share_of(min_robust), junit, summary, badge), Store.load(run).records()
+    gate, records = Gate(share_of(min_robust), junit, summary, badge, gate_on), Store.load(run).records()
     if not records:
         raise InputError(f"{run} holds no evaluation; `quantattack report {run}` shows what it holds")
-    rows = [record.summary() for record in records] if as_json else []
+    rows = [{**record.summary(), "doubts": doubts(record)} for record in records] if as_json else []
     if as_json:
         typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
     else:
@@ -126,8 +129,20 @@ def compare(
     compared = comparisons(records, models, attack)
     if not compared:
         raise InputError(why_not([record for record in records if not models or record.subject.model in models]))
+    _check_across(strangers(records, compared), len(dict.fromkeys(runs)))
     for comparison in compared:
-        print_comparison(comparison, costs(records, comparison), Console())
+        print_comparison(comparison, costs(records, comparison, bool(models)), Console())
+
+
+def _check_across(alone: Sequence[Path | None], runs: int) -> None:
+    """Say which of several runs share nothing with the others; refuse where that is so of all."""
+    if not alone:
+        return
+    names = " and ".join(map(str, alone)) if len(alone) == 2 else ", ".join(map(str, alone))
+    asks = "attack them on the same images, under one threat, by one attack"
+    if len(alone) == runs:
+        raise InputError(f"no network of {names} can be compared with one of another run; {asks}")
+    typer.echo(f"not compared across runs, since nothing is common to it and another: {names}; {asks}")
 
 
 def _is_model(name: Path) -> bool:
