@@ -41,7 +41,7 @@ def of_the_earlier_suite() -> Iterator[tuple[str, object]]:
     """The suite of version 0.1.0, and its members."""
     for threat in (qa.Threat(qa.Linf(), 8 / 255), qa.Threat(qa.L2(), 0.5)):
         suite, norm = earlier(threat), type(threat.norm).__name__
-        yield f"suite suite {norm}", suite
+        yield from ((f"suite suite {norm}", suite), (f"square square {norm}", suite.attacks["square"]))
         yield from ((f"standard {name} {norm}", attack) for name, attack in suite.attacks.items())
 
 
@@ -49,7 +49,7 @@ def of_the_command_line(network: nn.Module, probe: Tensor) -> Iterator[tuple[str
     """Every attack that the command line names, with its own settings and with others, and the papers' ones."""
     for threat in (qa.Threat(qa.Linf(), 8 / 255), qa.Threat(qa.L2(), 0.5)):
         for text in (*ATTACKS, SCALED, ODD):
-            if text == "suite" or (isinstance(threat.norm, qa.L2) and ("qgd" in text or "_qg" in text)):
+            if text in ("suite", "square") or (isinstance(threat.norm, qa.L2) and ("qgd" in text or "_qg" in text)):
                 continue
             for name, attack in attacks_named(text, Context(network, threat, probe, "digits")).items():
                 yield f"{text.partition('[')[0]} {name} {type(threat.norm).__name__}", attack

@@ -103,6 +103,7 @@ def test_every_number_is_the_one_that_its_version_read(run: str):
     for comparison in compared:
         assert len(comparison.pop("clean_pairs")) == len(comparison["pairs"])  # likewise
     assert [comparison.pop("proved") for comparison in compared] == [{}] * len(compared)  # likewise
+    assert all(len(comparison.pop("runs")) == 1 for comparison in compared)  # likewise
     assert_same(compared, expected["comparisons"])
     store.close()
 
