@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -17,10 +18,12 @@ from quantattack.evaluation.flags import flags
 from quantattack.evaluation.gallery import keep_gallery
 from quantattack.evaluation.gradient_health import compare_gradients, health_of
 from quantattack.evaluation.inherited import inherit
-from quantattack.evaluation.judge import Attacked, Clean, attack, joined, predict
+from quantattack.evaluation.judge import Attacked, Clean, attack, predict
+from quantattack.evaluation.judge import joined as joined_predictions
 from quantattack.evaluation.png import write_pngs
 from quantattack.evaluation.reach import changed, state_of
 from quantattack.evaluation.search_pays import search_pays
+from quantattack.evaluation.slopes import IMAGES, Slopes, joined, misleading, slopes
 from quantattack.evaluation.task import Task, versions
 from quantattack.models.pixels import opened_in
 from quantattack.nn.one_logit import OneLogit
@@ -28,6 +31,7 @@ from quantattack.progress import Advance
 from quantattack.record.deployed import ONE_LOGIT, OPENED
 from quantattack.record.record import Record
 from quantattack.record.store import Store
+from quantattack.rng import Rng
 
 _PROBE = 128  # correctly classified images on which the gradients are checked
 
@@ -155,13 +159,30 @@ class FilledTask:
         comparisons = sizer.parts(probe, lambda chunk: compare_gradients(task.model, *task.batch(chunk)))
         with guarded("the model's gradient", f"the first {len(probe)} images that it has right"):
             health = health_of(comparisons)
+        found = self._misleading(probe)  # before the state is looked at: a pass may change it
         itself = changed(task.state, state_of(task.model.model))
         drawn = {} if self._clean.random else own_numbers(task, probe)
-        found = flags(record, health, self._clean.random, self._clean.dependent, itself, drawn)
+        found |= flags(record, health, self._clean.random, self._clean.dependent, itself, drawn)
         hint = search_pays(record, task.model.model, task.batch([0])[0])
         store.flag(task.subject, found | ({"search_pays": hint} if hint else {}))
         note_radius(task, store)
         store.note(**versions(task), batch_size=max(cell.sizer.size for cell in self._cells))
+
+    def _misleading(self, probe: Sequence[int]) -> dict[str, str]:
+        """Hold the gradient against the outputs; of a model that is random, or looks at others too, nothing follows."""
+        if self._clean.random or self._clean.dependent:
+            return {}
+        task = self._task
+        with guarded("the model", f"the first {len(probe[:IMAGES])} images that it has right, moved a little"):
+            told = misleading(joined(task.limits.sizer().parts(probe[:IMAGES], partial(slopes_at, task))))
+        return {"misleading_gradient": told} if told else {}
+
+
+def slopes_at(task: Task, positions: Sequence[int]) -> Slopes | None:
+    """Return `slopes` of the images at some positions of a task."""
+    images, labels = task.batch(positions)
+    rng = Rng(task.seed, task.index[list(positions)].to(images.device))
+    return slopes(task.model, images, labels, task.threat, rng)
 
 
 def note_radius(task: Task, store: Store) -> None:
@@ -211,7 +232,7 @@ def _predictions(tasks: Sequence[Task], advances: Sequence[Advance], executor: E
         batches[cell.task].append(batch)
         done = sum(len(predicted.label) for predicted in batches[cell.task])
         advance[cell.task](CLEAN, done, len(cell.task))
-    return {task: joined(predictions) for task, predictions in batches.items()}
+    return {task: joined_predictions(predictions) for task, predictions in batches.items()}
 
 
 def check_same(task: Task, store: Store, clean: Clean) -> None:
