@@ -18,8 +18,9 @@ from quantattack.attacks.threat import Threat, threats_in
 from quantattack.attacks.wrappers import Toward
 from quantattack.data.sources import Source, as_tensor, check_labels
 from quantattack.errors import CallFailed, InputError, guarded, out_of_memory
+from quantattack.evaluation.met import meeting
 from quantattack.evaluation.models import CountedModel, check_rows, padded
-from quantattack.evaluation.reach import observing, training_layers, training_operations
+from quantattack.evaluation.reach import modules_of, observing, training_layers, training_operations
 from quantattack.gradients import called
 from quantattack.types import Images, Indices, Labels, Logits, Model
 
@@ -147,6 +148,12 @@ def counted_model(
     Raises:
         InputError: If the model takes none of these, or does not return finite logits, one row per image.
     """
+    known = [module for _, module in modules_of(model)]
+    with meeting(model, known, check_model):
+        return _tried(model, images, batch_size, padding)
+
+
+def _tried(model: Model, images: Images, batch_size: int | None, padding: bool) -> tuple[CountedModel, Logits]:
     counted = CountedModel(model, rows=None if padding else 0)
     try:
         logits = _answer(counted, images)
