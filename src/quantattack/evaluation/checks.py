@@ -30,6 +30,9 @@ LabelData: TypeAlias = Tensor | np.ndarray | Sequence[int] | None
 _CHANNELS = re.compile(r"to have (\d+) channels, but got (\d+) channels")  # as a convolution of torch refuses images
 _COLORS = {"1": " (gray)", "3": " (color)"}
 _OTHER = 24  # rows of a second trial batch
+_LOOSE = 0.02  # of 1, by which probabilities in low precision may miss their sum
+_VARIES, _ALIKE = 0.1, 0.01  # how much outputs differ between images, and how little of that their sums do
+_MANY = 40  # outputs that all lie between 0 and 1
 _SAME = 1e-6  # fraction of the radius by which two equal threats may differ
 
 
@@ -237,8 +240,29 @@ def check_logits(logits: Any, rows: int) -> None:
 
 
 def are_probabilities(logits: Logits) -> bool:
-    """Return whether every row is a probability distribution: no negative entry, and a sum of 1."""
-    return bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 1e-3).all())
+    """Return whether every row is a probability distribution, also one of low precision or with a constant added.
+
+    Its entries lie between 0 and 1, and the rows, which differ, sum to the same: to 1, or of three classes and more to
+    any number, which logits do only by design.
+    """
+    low, high = float(logits.min()), float(logits.max())
+    if low < 0 or high > 1 + _LOOSE:
+        return False
+    sums = logits.double().sum(1)
+    if bool(((sums - 1).abs() < _LOOSE).all()):
+        return True
+    varies = float((logits.amax(0) - logits.amin(0)).max())
+    return logits.shape[1] > 2 and varies > _VARIES and float(sums.max() - sums.min()) < _ALIKE * varies
+
+
+def like_probabilities(logits: Logits) -> str | None:
+    """Return a sentence where all of many outputs lie between 0 and 1, as a sigmoid's do; logits may too."""
+    if logits.numel() < _MANY or float(logits.min()) < 0 or float(logits.max()) > 1:
+        return None
+    return (
+        f"every output on {len(logits)} images lies between 0 and 1, as probabilities do; if a sigmoid or a softmax "
+        "ends the model, leave it out: where it saturates, attacks see no gradient"
+    )
 
 
 def dataset_indices(indices: LabelData, count: int) -> Indices:

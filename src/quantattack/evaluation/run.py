@@ -6,11 +6,13 @@ from functools import partial
 from typing import TypeAlias
 
 import numpy as np
+import torch
 
 from quantattack.attacks.base import passes, turn_of
 from quantattack.attacks.threat import rounded_radius
 from quantattack.errors import InputError, guarded
 from quantattack.evaluation.cells import CLEAN, Cell, begin, cells_of, clean_cell, keep
+from quantattack.evaluation.checks import like_probabilities
 from quantattack.evaluation.deployed import note_deployed
 from quantattack.evaluation.draws import own_numbers
 from quantattack.evaluation.executors import Executor, Serial
@@ -159,7 +161,9 @@ class FilledTask:
         comparisons = sizer.parts(probe, lambda chunk: compare_gradients(task.model, *task.batch(chunk)))
         with guarded("the model's gradient", f"the first {len(probe)} images that it has right"):
             health = health_of(comparisons)
-        found = self._misleading(probe)  # before the state is looked at: a pass may change it
+        found = self._misleading(probe) | probable(
+            task, probe[:IMAGES]
+        )  # before the state is looked at: a pass may change it
         itself = changed(task.state, state_of(task.model.model))
         drawn = {} if self._clean.random else own_numbers(task, probe)
         found |= flags(record, health, self._clean.random, self._clean.dependent, itself, drawn)
@@ -183,6 +187,16 @@ def slopes_at(task: Task, positions: Sequence[int]) -> Slopes | None:
     images, labels = task.batch(positions)
     rng = Rng(task.seed, task.index[list(positions)].to(images.device))
     return slopes(task.model, images, labels, task.threat, rng)
+
+
+def probable(task: Task, positions: Sequence[int]) -> dict[str, str]:
+    """Return the flag of a model that seems to return probabilities; a deployed one's are known from its file."""
+    if task.model.twinned or not positions:
+        return {}
+    with torch.no_grad():
+        parts = task.limits.sizer().parts(positions, lambda chunk: task.model(task.batch(chunk)[0]))
+        told = like_probabilities(torch.cat(list(parts)))
+    return {"probabilities": told} if told else {}
 
 
 def note_radius(task: Task, store: Store) -> None:
