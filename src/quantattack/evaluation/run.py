@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
@@ -18,7 +19,7 @@ from quantattack.evaluation.draws import own_numbers
 from quantattack.evaluation.executors import Executor, Serial
 from quantattack.evaluation.flags import flags
 from quantattack.evaluation.gallery import keep_gallery
-from quantattack.evaluation.gradient_health import compare_gradients, health_of
+from quantattack.evaluation.gradient_health import Health, cause_of, compare_gradients, health_of
 from quantattack.evaluation.inherited import inherit
 from quantattack.evaluation.judge import Attacked, Clean, attack, predict
 from quantattack.evaluation.judge import joined as joined_predictions
@@ -36,6 +37,7 @@ from quantattack.record.store import Store
 from quantattack.rng import Rng
 
 _PROBE = 128  # correctly classified images on which the gradients are checked
+_AWAY = 16  # of those whose gradient points elsewhere, on which it is asked why
 
 Receive: TypeAlias = Callable[[Cell, Attacked], None]  # called with each attack call's result
 
@@ -157,10 +159,8 @@ class FilledTask:
     def _flag(self, record: Record) -> None:
         task, store = self._task, self._store
         probe = np.flatnonzero(self._clean.right)[:_PROBE].tolist()
-        sizer = task.limits.sizer()
-        comparisons = sizer.parts(probe, lambda chunk: compare_gradients(task.model, *task.batch(chunk)))
         with guarded("the model's gradient", f"the first {len(probe)} images that it has right"):
-            health = health_of(comparisons)
+            health = health_at(task, probe)
         found = self._misleading(probe) | probable(
             task, probe[:IMAGES]
         )  # before the state is looked at: a pass may change it
@@ -180,6 +180,16 @@ class FilledTask:
         with guarded("the model", f"the first {len(probe[:IMAGES])} images that it has right, moved a little"):
             told = misleading(joined(task.limits.sizer().parts(probe[:IMAGES], partial(slopes_at, task))))
         return {"misleading_gradient": told} if told else {}
+
+
+def health_at(task: Task, positions: Sequence[int]) -> Health:
+    """Return how often cross entropy's gradient fails at some positions of a task, and why."""
+    parts = task.limits.sizer().parts(positions, lambda chunk: compare_gradients(task.model, *task.batch(chunk)))
+    comparisons = list(parts)
+    health = health_of(comparisons)
+    wrong = [bool(each) for part in comparisons for each in part.wrong & ~part.nan]
+    away = [position for position, is_wrong in zip(positions, wrong, strict=True) if is_wrong]
+    return replace(health, cause=cause_of(task.model, *task.batch(away[:_AWAY]))) if away else health
 
 
 def slopes_at(task: Task, positions: Sequence[int]) -> Slopes | None:
