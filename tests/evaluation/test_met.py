@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from evaluation.test_reach import Counting, bits, net, qat
 from quantattack import InputError, Linf, Threat, evaluate, load_data, pgd
 from quantattack.diagnostics.diagnose import diagnose
+from quantattack.evaluation.checks import counted_model
 from quantattack.evaluation.met import met_in
 
 THREAT = Threat(Linf(), 0.1)
@@ -219,6 +220,12 @@ def test_modules_made_anew_at_each_call_are_no_change():
     labels = inner(images).argmax(1)
     record = evaluate(lambda x: nn.Identity()(inner(x)), images, labels, {"pgd": pgd(THREAT, steps=1)}, THREAT)
     assert "model_changed" not in record.codes
+
+
+def test_the_wrapper_around_a_model_is_not_met():
+    model, images = net(), load_data("digits")[0][:16]
+    counted_model(model, images)
+    assert met_in(model) == []
 
 
 def test_nothing_is_held_and_no_hook_stays():

@@ -152,7 +152,7 @@ def counted_model(
         InputError: If the model takes none of these, or does not return finite logits, one row per image.
     """
     known = [module for _, module in modules_of(model)]
-    with meeting(model, known, check_model):
+    with meeting(model, known, check_model, CountedModel):
         return _tried(model, images, batch_size, padding)
 
 

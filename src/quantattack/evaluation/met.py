@@ -57,19 +57,24 @@ def restore_met(model: Model) -> None:
 
 
 @contextmanager
-def meeting(model: Model, known: Iterable[nn.Module], judge: Callable[[nn.Module], None]) -> Iterator[None]:
+def meeting(
+    model: Model, known: Iterable[nn.Module], judge: Callable[[nn.Module], None], around: type[nn.Module]
+) -> Iterator[None]:
     """Note which other modules a model calls meanwhile, each judged before it has run.
 
     Arguments:
         model: The model.
         known: The modules that need no look.
         judge: Raises an error for a module that cannot be used.
+        around: The wrapper through which the model is called, which is none of its modules.
     """
     known = list(known)
     seen, own = {id(module) for module in known}, threading.get_ident()
 
     def look(module: nn.Module, _: Any) -> None:
-        if torch.compiler.is_compiling() or threading.get_ident() != own or id(module) in seen:
+        if torch.compiler.is_compiling() or threading.get_ident() != own:
+            return
+        if id(module) in seen or isinstance(module, around):
             return
         judge(module)
         seen.update(id(inner) for inner in module.modules())
