@@ -13,6 +13,7 @@ Logits: TypeAlias = Float[Tensor, "n k"]
 PerImage: TypeAlias = Float[Tensor, " n"]
 Indices: TypeAlias = Int[Tensor, " n"]
 Mask: TypeAlias = Bool[Tensor, " n"]
+Masks: TypeAlias = Bool[Tensor, "n r"]  # r masks
 Jacobian: TypeAlias = Float[Tensor, "n k d"]
 Gram: TypeAlias = Float[Tensor, "n k k"]
 Model: TypeAlias = Callable[[Images], Logits]

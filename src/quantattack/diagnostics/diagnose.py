@@ -17,7 +17,7 @@ from quantattack.evaluation.batching import usual_batch
 from quantattack.evaluation.checks import check_classes, check_logits, check_model, counted_model, dataset_indices
 from quantattack.evaluation.models import CountedModel
 from quantattack.evaluation.pixels import check_clean, levels_named, usual_threat
-from quantattack.evaluation.reach import restored, state_of
+from quantattack.evaluation.reach import restored, since, state_of
 from quantattack.gradients import placement
 from quantattack.record.findings import Finding
 from quantattack.rng import Rng
@@ -128,6 +128,7 @@ def diagnose(
     with restored(model):
         before = state_of(model)
         everything = _case(model, source, threat, Rng(seed, index), relative, batch_size)
+        before = since(model, before)
         case = everything.where(_correct(everything))
         return _diagnosed(case, everything, Budget(case.host.passes, len(source), budget), progress, before)
 

@@ -12,6 +12,7 @@ from quantattack.errors import InputError, out_of_memory
 LEAST = 16  # smallest batch size: `CountedModel` pads smaller batches to 16 rows, so they save nothing
 _PIXELS = 1 << 18  # pixels of the initial batch
 PATIENCE = 10.0  # seconds of work that one call aims at, since an interruption loses the call that it falls into
+_PAYS = 0.75  # a call of twice the images is made again where each image then took less than this share of the time
 _BETTER = 1.03  # a batch size must raise the throughput by this factor to be preferred over a smaller one
 
 T = TypeVar("T")
@@ -52,15 +53,27 @@ class BatchSizer:
         self.size, self.fixed, self.most = size, fixed, max(size, most)
         self._rates: dict[int, float] = {}
         self._seconds = 0.0  # per image, as far as it is known
+        self._grown = 0  # images of the next call if it may be twice as large as the last
         self._dearest = 0.0  # share of the most work of an image that one took, in the costliest call so far
 
     def expect(self, seconds: float) -> None:
-        """Set how long one image takes, measured or estimated, so that `images` keeps calls short.
+        """Set how long one image will take, so that `images` keeps calls short.
 
         Arguments:
-            seconds: Wall time per image.
+            seconds: Wall time per image, an estimate.
         """
         self._seconds = max(0.0, seconds)
+
+    def spent(self, images: int, seconds: float) -> None:
+        """Note how long a call took; the next gets twice its images where a pass costs much and a row of it little.
+
+        Arguments:
+            images: Images of the call.
+            seconds: Its wall time.
+        """
+        pays = 0 < seconds < 2 * PATIENCE and seconds / images < _PAYS * self._seconds
+        self._grown = 2 * images if pays else 0
+        self.expect(seconds / images)
 
     def spend(self, share: float) -> None:
         """Note what a call's images cost on average, so that `room` gives the next call no more than one batch's work.
@@ -87,7 +100,7 @@ class BatchSizer:
             batches: How many batches of the current size one call may get.
         """
         most = self.size * batches
-        within = int(min(most, PATIENCE / self._seconds)) if self._seconds > 0 else most
+        within = int(min(most, max(self._grown, PATIENCE / self._seconds))) if self._seconds > 0 else most
         if self.fixed:
             return max(self.size, within // self.size * self.size)
         return min(most, max(LEAST, within // 8 * 8))

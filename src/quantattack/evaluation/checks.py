@@ -18,8 +18,9 @@ from quantattack.attacks.threat import Threat, threats_in
 from quantattack.attacks.wrappers import Toward
 from quantattack.data.sources import Source, as_tensor, check_labels
 from quantattack.errors import CallFailed, InputError, guarded, out_of_memory
+from quantattack.evaluation.met import meeting
 from quantattack.evaluation.models import CountedModel, check_rows, padded
-from quantattack.evaluation.reach import observing, training_layers, training_operations
+from quantattack.evaluation.reach import modules_of, observing, training_layers, training_operations
 from quantattack.gradients import called
 from quantattack.types import Images, Indices, Labels, Logits, Model
 
@@ -29,6 +30,9 @@ LabelData: TypeAlias = Tensor | np.ndarray | Sequence[int] | None
 _CHANNELS = re.compile(r"to have (\d+) channels, but got (\d+) channels")  # as a convolution of torch refuses images
 _COLORS = {"1": " (gray)", "3": " (color)"}
 _OTHER = 24  # rows of a second trial batch
+_LOOSE = 0.02  # of 1, by which probabilities in low precision may miss their sum
+_VARIES, _ALIKE = 0.1, 0.01  # how much outputs differ between images, and how little of that their sums do
+_MANY = 40  # outputs that all lie between 0 and 1
 _SAME = 1e-6  # fraction of the radius by which two equal threats may differ
 
 
@@ -147,6 +151,12 @@ def counted_model(
     Raises:
         InputError: If the model takes none of these, or does not return finite logits, one row per image.
     """
+    known = [module for _, module in modules_of(model)]
+    with meeting(model, known, check_model, CountedModel):
+        return _tried(model, images, batch_size, padding)
+
+
+def _tried(model: Model, images: Images, batch_size: int | None, padding: bool) -> tuple[CountedModel, Logits]:
     counted = CountedModel(model, rows=None if padding else 0)
     try:
         logits = _answer(counted, images)
@@ -230,8 +240,29 @@ def check_logits(logits: Any, rows: int) -> None:
 
 
 def are_probabilities(logits: Logits) -> bool:
-    """Return whether every row is a probability distribution: no negative entry, and a sum of 1."""
-    return bool((logits >= 0).all()) and bool(((logits.sum(1) - 1).abs() < 1e-3).all())
+    """Return whether every row is a probability distribution, also one of low precision or with a constant added.
+
+    Its entries lie between 0 and 1, and the rows, which differ, sum to the same: to 1, or of three classes and more to
+    any number, which logits do only by design.
+    """
+    low, high = float(logits.min()), float(logits.max())
+    if low < 0 or high > 1 + _LOOSE:
+        return False
+    sums = logits.double().sum(1)
+    if bool(((sums - 1).abs() < _LOOSE).all()):
+        return True
+    varies = float((logits.amax(0) - logits.amin(0)).max())
+    return logits.shape[1] > 2 and varies > _VARIES and float(sums.max() - sums.min()) < _ALIKE * varies
+
+
+def like_probabilities(logits: Logits) -> str | None:
+    """Return a sentence where all of many outputs lie between 0 and 1, as a sigmoid's do; logits may too."""
+    if logits.numel() < _MANY or float(logits.min()) < 0 or float(logits.max()) > 1:
+        return None
+    return (
+        f"every output on {len(logits)} images lies between 0 and 1, as probabilities do; if a sigmoid or a softmax "
+        "ends the model, leave it out: where it saturates, attacks see no gradient"
+    )
 
 
 def dataset_indices(indices: LabelData, count: int) -> Indices:

@@ -6,7 +6,7 @@ import numpy as np
 
 from quantattack.evaluation.chance import LEVEL, chance
 from quantattack.evaluation.deployed_flags import deployed_flags
-from quantattack.evaluation.gradient_health import Health
+from quantattack.evaluation.gradient_health import Cause, Health
 from quantattack.record.bounds import BROKEN
 from quantattack.record.record import MASKED, Record
 from quantattack.record.statistics import mcnemar
@@ -14,7 +14,12 @@ from quantattack.record.statistics import mcnemar
 _SHARE = 0.05  # fraction of the compared images whose gradient fails that raises a flag
 _LOST = 0.01  # fraction of an attack's broken images: below it, robust accuracy changes by less than its interval
 
-
+_CAUSES: Mapping[Cause, str] = {
+    "rounding": "rounding turns the cross-entropy gradient away from the exact one",
+    "unsteady": "two backward passes of the same images differ, so the cross-entropy gradient is not the exact one",
+    "nonlinear": "the backward pass is no linear map, so the cross-entropy gradient is not that of the log-odds",
+    "tiny": "next to no gradient passes the model: cross entropy's underflows, and points away from the exact one",
+}
 _RANDOM = "two forward passes of the same images differ; average the attack over the model's noise"
 _DEPENDENT = (
     "an image's logits depend on the other images of its batch, and so does every number here; "
@@ -111,8 +116,7 @@ def _zero_gradient(health: Health) -> str | None:
 def _wrong_direction(health: Health) -> str | None:
     if health.wrong < _SHARE:
         return None
-    share = _percent(health.wrong)
-    return f"rounding turns the cross-entropy gradient away from the exact one on {share} of {health.images} images"
+    return f"{_CAUSES[health.cause]} on {_percent(health.wrong)} of {health.images} images"
 
 
 def uses_gradient(record: Record, name: str) -> bool:

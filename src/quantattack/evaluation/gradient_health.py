@@ -6,6 +6,7 @@ its direction where the softmax saturates; that of the log-odds does not.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,6 +15,12 @@ from quantattack.attacks.losses import cross_entropy, log_odds
 from quantattack.gradients import NoGradient
 from quantattack.types import Images, Labels, Logits, Mask, Model, PerImage
 
+# Why two gradients of one direction differ: the softmax rounds, two backward passes of the same images differ, the
+# backward pass is no linear map, or what it passes is next to nothing.
+Cause: TypeAlias = Literal["rounding", "unsteady", "nonlinear", "tiny"]
+
+_SCALE = 2**-10  # a power of two, by which a linear backward pass scales its gradient without rounding
+_TINY = 1e-12  # of a gradient's largest entry, against a loss of the order of the logits
 ALIGNED = 0.99  # smallest cosine at which two gradients count as having the same direction
 
 
@@ -27,6 +34,7 @@ class Health:
         wrong: Fraction of them whose two gradients are nonzero and have a cosine below 0.99.
         silent: Fraction of them whose log-odds gradient is zero: the model passes no gradient.
         nan: Fraction of them with a NaN or infinite entry in either gradient; such images count nowhere above.
+        cause: Why the two of the wrong images differ.
     """
 
     images: int = 0
@@ -34,6 +42,7 @@ class Health:
     wrong: float = 0.0
     silent: float = 0.0
     nan: float = 0.0
+    cause: Cause = "rounding"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +97,37 @@ def health_of(comparisons: Iterable[GradientComparison]) -> Health:
     if not masks:
         return Health()
     columns = [torch.cat(column).double() for column in zip(*masks, strict=True)]
-    return Health(len(columns[0]), *(float(column.mean()) for column in columns))
+    zero, wrong, silent, nan = (float(column.mean()) for column in columns)
+    return Health(len(columns[0]), zero, wrong, silent, nan)
+
+
+def cause_of(model: Model, images: Images, labels: Labels) -> Cause:
+    """Return why cross entropy's gradient points elsewhere than the exact one on most of some images.
+
+    The two losses hand a backward pass signals of one direction, but for rounding: where it is steady and linear, and
+    what it passes not as small as float32's least numbers, only rounding is left.
+
+    Arguments:
+        model: Maps images to logits.
+        images: Images with shape (n, ...) where the two differ.
+        labels: True classes with shape (n,).
+    """
+    grads = [_scaled(model, images, labels, scale) for scale in (1.0, 1.0, _SCALE)]
+    exact, again, scaled = (torch.zeros_like(images) if grad is None else torch.nan_to_num(grad) for grad in grads)
+    if not _mostly(exact, again):
+        return "unsteady"
+    if not _mostly(exact, scaled):
+        return "nonlinear"
+    return "tiny" if float(_largest(exact).median()) < _TINY else "rounding"
+
+
+def _scaled(model: Model, images: Images, labels: Labels, scale: float) -> Images | None:
+    return raw_gradient(model, images, lambda logits: scale * log_odds(logits, labels))
+
+
+def _mostly(first: Images, second: Images) -> bool:
+    """Return whether two gradients of n images have the same direction on at least half of them."""
+    return 2 * int((alignment(first, second)[0] >= ALIGNED).sum()) >= len(first)
 
 
 def compare_gradients(model: Model, images: Images, labels: Labels) -> GradientComparison:

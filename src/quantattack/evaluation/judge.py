@@ -220,7 +220,7 @@ def attack(
         if images >= sizer.size:
             sizer.note(sizer.size, spent, result.cost.seconds)
         if not needs_all(searching):
-            sizer.expect(result.cost.seconds / images)
+            sizer.spent(images, result.cost.seconds)
             sizer.spend(spent / images / most)
         yield result
 

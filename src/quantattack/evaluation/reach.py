@@ -1,6 +1,6 @@
 """What of a stranger's model can be seen: the modules that a callable reaches, their modes, observers and tensors."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import FunctionType, MethodType
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from quantattack.data.sources import digest
+from quantattack.evaluation.met import met_in, restore_met
 from quantattack.types import Model
 
 _DEEPEST = 4  # objects that hold each other, such as a lambda over a partial over a bound method
@@ -22,14 +23,29 @@ _SCRIPTED = ("BatchNorm", "Dropout", "InstanceNorm")  # scripted classes, whose 
 def roots_of(model: Model) -> list[tuple[str, nn.Module]]:
     """Return the outermost modules that a model holds, with a name for each: itself, or those that a callable reaches.
 
-    A callable reaches what its closure, its arguments, its attributes and the globals that it names hold.
+    A callable reaches what its closure, its arguments, its attributes and the globals that it names hold, and what it
+    was seen to call beside.
     """
+    return seen_roots(model) + [(f"called {at}", module) for at, module in enumerate(met_in(model))]
+
+
+def seen_roots(model: Model) -> list[tuple[str, nn.Module]]:
+    """Return the outermost modules that looking at a model shows, without a call."""
     return list(_reached("", model, set(), 0))
 
 
 def modules_of(model: Model) -> Iterator[tuple[str, nn.Module]]:
     """Yield every module that a model reaches, with its name."""
-    for name, root in roots_of(model):
+    yield from _inside(roots_of(model))
+
+
+def seen_modules(model: Model) -> Iterator[tuple[str, nn.Module]]:
+    """Yield every module that looking at a model shows, with its name."""
+    yield from _inside(seen_roots(model))
+
+
+def _inside(roots: Sequence[tuple[str, nn.Module]]) -> Iterator[tuple[str, nn.Module]]:
+    for name, root in roots:
         for inner, module in root.named_modules():
             yield ".".join(part for part in (name, inner) if part), module
 
@@ -141,6 +157,11 @@ def state_of(model: Model) -> dict[str, str]:
     return state
 
 
+def since(model: Model, before: Mapping[str, str]) -> dict[str, str]:
+    """Return a state of before the first call, with that of the modules which this call has shown."""
+    return {**state_of(model), **before}
+
+
 def _digest(tensor: Tensor) -> str:
     try:
         return digest({"": tensor})
@@ -161,6 +182,7 @@ def restored(model: Model) -> Iterator[None]:
     try:
         yield
     finally:
+        restore_met(model)
         with torch.no_grad():
             for module, key, buffer, value in held:
                 if buffer.shape != value.shape or not torch.equal(buffer, value):

@@ -2,25 +2,31 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
+import torch
 
 from quantattack.attacks.base import passes, turn_of
 from quantattack.attacks.threat import rounded_radius
 from quantattack.errors import InputError, guarded
 from quantattack.evaluation.cells import CLEAN, Cell, begin, cells_of, clean_cell, keep
+from quantattack.evaluation.checks import like_probabilities
 from quantattack.evaluation.deployed import note_deployed
 from quantattack.evaluation.draws import own_numbers
 from quantattack.evaluation.executors import Executor, Serial
 from quantattack.evaluation.flags import flags
 from quantattack.evaluation.gallery import keep_gallery
-from quantattack.evaluation.gradient_health import compare_gradients, health_of
+from quantattack.evaluation.gradient_health import Health, cause_of, compare_gradients, health_of
 from quantattack.evaluation.inherited import inherit
-from quantattack.evaluation.judge import Attacked, Clean, attack, joined, predict
+from quantattack.evaluation.judge import Attacked, Clean, attack, predict
+from quantattack.evaluation.judge import joined as joined_predictions
 from quantattack.evaluation.png import write_pngs
 from quantattack.evaluation.reach import changed, state_of
 from quantattack.evaluation.search_pays import search_pays
+from quantattack.evaluation.slopes import IMAGES, Slopes, joined, misleading, slopes
 from quantattack.evaluation.task import Task, versions
 from quantattack.models.pixels import opened_in
 from quantattack.nn.one_logit import OneLogit
@@ -28,8 +34,10 @@ from quantattack.progress import Advance
 from quantattack.record.deployed import ONE_LOGIT, OPENED
 from quantattack.record.record import Record
 from quantattack.record.store import Store
+from quantattack.rng import Rng
 
 _PROBE = 128  # correctly classified images on which the gradients are checked
+_AWAY = 16  # of those whose gradient points elsewhere, on which it is asked why
 
 Receive: TypeAlias = Callable[[Cell, Attacked], None]  # called with each attack call's result
 
@@ -151,17 +159,54 @@ class FilledTask:
     def _flag(self, record: Record) -> None:
         task, store = self._task, self._store
         probe = np.flatnonzero(self._clean.right)[:_PROBE].tolist()
-        sizer = task.limits.sizer()
-        comparisons = sizer.parts(probe, lambda chunk: compare_gradients(task.model, *task.batch(chunk)))
         with guarded("the model's gradient", f"the first {len(probe)} images that it has right"):
-            health = health_of(comparisons)
+            health = health_at(task, probe)
+        found = self._misleading(probe) | probable(
+            task, probe[:IMAGES]
+        )  # before the state is looked at: a pass may change it
         itself = changed(task.state, state_of(task.model.model))
         drawn = {} if self._clean.random else own_numbers(task, probe)
-        found = flags(record, health, self._clean.random, self._clean.dependent, itself, drawn)
+        found |= flags(record, health, self._clean.random, self._clean.dependent, itself, drawn)
         hint = search_pays(record, task.model.model, task.batch([0])[0])
         store.flag(task.subject, found | ({"search_pays": hint} if hint else {}))
         note_radius(task, store)
         store.note(**versions(task), batch_size=max(cell.sizer.size for cell in self._cells))
+
+    def _misleading(self, probe: Sequence[int]) -> dict[str, str]:
+        """Hold the gradient against the outputs; of a model that is random, or looks at others too, nothing follows."""
+        if self._clean.random or self._clean.dependent:
+            return {}
+        task = self._task
+        with guarded("the model", f"the first {len(probe[:IMAGES])} images that it has right, moved a little"):
+            told = misleading(joined(task.limits.sizer().parts(probe[:IMAGES], partial(slopes_at, task))))
+        return {"misleading_gradient": told} if told else {}
+
+
+def health_at(task: Task, positions: Sequence[int]) -> Health:
+    """Return how often cross entropy's gradient fails at some positions of a task, and why."""
+    parts = task.limits.sizer().parts(positions, lambda chunk: compare_gradients(task.model, *task.batch(chunk)))
+    comparisons = list(parts)
+    health = health_of(comparisons)
+    wrong = [bool(each) for part in comparisons for each in part.wrong & ~part.nan]
+    away = [position for position, is_wrong in zip(positions, wrong, strict=True) if is_wrong]
+    return replace(health, cause=cause_of(task.model, *task.batch(away[:_AWAY]))) if away else health
+
+
+def slopes_at(task: Task, positions: Sequence[int]) -> Slopes | None:
+    """Return `slopes` of the images at some positions of a task."""
+    images, labels = task.batch(positions)
+    rng = Rng(task.seed, task.index[list(positions)].to(images.device))
+    return slopes(task.model, images, labels, task.threat, rng)
+
+
+def probable(task: Task, positions: Sequence[int]) -> dict[str, str]:
+    """Return the flag of a model that seems to return probabilities; a deployed one's are known from its file."""
+    if task.model.twinned or not positions:
+        return {}
+    with torch.no_grad():
+        parts = task.limits.sizer().parts(positions, lambda chunk: task.model(task.batch(chunk)[0]))
+        told = like_probabilities(torch.cat(list(parts)))
+    return {"probabilities": told} if told else {}
 
 
 def note_radius(task: Task, store: Store) -> None:
@@ -211,7 +256,7 @@ def _predictions(tasks: Sequence[Task], advances: Sequence[Advance], executor: E
         batches[cell.task].append(batch)
         done = sum(len(predicted.label) for predicted in batches[cell.task])
         advance[cell.task](CLEAN, done, len(cell.task))
-    return {task: joined(predictions) for task, predictions in batches.items()}
+    return {task: joined_predictions(predictions) for task, predictions in batches.items()}
 
 
 def check_same(task: Task, store: Store, clean: Clean) -> None:

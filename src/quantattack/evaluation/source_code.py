@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from quantattack.evaluation.reach import modules_of
+from quantattack.evaluation.reach import seen_modules
 from quantattack.types import Model
 
 _INSTALLED = ("site-packages", "dist-packages")  # code of packages: their versions are recorded, and it is much
@@ -29,7 +29,7 @@ def source_digest(model: Model) -> str:
 
 
 def _parts(model: Model) -> Iterator[Any]:
-    yield from {type(module) for _, module in modules_of(model)}
+    yield from {type(module) for _, module in seen_modules(model)}
     while isinstance(model, partial):
         model = model.func
     if not isinstance(model, nn.Module):

@@ -30,7 +30,7 @@ from quantattack.evaluation.checks import (
 from quantattack.evaluation.fast_search import FastSearch, faster_models
 from quantattack.evaluation.models import CountedModel, fingerprint, model_checksum
 from quantattack.evaluation.pixels import check_clean, check_png
-from quantattack.evaluation.reach import state_of
+from quantattack.evaluation.reach import since, state_of
 from quantattack.gradients import placement
 from quantattack.record.description import describe
 from quantattack.record.identity import SubjectIdentity
@@ -162,6 +162,7 @@ def prepare(
     model = adopted(model)
     state = state_of(model)
     counted, source = examine(model, images, labels, threat, batch_size, padding)
+    state = since(model, state)
     check_threats(attacks, threat)
     if keep_images == "png":
         check_png(threat, tuple(source.take([0])[0].shape[1:]))

@@ -12,6 +12,7 @@ SERIOUS = (
     "batch_dependent",
     "model_changed",
     "nan_gradient",
+    "misleading_gradient",
     "black_box_wins",
     "outside_threat",
     "chance",
