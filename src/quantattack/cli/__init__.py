@@ -14,7 +14,7 @@ from rich.console import Console
 from quantattack.cli.commands import app
 from quantattack.cli.exits import FAULT, INTERRUPTED, WRONG_INPUT
 from quantattack.cli.options import DEBUG, check_words, value_of, with_values
-from quantattack.errors import CallFailed, InputError
+from quantattack.errors import CallFailed, InputError, one_line
 
 # click's base exception, wherever this release of typer keeps it
 _Click: type[Exception] = typer.BadParameter.__mro__[2]
@@ -129,5 +129,5 @@ def _interrupted() -> int:
 
 
 def _refuse(message: str) -> int:
-    print("error:", " ".join(message.split()), file=sys.stderr)
+    print("error:", one_line(message), file=sys.stderr)
     return WRONG_INPUT
