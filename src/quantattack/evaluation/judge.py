@@ -290,4 +290,4 @@ def _checked(name: str, final: Images, images: Images) -> Images:
     check_returned(final, images, name)
     if not bool(torch.isfinite(final).all()):
         raise InputError(f"the attack {name!r} returned NaN or infinite pixels; fix the attack")
-    return final.detach().to(images.device)
+    return final.detach().to(images.device).clone()  # an attack may use what it returned again
