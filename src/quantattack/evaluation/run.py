@@ -10,17 +10,20 @@ from quantattack.attacks.base import passes, turn_of
 from quantattack.attacks.threat import rounded_radius
 from quantattack.errors import InputError, guarded
 from quantattack.evaluation.cells import CLEAN, Cell, begin, cells_of, clean_cell, keep
+from quantattack.evaluation.clean import Clean, joined, predict
 from quantattack.evaluation.deployed import note_deployed
 from quantattack.evaluation.draws import own_numbers
 from quantattack.evaluation.executors import Executor, Serial
-from quantattack.evaluation.flags import flags
+from quantattack.evaluation.flags import UNSEEN, flags
 from quantattack.evaluation.gallery import keep_gallery
 from quantattack.evaluation.gradient_health import compare_gradients, health_of
 from quantattack.evaluation.inherited import inherit
-from quantattack.evaluation.judge import Attacked, Clean, attack, joined, predict
+from quantattack.evaluation.judge import Attacked, attack
 from quantattack.evaluation.png import write_pngs
 from quantattack.evaluation.reach import changed, state_of
+from quantattack.evaluation.rereads import check_same_images
 from quantattack.evaluation.search_pays import search_pays
+from quantattack.evaluation.steadiness import HANDFUL, answers, stays
 from quantattack.evaluation.task import Task, versions
 from quantattack.models.pixels import opened_in
 from quantattack.nn.one_logit import OneLogit
@@ -28,6 +31,7 @@ from quantattack.progress import Advance
 from quantattack.record.deployed import ONE_LOGIT, OPENED
 from quantattack.record.record import Record
 from quantattack.record.store import Store
+from quantattack.types import Images, Logits
 
 _PROBE = 128  # correctly classified images on which the gradients are checked
 
@@ -59,13 +63,15 @@ def run(
         InputError: If the store already holds outcomes of different images or of a different model.
     """
     started, executor = time.perf_counter(), executor or Serial()  # a clock that is never set back
+    first = {task: answers(task.model, handful(task)) for task in tasks}
     clean = _predictions(tasks, advances, executor)
     for task in tasks:
         check_same(task, store, clean[task])
         _note_model(task, store)
     pairs = zip(tasks, advances, strict=True)
-    filled = {task: FilledTask(task, store, clean[task], advance, gallery) for task, advance in pairs}
+    filled = {task: FilledTask(task, store, clean[task], advance, gallery, first[task]) for task, advance in pairs}
     for cell, result in _results(filled, executor):
+        check_same_images(cell.task.index, clean[cell.task].read, result.read, result.positions)
         filled[cell.task].take(cell, result)
         if receive is not None:
             receive(cell, result)
@@ -84,12 +90,16 @@ class FilledTask:
         clean: The model's predictions on the clean images.
         advance: Called with an attack's name, the images done and their total.
         gallery: Whether to save a few adversarial images in the record's folder.
+        first: The model's logits on its `handful` before all else; None to compare nothing at the end.
 
     Attributes:
         worked: Whether any outcome was written.
     """
 
-    def __init__(self, task: Task, store: Store, clean: Clean, advance: Advance, gallery: bool) -> None:
+    def __init__(
+        self, task: Task, store: Store, clean: Clean, advance: Advance, gallery: bool, first: Logits | None = None
+    ) -> None:
+        self._first, self._random = first, clean.random
         self._task, self._store, self._clean, self._advance, self._gallery = task, store, clean, advance, gallery
         self._cells = cells_of(task, store, clean, self._watch)
         self._most = {name: max(1, passes(attack, classes=0)) for name, attack in task.attacks.items()}
@@ -127,7 +137,7 @@ class FilledTask:
 
     def take(self, cell: Cell, result: Attacked) -> None:
         """Write the outcomes of one attack call."""
-        self.worked = True
+        self.worked, self._random = True, self._random or result.random
         self._left[cell] -= keep(cell, self._store, result, self._clean)
         self._advance(cell.attack, len(self._task) - self._left[cell], len(self._task))
         if not self._left[cell]:
@@ -155,13 +165,25 @@ class FilledTask:
         comparisons = sizer.parts(probe, lambda chunk: compare_gradients(task.model, *task.batch(chunk)))
         with guarded("the model's gradient", f"the first {len(probe)} images that it has right"):
             health = health_of(comparisons)
-        itself = changed(task.state, state_of(task.model.model))
-        drawn = {} if self._clean.random else own_numbers(task, probe)
-        found = flags(record, health, self._clean.random, self._clean.dependent, itself, drawn)
+        itself = changed(task.state, state_of(task.model.model)) or self._changed_unseen()
+        drawn = {} if self._random else own_numbers(task, probe)
+        found = flags(record, health, self._random, self._clean.dependent, itself, drawn)
         hint = search_pays(record, task.model.model, task.batch([0])[0])
         store.flag(task.subject, found | ({"search_pays": hint} if hint else {}))
         note_radius(task, store)
         store.note(**versions(task), batch_size=max(cell.sizer.size for cell in self._cells))
+
+    def _changed_unseen(self) -> list[str]:
+        """Say that the model changed outside of its parameters and buffers, if its answers are no longer the same."""
+        if self._clean.random or self._first is None:
+            return []
+        same = stays(self._task.model, handful(self._task), self._first) and not self._clean.changing
+        return [] if same else [UNSEEN]
+
+
+def handful(task: Task) -> Images:
+    """Return a few of a task's clean images."""
+    return task.batch(range(min(HANDFUL, len(task))))[0]
 
 
 def note_radius(task: Task, store: Store) -> None:
