@@ -71,14 +71,18 @@ def run(
     pairs = zip(tasks, advances, strict=True)
     filled = {task: FilledTask(task, store, clean[task], advance, gallery, first[task]) for task, advance in pairs}
     for cell, result in _results(filled, executor):
-        check_same_images(cell.task.index, clean[cell.task].read, result.read, result.positions)
         filled[cell.task].take(cell, result)
         if receive is not None:
             receive(cell, result)
     if any(task.worked for task in filled.values()):
-        seconds = store.notes.get("seconds", 0.0) + time.perf_counter() - started
-        store.note(seconds=round(seconds, 3), **executor.notes())
+        _note_time(store, started, executor)
     return [Record(store, task.subject) for task in tasks]
+
+
+def _note_time(store: Store, started: float, executor: Executor) -> None:
+    """Add to a record's notes how long it took, and what the executor notes."""
+    seconds = store.notes.get("seconds", 0.0) + time.perf_counter() - started
+    store.note(seconds=round(seconds, 3), **executor.notes())
 
 
 class FilledTask:
@@ -136,7 +140,8 @@ class FilledTask:
         self._advance(name, min(len(self._task) - 1, len(self._task) - left + within), len(self._task))
 
     def take(self, cell: Cell, result: Attacked) -> None:
-        """Write the outcomes of one attack call."""
+        """Write the outcomes of one attack call, unless it was of other images than were predicted unattacked."""
+        check_same_images(self._task.index, self._clean.read, result.read, result.positions)
         self.worked, self._random = True, self._random or result.random
         self._left[cell] -= keep(cell, self._store, result, self._clean)
         self._advance(cell.attack, len(self._task) - self._left[cell], len(self._task))
