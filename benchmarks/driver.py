@@ -19,7 +19,8 @@ import numpy as np
 
 from quantattack.evaluation.batching import BatchLimits, BatchSizer
 from quantattack.evaluation.cells import Cell, keep
-from quantattack.evaluation.judge import Attacked, Clean, Cost
+from quantattack.evaluation.clean import Clean
+from quantattack.evaluation.judge import Attacked, Cost
 from quantattack.evaluation.ray import RayExecutor, Workers, cluster
 from quantattack.evaluation.task import Task
 from quantattack.record.description import stable

@@ -44,11 +44,11 @@ def begun(folder: Path, calls: Path, images: int) -> int:
 
     attacked, log = judge._attacked, os.open(calls, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def noted(task: Any, name: str, positions: Any, at_once: int, watch: Any) -> Any:  # noqa: ARG001
+    def noted(task: Any, name: str, positions: Any, at_once: int, watch: Any, twice: bool) -> Any:  # noqa: ARG001
         most = passes(task.attacks[name], classes=0) + 1  # and the judge's own
         os.write(log, f"{len(positions)} {time.monotonic()} {most}\n".encode())
         spent = lambda _, rows: os.write(log, f"spent {rows}\n".encode())  # noqa: E731
-        return attacked(task, name, positions, at_once, spent)
+        return attacked(task, name, positions, at_once, spent, twice)
 
     judge._attacked = noted
     try:

@@ -14,6 +14,19 @@ class InputError(ValueError):
     """Input that cannot be used; its message is one line that says what is wrong and what to do."""
 
 
+def one_line(said: object) -> str:
+    """Return what an exception of code that is not ours says, on one line of characters that any terminal can be shown.
+
+    Whatever is not printable, such as an escape sequence or a lone surrogate, is written as its escape; of an exception
+    that cannot say anything, nothing is returned.
+    """
+    try:
+        text = " ".join(str(said).split())
+    except Exception:  # its own words may fail too
+        return ""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
 class CallFailed(InputError):
     """Code that is not ours raised something: a model, an attack, a data set.  What it raised is chained.
 
@@ -25,8 +38,8 @@ class CallFailed(InputError):
 
     def __init__(self, call: str, error: BaseException, where: str = "") -> None:
         self.call, self.error, self.where = call, error, where
-        text = " ".join(str(error).split())[:160]
-        self.reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
+        name, text = one_line(type(error).__name__), one_line(error)[:160]
+        self.reason = f"{name}: {text}" if text else name
         super().__init__(f"{call} raised {self.reason}{f' ({where})' if where else ''}")
 
 
@@ -51,7 +64,7 @@ def guarded(call: str, where: str = "") -> Iterator[None]:
             raise
         within = "" if failed.call == call else f"under {call}, "
         raise CallFailed(failed.call, failed.error, within + where) from failed.error
-    except (InputError, KeyboardInterrupt, GeneratorExit):
+    except (InputError, KeyboardInterrupt):
         raise
     except BaseException as error:
         if out_of_memory(error):
@@ -64,7 +77,7 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     named = type(error).__name__ == "OutOfMemoryError"  # torch's, without importing torch
-    return isinstance(error, RuntimeError) and (named or any(phrase in str(error) for phrase in _OUT_OF_MEMORY))
+    return isinstance(error, RuntimeError) and (named or any(phrase in one_line(error) for phrase in _OUT_OF_MEMORY))
 
 
 def is_number(value: object) -> bool:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from quantattack.errors import InputError
+from quantattack.errors import InputError, one_line
 
 _MOST_TEXT = 1 << 20  # bytes of a YAML file: a run file or a recipe has a few thousand
 _DEEPEST = 20  # levels of lists and settings in a YAML file
@@ -46,8 +46,8 @@ def parsing(path: Path | str, kind: str, advice: str) -> Iterator[None]:
 
 def first_line(error: BaseException) -> str:
     """Return an error's type and message on one line, the message cut to 120 characters."""
-    name = type(error).__name__
-    return f"{name}: {message_of(error, 120)}" if str(error).strip() else name
+    name = one_line(type(error).__name__)
+    return f"{name}: {message_of(error, 120)}" if one_line(error) else name
 
 
 def message_of(error: BaseException, most: int = 160) -> str:
@@ -57,7 +57,7 @@ def message_of(error: BaseException, most: int = 160) -> str:
         error: The error.
         most: Most characters; three dots stand for what was cut off.
     """
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(error) or one_line(type(error).__name__)
     return text if len(text) <= most else f"{text[:most]}..."
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -17,3 +18,14 @@ Masks: TypeAlias = Bool[Tensor, "n r"]  # r masks
 Jacobian: TypeAlias = Float[Tensor, "n k d"]
 Gram: TypeAlias = Float[Tensor, "n k k"]
 Model: TypeAlias = Callable[[Images], Logits]
+
+
+def oddity(tensor: Tensor) -> str:
+    """Return in a word why a tensor holds no plain numbers in memory; empty where it does."""
+    if tensor.is_nested:
+        return "nested"
+    if tensor.is_meta:
+        return "meta"
+    if tensor.layout is not torch.strided:
+        return "sparse" if "sparse" in str(tensor.layout) else "mkldnn"
+    return "quantized" if tensor.is_quantized else "complex" if tensor.is_complex() else ""

@@ -8,6 +8,7 @@ import pytest
 
 from quantattack.cli import _run, main
 from quantattack.cli.exits import MEANING
+from quantattack.evaluation.verify import Verified
 from quantattack.record.store import Store
 from report.gated import PLAIN, add, held, made
 
@@ -114,7 +115,8 @@ def test_a_part_of_the_images_is_held_to_no_gate(capsys):
 
 
 def test_a_verification_that_differs_is_4(run, monkeypatch):
-    monkeypatch.setattr("quantattack.cli.verify.agrees", lambda *_, **__: False)
+    found = Verified(clean=1, attacked=0, unsaved=1, files=0, wrong=("image 0 has another label in the data set",))
+    monkeypatch.setattr("quantattack.cli.verify.verified", lambda *_, **__: found)
     assert _run(["verify", run]) == 4
 
 

@@ -45,3 +45,22 @@ def test_a_reader_that_leaves_is_no_error(option: str, run: Path):
 def test_any_encoding_of_the_output_is_written(encoding: str, run: Path):
     code, said = shell("{show} > /dev/null", run, **{**os.environ, "PYTHONIOENCODING": encoding})
     assert (code, said) == (0, "")
+
+
+@pytest.mark.parametrize("option", ["", "--json"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_closed_output_is_no_error(closed: str, option: str, run: Path):
+    assert shell(f"{{show}} {option} {closed}" + ("" if closed.startswith((">", "<")) else " >/dev/null"), run) == (
+        0,
+        "",
+    )
+
+
+def test_the_listing_takes_a_closed_output(run: Path):
+    assert shell(f"{sys.executable} -m quantattack list models >&-", run) == (0, "")
+
+
+@pytest.mark.parametrize("option", ["", "--json"])
+def test_an_output_that_is_only_read_is_one_line(option: str, run: Path):
+    code, said = shell(f"{{show}} {option} 1</dev/null", run)
+    assert (code, said) == (2, "error: cannot write the output: Bad file descriptor; open it for writing\n")

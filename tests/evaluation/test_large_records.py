@@ -176,7 +176,7 @@ def test_what_is_no_part_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match="other verdicts on images that are there already"):
         merge([tmp_path / "1", tmp_path / "other"], tmp_path / "out")
     for part in ((0, 2), (3, 2), (1, COUNT + 1)):
-        with pytest.raises(InputError, match="of 60 images; parts run"):
+        with pytest.raises(InputError, match="of 60 images: there are 1 to 60 parts"):
             made(None, part=part)
 
 

@@ -79,7 +79,7 @@ def late_attack(model: Any, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def raising_model(error: BaseException, **settings: Any) -> None:
-    evaluate(Late(error, 20).eval(), *data(), {"pgd": pgd(THREAT, steps=4)}, THREAT, batch_size=16, **settings)
+    evaluate(Late(error, 23).eval(), *data(), {"pgd": pgd(THREAT, steps=4)}, THREAT, batch_size=16, **settings)
 
 
 def raising_attack(error: BaseException, **settings: Any) -> None:

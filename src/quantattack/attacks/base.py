@@ -1,6 +1,6 @@
 """The attack interface: its input (`Batch`), its output (`Trace`), and the properties it declares (`Traits`)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from inspect import getattr_static
 from typing import Protocol, TypeGuard, runtime_checkable
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from quantattack.attacks.arguments import takes
+from quantattack.attacks.batch import Batch as Batch  # it is imported from here
 from quantattack.attacks.reached import Reached
 from quantattack.attacks.success import Criterion, misclassified
 from quantattack.attacks.threat import threats_in
@@ -16,7 +17,7 @@ from quantattack.errors import InputError
 from quantattack.gradients import ordinary
 from quantattack.record.bounds import Bound
 from quantattack.rng import Rng, seeded
-from quantattack.types import Images, Indices, Labels, Mask, Model, PerImage
+from quantattack.types import Images, Indices, Labels, Model, PerImage, oddity
 
 UNKNOWN_PASSES = 2_000  # per image, assumed for an attack that does not declare its cost: 1000 forward and backward
 
@@ -34,40 +35,6 @@ class Attack(Protocol):
         rng: Rng | None = None,
         radius: PerImage | None = None,
     ) -> Images: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """The input of an attack: images with their labels, random numbers, starts and radii, aligned row by row.
-
-    Arguments:
-        images: Clean images with shape (n, ...).
-        labels: True classes with shape (n,); target classes for a targeted attack.
-        rng: Per-image random numbers.
-        start: Start points with the shape of the images; None for the attack's own start.
-        radius: Per-image radii with shape (n,); None for the threat's radius.
-        at_once: Largest number of rows per call of the model; None for no limit.
-        reached: What earlier attacks of a suite reached of these images; None where there was none.
-    """
-
-    images: Images
-    labels: Labels
-    rng: Rng
-    start: Images | None = None
-    radius: PerImage | None = None
-    at_once: int | None = None
-    reached: Reached | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def keep(self, rows: Mask | Indices | slice) -> "Batch":
-        """Return the sub-batch of the selected rows: a mask, indices, or a slice."""
-        start, radius = (None if column is None else column[rows] for column in (self.start, self.radius))
-        rng = replace(self.rng, index=self.rng.index.to(self.images.device)[rows])
-        images, labels = self.images[rows], self.labels[rows]
-        reached = None if self.reached is None else self.reached.keep(rows)
-        return replace(self, images=images, labels=labels, rng=rng, start=start, radius=radius, reached=reached)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +190,8 @@ class Adopted:
         return without_steps(images)
 
     def call(self, model: Model, batch: Batch) -> Images:
-        """Call the attack with as many arguments as it takes."""
+        """Call the attack with as many arguments as it takes, copies all of them, which it may write into."""
+        batch = batch.copied()
         more = (batch.start, batch.rng, batch.radius) if takes(self.attack, 6) else ()
         return self.attack(model, batch.images, batch.labels, *more)
 
@@ -240,6 +208,8 @@ class Adopted:
 
 def check_returned(returned: object, clean: Images, name: str) -> None:
     """Raise InputError unless an attack returned images of the shape of the clean ones."""
+    if isinstance(returned, Tensor) and (odd := oddity(returned)):
+        raise InputError(f"the attack {name!r} returned a {odd} tensor in place of images; return plain numbers")
     if not isinstance(returned, Tensor) or returned.shape != clean.shape:
         got = tuple(returned.shape) if isinstance(returned, Tensor) else type(returned).__name__
         raise InputError(f"the attack {name!r} returned {got} in place of images of shape {tuple(clean.shape)}")

@@ -51,10 +51,11 @@ def merged(members: Iterable[Member], solved: Criterion, model: Model, batch: Ba
         attacked = search(member.attack, model, remaining)
         _keep(result, attacked, member.rng, unsolved)
         logits = logits_in_parts(model, attacked.images, batch.at_once)
-        found = Reached.by(solved, attacked.images, logits, remaining.labels)
+        labels = batch.labels[unsolved]  # not those that the attack was handed, which it may have written into
+        found = Reached.by(solved, attacked.images, logits, labels)
         found = found if attacked.reached is None else attacked.reached.joined(found)
         reached = found if reached is None else reached.put(unsolved, reached.keep(unsolved).joined(found))
-        unsolved = unsolved[~solved(logits, remaining.labels)]
+        unsolved = unsolved[~solved(logits, labels)]
     return replace(result, reached=reached)
 
 

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -14,12 +15,13 @@ from rich.console import Console
 from quantattack.cli.commands import app
 from quantattack.cli.exits import FAULT, INTERRUPTED, WRONG_INPUT
 from quantattack.cli.options import DEBUG, check_words, value_of, with_values
-from quantattack.errors import CallFailed, InputError
+from quantattack.errors import CallFailed, InputError, one_line
 
 # click's base exception, wherever this release of typer keeps it
 _Click: type[Exception] = typer.BadParameter.__mro__[2]
 _NUMBERS = {"integer": "a whole number", "number": "a number"}  # as click's releases name what they cannot read
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_CLOSED = (errno.EBADF,)  # an output that is not open for writing
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: Sequence[str] | None) -> int:
     asked = with_values(sys.argv[1:] if arguments is None else arguments)
     given = [argument for argument in asked if argument != DEBUG] or ["--help"]
+    _never_closed()
     _print_anything()
     try:
         with _output_kept():
@@ -74,6 +77,13 @@ def _told(error: InputError, debug: bool) -> str:
     return f"{error}{hint}"
 
 
+def _never_closed() -> None:
+    """Let what is printed go nowhere if the output was closed before the start, as Python itself does."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  until the process ends
+
+
 def _print_anything() -> None:
     """Let a character that the output's encoding lacks be printed as its escape, in place of an error."""
     for stream in (sys.stdout, sys.stderr):
@@ -94,10 +104,11 @@ def _output_kept() -> Iterator[None]:
             yield
             sys.stdout.flush()
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in (*_FULL, *_CLOSED):
             raise
         _discard_output()
-        raise InputError(f"cannot write the output: {error.strerror}; make room") from None
+        advice = "make room" if error.errno in _FULL else "open it for writing"
+        raise InputError(f"cannot write the output: {error.strerror}; {advice}") from None
 
 
 @contextmanager
@@ -130,5 +141,5 @@ def _interrupted() -> int:
 
 
 def _refuse(message: str) -> int:
-    print("error:", " ".join(message.split()), file=sys.stderr)
+    print("error:", one_line(message), file=sys.stderr)
     return WRONG_INPUT

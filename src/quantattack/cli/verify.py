@@ -12,31 +12,39 @@ from quantattack.cli import names
 from quantattack.cli.deployed import FileOptions, noted_options
 from quantattack.data.streams import stream_data
 from quantattack.errors import InputError
+from quantattack.evaluation.verify import Verified
 from quantattack.evaluation.verify import verify as compute_again
 from quantattack.record.record import Record
 from quantattack.report.tables import threat_words
 
 
-def agrees(
+def verified(
     record: Record, data: str | None, data_root: str | None, device: str, said: FileOptions, padding: bool
-) -> bool:
-    """Verify one evaluation, print what disagrees, and return whether nothing does."""
+) -> Verified:
+    """Verify one evaluation, print what disagrees and what is not there yet, and return what was computed again."""
     subject, options = record.subject, noted_options(record, data_root) if said == FileOptions() else said
     images = stream_data(names.data_named(data or subject.data), data_root)
     model = names.model_named(subject.model, names.device_named(device), options)
-    verified = compute_again(record, model, images, threat_of(record), padding)
+    found = compute_again(record, model, images, threat_of(record), padding)
     typer.echo(f"{subject.model} on {subject.data}, {threat_words(record.threat)}:")
-    for line in verified.wrong:
+    for line in found.wrong:
         typer.echo(f"- {line}")
     typer.echo(
-        f"  {verified.clean} clean predictions and {verified.attacked} attacked images computed again, "
-        f"{verified.files} checksums; {len(verified.wrong)} disagree; {verified.unsaved} attacked images were not saved"
+        f"  {found.clean} clean predictions and {found.attacked} attacked images computed again, "
+        f"{found.files} checksums; {len(found.wrong)} disagree; {found.unsaved} attacked images were not saved"
     )
-    if verified.proofs or verified.unproved:
-        typer.echo(
-            f"  {verified.proofs} proofs computed again; {verified.unproved} by a solver were not searched again"
-        )
-    return not verified.wrong
+    if found.proofs or found.unproved:
+        typer.echo(f"  {found.proofs} proofs computed again; {found.unproved} by a solver were not searched again")
+    _say_unfinished(record)
+    return found
+
+
+def _say_unfinished(record: Record) -> None:
+    """Print how many outcomes of a run are there, where it is not complete."""
+    if not record.complete:
+        done = record.summary()["done"]
+        how = "the same `quantattack evaluate` command continues the run"
+        typer.echo(f"  unfinished: {sum(done.values())} of {len(done) * record.images} outcomes are there; {how}")
 
 
 def threat_of(record: Record) -> Threat:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from quantattack.data.checksums import bytes_of
-from quantattack.errors import InputError, guarded
+from quantattack.errors import InputError, guarded, one_line
 from quantattack.gradients import ordinary
 from quantattack.types import Images, Labels
 
@@ -20,6 +20,7 @@ _OF_BYTES = f"; a model that takes 0 to 255 {_OPENED.format('range=(0, 255)')} -
 _NORMALIZED = f"; a model that takes normalized pixels {_OPENED.format('mean=..., std=...')}s --mean and --std"
 _LEVELS = 16  # a largest pixel above this is one of bytes
 _NEAR = 0.01  # what resizing overshoots by
+_MOST = 10**8  # images of a data set: a record is of each one
 _ITEMS, _AT_ONCE = 1024, 64  # items of a `Dataset` that its checksum covers, and those read at a time
 
 
@@ -70,7 +71,7 @@ class DatasetSource:
             labels = torch.tensor([operator.index(label) for _, label in pairs])
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(
-                f"the data set's items must be (image tensor, whole label) of one shape: {error}"
+                f"the data set's items must be (image tensor, whole label) of one shape: {one_line(error)}"
             ) from None
         check_images(images, self.low, self.high)
         return images, labels
@@ -129,9 +130,11 @@ def source_of(images: Any, labels: Any, low: float = 0.0, high: float = 1.0) -> 
         if labels is not None:
             raise InputError("a Dataset brings its own labels; give labels=None with it")
         with guarded("the length of the data set"):
-            is_empty = not hasattr(images, "__len__") or len(images) == 0
-        if is_empty:
+            count = len(images) if hasattr(images, "__len__") else 0
+        if not count:
             raise InputError("the data set is empty or has no length; give one with at least one image")
+        if count > _MOST:
+            raise InputError(f"the data set says that it has {count} images; give a Subset of at most {_MOST} of them")
         return DatasetSource(images, low, high)
     if labels is None:
         raise InputError("labels are missing; give one class number for each image")

@@ -10,7 +10,8 @@ import torch
 
 from quantattack.attacks.base import needs_all, passes, turn_of
 from quantattack.evaluation.batching import BatchSizer
-from quantattack.evaluation.judge import Attacked, Clean, Watch, already_wrong, sizer_of
+from quantattack.evaluation.clean import Clean, Watch, already_wrong
+from quantattack.evaluation.judge import Attacked, sizer_of
 from quantattack.evaluation.saved_images import save_shard
 from quantattack.evaluation.task import Task
 from quantattack.record.description import describe

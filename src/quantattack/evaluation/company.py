@@ -15,10 +15,18 @@ def relative_difference(logits: Logits, again: Logits) -> float:
     return float((logits - again).abs().max()) / max(largest_range, 1e-30)
 
 
-def depends_on_company(model: CountedModel, images: Images, low: float, high: float) -> bool:
+def differ(logits: Logits, again: Logits) -> bool:
+    """Return whether two sets of logits of the same images differ by more than rounding."""
+    if logits.shape != again.shape:
+        return True
+    return relative_difference(logits, again) > max(NOISY, 16 * torch.finfo(logits.dtype).eps)
+
+
+def depends_on_company(model: CountedModel, images: Images, low: float, high: float) -> bool | None:
     """Return whether a few images' logits change when other images, or only copies of itself, share the batch.
 
-    Every batch here has the same count of rows, so that no other kernel is chosen.
+    Every batch here has the same count of rows, so that no other kernel is chosen.  What differs is
+    looked at twice: it is None where the same batches get other answers then, because the model itself changed.
 
     Arguments:
         model: The model, which gives the same logits for the same batch.
@@ -27,14 +35,14 @@ def depends_on_company(model: CountedModel, images: Images, low: float, high: fl
         high: Upper end of the pixel range.
     """
     first = images[:TOGETHER]
-    together = _logits(model, torch.cat([first, first]))[: len(first)]
-    others = _logits(model, torch.cat([first, low + high - first]))[: len(first)]
-    tolerance = max(NOISY, 16 * torch.finfo(together.dtype).eps)
-    if relative_difference(together, others) > tolerance:
-        return True
-    copies = (image.expand(2 * len(first), *image.shape) for image in first[:_ALONE])
-    alone = torch.cat([_logits(model, images)[:1] for images in copies])
-    return relative_difference(together[: len(alone)], alone) > tolerance
+    copies = [image.expand(2 * len(first), *image.shape) for image in first[:_ALONE]]
+    batches = [torch.cat([first, first]), torch.cat([first, low + high - first]), *copies]
+    seen = [_logits(model, batch) for batch in batches]
+    together, others, *alone = (logits[: len(first)] for logits in seen)
+    if not differ(together, others) and not differ(together[: len(alone)], torch.cat([each[:1] for each in alone])):
+        return False
+    same = [not differ(logits, _logits(model, batch)) for logits, batch in zip(seen, batches, strict=True)]
+    return True if all(same) else None
 
 
 def _logits(model: CountedModel, images: Images) -> Logits:

@@ -7,6 +7,7 @@ import torch
 
 from quantattack.attacks.adapters.common import Adapter
 from quantattack.attacks.base import Adopted, Attack, Batch, is_traced
+from quantattack.errors import guarded
 from quantattack.evaluation.pixels import grid_of
 from quantattack.evaluation.task import Task
 from quantattack.rng import Rng, global_states, seeded
@@ -32,9 +33,9 @@ def _said(task: Task, attack: Attack, positions: list[int]) -> str:
     model = task.model.showing(len(images), grid=grid_of(task.threat))
     batch = Batch(images, labels, Rng(task.seed, task.index[positions].to(images.device)))
     for inner in _plain(attack):
-        with suppress(Exception):  # what an attack raises was said where it was judged
+        with suppress(Exception), guarded("the attack"):  # what it raises was said where it was judged
             with seeded(batch.rng):
-                before, first = global_states(), Adopted(inner).call(model, batch)
+                before, first = global_states(), Adopted(inner).call(model, batch).clone()
                 moved = global_states() != before
             with seeded(batch.rng):
                 if not torch.equal(first, Adopted(inner).call(model, batch)):

@@ -5,12 +5,12 @@ from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from quantattack.evaluation.batching import BatchSizer
 from quantattack.evaluation.cells import Cell
-from quantattack.evaluation.judge import Watch
+from quantattack.evaluation.clean import Watch
 from quantattack.evaluation.task import Task
 
 Result = TypeVar("Result")
 
-# Processes the images of a cell and yields one result per call: `judge.predict` or `judge.attack`.
+# Processes the images of a cell and yields one result per call: `clean.predict` or `judge.attack`.
 Work: TypeAlias = Callable[[Task, str, Sequence[int], BatchSizer, Watch | None], Iterator[Result]]
 
 

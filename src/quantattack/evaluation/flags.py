@@ -21,6 +21,10 @@ _CAUSES: Mapping[Cause, str] = {
     "tiny": "next to no gradient passes the model: cross entropy's underflows, and points away from the exact one",
 }
 _RANDOM = "two forward passes of the same images differ; average the attack over the model's noise"
+UNSEEN = (
+    "the model answers the same clean images otherwise than before, though none of its parameters and buffers changed: "
+    "something else in it did, such as a counter or a plain attribute, and the numbers here are of several models"
+)
 _DEPENDENT = (
     "an image's logits depend on the other images of its batch, and so does every number here; "
     "use fixed statistics: BatchNorm with running averages, activations quantized with fixed scales"
@@ -42,7 +46,7 @@ def flags(
         health: How often cross entropy's gradient fails on its clean images.
         random: Whether two forward passes of the same images differed.
         dependent: Whether an image's logits depended on the other images of its batch.
-        changed: The names of the model's parameters and buffers that changed meanwhile.
+        changed: The names of the model's parameters and buffers that changed meanwhile; `UNSEEN` where none did.
         drawn: What is said of the attacks that draw random numbers of their own, by name.
     """
     sentences = {
@@ -81,6 +85,8 @@ def _of_outcomes(record: Record) -> dict[str, str | None]:
 def _model_changed(changed: Sequence[str]) -> str | None:
     if not changed:
         return None
+    if UNSEEN in changed:
+        return UNSEEN
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
     return f"the model changed itself while it was evaluated ({changed[0]}{more}): later numbers are of another model"
 

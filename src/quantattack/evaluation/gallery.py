@@ -41,7 +41,7 @@ def _attacked_again(task: Task, name: str, chosen: list[int]) -> dict[str, Tenso
     batch = Batch(images, labels, Rng(task.seed, torch.tensor(chosen, dtype=torch.long, device=images.device)))
     model = task.model.showing(task.model.width, grid=grid_of(task.threat))
     with guarded(f"the attack {name!r}", "again, for the gallery"):
-        final = search(task.attacks[name], model, batch).images if chosen else images
+        final = search(task.attacks[name], model, batch.copied()).images if chosen else images
     final = judged_images(task.threat, final.to(images), images, SLACK)
     before, after = (task.model(x).argmax(1) if chosen else labels for x in (images, final))
     names = ("clean", "adversarial", "index", "label", "clean_prediction", "prediction")
@@ -80,4 +80,5 @@ def _ends(image: NDArray[np.int64], steps: NDArray[np.float64], count: int) -> l
 
 def save_gallery(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write clean and adversarial images with their labels and predictions as one safetensors file."""
-    write_tensors(path, {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
+    apart = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    write_tensors(path, apart, metadata)

@@ -1,10 +1,9 @@
 """The judge: runs an attack on a batch and measures the returned images with the unmodified model."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -20,51 +19,23 @@ from quantattack.attacks.base import (
     passes,
     refills,
 )
-from quantattack.attacks.losses import margin
 from quantattack.attacks.wrappers import Toward
 from quantattack.errors import InputError, guarded
 from quantattack.evaluation.batching import BatchSizer
-from quantattack.evaluation.checks import check_classes, check_logits
-from quantattack.evaluation.company import TOGETHER, depends_on_company
+from quantattack.evaluation.clean import Watch, judged, where_of
 from quantattack.evaluation.models import CountedModel, Passes
-from quantattack.evaluation.pixels import check_clean, grid_of, judged_images, lost_by_rounding
+from quantattack.evaluation.pixels import grid_of, judged_images, lost_by_rounding
+from quantattack.evaluation.rereads import digests
 from quantattack.evaluation.searching import searched
+from quantattack.evaluation.steadiness import HANDFUL, repeats
 from quantattack.evaluation.task import Task
 from quantattack.record.bounds import Bound
 from quantattack.record.outcome import Outcome
 from quantattack.rng import Rng
-from quantattack.types import Images, Labels, Logits, PerImage
+from quantattack.types import Images
 
 SLACK = 1e-6  # fraction of the radius that other libraries' attacks may exceed it by, for rounding
 ROOM = 4  # most batches per call of an attack that refills its batch: waiting images replace solved ones
-
-
-@dataclass(frozen=True, eq=False)
-class Clean:
-    """The model's predictions on n clean images.
-
-    Arguments:
-        position: Positions of the images in the task, with shape (n,).
-        label: Their true classes, with shape (n,).
-        prediction: The predicted classes, with shape (n,).
-        margin: True logit minus the largest other, with shape (n,).
-        random: Whether two forward passes of the same images differed.
-        dependent: Whether an image's logits depended on the other images of its batch.
-        seconds: Wall time of a forward pass, per image.
-    """
-
-    position: np.ndarray
-    label: np.ndarray
-    prediction: np.ndarray
-    margin: np.ndarray
-    random: bool
-    dependent: bool = False
-    seconds: float = 0.0
-
-    @property
-    def right(self) -> np.ndarray:
-        """Which images are classified correctly, with shape (n,)."""
-        return np.asarray(self.prediction == self.label)
 
 
 @dataclass(frozen=True)
@@ -88,6 +59,8 @@ class Attacked:
         lost: Indices in the data set of the broken images that fool the model no longer when rounded to 8 bits; only
             where the threat has no levels.
         bounds: What the attack proved of the images.
+        random: Whether two forward passes of the same attacked images differed; asked in the first call of a cell.
+        read: A digest of each clean image and label as they were read, with shape (n,); None where there is none.
     """
 
     positions: Sequence[int]
@@ -96,86 +69,8 @@ class Attacked:
     images: Images | None = None
     lost: tuple[int, ...] = ()
     bounds: tuple[Bound, ...] = ()
-
-
-Watch: TypeAlias = Callable[[int, int], None]  # called with a call's images, and its passes over rows so far
-
-
-def predict(
-    task: Task,
-    name: str,  # noqa: ARG001
-    positions: Sequence[int],
-    sizer: BatchSizer,
-    watch: Watch | None = None,  # noqa: ARG001
-) -> Iterator[Clean]:
-    """Predict the clean images batch by batch; the first batch runs twice, to detect a random model.
-
-    Arguments:
-        task: The task.
-        name: Unused; present so that `predict` and `attack` have the same signature.
-        positions: Positions of the images to predict.
-        sizer: Chooses the batch size.
-        watch: Unused, like `name`.
-    """
-    return sizer.parts(positions, lambda chunk: _predicted(task, chunk))
-
-
-def _predicted(task: Task, positions: Sequence[int]) -> Clean:
-    where = _named(task, positions)
-    with guarded("the data set", where):
-        images, labels = task.batch(positions)
-    check_clean(task.threat, images, task.index[list(positions)].tolist())
-    with guarded("the model", where):
-        logits, margins = judged(task.model, images, labels)
-        is_first, begun = positions[0] == 0, time.perf_counter()
-        random = is_first and not torch.equal(logits, judged(task.model, images, labels)[0])
-        seconds = (time.perf_counter() - begun) / len(positions) if is_first else 0.0  # once all is warm
-        pixels = task.threat.low, task.threat.high
-        dependent = is_first and not random and depends_on_company(task.model, _first_images(task), *pixels)
-    label, prediction, gap = (column.cpu().numpy() for column in (labels, logits.argmax(1), margins))
-    return Clean(np.asarray(positions), label, prediction, gap, random, dependent, seconds)
-
-
-def _first_images(task: Task) -> Images:
-    return task.batch(range(min(TOGETHER, len(task))))[0]
-
-
-def joined(batches: Sequence[Clean]) -> Clean:
-    """Concatenate the predictions of several batches, sorted by position."""
-    position, label, prediction, gap = (
-        np.concatenate(columns)
-        for columns in zip(*((b.position, b.label, b.prediction, b.margin) for b in batches), strict=True)
-    )
-    order = position.argsort(kind="stable")
-    found = any(batch.random for batch in batches), any(batch.dependent for batch in batches)
-    seconds = max(batch.seconds for batch in batches)
-    return Clean(position[order], label[order], prediction[order], gap[order], *found, seconds)
-
-
-def judged(model: CountedModel, images: Images, labels: Labels) -> tuple[Logits, PerImage]:
-    r"""Return the model's logits with shape (n, k) and margins :math:`z_y - \max_{j \ne y} z_j` with shape (n,).
-
-    Raises:
-        InputError: If the logits are not finite, or a label is not one of the k classes.
-    """
-    with torch.no_grad():
-        logits = model(images)
-    check_logits(logits, len(images))
-    check_classes(labels, logits.shape[1])
-    return logits, -margin(logits.double(), labels)
-
-
-def already_wrong(task: Task, clean: Clean, at: int) -> Outcome:
-    """Return the outcome of an image that the clean model misclassifies: no perturbation, no cost.
-
-    Arguments:
-        task: The task.
-        clean: The model's predictions on all images of the task.
-        at: Position of the image.
-    """
-    label, prediction = int(clean.label[at]), int(clean.prediction[at])
-    image, gap = int(task.index[at]), float(clean.margin[at])
-    return Outcome(image, label, prediction, prediction, gap, 0.0, 0, 0, 0.0, 0.0, 0.0, inside=True)
+    random: bool = False
+    read: np.ndarray | None = None
 
 
 def batches_per_call(attack: Attack, count: int, sizer: BatchSizer) -> int:
@@ -215,7 +110,11 @@ def attack(
     searching = task.attacks[name]
     sizer = sizer_of(searching, sizer)
     most, batches = max(1, passes(searching, classes=0)), partial(batches_per_call, searching, len(task), sizer)
-    for result in sizer.parts(positions, lambda chunk: _attacked(task, name, chunk, sizer.size, watch), batches):
+
+    def call(chunk: Sequence[int]) -> Attacked:
+        return _attacked(task, name, chunk, sizer.size, watch, twice=chunk[0] == positions[0])
+
+    for result in sizer.parts(positions, call, batches):
         spent, images = result.cost.forwards + result.cost.backwards, len(result.outcomes)
         if images >= sizer.size:
             sizer.note(sizer.size, spent, result.cost.seconds)
@@ -225,15 +124,10 @@ def attack(
         yield result
 
 
-def _named(task: Task, positions: Sequence[int]) -> str:
-    """Return the range of images at some positions, by their indices in the data set."""
-    index = task.index[list(positions)]
-    first, last = int(index.min()), int(index.max())
-    return f"image {first}" if first == last else f"images {first} to {last}"
-
-
-def _attacked(task: Task, name: str, positions: Sequence[int], at_once: int, watch: Watch | None) -> Attacked:
-    where = _named(task, positions)
+def _attacked(
+    task: Task, name: str, positions: Sequence[int], at_once: int, watch: Watch | None, twice: bool
+) -> Attacked:
+    where = where_of(task, positions)
     with guarded("the data set", where):
         images, labels = task.batch(positions)
     passes = Passes(None if watch is None else partial(watch, len(positions)))
@@ -249,7 +143,8 @@ def _attacked(task: Task, name: str, positions: Sequence[int], at_once: int, wat
         outcomes = _outcomes(task, attack, model, batch, replace(result, images=final), cost)
         kept = final.cpu() if task.keep_images or task.return_images else None
         lost = _lost(task, attack, model, batch, final, outcomes)
-        return Attacked(positions, outcomes, cost, kept, lost, result.bounds)
+        random = twice and not repeats(model, final[:HANDFUL])
+        return Attacked(positions, outcomes, cost, kept, lost, result.bounds, random, digests(images, labels))
 
 
 def _lost(
@@ -290,4 +185,4 @@ def _checked(name: str, final: Images, images: Images) -> Images:
     check_returned(final, images, name)
     if not bool(torch.isfinite(final).all()):
         raise InputError(f"the attack {name!r} returned NaN or infinite pixels; fix the attack")
-    return final.detach().to(images.device)
+    return final.detach().to(images.device).clone()  # an attack may use what it returned again

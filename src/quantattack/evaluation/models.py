@@ -11,7 +11,7 @@ from quantattack.data.sources import digest
 from quantattack.errors import InputError, guarded
 from quantattack.evaluation.source_code import source_digest
 from quantattack.gradients import NoGradient, called, gradient, is_twinned, parts_of, placement
-from quantattack.types import Images, Logits, Model, PerImage
+from quantattack.types import Images, Logits, Model, PerImage, oddity
 
 _FEWEST, _MULTIPLE = 16, 8  # a batch has at least 16 rows, and a multiple of 8
 
@@ -132,6 +132,8 @@ class CountedModel(nn.Module):
 
 def check_rows(logits: Any, rows: int) -> None:
     """Raise `InputError` unless the logits are a floating-point tensor with shape (rows, k)."""
+    if isinstance(logits, Tensor) and (odd := oddity(logits)):
+        raise InputError(f"the model must return logits as a plain tensor, not as a {odd} one; convert them")
     if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.is_floating_point():
         got = f"{logits.dtype} {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
         flat = isinstance(logits, Tensor) and logits.ndim == 1 and logits.is_floating_point()

@@ -11,7 +11,7 @@ from quantattack.attacks.base import Attack
 from quantattack.attacks.threat import Threat
 from quantattack.data.sources import Source
 from quantattack.deployed import adopted
-from quantattack.errors import InputError, check_count
+from quantattack.errors import InputError, check_count, one_line
 from quantattack.evaluation.batching import BatchLimits, BatchSizer
 from quantattack.evaluation.cells import Cell
 from quantattack.evaluation.executors import Executor, Serial, Work
@@ -193,7 +193,7 @@ class RayExecutor:
                 raise InputError(str(error.cause)) from None
             raise
         except failures.RayError as error:
-            reason = " ".join(str(error).split())[:160]
+            reason = one_line(error)[:160]
             raise InputError(f"a worker died {_RETRIES} times on the same images: {reason}") from None
 
 
@@ -245,7 +245,7 @@ def cluster(settings: Workers) -> Iterator[RayExecutor]:
     try:
         ray.init(**_init_arguments(settings))
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error)[:160]
         raise InputError(f"no Ray cluster at {settings.address or 'this machine'}: {reason}") from None
     try:
         yield RayExecutor(ray, settings)

@@ -2,31 +2,28 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from typing import TypeAlias
 
 import numpy as np
-import torch
 
 from quantattack.attacks.base import passes, turn_of
 from quantattack.attacks.threat import rounded_radius
 from quantattack.errors import InputError, guarded
 from quantattack.evaluation.cells import CLEAN, Cell, begin, cells_of, clean_cell, keep
-from quantattack.evaluation.checks import like_probabilities
+from quantattack.evaluation.clean import Clean, joined, predict
 from quantattack.evaluation.deployed import note_deployed
 from quantattack.evaluation.draws import own_numbers
 from quantattack.evaluation.executors import Executor, Serial
-from quantattack.evaluation.flags import flags
+from quantattack.evaluation.flags import UNSEEN, flags
 from quantattack.evaluation.gallery import keep_gallery
-from quantattack.evaluation.gradient_health import Health, cause_of, compare_gradients, health_of
 from quantattack.evaluation.inherited import inherit
-from quantattack.evaluation.judge import Attacked, Clean, attack, predict
-from quantattack.evaluation.judge import joined as joined_predictions
+from quantattack.evaluation.judge import Attacked, attack
+from quantattack.evaluation.measures import health_at, misleading_at, probable_at
 from quantattack.evaluation.png import write_pngs
 from quantattack.evaluation.reach import changed, state_of
+from quantattack.evaluation.rereads import check_same_images
 from quantattack.evaluation.search_pays import search_pays
-from quantattack.evaluation.slopes import IMAGES, Slopes, joined, misleading, slopes
+from quantattack.evaluation.steadiness import HANDFUL, answers, stays
 from quantattack.evaluation.task import Task, versions
 from quantattack.models.pixels import opened_in
 from quantattack.nn.one_logit import OneLogit
@@ -34,10 +31,9 @@ from quantattack.progress import Advance
 from quantattack.record.deployed import ONE_LOGIT, OPENED
 from quantattack.record.record import Record
 from quantattack.record.store import Store
-from quantattack.rng import Rng
+from quantattack.types import Images, Logits
 
 _PROBE = 128  # correctly classified images on which the gradients are checked
-_AWAY = 16  # of those whose gradient points elsewhere, on which it is asked why
 
 Receive: TypeAlias = Callable[[Cell, Attacked], None]  # called with each attack call's result
 
@@ -67,20 +63,26 @@ def run(
         InputError: If the store already holds outcomes of different images or of a different model.
     """
     started, executor = time.perf_counter(), executor or Serial()  # a clock that is never set back
+    first = {task: answers(task.model, handful(task)) for task in tasks}
     clean = _predictions(tasks, advances, executor)
     for task in tasks:
         check_same(task, store, clean[task])
         _note_model(task, store)
     pairs = zip(tasks, advances, strict=True)
-    filled = {task: FilledTask(task, store, clean[task], advance, gallery) for task, advance in pairs}
+    filled = {task: FilledTask(task, store, clean[task], advance, gallery, first[task]) for task, advance in pairs}
     for cell, result in _results(filled, executor):
         filled[cell.task].take(cell, result)
         if receive is not None:
             receive(cell, result)
     if any(task.worked for task in filled.values()):
-        seconds = store.notes.get("seconds", 0.0) + time.perf_counter() - started
-        store.note(seconds=round(seconds, 3), **executor.notes())
+        _note_time(store, started, executor)
     return [Record(store, task.subject) for task in tasks]
+
+
+def _note_time(store: Store, started: float, executor: Executor) -> None:
+    """Add to a record's notes how long it took, and what the executor notes."""
+    seconds = store.notes.get("seconds", 0.0) + time.perf_counter() - started
+    store.note(seconds=round(seconds, 3), **executor.notes())
 
 
 class FilledTask:
@@ -92,12 +94,16 @@ class FilledTask:
         clean: The model's predictions on the clean images.
         advance: Called with an attack's name, the images done and their total.
         gallery: Whether to save a few adversarial images in the record's folder.
+        first: The model's logits on its `handful` before all else; None to compare nothing at the end.
 
     Attributes:
         worked: Whether any outcome was written.
     """
 
-    def __init__(self, task: Task, store: Store, clean: Clean, advance: Advance, gallery: bool) -> None:
+    def __init__(
+        self, task: Task, store: Store, clean: Clean, advance: Advance, gallery: bool, first: Logits | None = None
+    ) -> None:
+        self._first, self._random = first, clean.random
         self._task, self._store, self._clean, self._advance, self._gallery = task, store, clean, advance, gallery
         self._cells = cells_of(task, store, clean, self._watch)
         self._most = {name: max(1, passes(attack, classes=0)) for name, attack in task.attacks.items()}
@@ -134,8 +140,9 @@ class FilledTask:
         self._advance(name, min(len(self._task) - 1, len(self._task) - left + within), len(self._task))
 
     def take(self, cell: Cell, result: Attacked) -> None:
-        """Write the outcomes of one attack call."""
-        self.worked = True
+        """Write the outcomes of one attack call, unless it was of other images than were predicted unattacked."""
+        check_same_images(self._task.index, self._clean.read, result.read, result.positions)
+        self.worked, self._random = True, self._random or result.random
         self._left[cell] -= keep(cell, self._store, result, self._clean)
         self._advance(cell.attack, len(self._task) - self._left[cell], len(self._task))
         if not self._left[cell]:
@@ -161,52 +168,28 @@ class FilledTask:
         probe = np.flatnonzero(self._clean.right)[:_PROBE].tolist()
         with guarded("the model's gradient", f"the first {len(probe)} images that it has right"):
             health = health_at(task, probe)
-        found = self._misleading(probe) | probable(
-            task, probe[:IMAGES]
-        )  # before the state is looked at: a pass may change it
-        itself = changed(task.state, state_of(task.model.model))
-        drawn = {} if self._clean.random else own_numbers(task, probe)
-        found |= flags(record, health, self._clean.random, self._clean.dependent, itself, drawn)
+        steady = not (self._random or self._clean.dependent)
+        # before the state is looked at: a pass may change it
+        found = (misleading_at(task, probe) if steady else {}) | probable_at(task, probe)
+        itself = changed(task.state, state_of(task.model.model)) or self._changed_unseen()
+        drawn = {} if self._random else own_numbers(task, probe)
+        found |= flags(record, health, self._random, self._clean.dependent, itself, drawn)
         hint = search_pays(record, task.model.model, task.batch([0])[0])
         store.flag(task.subject, found | ({"search_pays": hint} if hint else {}))
         note_radius(task, store)
         store.note(**versions(task), batch_size=max(cell.sizer.size for cell in self._cells))
 
-    def _misleading(self, probe: Sequence[int]) -> dict[str, str]:
-        """Hold the gradient against the outputs; of a model that is random, or looks at others too, nothing follows."""
-        if self._clean.random or self._clean.dependent:
-            return {}
-        task = self._task
-        with guarded("the model", f"the first {len(probe[:IMAGES])} images that it has right, moved a little"):
-            told = misleading(joined(task.limits.sizer().parts(probe[:IMAGES], partial(slopes_at, task))))
-        return {"misleading_gradient": told} if told else {}
+    def _changed_unseen(self) -> list[str]:
+        """Say that the model changed outside of its parameters and buffers, if its answers are no longer the same."""
+        if self._clean.random or self._first is None:
+            return []
+        same = stays(self._task.model, handful(self._task), self._first) and not self._clean.changing
+        return [] if same else [UNSEEN]
 
 
-def health_at(task: Task, positions: Sequence[int]) -> Health:
-    """Return how often cross entropy's gradient fails at some positions of a task, and why."""
-    parts = task.limits.sizer().parts(positions, lambda chunk: compare_gradients(task.model, *task.batch(chunk)))
-    comparisons = list(parts)
-    health = health_of(comparisons)
-    wrong = [bool(each) for part in comparisons for each in part.wrong & ~part.nan]
-    away = [position for position, is_wrong in zip(positions, wrong, strict=True) if is_wrong]
-    return replace(health, cause=cause_of(task.model, *task.batch(away[:_AWAY]))) if away else health
-
-
-def slopes_at(task: Task, positions: Sequence[int]) -> Slopes | None:
-    """Return `slopes` of the images at some positions of a task."""
-    images, labels = task.batch(positions)
-    rng = Rng(task.seed, task.index[list(positions)].to(images.device))
-    return slopes(task.model, images, labels, task.threat, rng)
-
-
-def probable(task: Task, positions: Sequence[int]) -> dict[str, str]:
-    """Return the flag of a model that seems to return probabilities; a deployed one's are known from its file."""
-    if task.model.twinned or not positions:
-        return {}
-    with torch.no_grad():
-        parts = task.limits.sizer().parts(positions, lambda chunk: task.model(task.batch(chunk)[0]))
-        told = like_probabilities(torch.cat(list(parts)))
-    return {"probabilities": told} if told else {}
+def handful(task: Task) -> Images:
+    """Return a few of a task's clean images."""
+    return task.batch(range(min(HANDFUL, len(task))))[0]
 
 
 def note_radius(task: Task, store: Store) -> None:
@@ -256,7 +239,7 @@ def _predictions(tasks: Sequence[Task], advances: Sequence[Advance], executor: E
         batches[cell.task].append(batch)
         done = sum(len(predicted.label) for predicted in batches[cell.task])
         advance[cell.task](CLEAN, done, len(cell.task))
-    return {task: joined_predictions(predictions) for task, predictions in batches.items()}
+    return {task: joined(predictions) for task, predictions in batches.items()}
 
 
 def check_same(task: Task, store: Store, clean: Clean) -> None:

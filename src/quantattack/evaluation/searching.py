@@ -20,7 +20,7 @@ def searched(task: Task, model: CountedModel, attack: Attack, batch: Batch) -> T
     """
     faster = () if needs_all(attack) or is_single(attack) else task.faster
     models = [*(_instead(model, version) for version in faster), model]
-    result = search(attack, models[0], batch)
+    result = search(attack, models[0], batch.copied())  # an attack may write into its batch, which is judged later
     for searched, following in pairwise(models):
         again = ~_fooled(model, result.images, batch.labels)
         if not _is_bfloat16(searched):

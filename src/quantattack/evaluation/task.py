@@ -230,7 +230,9 @@ def identity_of(
 def _check_part(part: tuple[int, int], attacks: Mapping[str, Attack], count: int) -> None:
     number, total = part
     if not 1 <= number <= total or total > count:
-        raise InputError(f"no part {number}/{total} of {count} images; parts run from 1/{total} to {total}/{total}")
+        most = min(max(1, total), count)
+        parts = f"there are 1 to {count} parts, such as 1/{most} to {most}/{most}"
+        raise InputError(f"no part {number}/{total} of {count} images: {parts}")
     indivisible = [name for name, attack in attacks.items() if needs_all(attack)]
     if indivisible:
         raise InputError(f"{indivisible[0]} attacks all images jointly, so it cannot be run in parts; leave it out")

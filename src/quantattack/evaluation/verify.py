@@ -12,8 +12,9 @@ from quantattack.data.sources import Source, digest
 from quantattack.errors import InputError
 from quantattack.evaluation.batching import BatchSizer
 from quantattack.evaluation.checks import counted_model
+from quantattack.evaluation.clean import judged
 from quantattack.evaluation.contradictions import contradictions
-from quantattack.evaluation.judge import SLACK, judged
+from quantattack.evaluation.judge import SLACK
 from quantattack.evaluation.models import CountedModel, model_checksum
 from quantattack.evaluation.proofs import verify_proofs
 from quantattack.evaluation.saved_images import load_shard

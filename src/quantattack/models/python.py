@@ -107,9 +107,9 @@ def making(kind: str, name: str) -> Iterator[None]:
     """Turn whatever the user's own code raises, an exit included, into one line with the place in the code."""
     try:
         yield
-    except InputError:
+    except (InputError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         own = "" if where.filename.startswith("<") or where.filename == __file__ else f" ({_place(where)})"
         raise InputError(f"the {kind} {name} cannot be made: {first_line(error)}{own}") from error

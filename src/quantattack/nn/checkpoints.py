@@ -13,7 +13,7 @@ from safetensors.torch import load as parse
 from safetensors.torch import save as serialize
 from torch import nn
 
-from quantattack.errors import InputError, is_number, unknown
+from quantattack.errors import InputError, is_number, one_line, unknown
 from quantattack.nn.architectures import build
 from quantattack.nn.convert import freeze, quantize
 from quantattack.nn.packing import pack, unpack
@@ -215,4 +215,4 @@ def _checksum(data: bytes) -> str:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
+    return one_line(error)[:160]

@@ -16,7 +16,7 @@ from torch import nn
 from quantattack.attacks.grid import Grid
 from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.attacks.threat import Threat
-from quantattack.errors import InputError, unknown
+from quantattack.errors import InputError, one_line, unknown
 from quantattack.gradients import called, placement
 from quantattack.rng import Rng, seed_of, seeded
 from quantattack.types import Images, Labels, Logits, Mask, Model, PerImage
@@ -37,7 +37,7 @@ def library(module: str, extra: str) -> Any:
             raise InputError(f"{module} needs {error.name}: pip install 'quantattack[{extra}]'") from None
         raise InputError(f"{error.name} is not installed: pip install 'quantattack[{extra}]'") from None
     except (ImportError, RuntimeError, OSError) as error:
-        raise InputError(f"{module} cannot be imported here: {' '.join(str(error).split())[:120]}") from None
+        raise InputError(f"{module} cannot be imported here: {one_line(error)[:120]}") from None
 
 
 def member(module: Any, name: Any, kind: str) -> Any:
@@ -161,7 +161,7 @@ def _in_one_line() -> Iterator[None]:
     except InputError:
         raise
     except (ValueError, TypeError, LookupError, AttributeError, AssertionError, NotImplementedError) as error:
-        message = " ".join(str(error).split())[:160]
+        message = one_line(error)[:160]
         raise InputError(f"the library's attack failed: {type(error).__name__}: {message}") from error
 
 
@@ -200,7 +200,7 @@ def made(kind: Any, given: tuple[Any, ...], settings: Settings) -> Any:
     try:
         return kind(*given, **settings)
     except (TypeError, ValueError, NotImplementedError, ImportError) as error:
-        said = " ".join(str(error).split())[:160]
+        said = one_line(error)[:160]
         raise InputError(f"{kind.__name__} cannot be made: {type(error).__name__}: {said}") from None
 
 

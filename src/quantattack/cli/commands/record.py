@@ -101,16 +101,16 @@ def verify(
 ) -> None:
     """Compute every verdict once more, from the model, the data and the saved images; exit with 4 where one differs."""
     from quantattack.cli.deployed import file_options
-    from quantattack.cli.verify import agrees
+    from quantattack.cli.verify import verified
 
     said = file_options(layout, range_, mean, std, runtime, data_root, architecture=architecture)
     records = Store.load(run).records()
     said.check([record.subject.model for record in records] or [str(run)])
-    agreeing = [agrees(record, data, data_root, device, said, padding=not no_padding) for record in records]
-    if not agreeing:
-        raise InputError(f"{run} holds no evaluation to verify")
-    if not all(agreeing):
+    found = [verified(record, data, data_root, device, said, padding=not no_padding) for record in records]
+    if any(each.wrong for each in found):
         raise typer.Exit(DISAGREES)
+    if not any(each.clean for each in found):
+        raise InputError(f"{run} holds no outcome to verify yet; the same `quantattack evaluate` command continues it")
 
 
 def compare(

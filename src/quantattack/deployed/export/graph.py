@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from quantattack.errors import InputError
+from quantattack.errors import InputError, one_line
 from quantattack.types import Images
 
 Proto: TypeAlias = Any  # onnx.ModelProto; the package has no types
@@ -51,7 +51,7 @@ def traced(network: nn.Module, images: Images) -> Proto:
             warnings.simplefilter("ignore")  # torch's own, on its exporters and on tracing
             torch.onnx.export(network, (images[:2],), buffer, dynamo=False, opset_version=OPSET, **names)
     except Exception as error:  # the exporter raises many kinds, and the network's own code runs inside it
-        raise InputError(f"torch cannot export the network: {' '.join(str(error).split())[:200]}") from None
+        raise InputError(f"torch cannot export the network: {one_line(error)[:200]}") from None
     return onnx.load_from_string(buffer.getvalue())
 
 

@@ -13,7 +13,7 @@ import torch
 
 from quantattack.deployed.export.graph import INPUT, Proto, onnx_packages
 from quantattack.deployed.export.levels import Grid, Steps, activation_grids, weight_grids
-from quantattack.errors import InputError, unknown
+from quantattack.errors import InputError, one_line, unknown
 from quantattack.types import Images
 
 FORMATS = ("qdq", "qoperator")
@@ -83,7 +83,7 @@ def quantized(proto: Proto, calibration: Images, how: Int8) -> Proto:
         try:
             quantize_static(source, target, Batches(calibration), **settings)
         except Exception as error:  # the tool raises many kinds
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)[:200]
             raise InputError(f"onnxruntime cannot quantize this network to {how.text}: {reason}") from None
         return onnx.load_from_string(target.read_bytes())
 

@@ -13,7 +13,7 @@ from torch import nn
 from quantattack.deployed.export.graph import INPUT, initializers, onnx_packages, simplified, stamped, traced
 from quantattack.deployed.export.int8 import Int8, quantized
 from quantattack.deployed.export.plain import plain_network
-from quantattack.errors import InputError
+from quantattack.errors import InputError, one_line
 from quantattack.gradients import logits_in_parts
 from quantattack.types import Images, Logits
 
@@ -128,7 +128,7 @@ def outputs_of(data: bytes, images: Images) -> Logits:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         parts = [session.run(None, {INPUT: part.numpy()})[0] for part in torch.split(images, _BATCH)]
     except Exception as error:  # onnxruntime raises kinds of its own
-        raise InputError(f"onnxruntime cannot run the exported file: {' '.join(str(error).split())[:200]}") from None
+        raise InputError(f"onnxruntime cannot run the exported file: {one_line(error)[:200]}") from None
     return torch.cat([torch.from_numpy(part) for part in parts])
 
 
