@@ -11,6 +11,7 @@ from quantattack.attacks.recipes import apgd, fgsm, pgd, square
 from quantattack.attacks.threat import Threat
 from quantattack.evaluation.evaluate import evaluate
 from quantattack.nn.zoo import card_of
+from quantattack.report.page import write_page
 
 THREAT = Threat(Linf(), 0.1)
 LATE = Probe(WhileClose(apgd(THREAT, steps=5), 0.5), fgsm(THREAT))
@@ -51,6 +52,13 @@ def test_its_images_are_those_of_the_attack_that_broke_them():
     broken = torch.from_numpy(record.broken("fgsm"))
     assert broken.any()
     assert torch.equal(attacked["late"][broken], attacked["fgsm"][broken])
+
+
+def test_a_page_says_what_was_run_last(tmp_path):
+    evaluated(out=tmp_path).store.close()
+    page = write_page(tmp_path).read_text(encoding="utf-8")
+    assert "<code>late</code> was run last, on what the others had left." in page
+    assert page.count("was run last") == 1
 
 
 class Misleading(torch.nn.Module):

@@ -62,6 +62,7 @@ class Section:
         gap: PGD's robust accuracy minus the worst case, in points; None where PGD was not run.
         strongest: The attack with the lowest robust accuracy.
         rows: The attacks.
+        after: Names of those that were run last, and took over what the others broke.
         pairs: For each pair of attacks, the images that the row's attack broke and the column's did not.
         diagnosis: What the checks found; None where there was no diagnosis.
         drawings: The figures.
@@ -86,6 +87,7 @@ class Section:
     gap: float | None
     strongest: str | None
     rows: list[Row]
+    after: list[str]
     pairs: list[list[int]]
     diagnosis: Diagnosis | None
     drawings: list[Drawing]
@@ -118,6 +120,7 @@ def section_of(record: Record, place: int, folder: Path) -> Section:
         gap=_points(record.masking_gap),
         strongest=strongest(record),
         rows=attack_rows(record),
+        after=[name for name, cell in record.by_attack.items() if cell.takes_over],
         pairs=_pairs(record),
         diagnosis=checks,
         drawings=drawings(record, place),
