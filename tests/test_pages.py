@@ -52,7 +52,9 @@ def test_every_flag_is_explained():
     source = Path(__file__).parents[1] / "src" / "quantattack" / "evaluation"
     raised = {
         code[0] or code[1]
-        for name in ("flags", "deployed_flags", "run")
-        for code in re.findall(r'^        "(\w+)": |\{"(\w+)": hint', (source / f"{name}.py").read_text(), re.MULTILINE)
+        for name in ("flags", "deployed_flags", "run", "measures")
+        for code in re.findall(
+            r'^        "(\w+)": |\{"(\w+)": (?:hint|told)', (source / f"{name}.py").read_text(), re.MULTILINE
+        )
     }
     assert listed == raised

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from quantattack.attacks.base import Batch, passes, search
+from quantattack.attacks.base import passes
 from quantattack.attacks.losses import log_odds
 from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.attacks.recipes import pgd
@@ -16,7 +16,6 @@ from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Ensemble
 from quantattack.errors import InputError
 from quantattack.evaluation.models import CountedModel
-from quantattack.rng import Rng
 
 THREAT = Threat(Linf(), 8 / 255)
 MEMBERS = ["pgd", "gap", "square", "log_odds", "rivals", "close"]
@@ -99,17 +98,3 @@ def test_what_is_broken_early_costs_little(network, images, labels):
     forwards, backwards = spent(standard(Threat(Linf(), 0.9)), network, images[2:], labels[2:])
     assert backwards < 20
     assert forwards < 30
-
-
-def test_the_suite_does_not_depend_on_how_batches_are_cut(network, images):
-    with torch.no_grad():
-        labels = network(images).argmax(1)
-    suite = standard(Threat(Linf(), 0.05))
-    host, index = CountedModel(network), torch.arange(len(images))
-    whole = search(suite, host, Batch(images, labels, Rng(0, index))).images
-    halves = [
-        search(suite, host, Batch(images[rows], labels[rows], Rng(0, index[rows]))).images
-        for rows in (slice(0, len(images), 2), slice(1, len(images), 2))
-    ]
-    assert torch.equal(whole[::2], halves[0])
-    assert torch.equal(whole[1::2], halves[1])
