@@ -12,6 +12,7 @@ import torch
 
 from quantattack.attacks.losses import log_odds
 from quantattack.attacks.threat import Threat
+from quantattack.evaluation.batching import LEAST
 from quantattack.evaluation.gradient_health import raw_gradient
 from quantattack.evaluation.models import CountedModel
 from quantattack.gradients import climbed_logits
@@ -50,7 +51,7 @@ class Slopes:
 def slopes(model: CountedModel, images: Images, labels: Labels, threat: Threat, rng: Rng) -> Slopes | None:
     """Measure what a model's loss does along its gradient and aside of it; None where it passes no gradient.
 
-    It takes 13 forward passes and one backward pass of each image, two forward passes in a call.
+    It takes 13 forward passes and one backward pass of each image.
 
     Arguments:
         model: The model.
@@ -93,7 +94,8 @@ class _Probe:
         ]
         if not len(self.images):
             return self.images.new_zeros(0, dtype=torch.float64)
-        logits = climbed_logits(self.model, torch.cat(ends)).double()  # at once: of few images a pass costs, not a row
+        at_once = max(LEAST, len(self.images))  # so many rows there is memory for
+        logits = climbed_logits(self.model, torch.cat(ends), at_once).double()
         there, back = log_odds(logits, self.labels.repeat(2)).chunk(2)
         return there - back
 
