@@ -18,9 +18,9 @@ demo: .venv/ready
 	$(BIN)/quantattack evaluate $(DEMO) --out runs/demo
 	$(BIN)/quantattack report runs/demo
 
-# Two processes of one thread each, a file to a process.
+# Two processes of one thread each, a file to a process; test-extras looks at pages in a browser.
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not browser'
 
 check: .venv/ready
 	$(BIN)/ruff check .

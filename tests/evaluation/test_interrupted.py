@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 def test_a_run_stopped_at_random_moments_says_nothing_wrong_and_loses_at_most_a_batch(tmp_path: Path):
     """Six interruptions of small runs, at moments that a seed draws; the numbers of fifty are below."""
     script, out = ROOT / "benchmarks" / "interrupted.py", tmp_path / "interrupted.json"
-    command = [sys.executable, str(script), "--times", "6", "--images", "60", "--seed", "1", "--out", str(out)]
+    command = [sys.executable, str(script), "--times", "6", "--images", "40", "--seed", "1", "--out", str(out)]
     place = os.environ | {"TMPDIR": str(tmp_path)}
     ended = subprocess.run(command, env=place, capture_output=True, text=True, timeout=1200, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -71,16 +71,18 @@ def outcomes(record: Record) -> Mapping[str, Any]:
     }
 
 
+def kept(record: Record, part: Tensor) -> Mapping[str, Any]:
+    """The outcomes of some of the images."""
+    return {name: [rows[at] for at in part.sort().values.tolist()] for name, rows in outcomes(record).items()}
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize(("size", "seed"), CUTS)
 def test_batches_and_order_change_no_outcome(network: str, size: int, seed: int):
     images, labels = load_data("digits")
-    index = order(seed)
+    index = order(seed)[: 18 * size]
     cut = evaluate(load_model(network), images[index], labels[index], attacks(), THREAT, batch_size=size, indices=index)
-    whole = in_order(network)
-    for name in whole.attacks:
-        assert (cut.broken(name) == whole.broken(name)).all()
-    assert outcomes(cut) == outcomes(whole)  # margins, sizes and first steps, to the bit
+    assert outcomes(cut) == kept(in_order(network), index)  # verdicts, margins, sizes and first steps, to the bit
 
 
 def test_the_attacks_that_are_compared_leave_some_and_break_some():
@@ -105,9 +107,7 @@ def test_a_part_of_the_data_keeps_its_numbers():
     images, labels = load_data("digits")
     part = order(4)[:40]
     record = evaluate(load_model("digits-mdtanhs"), images[part], labels[part], attacks(), THREAT, indices=part)
-    whole = in_order("digits-mdtanhs")
-    kept = {name: [rows[at] for at in part.sort().values.tolist()] for name, rows in outcomes(whole).items()}
-    assert outcomes(record) == kept
+    assert outcomes(record) == kept(in_order("digits-mdtanhs"), part)
 
 
 def test_attacks_made_of_attacks_keep_their_numbers():
