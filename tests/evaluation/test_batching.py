@@ -43,20 +43,21 @@ def settled(rate: Any, start: int = 64, **settings: Any) -> tuple[int, list[int]
     return pace.size, seen
 
 
-def sizes(seconds: Any, calls: int = 6) -> list[int]:
-    """Let a sizer see calls whose seconds a function of their images tells; return what it gives each."""
+def sizes(seconds: Any, row: float, calls: int = 5) -> list[int]:
+    """Let a sizer see calls of 100 passes whose seconds a function of their images tells; return what it gives each."""
     sizer, seen = BatchSizer(512), list[int]()
-    sizer.expect(1.0)
+    sizer.expect(1.0, row)
     for _ in range(calls):
         seen.append(sizer.images())
-        sizer.spent(seen[-1], seconds(seen[-1]))
+        sizer.took(seen[-1], 100 * seen[-1], seconds(seen[-1]))
     return seen
 
 
-def test_a_call_grows_while_its_passes_cost_more_than_their_rows():
-    assert sizes(lambda images: 8.0 + 0.01 * images)[:5] == [16, 32, 64, 128, 256]
-    assert sizes(lambda images: 0.8 * images) == [16] * 6  # as it was estimated
-    assert max(sizes(lambda images: 30.0 + 0.01 * images)) == 16  # an interruption would lose more than it saves
+def test_a_call_grows_while_its_passes_take_the_time_and_not_their_rows():
+    assert sizes(lambda images: 40.0 + 0.01 * images, 1e-4) == [16, 32, 64, 128, 256]
+    assert sizes(lambda images: 0.8 * images, 8e-3) == [16] * 5  # as many rows as there are
+    assert sizes(lambda images: 70.0, 1e-4) == [16] * 5  # an interruption would lose more than it saves
+    assert sizes(lambda images: 40.0, 0.0) == [16] * 5  # nothing is known
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from quantattack.errors import InputError, out_of_memory
 LEAST = 16  # smallest batch size: `CountedModel` pads smaller batches to 16 rows, so they save nothing
 _PIXELS = 1 << 18  # pixels of the initial batch
 PATIENCE = 10.0  # seconds of work that one call aims at, since an interruption loses the call that it falls into
-_PAYS = 0.75  # a call of twice the images is made again where each image then took less than this share of the time
+_IDLE = 4.0  # times what its rows take: a longer call spent its time on passes, and may have more images
+_LONGEST = 6 * PATIENCE  # seconds of a call, above which none grows
 _BETTER = 1.03  # a batch size must raise the throughput by this factor to be preferred over a smaller one
 
 T = TypeVar("T")
@@ -53,27 +54,30 @@ class BatchSizer:
         self.size, self.fixed, self.most = size, fixed, max(size, most)
         self._rates: dict[int, float] = {}
         self._seconds = 0.0  # per image, as far as it is known
+        self._row = 0.0  # seconds of one row in a large batch; 0 if unknown
         self._grown = 0  # images of the next call if it may be twice as large as the last
         self._dearest = 0.0  # share of the most work of an image that one took, in the costliest call so far
 
-    def expect(self, seconds: float) -> None:
+    def expect(self, seconds: float, row: float = 0.0) -> None:
         """Set how long one image will take, so that `images` keeps calls short.
 
         Arguments:
             seconds: Wall time per image, an estimate.
+            row: Seconds of one row in a large batch; 0 if unknown.
         """
-        self._seconds = max(0.0, seconds)
+        self._seconds, self._row = max(0.0, seconds), max(0.0, row)
 
-    def spent(self, images: int, seconds: float) -> None:
-        """Note how long a call took; the next gets twice its images where a pass costs much and a row of it little.
+    def took(self, images: int, rows: int, seconds: float) -> None:
+        """Note how long a call took; the next gets twice its images where passes took the time and not their rows.
 
         Arguments:
             images: Images of the call.
+            rows: Rows that went forward or backward.
             seconds: Its wall time.
         """
-        pays = 0 < seconds < 2 * PATIENCE and seconds / images < _PAYS * self._seconds
-        self._grown = 2 * images if pays else 0
-        self.expect(seconds / images)
+        idle = self._row > 0 and _IDLE * rows * self._row < seconds < _LONGEST
+        self._grown = 2 * images if idle else 0
+        self._seconds = max(0.0, seconds / images)
 
     def spend(self, share: float) -> None:
         """Note what a call's images cost on average, so that `room` gives the next call no more than one batch's work.

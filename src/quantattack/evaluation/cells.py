@@ -85,7 +85,8 @@ def _cell(task: Task, store: Store, name: str, clean: Clean, watch: Watched) -> 
         everything = range(len(task)) if len(left) else ()
         return Cell(task, name, row, sizer, everything, wrong.tolist(), needs_all=True, watch=partial(watch, name))
     classes = 1 + int(max(clean.label.max(initial=0), clean.prediction.max(initial=0)))
-    sizer.expect(clean.seconds * passes(attack, classes))  # at most: images that are solved early cost less
+    # at most: images that are solved early cost less
+    sizer.expect(clean.seconds * passes(attack, classes), clean.seconds)
     return Cell(task, name, row, sizer, left.tolist(), wrong.tolist(), watch=partial(watch, name))
 
 

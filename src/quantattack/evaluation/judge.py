@@ -119,7 +119,7 @@ def attack(
         if images >= sizer.size:
             sizer.note(sizer.size, spent, result.cost.seconds)
         if not needs_all(searching):
-            sizer.spent(images, result.cost.seconds)
+            sizer.took(images, spent, result.cost.seconds)
             sizer.spend(spent / images / most)
         yield result
 
