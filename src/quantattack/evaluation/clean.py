@@ -86,14 +86,10 @@ def _predicted(task: Task, positions: Sequence[int]) -> Clean:
         seconds = (time.perf_counter() - begun) / len(positions) if is_first else 0.0  # once all is warm
         pixels = task.threat.low, task.threat.high
         first = is_first and not random
-        dependent = depends_on_company(task.model, _first_images(task), *pixels) if first else False
+        dependent = depends_on_company(task.model, task.first(TOGETHER), *pixels) if first else False
     label, prediction, gap = (column.cpu().numpy() for column in (labels, logits.argmax(1), margins))
     found, read = (random, dependent is True, seconds, dependent is None), digests(images, labels)
     return Clean(np.asarray(positions), label, prediction, gap, *found, read)
-
-
-def _first_images(task: Task) -> Images:
-    return task.batch(range(min(TOGETHER, len(task))))[0]
 
 
 def joined(batches: Sequence[Clean]) -> Clean:

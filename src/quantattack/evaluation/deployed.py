@@ -122,7 +122,7 @@ def attacked_images(task_model: CountedModel, images: Images, labels: Labels, th
 
 
 def _on_clean_images(task: Task, model: DeployedModel) -> dict[str, Any]:
-    images = task.batch(range(min(_SHOWN, len(task))))[0]
+    images = task.first(_SHOWN)
     return {**on_images(model, images), "attacked": {}}
 
 

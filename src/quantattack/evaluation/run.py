@@ -31,7 +31,7 @@ from quantattack.progress import Advance
 from quantattack.record.deployed import ONE_LOGIT, OPENED
 from quantattack.record.record import Record
 from quantattack.record.store import Store
-from quantattack.types import Images, Logits
+from quantattack.types import Logits
 
 _PROBE = 128  # correctly classified images on which the gradients are checked
 
@@ -63,7 +63,7 @@ def run(
         InputError: If the store already holds outcomes of different images or of a different model.
     """
     started, executor = time.perf_counter(), executor or Serial()  # a clock that is never set back
-    first = {task: answers(task.model, handful(task)) for task in tasks}
+    first = {task: answers(task.model, task.first(HANDFUL)) for task in tasks}
     clean = _predictions(tasks, advances, executor)
     for task in tasks:
         check_same(task, store, clean[task])
@@ -94,7 +94,7 @@ class FilledTask:
         clean: The model's predictions on the clean images.
         advance: Called with an attack's name, the images done and their total.
         gallery: Whether to save a few adversarial images in the record's folder.
-        first: The model's logits on its `handful` before all else; None to compare nothing at the end.
+        first: The model's logits on its first `HANDFUL` images before all else; None to compare nothing at the end.
 
     Attributes:
         worked: Whether any outcome was written.
@@ -183,13 +183,8 @@ class FilledTask:
         """Say that the model changed outside of its parameters and buffers, if its answers are no longer the same."""
         if self._clean.random or self._first is None:
             return []
-        same = stays(self._task.model, handful(self._task), self._first) and not self._clean.changing
+        same = stays(self._task.model, self._task.first(HANDFUL), self._first) and not self._clean.changing
         return [] if same else [UNSEEN]
-
-
-def handful(task: Task) -> Images:
-    """Return a few of a task's clean images."""
-    return task.batch(range(min(HANDFUL, len(task))))[0]
 
 
 def note_radius(task: Task, store: Store) -> None:

@@ -92,9 +92,12 @@ class Task:
     def batch(self, positions: Sequence[int]) -> tuple[Images, Labels]:
         """Return the images and labels at n positions, on the device and in the dtype of the model's parameters."""
         images, labels = self.source.take(list(positions) or [0])
-        device, dtype = placement(self.model)
-        count = len(positions)
+        count, (device, dtype) = len(positions), placement(self.model)
         return images[:count].to(device, dtype), labels[:count].to(device)
+
+    def first(self, count: int) -> Images:
+        """Return its first images, at most so many."""
+        return self.batch(range(min(count, len(self))))[0]
 
 
 class TaskSettings(TypedDict, total=False):
@@ -187,7 +190,7 @@ def with_faster_models(task: Task) -> Task:
     """Return a task with the faster versions of its model, built in the process that attacks them."""
     if task.speed == FastSearch():
         return task
-    sample = task.batch(range(min(_FIRST, len(task))))[0]
+    sample = task.first(_FIRST)
     with guarded("the model", "its faster versions are made"):
         faster = tuple(faster_models(task.model.model, task.speed, sample))
     return replace(task, faster=faster)
