@@ -1,7 +1,6 @@
 """Find out what a quantized neural network's adversarial robustness really is."""
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from quantattack.errors import warn_renamed
@@ -58,7 +57,6 @@ if TYPE_CHECKING:
     from quantattack.nn.one_logit import OneLogit
     from quantattack.record.record import Record
 
-__version__ = version("quantattack")
 __all__ = [
     "L1",
     "L2",
@@ -174,6 +172,10 @@ keep_former_module()
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # its import takes longer than the rest of this one
+
+        return version("quantattack")
     if name in _FORMER:
         warn_renamed(f"quantattack.{name}", f"quantattack.{_FORMER[name]}")
         name = _FORMER[name]
@@ -186,4 +188,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_ROOMS})
+    return sorted({*globals(), *__all__, *_ROOMS, "__version__"})

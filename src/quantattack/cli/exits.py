@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from quantattack.report.gate import BELOW, UNTRUSTED
+from quantattack.report.statuses import BELOW, UNTRUSTED
 
 __all__ = ["BELOW", "DISAGREES", "EPILOG", "FAULT", "INTERRUPTED", "MEANING", "UNTRUSTED", "WRONG_INPUT"]
 

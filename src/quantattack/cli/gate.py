@@ -5,14 +5,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from quantattack.errors import InputError, unknown
-from quantattack.record.record import Record
-from quantattack.report import gate_files
-from quantattack.report.gate import Case, cases, status
-from quantattack.report.gate_files import WORDS
+
+if TYPE_CHECKING:
+    from quantattack.record.record import Record
+    from quantattack.report.gate import Case
 
 ON = ("number", "lower")
 
@@ -81,7 +82,7 @@ def share_of(text: str | None) -> float | None:
     return float(match.group(1)) / (100 if match.group(2) else 1)
 
 
-def hold(records: Sequence[Record], gate: Gate, quietly: bool = False) -> None:
+def hold(records: Sequence["Record"], gate: Gate, quietly: bool = False) -> None:
     """Hold evaluations to a gate: print each case, write the files, and exit with what came out unless all passed.
 
     Arguments:
@@ -95,6 +96,9 @@ def hold(records: Sequence[Record], gate: Gate, quietly: bool = False) -> None:
     """
     if not gate.is_asked:
         return
+    from quantattack.report.gate import cases, status
+    from quantattack.report.gate_files import WORDS
+
     judged = cases(records, gate.floor, gate.on == "lower")
     _write(judged, gate)
     if gate.floor is None:
@@ -105,7 +109,9 @@ def hold(records: Sequence[Record], gate: Gate, quietly: bool = False) -> None:
         raise typer.Exit(code)
 
 
-def _write(judged: Sequence[Case], gate: Gate) -> None:
+def _write(judged: Sequence["Case"], gate: Gate) -> None:
+    from quantattack.report import gate_files
+
     if gate.junit is not None:
         gate_files.write_whole(gate.junit, gate_files.junit(judged))
     if gate.summary is not None:

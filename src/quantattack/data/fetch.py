@@ -1,10 +1,6 @@
 """Downloads of published files: resumable, checked by checksum, and never unpickled."""
 
 import hashlib
-import http.client
-import tarfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,6 +158,10 @@ def _fetched(file: Published, folder: Path, advance: Advance) -> list[Path]:
 
 
 def _download(file: Published, part: Path, advance: Advance) -> None:
+    import http.client  # here, with the next: their imports take longer than a command's whole help
+    import urllib.error
+    import urllib.request
+
     have = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(file.address, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -189,7 +189,9 @@ def _keep(answer: Any, part: Path, have: int, file: Published, advance: Advance)
         part.unlink()
         raise InputError(f"{file.address} has more than its {file.size:,} bytes; it was thrown away: try again")
     if have < total:
-        raise http.client.IncompleteRead(b"", total - have)
+        from http.client import IncompleteRead
+
+        raise IncompleteRead(b"", total - have)
 
 
 def _check(file: Published, part: Path) -> None:
@@ -201,6 +203,8 @@ def _check(file: Published, part: Path) -> None:
 
 def _unpack(archive: Path, members: tuple[str, ...], folder: Path) -> None:
     """Take the wanted files out of an archive by their names alone: no path in it is followed."""
+    import tarfile
+
     left = set(members)
     with tarfile.open(archive, "r:*") as files:
         for entry in files:

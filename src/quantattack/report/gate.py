@@ -7,11 +7,11 @@ from typing import Literal, TypeAlias
 from quantattack.record.record import Record
 from quantattack.report.deployed import shipped
 from quantattack.report.percent import percent
+from quantattack.report.statuses import BELOW, UNTRUSTED
 from quantattack.report.tables import Share, clean_share, interval, threat_words, worst_share
 from quantattack.report.trust import doubts
 
 Outcome: TypeAlias = Literal["passed", "below", "untrusted"]
-BELOW, UNTRUSTED = 1, 3  # exit statuses
 
 
 @dataclass(frozen=True)

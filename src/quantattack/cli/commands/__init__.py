@@ -1,7 +1,6 @@
 """The commands: what each takes.  What it does is imported when it runs, so that none but the working ones wait."""
 
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -27,6 +26,8 @@ app.add_typer(data, name="data")
 
 def _print_version(asked: bool) -> bool:
     if asked:
+        from importlib.metadata import version
+
         typer.echo(f"quantattack {version('quantattack')}, torch {version('torch')}")
         raise typer.Exit
     return asked

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
 from quantattack.cli.options import DataRoot
 from quantattack.data.fetch import SOURCES, Advance
@@ -62,6 +60,9 @@ def fetch(
 @contextmanager
 def _progress() -> Iterator[Advance]:
     """A bar for each file on the error output, from its first bytes on."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
+
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
     bar = Progress(*columns, console=Console(stderr=True))
     tasks: dict[str, TaskID] = {}

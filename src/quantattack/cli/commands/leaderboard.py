@@ -5,16 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from quantattack.cli.commands.listing import listing
 from quantattack.cli.options import AsJson
 from quantattack.errors import InputError
-from quantattack.report.gate_files import write_whole
-from quantattack.report.leaderboard import leaderboard as ranked
-from quantattack.report.leaderboard import stores_in
-from quantattack.report.leaderboard_views import as_json as plain
-from quantattack.report.leaderboard_views import leaderboard_page, print_leaderboard
 
 
 def leaderboard(
@@ -23,6 +17,14 @@ def leaderboard(
     html: Annotated[Path | None, typer.Option(help="Also write one HTML page that needs nothing else.")] = None,
 ) -> None:
     """Rank networks by worst case, each among those on the same images under the same threat."""
+    from rich.console import Console
+
+    from quantattack.report.gate_files import write_whole
+    from quantattack.report.leaderboard import leaderboard as ranked
+    from quantattack.report.leaderboard import stores_in
+    from quantattack.report.leaderboard_views import as_json as plain
+    from quantattack.report.leaderboard_views import leaderboard_page, print_leaderboard
+
     if html is not None and (not html.name or html.is_dir()):
         raise InputError(f"{html} is a folder; name a file to write to")
     groups = ranked([store for folder in run for store in stores_in(folder)], sizes())

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from quantattack.cli.options import AsJson
 from quantattack.data.model_files import MODEL_FILES, ModelFile
 from quantattack.errors import unknown
-from quantattack.report.columns import print_rows
 
 _MODELS = ("name", "data", "clean", "bytes", "quantizer", "adversarial", "where", "architecture")  # as they are printed
 
@@ -58,6 +56,10 @@ def _file_row(model: ModelFile) -> dict[str, Any]:
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows, what tells them apart before what is long."""
+    from rich.console import Console
+
+    from quantattack.report.columns import print_rows
+
     headers = (
         sorted(rows[0], key=_MODELS.index) if rows and "architecture" in rows[0] else list(rows[0] if rows else ())
     )

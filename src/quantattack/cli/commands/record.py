@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from quantattack.cli.commands.listing import listing
 from quantattack.cli.exits import DISAGREES
@@ -32,14 +31,6 @@ from quantattack.cli.options import (
 from quantattack.data.model_files import MODEL_FILES
 from quantattack.errors import InputError
 from quantattack.reading import is_folder
-from quantattack.record.export import export as write_export
-from quantattack.record.export import unfinished_attacks
-from quantattack.record.merge import merge as put_together
-from quantattack.record.store import Store
-from quantattack.report.comparison import comparisons, strangers, why_not
-from quantattack.report.cost import costs
-from quantattack.report.terminal import print_comparison, print_table
-from quantattack.report.trust import doubts
 
 DEPLOYED_SUFFIXES = (".onnx", ".tflite", ".pt2", ".pte", ".xml")
 MODEL_SUFFIXES = (*DEPLOYED_SUFFIXES, ".safetensors")
@@ -55,6 +46,12 @@ def show(
     badge: Badge = None,
 ) -> None:
     """Print a record's numbers and flags, and hold them to a gate if one is given."""
+    from rich.console import Console
+
+    from quantattack.record.store import Store
+    from quantattack.report.terminal import print_table
+    from quantattack.report.trust import doubts
+
     gate, records = Gate(share_of(min_robust), junit, summary, badge, gate_on), Store.load(run).records()
     if not records:
         raise InputError(f"{run} holds no evaluation; `quantattack report {run}` shows what it holds")
@@ -72,6 +69,9 @@ def export(
     unfinished: Annotated[bool, typer.Option("--unfinished", help="Also the rows of unfinished attacks.")] = False,
 ) -> None:
     """Write every outcome into a table, a row for each image and attack; without those of unfinished attacks."""
+    from quantattack.record.export import export as write_export
+    from quantattack.record.export import unfinished_attacks
+
     typer.echo(f"{out}: {write_export(run, out, unfinished)} outcomes")
     for line in unfinished_attacks(run):
         typer.echo(f"- {line}{'' if unfinished else ', and left out'}: its rows are no sample of the images", err=True)
@@ -82,6 +82,11 @@ def merge(
     out: Annotated[Path, typer.Option(help="Folder of the record that they are put into.")],
 ) -> None:
     """Put together the records of a run that was done in parts."""
+    from rich.console import Console
+
+    from quantattack.record.merge import merge as put_together
+    from quantattack.report.terminal import print_table
+
     print_table(put_together(run, out).records(), Console())
     typer.echo(f"record: {out}")
 
@@ -102,6 +107,7 @@ def verify(
     """Compute every verdict once more, from the model, the data and the saved images; exit with 4 where one differs."""
     from quantattack.cli.deployed import file_options
     from quantattack.cli.verify import verified
+    from quantattack.record.store import Store
 
     said = file_options(layout, range_, mean, std, runtime, data_root, architecture=architecture)
     records = Store.load(run).records()
@@ -121,6 +127,13 @@ def compare(
     attack: Annotated[str | None, typer.Option(help="Compare under one attack; else under all in common.")] = None,
 ) -> None:
     """Put networks side by side on the same images, with paired tests, and say what quantization cost."""
+    from rich.console import Console
+
+    from quantattack.record.store import Store
+    from quantattack.report.comparison import comparisons, strangers, why_not
+    from quantattack.report.cost import costs
+    from quantattack.report.terminal import print_comparison
+
     if _is_model(run):
         raise InputError(_how_to_compare(str(run), more or ()))
     runs = [run, *(Path(word) for word in more or () if is_folder(word))]
@@ -164,6 +177,8 @@ def _how_to_compare(first: str, others: Sequence[str]) -> str:
 
 def report(run: Folder) -> None:
     """Write a record's page, one HTML file that needs nothing else."""
+    from quantattack.record.store import Store
+
     Store.load(run).close()  # a folder that holds none is refused before what draws is imported
     from quantattack.report.page import write_page  # with matplotlib, which no other command needs
 
