@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from quantattack.data.digits import digits_table
+
 
 class Linear(nn.Module):
     """Logits that are linear in the pixels: W x + b, for images of any shape.
@@ -72,11 +74,9 @@ def relu_network(
 
 def digits_network(steps: int = 150) -> tuple[nn.Module, Tensor, Tensor]:
     """Train a network of one hidden layer on scikit-learn's digits; return it with 200 unseen images and labels."""
-    from sklearn.datasets import load_digits
-
-    raw = load_digits()
-    pixels = torch.from_numpy(raw.images / 16).float()[:, None]
-    classes = torch.from_numpy(raw.target).long()
+    table = digits_table()
+    pixels = torch.from_numpy(table[:, :64] / 16).float().reshape(-1, 1, 8, 8)
+    classes = torch.from_numpy(table[:, 64]).long()
     order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))
     pixels, classes = pixels[order], classes[order]
     model = relu_network(0, (1, 8, 8), width=64)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from quantattack.data.digits import digits, digits_table
 from quantattack.data.sets import SETS, load_data
 from quantattack.errors import InputError
 
@@ -18,6 +19,24 @@ def test_digits_are_500_real_images_of_all_classes():
     assert labels.bincount().tolist() == pytest.approx([50] * 10, abs=2)
     assert set(images.unique().tolist()) == {i / 16 for i in range(17)}
     assert torch.equal(images, load_data("digits")[0])
+
+
+def test_digits_are_those_of_scikit_learn_split_by_its_own_function():
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    found = load_digits()
+    parts = train_test_split(found.images, found.target, test_size=500, random_state=0, stratify=found.target)
+    for split, images, labels in (("train", parts[0], parts[2]), ("test", parts[1], parts[3])):
+        ours = digits(split)
+        np.testing.assert_array_equal(ours[0][:, 0], images)
+        np.testing.assert_array_equal(ours[1], labels)
+
+
+def test_digits_that_a_release_keeps_elsewhere_are_read_by_scikit_learn(monkeypatch):
+    at_once = digits_table()
+    monkeypatch.setattr("quantattack.data.digits.find_spec", lambda name: None)
+    np.testing.assert_array_equal(digits_table(), at_once)
 
 
 def test_no_test_digit_is_a_training_digit():

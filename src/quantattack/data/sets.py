@@ -3,12 +3,12 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from quantattack.data.digits import digits
 from quantattack.data.fetch import SOURCES
 from quantattack.data.own import is_own_file, path_in, read_own
 from quantattack.data.readers import Arrays, Bytes, Floats, OwnArrays, read_cifar, read_idx
@@ -124,20 +124,9 @@ def load_arrays(name: str, root: Path | str | None, split: str) -> OwnArrays:
     if is_path(name):
         return read_own(name)
     if name == "digits":
-        images, labels = _digits(split)
+        images, labels = digits(split)
         return images.copy(), labels.copy()
     return _read(name, data_folder(name, root), split)
-
-
-@cache  # scikit-learn reads a table of text, which takes as long as many a run on it
-def _digits(split: str) -> Arrays:
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    digits = load_digits()
-    parts = train_test_split(digits.images, digits.target, test_size=500, random_state=0, stratify=digits.target)
-    images, labels = (parts[0], parts[2]) if split == "train" else (parts[1], parts[3])
-    return images.astype(np.uint8)[:, None], labels.astype(np.int64)
 
 
 def data_folder(name: str, root: Path | str | None) -> Path:
