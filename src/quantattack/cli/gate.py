@@ -1,19 +1,10 @@
 """What `--min-robust`, `--gate-on`, `--junit`, `--summary` and `--badge` do."""
 
-import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import typer
 
 from quantattack.errors import InputError, unknown
-
-if TYPE_CHECKING:
-    from quantattack.record.record import Record
-    from quantattack.report.gate import Case
 
 ON = ("number", "lower")
 
@@ -80,41 +71,3 @@ def share_of(text: str | None) -> float | None:
     if match is None:
         raise InputError(f"--min-robust is a share from 0 to 1, such as 0.3 or 30%, not {text!r}")
     return float(match.group(1)) / (100 if match.group(2) else 1)
-
-
-def hold(records: Sequence["Record"], gate: Gate, quietly: bool = False) -> None:
-    """Hold evaluations to a gate: print each case, write the files, and exit with what came out unless all passed.
-
-    Arguments:
-        records: The evaluations.
-        gate: What they are held to.
-        quietly: Whether to print on standard error, where standard output is JSON.
-
-    Raises:
-        InputError: If a file cannot be written.
-        typer.Exit: With 1 where a worst case is below the gate, with 3 where one cannot be trusted.
-    """
-    if not gate.is_asked:
-        return
-    from quantattack.report.gate import cases, status
-    from quantattack.report.gate_files import WORDS
-
-    judged = cases(records, gate.floor, gate.on == "lower")
-    _write(judged, gate)
-    if gate.floor is None:
-        return
-    for case in judged:
-        typer.echo(f"gate: {WORDS[case.outcome]}: {case.name}: {case.words}", err=quietly)
-    if code := status(judged):
-        raise typer.Exit(code)
-
-
-def _write(judged: Sequence["Case"], gate: Gate) -> None:
-    from quantattack.report import gate_files
-
-    if gate.junit is not None:
-        gate_files.write_whole(gate.junit, gate_files.junit(judged))
-    if gate.summary is not None:
-        gate_files.append(gate.summary, gate_files.summary(judged))
-    if gate.badge is not None:
-        gate_files.write_whole(gate.badge, json.dumps(gate_files.badge(judged)) + "\n")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from quantattack.cli.gate import Gate, hold, share_of
+from quantattack.cli.gate import Gate, share_of
 from quantattack.cli.options import (
     MODELS,
     Architecture,
@@ -91,6 +91,7 @@ def evaluate(
     gate = Gate(share_of(min_robust), junit, summary, badge, gate_on)
     gate.check_part(part)
     from quantattack.cli.evaluate import plan_of, run_plan
+    from quantattack.cli.holding import hold
     from quantattack.cli.run_file import read_run_file
 
     about: dict[str, Any] = {"models": model or [DEFAULT], "data_root": data_root, "attacks": attacks, "images": images}

@@ -9,7 +9,7 @@ import typer
 
 from quantattack.cli.commands.listing import listing
 from quantattack.cli.exits import DISAGREES
-from quantattack.cli.gate import Gate, hold, share_of
+from quantattack.cli.gate import Gate, share_of
 from quantattack.cli.options import (
     Architecture,
     AsJson,
@@ -48,6 +48,7 @@ def show(
     """Print a record's numbers and flags, and hold them to a gate if one is given."""
     from rich.console import Console
 
+    from quantattack.cli.holding import hold
     from quantattack.record.store import Store
     from quantattack.report.terminal import print_table
     from quantattack.report.trust import doubts
