@@ -192,7 +192,7 @@ ATTACKS = (
     Member("probe", lambda threat, model, probe, steps: Probe(by_closeness(threat, steps), pgd(threat, steps=steps))),
     Member(
         "hill_climbing",
-        lambda threat, model, probe, steps: HillClimbing(threat=threat, queries=40, chains=4),
+        lambda threat, model, probe, steps: HillClimbing(threat=threat, queries=32, chains=4),
         norms=(Linf,),
         invariant=True,
         optimal=False,

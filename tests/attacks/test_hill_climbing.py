@@ -66,7 +66,7 @@ def test_slopes_are_left_after_the_trial_and_the_start_is_returned():
     search = HillClimbing(threat=tiny)
     found = search(network, CLEAN, labels, start=start)
     assert torch.equal(found, start)
-    assert network.passes.snapshot() == (5 * 16 * len(CLEAN), 0)
+    assert network.passes.snapshot() == (9 * 8 * len(CLEAN), 0)
 
 
 @pytest.mark.parametrize(("queries", "chains"), [(100, 16), (7, 1), (16, 16)])
@@ -84,7 +84,7 @@ def test_what_the_start_fools_costs_one_round():
     network = CountedModel(corner)
     trace = attack().trace(network, batch_of(CLEAN, LABELS, start=CLEAN + 0.1 * CHECKERS))
     assert (trace.step == 0).all()
-    assert network.passes.snapshot() == (16 * len(CLEAN), 0)
+    assert network.passes.snapshot() == (8 * len(CLEAN), 0)
 
 
 def test_proposals_are_on_the_grid_and_within_the_pixels_own_radii():
@@ -95,7 +95,7 @@ def test_proposals_are_on_the_grid_and_within_the_pixels_own_radii():
         asked.append(x)
         return torch.tensor([1.0, 0.0]).repeat(len(x), 1)
 
-    HillClimbing(threat=threat, queries=160)(never, clean, LABELS[:2])
+    HillClimbing(threat=threat, queries=80)(never, clean, LABELS[:2])
     assert len(asked) == 10
     for images in asked:
         assert threat.contains(images, clean[:1].expand_as(images)).all()

@@ -17,7 +17,7 @@ from quantattack.record.description import tagged
 from quantattack.rng import FRESH, NOISE, PLACES, SIGNS, START
 from quantattack.types import Images, Mask, Model, PerImage
 
-_TRIAL = 4  # proposals of each chain that tell whether an image lies on a plateau
+_TRIAL = 8  # proposals of each chain that tell whether an image lies on a plateau
 _TIED = 16  # it does if one in so many of them is a tie
 _INNER, _ALIKE = 0.1, 0.5  # shares of the windows whose values are inside the ball, and the same for all pixels
 
@@ -35,7 +35,7 @@ class HillClimbing:
     pixel to half of the image, again and again.  Half of the chains begin at the start point, the others at random
     corners of the ball.
 
-    An image is given up after four proposals for each chain if fewer than one in 16 of them left the margin exactly as
+    An image is given up after eight proposals for each chain if fewer than one in 16 of them left the margin exactly as
     it was: then the margin has slopes, and other attacks follow them at less cost.
 
     Source: hill climbing with sideways moves, as in "A New Method for Solving Hard Satisfiability Problems", Selman,
@@ -52,8 +52,8 @@ class HillClimbing:
     """
 
     threat: Threat
-    queries: int = 32_000
-    chains: int = 16
+    queries: int = 64_000
+    chains: int = 8
     solved: Criterion = misclassified
     __call__ = attacked_images
 

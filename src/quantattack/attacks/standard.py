@@ -32,13 +32,13 @@ def standard(threat: Threat) -> Ensemble:
     4. `rivals`: four decaying steps toward each of 9 target classes, from blocks of 4 x 4 pixels, and APGD on targeted
        DLR, 16 steps, toward the two that came nearest.
     5. `close`: up to 750 steps of the kinds above on the images whose margin fell below 15, 10 and 4 percent of the
-       clean one; `HillClimbing`, up to 32,000 queries, on those below 50 percent that lie on a plateau; then Square
+       clean one; `HillClimbing`, up to 64,000 queries, on those below 50 percent that lie on a plateau; then Square
        that keeps ties, up to 4000 queries, and on close images 6000 with small windows and 6000 from a new start.
 
     Square and `HillClimbing` start from the closest image that the others returned.  Square is omitted under L1.  Where
     activations are signs, the gradient members climb the derivative of `SmoothSigns`.
 
-    `HillClimbing` runs under Linf, and gives an image up after 80 queries unless the margin stays exactly as it was
+    `HillClimbing` runs under Linf, and gives an image up after 72 queries unless the margin stays exactly as it was
     under many changes, as in networks of signs or of k-bit activations.  In small ones the suite still misses images;
     `certify` decides them by complete search, and an evaluation says so by the flag `search_pays`.
 
