@@ -11,6 +11,7 @@ from quantattack.attacks.closeness import Probe, WhileClose
 from quantattack.attacks.deployed import OnOutputs
 from quantattack.attacks.directions import Stochastic
 from quantattack.attacks.eot import Eot
+from quantattack.attacks.hill_climbing import HillClimbing
 from quantattack.attacks.losses import dlr, log_odds, margin, targeted
 from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.attacks.recipes import (
@@ -189,6 +190,13 @@ ATTACKS = (
     Member("float64", lambda threat, model, probe, steps: InFloat64(pgd(threat, steps=steps))),
     Member("smooth_signs", lambda threat, model, probe, steps: SmoothSigns(pgd(threat, steps=steps))),
     Member("probe", lambda threat, model, probe, steps: Probe(by_closeness(threat, steps), pgd(threat, steps=steps))),
+    Member(
+        "hill_climbing",
+        lambda threat, model, probe, steps: HillClimbing(threat=threat, queries=32, chains=4),
+        norms=(Linf,),
+        invariant=True,
+        optimal=False,
+    ),
     Member("averaged", lambda threat, model, probe, steps: Eot(pgd(threat, steps=steps), 2)),
     Member(
         "square",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from quantattack.attacks.deployed import OnOutputs, deployed_suite
     from quantattack.attacks.directions import Quantized, Stochastic
     from quantattack.attacks.eot import Eot
+    from quantattack.attacks.hill_climbing import HillClimbing
     from quantattack.attacks.losses import cross_entropy, dlr, log_odds, margin, targeted, targeted_dlr
     from quantattack.attacks.minimum_norm import MinimumNorm
     from quantattack.attacks.norms import L1, L2, Linf
@@ -72,6 +73,7 @@ __all__ = [
     "Exact",
     "Fixed",
     "Gap",
+    "HillClimbing",
     "Hns",
     "InFloat64",
     "InputError",
@@ -136,6 +138,7 @@ attacks.closeness Probe WhileClose
 attacks.deployed OnOutputs deployed_suite
 attacks.directions Quantized Stochastic
 attacks.eot Eot
+attacks.hill_climbing HillClimbing
 attacks.losses cross_entropy dlr log_odds margin targeted targeted_dlr
 attacks.minimum_norm MinimumNorm
 attacks.norms L1 L2 Linf

@@ -24,6 +24,7 @@ TAGS = {
     "Fixed": "scaling.fixed.Fixed",
     "Foolbox": "adapters.foolbox.Foolbox",
     "Gap": "scaling.gap.Gap",
+    "HillClimbing": "hill_climbing.HillClimbing",
     "Hns": "scaling.hns.Hns",
     "InFloat64": "wrappers.InFloat64",
     "L1": "norms.L1",
