@@ -9,7 +9,6 @@ from rich.text import Text
 from quantattack.report.columns import folded, print_rows
 from quantattack.report.leaderboard import Group, Standing
 from quantattack.report.percent import percent
-from quantattack.report.render import render
 from quantattack.report.tables import interval
 from quantattack.report.trust import trust_words
 
@@ -61,4 +60,6 @@ def _plain(standing: Standing) -> dict[str, Any]:
 
 def leaderboard_page(groups: Sequence[Group], title: str = "Leaderboard") -> str:
     """Return the rankings as one HTML page that needs nothing else."""
+    from quantattack.report.render import render  # with jinja2, which no other view needs
+
     return render("leaderboard.html.j2", title=title, groups=groups, cells=cells, headers=HEADERS, unranked=UNRANKED)
