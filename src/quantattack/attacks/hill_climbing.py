@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from quantattack.attacks.arguments import check_threat
+from quantattack.attacks.asking import ask_until_solved
 from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images
 from quantattack.attacks.norms import Linf, per_image
 from quantattack.attacks.square import as_planes
@@ -79,23 +80,7 @@ class HillClimbing:
 
     def trace(self, model: Model, batch: Batch) -> Trace:
         """Search until every image is solved or given up, or the query budget is spent."""
-        images, active = batch.images.clone(), torch.arange(len(batch), device=batch.images.device)
-        fooled_at, search = torch.full_like(active, self.queries), _Chains.begin(self, batch)
-        first = search.best
-        for step in range(self.queries // self.chains):
-            if not len(active):
-                break
-            solved = search.ask(model, step)
-            images[active] = search.best
-            fooled_at[active[solved]] = step * self.chains
-            continuing = ~solved
-            if step == _TRIAL:
-                steep = ~solved & ~search.is_flat()
-                images[active[steep]] = first[active[steep]]  # as if it had not run: what follows begins where it did
-                continuing &= ~steep
-            if not bool(continuing.all()):
-                active, search = active[continuing], search.keep(continuing)
-        return Trace(images, fooled_at, torch.zeros_like(fooled_at))
+        return ask_until_solved(_Chains.begin(self, batch), model, batch, self.queries, self.chains)
 
 
 @dataclass(eq=False)
@@ -110,6 +95,7 @@ class _Chains:
         best: The best images so far, with shape (n, ...).
         most: Their `nearness`, with shape (n,).
         ties: Number of proposals that changed an image and left its margin, with shape (n,).
+        start: Where the first half of the chains began, with shape (n, ...).
     """
 
     attack: HillClimbing
@@ -119,6 +105,7 @@ class _Chains:
     best: Images
     most: PerImage
     ties: PerImage
+    start: Images
 
     @classmethod
     def begin(cls, attack: HillClimbing, batch: Batch) -> "_Chains":
@@ -128,20 +115,22 @@ class _Chains:
         at = start[:, None].repeat(1, chains, *[1] * (start.ndim - 1))
         most = torch.full((len(clean),), -torch.inf, dtype=clean.dtype, device=clean.device)
         loss = most[:, None].repeat(1, chains)
-        return cls(attack, replace(batch, reached=None), at, loss, start, most, torch.zeros_like(most))
+        return cls(attack, replace(batch, reached=None), at, loss, start, most, torch.zeros_like(most), start)
 
     def keep(self, mask: Mask) -> "_Chains":
-        columns = (self.at, self.loss, self.best, self.most, self.ties)
+        columns = (self.at, self.loss, self.best, self.most, self.ties, self.start)
         return _Chains(self.attack, self.batch.keep(mask), *(column[mask] for column in columns))
 
-    def is_flat(self) -> Mask:
-        """Return on which images enough proposals were ties."""
-        flat: Mask = self.ties * _TIED >= _TRIAL * self.attack.chains
-        return flat
+    def give_up(self, turn: int) -> Mask:
+        """Return where the trial met slopes, as if it had not run there: what follows begins where it did."""
+        unsolved = self.most < torch.inf
+        steep: Mask = unsolved & (self.ties * _TIED < _TRIAL * self.attack.chains) & (turn == _TRIAL)
+        self.best = torch.where(per_image(steep, self.best), self.start, self.best)
+        return steep
 
-    def ask(self, model: Model, step: int) -> Mask:
+    def ask(self, model: Model, turn: int) -> Mask:
         """Query one proposal for each chain, or where it begins; keep those no worse, and return what is solved."""
-        images, solved = self._proposed(step) if step else self._first(), self.attack.solved
+        images, solved = self._proposed(turn) if turn else self._first(), self.attack.solved
         labels = self.batch.labels.repeat_interleave(self.attack.chains)
         logits = logits_in_parts(model, images.flatten(0, 1), self.batch.at_once)
         fooled = solved(logits, labels).reshape(self.loss.shape)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from quantattack.attacks.arguments import check_threat
+from quantattack.attacks.asking import ask_until_solved
 from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images
 from quantattack.attacks.norms import L1, L2, per_image
 from quantattack.attacks.success import Criterion, misclassified, nearness
@@ -81,21 +82,10 @@ class Square:
 
     def trace(self, model: Model, batch: Batch) -> Trace:
         """Search until every image is solved or given up, or the query budget is spent."""
-        images, active = batch.images.clone(), torch.arange(len(batch), device=batch.images.device)
-        fooled_at = torch.full_like(active, self.queries)
         search = _Search.begin(self, batch)
-        if self.ties and len(active):
+        if self.ties and len(batch):
             search.measure(model)
-        for query in range(self.queries):
-            if not len(active):
-                break
-            solved = search.ask(model, query)
-            images[active] = search.best
-            fooled_at[active[solved]] = query
-            continuing = ~solved & (search.idle < (self.patience or math.inf))
-            if not bool(continuing.all()):
-                active, search = active[continuing], search.keep(continuing)
-        return Trace(images, fooled_at, torch.zeros_like(fooled_at))
+        return ask_until_solved(search, model, batch, self.queries)
 
 
 @dataclass(eq=False)
@@ -148,11 +138,14 @@ class _Search:
         logits = logits_in_parts(model, self.batch.images, self.batch.at_once)
         self.least = _LEAST * nearness(self.attack.solved, logits, self.batch.labels).abs().to(self.loss)
 
-    def ask(self, model: Model, query: int) -> Mask:
+    def give_up(self, turn: int) -> Mask:  # noqa: ARG002
+        return self.idle >= (self.attack.patience or math.inf)
+
+    def ask(self, model: Model, turn: int) -> Mask:
         """Query one proposal per image, keep it if it is an improvement, and return whether it is a success."""
-        if query > 0:
+        if turn > 0:
             over = self.attack.schedule or self.attack.queries
-            self.proposal = self._propose(query, changed_share(query, over, self.attack.share))
+            self.proposal = self._propose(turn, changed_share(turn, over, self.attack.share))
         logits, labels = logits_in_parts(model, self.proposal, self.batch.at_once), self.batch.labels
         solved = self.attack.solved
         fooled, loss = solved(logits, labels), nearness(solved, logits, labels).to(self.loss)
