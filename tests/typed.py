@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import is_dataclass
 from functools import cache, partial, wraps
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,6 @@ PARTS: dict[type, Callable[[Any], Hashable]] = {  # of these types exactly: a cl
     str: lambda text: text,  # `Literal`
     bool: lambda truth: (bool, truth),
 }
-OFTEN, EACH = 300, 11
 WITH_PARTS: dict[type, Callable[[Any], Iterable[Any]]] = {tuple: iter, list: iter, dict: dict.items}
 
 
@@ -55,9 +54,7 @@ def checked_once(function: Callable[..., Any], typechecker: Any) -> Callable[...
     """Check what a function is given and what it returns, once for each kind of arguments and result.
 
     jaxtyping's check takes longer than most functions here, and finds the same for all tensors of a shape and type.
-    Telling the kind takes as long as many a function of a few lines: after `OFTEN` calls it is told of one in `EACH`.
     """
-    calls = count()
     known: dict[Hashable, set[Hashable]] = {}
     kept = threading.local()  # a result, for a check that does not call the function again
 
@@ -70,8 +67,6 @@ def checked_once(function: Callable[..., Any], typechecker: Any) -> Callable[...
     @wraps(function)
     def called(*positional: Any, **named: Any) -> Any:
         __tracebackhide__ = True
-        if (number := next(calls)) > OFTEN and number % EACH:
-            return function(*positional, **named)
         if jaxtyping.config.jaxtyping_disable or torch.compiler.is_compiling():
             return function(*positional, **named)
         given = *map(kind, positional), *named, *map(kind, named.values())

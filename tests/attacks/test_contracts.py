@@ -149,7 +149,7 @@ def test_equal_settings_make_equal_attacks(member, threat, network, images):
 @every_attack
 def test_more_restarts_never_raise_robust_accuracy(member, threat, network, images, labels):
     attack = member.make(threat, network, images, STEPS)
-    found = [broken(network, Restarts(attack, count)(network, images, labels), labels) for count in (1, 2)]
+    found = [broken(network, Restarts(attack, count)(network, images, labels), labels) for count in (1, 3)]
     assert torch.equal(found[0], broken(network, attack(network, images, labels), labels))
     assert (found[1] >= found[0]).all()
 

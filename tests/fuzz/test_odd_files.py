@@ -28,7 +28,7 @@ YAML = {
     "a key that is null": "~: 1",
     "a key that is a list": "? [a, b]\n: 1",
     "a key that is a date": "2024-01-01: 1",
-    "deep lists": "models: " + "[" * 1500 + "]" * 1500,
+    "deep lists": "models: " + "[" * 5000 + "]" * 5000,
     "deep settings": "models: " + "{a: " * 300 + "1" + "}" * 300,
     "levels over the deepest": "models: " + "[" * 30 + "]" * 30,
     "a number of 5000 digits": "seed: " + "9" * 5000,

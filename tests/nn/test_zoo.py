@@ -62,9 +62,9 @@ def test_the_digits_networks_are_as_accurate_as_their_cards_say(name):
 @pytest.mark.skipif(not ROOT, reason="QUANTATTACK_DATA is not set")
 @pytest.mark.parametrize("model", [model for model in models() if model.data != "digits"], ids=lambda model: model.name)
 def test_every_other_network_is_as_accurate_as_its_card_says(model):
-    images, labels = (part[:200] for part in load_data(model.data, ROOT))
+    images, labels = (part[:1000] for part in load_data(model.data, ROOT))
     clean = float((load_model(model.name)(images).argmax(1) == labels).float().mean())
-    assert clean == pytest.approx(model.clean, abs=0.12)  # of 200 images; the record below has the whole test set
+    assert clean == pytest.approx(model.clean, abs=0.05)  # a tenth of the test set
 
 
 RECORD = {row["network"]: row for row in json.loads((RESULTS / "networks.json").read_text())["networks"]}
