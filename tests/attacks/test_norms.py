@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from scipy.optimize import minimize, root_scalar
@@ -35,12 +35,17 @@ def problems(draw: st.DrawFn) -> tuple[Tensor, Tensor, float]:
     return torch.from_numpy(delta), torch.from_numpy(clean), draw(st.floats(0.01, 1.0))
 
 
+# One pixel is at the end of the range while the other vanishes: the norm is flat in λ, and just below the radius or above.
+FLAT = (torch.tensor([[0.3, 0, -1]]).double(), torch.tensor([[0, 0, 0.25]]).double(), 0.25)
+
+
 def projected(norm, delta, clean, radius):
     return norm.project(delta, torch.full((len(delta),), radius, dtype=torch.float64), -clean, 1 - clean)
 
 
 @NORMS
 @given(problem=problems())
+@example(problem=FLAT)
 def test_projections_are_feasible_and_idempotent(norm, problem):
     delta, clean, radius = problem
     found = projected(norm, delta, clean, radius)
@@ -83,6 +88,7 @@ def test_l2_projection_meets_its_optimality_conditions(problem):
 
 
 @given(problem=problems())
+@example(problem=FLAT)
 def test_l1_projection_meets_its_optimality_conditions(problem):
     """As for L2, with z = clip(soft(delta, lam)); lam by a solver that knows nothing of kinks."""
     delta, clean, radius = problem

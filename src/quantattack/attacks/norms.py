@@ -174,7 +174,10 @@ def _threshold(size: Tensor, cap: Tensor, radius: Tensor) -> Tensor:
     slope = slope.gather(1, order)
     count, weight = slope.cumsum(1), (slope * kinks).cumsum(1)
     last = ((weight - count * kinks <= radius[:, None]).sum(1) - 1).clamp_min(0)[:, None]
-    return ((weight.gather(1, last) - radius[:, None]) / count.gather(1, last).clamp_min(1))[:, 0].clamp_min(0)
+    count, kink = count.gather(1, last), kinks.gather(1, last)
+    # Without a pixel that shrinks the sum is flat beyond the kink, which then is as good as what follows.
+    threshold = torch.where(count > 0, (weight.gather(1, last) - radius[:, None]) / count.clamp_min(1), kink)
+    return threshold[:, 0].clamp_min(0)
 
 
 def per_image(values: Tensor, like: Tensor) -> Tensor:
