@@ -35,7 +35,7 @@ def problems(draw: st.DrawFn) -> tuple[Tensor, Tensor, float]:
     return torch.from_numpy(delta), torch.from_numpy(clean), draw(st.floats(0.01, 1.0))
 
 
-# One pixel is at the end of the range while the other vanishes: the norm is flat in λ, and just below the radius or above.
+# One pixel is at the end of its range while another vanishes: the norm is flat in λ there, and equals the radius.
 FLAT = (torch.tensor([[0.3, 0, -1]]).double(), torch.tensor([[0, 0, 0.25]]).double(), 0.25)
 
 

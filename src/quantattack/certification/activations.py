@@ -15,6 +15,7 @@ from torch.nn.functional import max_pool2d
 from quantattack.certification.parts import Box, total
 
 _MANY = 8  # thresholds
+_NARROW = 1e-4  # width of an interval, in units of its size, below which its lines are level
 
 
 class Lines(NamedTuple):
@@ -178,7 +179,10 @@ class Steps:
 
 
 def _slope(box: Box, value: Box) -> Tensor:
-    return (value.high - value.low) / (box.high - box.low).clamp(min=1e-30)
+    """Return the slope of the chord; 0 over a narrow interval, where a steep line's constant would cancel."""
+    width = box.high - box.low
+    narrow = width < _NARROW * box.size.clamp(min=1)
+    return torch.where(narrow, 0.0, (value.high - value.low) / torch.where(narrow, 1.0, width))
 
 
 @dataclass(frozen=True, eq=False)

@@ -140,7 +140,7 @@ def tightened(program: Program, boxes: Sequence[Box], place: int, rows: Tensor, 
         unit = unit.view(len(chosen), *shape[1:])
         low[chosen] = torch.maximum(low[chosen], lower(program, boxes, place, unit, region))
         high[chosen] = torch.minimum(high[chosen], -lower(program, boxes, place, -unit, region))
-    return Box(low.view(shape), high.view(shape)).meet(box)
+    return box.meet(Box(low.view(shape), high.view(shape)))
 
 
 def lower(program: Program, boxes: Sequence[Box], place: int, rows: Tensor, region: Region) -> Tensor:

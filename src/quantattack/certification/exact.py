@@ -77,7 +77,7 @@ class Exact:
         known = bounded(program, region, label)
         bound = Bound(int(batch.rng.index[0]), PROVED, known.method, min(known.least, 1e30))
         image = None
-        if known.least <= 0:
+        if not known.least > 0:  # so that NaN is no proof
             bound = replace(bound, verdict=OPEN, method="crown")
             bound, image = self._searched(bound, program, region, known, model, batch)
         return replace(bound, seconds=time.perf_counter() - begun), image

@@ -56,16 +56,19 @@ class Linear:
     def error(self, box: Box) -> Tensor:
         r"""Return by how much each value may be off in float32, for inputs in a box.
 
-        It is :math:`\gamma_k (|W| |x| + |b|)`.  Sums of whole numbers are exact: with a shift b in them, every partial
-        sum is rounded only where it exceeds all powers of two before, so that all roundings together are at most one
-        unit in the last place of the largest, :math:`2^{-23} 2^{\lceil \log_2(|W||x| + |b|) \rceil}`.
+        It is :math:`\gamma_k (|W| |x| + |b|)`.  Sums of whole numbers below :math:`2^{24}` are exact: with a shift b in
+        them, every partial sum is rounded only where it exceeds all powers of two before, so that all roundings
+        together are at most one unit in the last place of the largest,
+        :math:`2^{-23} 2^{\lceil \log_2(|W||x| + |b|) \rceil}`.
         """
         if not self.terms:
             return torch.zeros_like(self.apply(box.low))
         size = self.absolute(box.size + self.offset.abs()) + self.shift.abs()
+        rounded = gamma(self.terms) * size
         if not self.on_integers:
-            return gamma(self.terms) * size
-        return 2 * UNIT * next_power(size) if bool((self.shift != self.shift.round()).any()) else torch.zeros_like(size)
+            return rounded
+        exact = 2 * UNIT * next_power(size) if bool((self.shift != self.shift.round()).any()) else 0.0
+        return torch.where(size < 1 / UNIT, exact, rounded)
 
 
 def _double(tensor: Tensor | None) -> Tensor:

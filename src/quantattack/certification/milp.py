@@ -32,6 +32,9 @@ from quantattack.certification.program import Program
 
 MOST = 1500  # binaries; some 600 take a second or two in the networks of the package
 TOLERANCE = 1e-9  # of a row and of a binary, as the solver is told
+_SMALL = 1e-8  # entries up to ten times those that the solver drops
+_NARROW = 1e-6  # width of a range that the solver's tolerances would blur
+Reals = NDArray[np.float64]
 _NODES = 60  # branch-and-bound nodes that count as a second: the limit is on nodes, which repeats
 _GUARD = 5.0  # times the seconds, after which the clock stops what the nodes have not
 
@@ -212,9 +215,20 @@ def _solver(
     options |= {"primal_feasibility_tolerance": TOLERANCE, "dual_feasibility_tolerance": TOLERANCE}
     for name, value in options.items():
         solver.setOptionValue(name, value)
-    if solver.passModel(_program(piecewise, variables, data, most, names)) == names.HighsStatus.kError:
+    if solver.passModel(_program(piecewise, variables, data, most, names)) != names.HighsStatus.kOk:
         raise RuntimeError("HiGHS does not take the program")
     return solver
+
+
+def _relaxed(matrix: Any, ends: tuple[Reals, Reals], ranges: tuple[Reals, Reals]) -> tuple[Any, Reals, Reals]:
+    """Return rows and their ends without what HiGHS would drop or take for constant, relaxed by what it can add."""
+    low, high = ranges
+    small = (np.abs(matrix.data) <= _SMALL) | (high - low < _NARROW)[matrix.indices]
+    tiny, kept = matrix.copy(), matrix.copy()
+    tiny.data[~small], kept.data[small] = 0, 0
+    kept.eliminate_zeros()
+    up, down = tiny.maximum(0), tiny.minimum(0)
+    return kept, ends[0] - (up @ high + down @ low), ends[1] - (up @ low + down @ high)
 
 
 def _program(piecewise: Piecewise, variables: list[int], data: NDArray[np.float64], most: float, names: Any) -> Any:
@@ -223,12 +237,14 @@ def _program(piecewise: Piecewise, variables: list[int], data: NDArray[np.float6
     program.num_col_, program.num_row_ = len(piecewise.low), len(rows)
     cost = np.zeros(len(piecewise.low))
     cost[variables] = data
-    program.col_cost_, program.col_lower_, program.col_upper_ = cost, np.array(piecewise.low), np.array(piecewise.high)
-    program.row_lower_, program.row_upper_ = (np.array([row[end] for row in rows]) for end in (2, 3))
+    ranges = np.array(piecewise.low), np.array(piecewise.high)
+    program.col_cost_, program.col_lower_, program.col_upper_ = cost, *ranges
     starts = np.cumsum([0, *(len(row[0]) for row in rows)])
     entries = np.concatenate([row[1] for row in rows]), np.concatenate([row[0] for row in rows]), starts
     matrix = sparse.csr_array(entries, shape=(len(rows), len(piecewise.low)))
     matrix.sum_duplicates()
+    ends = np.array([row[2] for row in rows]), np.array([row[3] for row in rows])
+    matrix, program.row_lower_, program.row_upper_ = _relaxed(matrix, ends, ranges)
     program.a_matrix_.format_ = names.MatrixFormat.kRowwise
     program.a_matrix_.start_, program.a_matrix_.index_ = matrix.indptr, matrix.indices
     program.a_matrix_.value_ = matrix.data

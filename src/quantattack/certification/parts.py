@@ -37,9 +37,10 @@ class Box:
         return torch.maximum(self.low.abs(), self.high.abs())
 
     def meet(self, other: "Box") -> "Box":
-        """Return the intersection; both hold the value, so it is never empty but by rounding."""
+        """Return the intersection; where it is empty by rounding, this interval itself."""
         low, high = torch.maximum(self.low, other.low), torch.minimum(self.high, other.high)
-        return Box(torch.minimum(low, high), torch.maximum(low, high))
+        empty = ~(low <= high)
+        return Box(torch.where(empty, self.low, low), torch.where(empty, self.high, high))
 
     def widened(self, by: Tensor) -> "Box":
         """Return the intervals widened at both ends."""

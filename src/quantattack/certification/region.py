@@ -7,7 +7,7 @@ from torch import Tensor
 
 from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.attacks.threat import Threat
-from quantattack.certification.parts import UNIT, Box, total
+from quantattack.certification.parts import MARGIN, UNIT, Box, total
 from quantattack.types import Images
 
 SLACK = 1e-6  # fraction of the radius that the judge lets a perturbation exceed it by
@@ -48,9 +48,10 @@ def region_of(threat: Threat, clean: Images) -> Region:
         threat: The threat.
         clean: The clean image with shape (1, ...).
     """
-    x = clean.double()
+    x, rounding = clean.double(), rounding_of(threat)
+    if threat.levels is not None:  # the judge counts levels from the one that is nearest
+        x = threat.grid.values(threat.grid.positions(x).round(), x.dtype)
     most = threat.limits(threat.radii(clean), x)
-    rounding = 2 * UNIT * max(abs(threat.low), abs(threat.high))
     reach = (most if most.ndim > 1 else most.view(-1, *[1] * (x.ndim - 1))) * (1 + SLACK) + rounding
     box = Box((x - reach).clamp(min=threat.low), (x + reach).clamp(max=threat.high))
     if threat.levels is not None:  # a level's own value is rounded
@@ -58,3 +59,13 @@ def region_of(threat: Threat, clean: Images) -> Region:
     count = x.numel()
     rounded = rounding * (count**0.5 if isinstance(threat.norm, L2) else count if isinstance(threat.norm, L1) else 1)
     return Region(box, x, threat, threat.radius * (1 + SLACK) + rounded)
+
+
+def rounding_of(threat: Threat) -> float:
+    """Return by how much the value of a pixel may be off in float32, and with levels two of them off their distance."""
+    rounding = 2 * UNIT * max(abs(threat.low), abs(threat.high))
+    if threat.levels is None:
+        return rounding
+    grid, index = threat.grid, torch.arange(threat.levels, dtype=torch.float64)
+    off = (grid.values(index, index.dtype) - (grid.low + index * grid.step)).abs().max()
+    return max(rounding, 2 * MARGIN * float(off))

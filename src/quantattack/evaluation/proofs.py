@@ -28,6 +28,6 @@ def verify_proofs(record: Record, model: Model, source: Source, threat: Threat) 
     program, wrong = program_of(model, images), list[str]()
     for at, bound in enumerate(known):
         least = bounded(program, region_of(threat, images[at : at + 1]), int(labels[at])).least
-        if least <= 0:
+        if not least > 0:
             wrong.append(f"image {bound.image} is proved by {bound.method} in the record, and not again ({least:.4g})")
     return len(known), wrong
