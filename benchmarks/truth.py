@@ -1,13 +1,14 @@
 """Every attack's number beside the exact one: PGD, AutoAttack, `standard`, complete search, and what is proved.
 
     python benchmarks/truth.py                                 # every pair below; continued where it was left
+    python benchmarks/truth.py digits-bnn-waq:0.01 --seconds 60    # as in results/truth; the others at 10
     python benchmarks/truth.py digits-w4-bnn-waq:0.02 --images 100 --seconds 10
     python benchmarks/truth.py --hammer digits-w4-bnn-waq:0.02 --seeds 20 --queries 20000
 
 Each is one record of `certify` in results/truth, whose attacks are PGD, `standard` as one attack, AutoAttack where its
 package is installed, and complete search on what all of these left; the table of docs/certify.md is built from them.
-`--hammer` attacks every image that a record says is proved with all gradient attacks of the library under many seeds,
-and with Square under many queries, and counts what breaks: results/truth/hammered.json.
+`--hammer` attacks every image that a record says is proved with twelve gradient attacks of the library under many
+seeds, and with Square under many queries, and counts what breaks: results/truth/hammered.json.
 """
 
 import argparse
@@ -82,7 +83,7 @@ def hammer(pair: str, seeds: int, queries: int) -> dict[str, int]:
 
 
 def every(threat: qa.Threat, queries: int) -> dict[str, Attack]:
-    """Every gradient attack of the library, and Square where there are queries."""
+    """Twelve gradient attacks of the library, and Square where there are queries."""
     makers: dict[str, Callable[[qa.Threat], Attack]] = {
         "fgsm": qa.fgsm,
         "pgd": qa.pgd,
