@@ -212,7 +212,10 @@ def model():
 """
 
 
-@pytest.mark.parametrize(("factor", "code"), [("-1", 3), ("torch.randn_like(grad)", 3), ("1", 1)])
+RANDOM = "torch.randn(grad.shape, generator=torch.Generator().manual_seed(5))"
+
+
+@pytest.mark.parametrize(("factor", "code"), [("-1", 3), (RANDOM, 3), ("1", 1)], ids=["negated", "random", "as it is"])
 def test_the_gate_trusts_no_such_number(factor: str, code: int, tmp_path: Any, capsys: Any):
     path = tmp_path / "lying.py"
     path.write_text(LYING.replace("FACTOR", factor))

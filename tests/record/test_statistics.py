@@ -1,10 +1,11 @@
 """Intervals and tests: the published numbers, the closed forms, and the edges."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
@@ -44,11 +45,25 @@ def test_the_score_interval_is_that_of_scipy(counts):
 
 
 @given(st.integers(1, 2000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
-def test_the_exact_tests_are_those_of_scipy(counts):
+def test_mcnemars_test_is_that_of_scipy(counts):
     successes, trials = counts
     assert mcnemar(successes, trials - successes) == pytest.approx(binomtest(successes, trials).pvalue, rel=1e-9)
-    greater = binomtest(successes, trials, 0.1, alternative="greater").pvalue
-    assert above(successes, trials, 0.1) == pytest.approx(greater, rel=1e-9, abs=1e-300)
+
+
+def one_in_ten(successes, trials):
+    """The probability of at least so many successes of a tenth each, in whole numbers."""
+    term, total = math.comb(trials, successes) * 9 ** (trials - successes), 0
+    for each in range(successes, trials + 1):
+        total += term
+        term = term * (trials - each) // (9 * (each + 1))
+    return float(Fraction(total, 10**trials))
+
+
+@given(st.integers(1, 2000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
+@example((318, 340))  # near 1e-285, where SciPy's own test is off
+@example((325, 356))
+def test_the_test_against_a_share_is_exact(counts):
+    assert above(*counts, 0.1) == pytest.approx(one_in_ten(*counts), rel=1e-9, abs=1e-300)
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (5, 0), (3, 9), (9, 3), (20, 21), (7, 7), (400, 500)])
