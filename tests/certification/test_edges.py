@@ -8,6 +8,7 @@ import quantattack as qa
 from quantattack.attacks.base import batch_of, search
 from quantattack.certification.bounds import bounded
 from quantattack.certification.exact import Exact
+from quantattack.certification.grid import Pixels
 from quantattack.certification.parts import Box
 from quantattack.certification.program import program_of
 from quantattack.certification.region import region_of
@@ -74,13 +75,20 @@ def test_a_clean_image_beside_its_level_is_bounded_from_the_level():
 def test_a_region_holds_the_levels_as_float32_has_them(norm):
     threat = qa.Threat(norm, 4.7 / 255, low=-2.1, high=2.6, levels=256)
     index = torch.arange(256.0)[:, None, None, None]
-    for clean in (0, 100, 128, 255):
+    for clean in range(256):
         image = threat.grid.values(index[clean : clean + 1], torch.float32)
         near = threat.grid.values(index[max(0, clean - 1) : clean + 2], torch.float32)
         region, rows = region_of(threat, image), torch.tensor([1.0, -1.0]).double().view(2, 1, 1, 1)
         least = region.least(rows)
         assert (near.double() >= least[0]).all()
         assert (-near.double() >= least[1]).all()
+
+
+def test_levels_are_as_near_to_their_whole_numbers_as_is_said():
+    threat, index = qa.Threat("linf", 4.7 / 255, low=-2.1, high=2.6, levels=256), torch.arange(256.0)
+    levels = threat.grid.values(index, torch.float32).double()
+    pixels = Pixels.of(region_of(threat, levels[:1].view(1, 1, 1, 1).float()))
+    assert ((pixels.low + index.double() * pixels.unit - levels).abs() <= pixels.outer_error * pixels.unit).all()
 
 
 def test_sums_above_two_to_the_24_are_rounded():

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from quantattack.certification.parts import Box
-from quantattack.certification.region import Region, rounding_of
+from quantattack.certification.region import Region
 
 _FINE, _FINEST = 14, 22  # bits; at most, so that float32 holds every value of the grid in [0, 1]
 _EACH = 128  # values, at least, that the smallest radius spans
@@ -47,7 +47,7 @@ class Pixels:
             grid = threat.grid
             middle, most = grid.positions(x).round(), (reach / grid.step).round()
             whole = Box((middle - most).clamp(min=0), (middle + most).clamp(max=grid.levels - 1))
-            rounding = rounding_of(threat) / grid.step
+            rounding = region.rounding / grid.step
             return cls(float(threat.low), grid.step, whole, whole, rounding, rounding, tuple(x.shape))
         smallest = float(reach[reach > 0].min())
         unit = 2.0 ** -min(_FINEST, max(_FINE, ceil(log2(_EACH / smallest))))

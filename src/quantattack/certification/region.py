@@ -22,12 +22,14 @@ class Region:
         clean: The clean image in float64, with shape (1, ...).
         threat: The threat.
         radius: Its radius with the judge's slack; of no use under Linf, where the box is the threat.
+        rounding: By how much a pixel's value may be off in float32.
     """
 
     box: Box
     clean: Tensor
     threat: Threat
     radius: float
+    rounding: float
 
     def least(self, rows: Tensor) -> Tensor:
         """Return the least value of each row over the region, with shape (m,)."""
@@ -48,9 +50,9 @@ def region_of(threat: Threat, clean: Images) -> Region:
         threat: The threat.
         clean: The clean image with shape (1, ...).
     """
-    x, rounding = clean.double(), rounding_of(threat)
+    x, rounding = clean.double(), _rounding(threat)
     if threat.levels is not None:  # the judge counts levels from the one that is nearest
-        x = threat.grid.values(threat.grid.positions(x).round(), x.dtype)
+        x = threat.grid(x)
     most = threat.limits(threat.radii(clean), x)
     reach = (most if most.ndim > 1 else most.view(-1, *[1] * (x.ndim - 1))) * (1 + SLACK) + rounding
     box = Box((x - reach).clamp(min=threat.low), (x + reach).clamp(max=threat.high))
@@ -58,10 +60,10 @@ def region_of(threat: Threat, clean: Images) -> Region:
         box = box.widened(torch.full_like(x, rounding))
     count = x.numel()
     rounded = rounding * (count**0.5 if isinstance(threat.norm, L2) else count if isinstance(threat.norm, L1) else 1)
-    return Region(box, x, threat, threat.radius * (1 + SLACK) + rounded)
+    return Region(box, x, threat, threat.radius * (1 + SLACK) + rounded, rounding)
 
 
-def rounding_of(threat: Threat) -> float:
+def _rounding(threat: Threat) -> float:
     """Return by how much the value of a pixel may be off in float32, and with levels two of them off their distance."""
     rounding = 2 * UNIT * max(abs(threat.low), abs(threat.high))
     if threat.levels is None:
