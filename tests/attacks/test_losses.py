@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -124,6 +124,20 @@ def test_cross_entropy_fails_in_float32_as_documented(distance, fate):
         assert (cosine > 0.999).all() if fate == "sound" else (grad[:, 0] == 0).all() and (cosine < 0.9).all()
 
 
+@pytest.mark.parametrize("common", [10.0, 1e3, 1e4, 1e5])
+def test_the_gradient_of_log_odds_is_exact_at_any_size_of_the_logits(common):
+    """The share of each rival as in float64, and together the true class's: what all logits share leaves no trace."""
+    draw = torch.Generator().manual_seed(0)
+    logits = torch.randn(200, 10, generator=draw) + common * torch.randn(200, 1, generator=draw)
+    labels = torch.randint(10, (200,), generator=draw)
+    grad = direction(log_odds, logits, labels)
+    exact = direction(log_odds, logits.double(), labels)
+    assert (grad - exact).abs().max() <= 1e-6
+    assert grad.sum(1).abs().max() <= 1e-6
+    assert torch.allclose(log_odds(logits, labels).double(), log_odds(logits.double(), labels), rtol=1e-6, atol=1e-6)
+
+
+@example(seed=12, scale=153.0, ahead=0.0, pixels=12, classes=3)
 @given(
     seed=st.integers(0, 10_000),
     scale=st.floats(1e-3, 1e4),

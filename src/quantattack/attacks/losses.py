@@ -33,13 +33,16 @@ def log_odds(logits: Logits, labels: Labels) -> PerImage:
     r"""Log of the odds against the true class, :math:`m = \log \sum_{j \neq y} e^{a_j} - a_y`.
 
     Cross entropy is :math:`\log(1 + e^m)`, so their gradients have the same direction in exact arithmetic; this
-    one keeps it in floating point, at any margin.
+    one keeps it in floating point, at any margin and at any size of the logits.
 
     Arguments:
         logits: Logits with shape (n, k).
         labels: True classes with shape (n,).
     """
-    return _rivals(logits, labels).logsumexp(1) - _true(logits, labels)
+    rivals = _rivals(logits, labels)
+    # Of logits in the thousands the sum's own logarithm is rounded by more than the rivals' shares may be off.
+    largest = rivals.detach().amax(1, keepdim=True)
+    return (rivals - largest).logsumexp(1) + (largest.squeeze(1) - _true(logits, labels))
 
 
 @tagged("margin")
