@@ -51,8 +51,8 @@ def violations(model: nn.Module, threat: qa.Threat, clean: torch.Tensor, count: 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_image_inside_the_threat_has_a_smaller_margin_than_the_bound(name: str, threat: qa.Threat):
     model, shape = made(name)
-    if threat.each is not None and shape[0] != 2:
-        return
+    if threat.each is not None:  # a radius for each channel: every other one stays as it is
+        threat = qa.Threat("linf", [[[0.05 * (1 - channel % 2)]] for channel in range(shape[0])])
     assert violations(model, threat, clean_of(shape, threat)) <= 0
 
 

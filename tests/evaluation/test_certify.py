@@ -171,6 +171,8 @@ def test_a_proof_that_an_attack_contradicts_is_found(tmp_path):
     store.write(record.cells["exact"], [], bounds=[Bound(image, "proved", "crown", 1.0)])
     checked = verify(record, network(), source_of(*images(), 0.0, 1.0), THREAT)
     assert any("exact: broken, and proved by complete search, image" in line for line in checked.wrong)
+    again = f"image {image} is proved by crown in the record, and not again (-"
+    assert [line[: len(again)] for line in checked.wrong if "not again" in line] == [again]
 
 
 def test_returned_images_hold_those_that_other_attacks_broke():
