@@ -36,6 +36,7 @@ from quantattack.attacks.scaling.fixed import Fixed
 from quantattack.attacks.scaling.gap import Gap
 from quantattack.attacks.scaling.hns import Hns
 from quantattack.attacks.scaling.njs import Njs
+from quantattack.attacks.sign_patterns import SignPatterns
 from quantattack.attacks.signs import SmoothSigns
 from quantattack.attacks.square import Square
 from quantattack.attacks.success import hits
@@ -62,6 +63,7 @@ class Member:
         norms: Norms under which it works.
         invariant: Multiplying the logits by a power of two changes no adversarial image.
         optimal: It reaches the optimum on a linear model.
+        general: It searches on any network; another returns the start where it cannot work, and has tests of its own.
         whole: It mixes the images that it is given, so it is given the whole data set; order still changes nothing.
     """
 
@@ -70,6 +72,7 @@ class Member:
     norms: tuple[type, ...] = (Linf, L2, L1)
     invariant: bool = False
     optimal: bool = True
+    general: bool = True
     whole: bool = False
 
 
@@ -196,6 +199,14 @@ ATTACKS = (
         norms=(Linf,),
         invariant=True,
         optimal=False,
+    ),
+    Member(
+        "sign_patterns",
+        lambda threat, model, probe, steps: SignPatterns(threat=threat, queries=200, pairs=4),
+        norms=(Linf,),
+        invariant=True,
+        optimal=False,
+        general=False,
     ),
     Member("averaged", lambda threat, model, probe, steps: Eot(pgd(threat, steps=steps), 2)),
     Member(

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from quantattack.attacks.scaling.hns import Hns
     from quantattack.attacks.scaling.logits import ScaledLogits
     from quantattack.attacks.scaling.njs import Njs
+    from quantattack.attacks.sign_patterns import SignPatterns
     from quantattack.attacks.signs import SmoothSigns
     from quantattack.attacks.square import Square
     from quantattack.attacks.standard import standard
@@ -89,6 +90,7 @@ __all__ = [
     "Record",
     "Restarts",
     "ScaledLogits",
+    "SignPatterns",
     "SmoothSigns",
     "Square",
     "Stochastic",
@@ -151,6 +153,7 @@ attacks.scaling.gap Gap Mifpe
 attacks.scaling.hns Hns
 attacks.scaling.logits ScaledLogits
 attacks.scaling.njs Njs
+attacks.sign_patterns SignPatterns
 attacks.signs SmoothSigns
 attacks.square Square
 attacks.standard standard

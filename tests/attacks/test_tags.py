@@ -45,6 +45,7 @@ TAGS = {
     "Rival": "class_pair.ClassPair",
     "Rounds": "particle_sets.ParticleSets",
     "Secml": "adapters.secml.Secml",
+    "SignPatterns": "sign_patterns.SignPatterns",
     "SmoothSigns": "signs.SmoothSigns",
     "Square": "square.Square",
     "Stochastic": "directions.Stochastic",

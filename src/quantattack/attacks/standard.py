@@ -13,6 +13,7 @@ from quantattack.attacks.losses import log_odds, margin
 from quantattack.attacks.norms import L1, Linf
 from quantattack.attacks.recipes import LinearDecay, pgd
 from quantattack.attacks.scaling.gap import Gap
+from quantattack.attacks.sign_patterns import SignPatterns
 from quantattack.attacks.signs import SmoothSigns
 from quantattack.attacks.square import Square
 from quantattack.attacks.starts import Blocks, Start, anywhere
@@ -32,15 +33,17 @@ def standard(threat: Threat) -> Ensemble:
     4. `rivals`: four decaying steps toward each of 9 target classes, from blocks of 4 x 4 pixels, and APGD on targeted
        DLR, 16 steps, toward the two that came nearest.
     5. `close`: up to 750 steps of the kinds above on the images whose margin fell below 15, 10 and 4 percent of the
-       clean one; `HillClimbing`, up to 64,000 queries, on those below 50 percent that lie on a plateau; then Square
-       that keeps ties, up to 4000 queries, and on close images 6000 with small windows and 6000 from a new start.
+       clean one; on those below 50 percent `HillClimbing`, up to 64,000 queries where an image lies on a plateau, and
+       `SignPatterns`, up to 100,000 where the first activations are signs; then Square that keeps ties, up to 4000
+       queries, and on close images 6000 with small windows and 6000 from a new start.
 
-    Square and `HillClimbing` start from the closest image that the others returned.  Square is omitted under L1.  Where
-    activations are signs, the gradient members climb the derivative of `SmoothSigns`.
+    Square, `HillClimbing` and `SignPatterns` start from the closest image that the others returned.  Square is omitted
+    under L1.  Where activations are signs, the gradient members climb the derivative of `SmoothSigns`.
 
-    `HillClimbing` runs under Linf, and gives an image up after 72 queries unless the margin stays exactly as it was
-    under many changes, as in networks of signs or of k-bit activations.  In small ones the suite still misses images;
-    `certify` decides them by complete search, and an evaluation says so by the flag `search_pays`.
+    `HillClimbing` and `SignPatterns` run under Linf.  The first gives an image up after 72 queries unless the margin
+    stays exactly as it was under many changes, as in networks of signs or of k-bit activations; the second asks nothing
+    of a model without `Sign` activations.  In small networks of this kind the suite still misses images; `certify`
+    decides them by complete search, and an evaluation says so by the flag `search_pays`.
 
     Each member attacks only the images that the earlier ones did not fool, and is handed what they reached.  An image
     that none of them fools costs 118 backward passes where it stays far from falling, and at most 868 where it comes
@@ -103,10 +106,11 @@ def _close(threat: Threat) -> Ensemble:
         return Ensemble(members)
     if isinstance(threat.norm, Linf):
         members["plateaus"] = WhileClose(HillClimbing(threat=threat), 0.5)
+        members["patterns"] = WhileClose(SignPatterns(threat=threat), 0.5)
     members["long"] = _square(threat, 4000, 400, schedule=2000)
     members["fine"] = WhileClose(_square(threat, 6000, 1500, schedule=3000, share=0.05), 0.08)
     members["patient"] = WhileClose(_square(threat, 6000, 1500, schedule=2000), 0.15)  # from a start of its own
-    return Ensemble(members, tuple(name for name in ("plateaus", "long", "fine") if name in members))
+    return Ensemble(members, tuple(name for name in ("plateaus", "patterns", "long", "fine") if name in members))
 
 
 def _climb(threat: Threat) -> Ensemble:
