@@ -7,8 +7,8 @@
 
 Each is one record of `certify` in results/truth, whose attacks are PGD, `standard` as one attack, AutoAttack where its
 package is installed, and complete search on what all of these left; the table of docs/certify.md is built from them.
-`--hammer` attacks every image that a record says is proved with twelve gradient attacks of the library under many
-seeds, and with Square under many queries, and counts what breaks: results/truth/hammered.json.
+`--hammer` attacks every image that a record says is proved with the attacks of the library under many seeds, under the
+last one with `standard` and with Square under many queries too, and counts what breaks: results/truth/hammered.json.
 """
 
 import argparse
@@ -75,31 +75,41 @@ def hammer(pair: str, seeds: int, queries: int) -> dict[str, int]:
     proved = record.indices[record.proved]
     clean, labels = (part[proved] for part in qa.load_data(card_of(name).data))
     model, broken, runs = qa.load_model(name), np.zeros(len(proved), bool), 0
+    njs = qa.Njs.fit(model, clean)
     for seed in range(seeds):
-        found = qa.evaluate(model, clean, labels, every(threat, queries if seed == 0 else 0), threat, seed=seed)
+        found = qa.evaluate(
+            model, clean, labels, every(threat, njs, queries if seed == seeds - 1 else 0), threat, seed=seed
+        )
         broken |= ~found.survivors
         runs += len(found.attacks)
     return {"images": len(proved), "runs": runs, "seeds": seeds, "queries": queries, "broken": int(broken.sum())}
 
 
-def every(threat: qa.Threat, queries: int) -> dict[str, Attack]:
-    """Twelve gradient attacks of the library, and Square where there are queries."""
+def every(threat: qa.Threat, njs: qa.Njs, queries: int) -> dict[str, Attack]:
+    """The attacks of the library; where there are queries, `standard` and Square as well."""
     makers: dict[str, Callable[[qa.Threat], Attack]] = {
         "fgsm": qa.fgsm,
+        "fgsm_hns": lambda threat: qa.fgsm_plus(threat, qa.Hns()),
         "pgd": qa.pgd,
         "mi_fgsm": qa.mi_fgsm,
         "pgd_gap": lambda threat: qa.pgd_plus(threat, qa.Gap()),
+        "pgd_njs": lambda threat: qa.pgd_plus(threat, njs),
         "pgd_hns": lambda threat: qa.pgd_plus(threat, qa.Hns()),
         "pqgd": qa.pqgd,
         "apgd": qa.apgd,
         "apgd_gap": lambda threat: qa.apgd_plus(threat, qa.Gap()),
+        "smooth_signs": lambda threat: qa.SmoothSigns(qa.apgd_plus(threat, qa.Gap())),
         "apgd_targeted": qa.apgd_targeted,
         "multi_targeted": qa.multi_targeted,
         "daa_blob": qa.daa_blob,
         "daa_dgf": qa.daa_dgf,
+        "blob_qg": qa.blob_qg,
+        "minimum_norm": lambda threat: qa.MinimumNorm(qa.apgd(threat), threat),
+        "hill_climbing": lambda threat: qa.HillClimbing(threat=threat, queries=10_000),
+        "sign_patterns": lambda threat: qa.SignPatterns(threat=threat, queries=10_000),
     }
-    black = {"square": qa.square(threat, queries)} if queries else {}
-    return {name: make(threat) for name, make in makers.items()} | black
+    long: dict[str, Attack] = {"square": qa.square(threat, queries), "standard": qa.standard(threat)} if queries else {}
+    return {name: make(threat) for name, make in makers.items()} | long
 
 
 def parsed() -> argparse.Namespace:
