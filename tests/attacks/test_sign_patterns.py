@@ -11,6 +11,7 @@ from quantattack.attacks.first_signs import first_signs
 from quantattack.attacks.hill_climbing import HillClimbing
 from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.attacks.sign_patterns import SignPatterns
+from quantattack.attacks.success import hits
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
 from quantattack.evaluation.models import CountedModel
@@ -70,12 +71,12 @@ class Never(Bands):
         return super().forward(x) * 0 + torch.tensor([1.0, 0.0])
 
 
-@pytest.mark.parametrize("queries", [20, 100, 555])
+@pytest.mark.parametrize("queries", [14, 15, 16, 17, 20, 37, 100, 555, 1382])
 def test_the_budget_is_kept(queries):
     model, search = CountedModel(Never()), attack(queries)
     search(model, CLEAN[:1], LABELS[:1])
     forwards, backwards = model.passes.snapshot()
-    assert queries // 2 < forwards <= queries
+    assert queries - 1 <= forwards <= queries
     assert backwards == 0
     assert passes(search, 10) == queries
 
@@ -84,22 +85,112 @@ def test_what_the_start_fools_costs_no_search():
     model = CountedModel(Bands())
     trace = attack().trace(model, batch_of(CLEAN, LABELS, start=CLEAN + 0.011))
     assert torch.equal(trace.images, CLEAN + 0.011)
-    assert model.passes.forwards == 11 + 2 * len(CLEAN)  # 8 pixels and three probes; then where each starts
+    assert trace.step.tolist() == [0, 0, 0]
+    assert model.passes.forwards == 8 + 4 + 2 * len(CLEAN)  # pixels and four probes; then where each starts
 
 
-@pytest.mark.parametrize(
-    ("model", "threat"),
-    [
-        (relu_network(0, (1, 2, 4)), THREAT),  # no signs
-        (Bands(nn.Softplus), THREAT),  # what enters them is not affine
-        (Bands(), Threat(Linf(), 25 / 255, levels=256)),
-    ],
-)
-def test_where_it_cannot_work_it_returns_the_start(model, threat):
-    clean, labels = torch.full((2, 1, 2, 4), 128 / 255), model(torch.full((2, 1, 2, 4), 128 / 255)).argmax(1)
-    start = clean + 1 / 255
-    found = SignPatterns(threat=threat, queries=500)(model, clean, labels, start=start)
-    assert torch.equal(found, threat.snap(start, clean))
+class Chunks(Bands):
+    """Its signs see two images at a time."""
+
+    def forward(self, x):
+        return torch.cat([super(Chunks, self).forward(part) for part in x.split(2)])
+
+
+class Unused(Bands):
+    def forward(self, x):
+        return self.last(self.first(self.flat(x)))
+
+
+class Fickle(Bands):
+    """It leaves out its signs where the image is not one of the probes."""
+
+    def forward(self, x):
+        met = self.sign(self.first(self.flat(x))) if x.sum() % 0.5 == 0 else self.first(self.flat(x))
+        return self.last(met) + torch.tensor([5.5, 0.0])
+
+
+@pytest.mark.parametrize("model", [relu_network(0, (1, 2, 4)), Bands(nn.Softplus), Chunks(), Unused()])
+def test_networks_without_first_signs_to_read_have_none(model):
+    assert first_signs(model.eval(), CLEAN.shape[1:], CLEAN) is None
+    found = attack()(model.eval(), CLEAN, LABELS, start=CLEAN + 0.01)
+    assert torch.equal(found, CLEAN + 0.01)
+
+
+def test_weights_of_signs_are_no_activations():
+    model = qa.quantize(relu_network(0, (1, 2, 4)), weights=Sign()).eval()
+    assert first_signs(model, CLEAN.shape[1:], CLEAN) is None
+
+
+def test_a_matrix_that_is_too_large_is_not_read(monkeypatch):
+    assert first_signs(Bands(), CLEAN.shape[1:], CLEAN) is not None
+    monkeypatch.setattr("quantattack.attacks.first_signs._LARGEST", 95)  # it has 12 x 8
+    assert first_signs(Bands(), CLEAN.shape[1:], CLEAN) is None
+
+
+def test_programs_that_are_too_large_are_not_solved(monkeypatch):
+    monkeypatch.setattr("quantattack.attacks.sign_patterns._ENTRIES", 95)
+    model = CountedModel(Bands())
+    assert torch.equal(attack()(model, CLEAN[:1], LABELS[:1]), CLEAN[:1])
+    assert model.passes.forwards == 8 + 4 + 2
+
+
+def test_signs_that_get_lost_leave_the_start():
+    start = CLEAN + 0.013
+    assert torch.equal(attack()(Fickle(), CLEAN, LABELS, start=start), start)
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_a_model_that_takes_few_images_at_once_is_searched(rows):
+    found = attack()(CountedModel(Bands(), rows=rows), CLEAN[:1], LABELS[:1])
+    assert Bands()(found).argmax(1) == 1
+
+
+def test_what_is_changed_in_place_after_the_signs_is_read_before():
+    class InPlace(Bands):
+        def forward(self, x):
+            before = self.first(self.flat(x))
+            met = self.sign(before)
+            before += met
+            return self.last(met) + torch.tensor([5.5, 0.0])
+
+    assert torch.equal(attack()(InPlace(), CLEAN[:1], LABELS[:1]), attack()(Bands(), CLEAN[:1], LABELS[:1]))
+
+
+def test_the_default_dtype_changes_nothing():
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = attack()(Bands().float(), CLEAN[:1], LABELS[:1])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(found, attack()(Bands(), CLEAN[:1], LABELS[:1]))
+
+
+def test_a_target_is_reached_as_a_label_is_left():
+    targeted = attack(solved=hits)(Bands(), CLEAN[:1], LABELS[:1] + 1)
+    assert torch.equal(targeted, attack()(Bands(), CLEAN[:1], LABELS[:1]))
+
+
+def test_each_image_keeps_its_own_radius():
+    radius = torch.tensor([0.1, 0.005, 0.1])
+    found = attack(1500)(Bands(), CLEAN, LABELS, radius=radius)
+    assert ((found - CLEAN).abs().flatten(1).amax(1) <= radius + 1e-7).all()
+    assert Bands()(found).argmax(1).tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("radius", [0.0003, 0.0005, 0.001])
+def test_a_search_ends_where_the_ball_has_few_patterns(radius):
+    images, labels = (part[9:10] for part in qa.load_data("digits"))
+    model = CountedModel(qa.load_model("digits-bnn-waq"))
+    SignPatterns(threat=Threat(Linf(), radius), queries=20_000)(model, images, labels)
+    assert model.passes.forwards < 16_000
+
+
+def test_levels_are_left_to_others():
+    threat, clean = Threat(Linf(), 25 / 255, levels=256), torch.full((2, 1, 2, 4), 128 / 255)
+    model = CountedModel(Bands())
+    found = SignPatterns(threat=threat, queries=500)(model, clean, LABELS[:2], start=clean + 1 / 255)
+    assert torch.equal(found, threat.snap(clean + 1 / 255, clean))
+    assert model.passes.snapshot() == (0, 0)
 
 
 def test_nothing_is_asked_of_a_model_without_signs():
@@ -156,5 +247,5 @@ def test_an_image_is_broken_that_gradients_and_random_changes_leave():
     model, threat = qa.load_model("digits-bnn-waq"), Threat(Linf(), 0.01)
     found = SignPatterns(threat=threat)(model, images, labels)
     assert model(found).argmax(1) != labels
-    left = HillClimbing(threat=threat, queries=8000)(model, images, labels)
-    assert model(left).argmax(1) == labels
+    for other in (HillClimbing(threat=threat, queries=8000), qa.apgd_plus(threat, qa.Gap()), qa.square(threat, 5000)):
+        assert model(other(model, images, labels)).argmax(1) == labels

@@ -22,9 +22,9 @@ _USED = 1e-9  # a dual value below it is zero
 class Cells:
     r"""The cells :math:`\{z \in [0, 1]^d : s_j (b_j + \sum_p S_{jp} z_p) > 0 \text{ for all } j\}` of patterns s.
 
-    A pattern whose cell is empty leaves a conflict: a few of its signs that no point of the box has together, those of
-    nonzero dual value in the linear program (Farkas's lemma).  Each later pattern that contains one is known to be
-    empty without a program.
+    A cell without a point that is clear of all thresholds by 1e-5 of what each unit moves in the box counts as empty.
+    It leaves a conflict: a few of its signs that no such point has together, those of nonzero dual value in the linear
+    program (Farkas's lemma).  Each later pattern that contains one is known to be empty without a program.
 
     Arguments:
         slopes: S in float64, with shape (units, d), no row zero.
@@ -36,7 +36,7 @@ class Cells:
     conflicts: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.conflicts = torch.zeros(0, len(self.offsets))
+        self.conflicts = torch.zeros(0, len(self.offsets), dtype=torch.float32)
         size = self.slopes.abs().sum(1)
         self.slopes, self.offsets = self.slopes / size[:, None], self.offsets / size
 
@@ -60,7 +60,7 @@ class Cells:
         return None
 
     def forbid(self, pattern: Pattern, used: Pattern) -> None:
-        """Remember that no point of the box has the signs of a pattern in a mask.
+        """Count every pattern with a pattern's signs in a mask as empty from now on.
 
         Arguments:
             pattern: Where the sign is positive, with shape (units,).

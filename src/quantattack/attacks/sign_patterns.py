@@ -1,6 +1,6 @@
 """Search over the patterns of a network's first signs, each with an image that linear programming finds."""
 
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from quantattack.attacks.arguments import check_threat
 from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images, without_steps
 from quantattack.attacks.cells import Cells, Pattern, Patterns
-from quantattack.attacks.first_signs import FirstSigns, first_signs
+from quantattack.attacks.first_signs import READING, FirstSigns, SignsLost, first_signs
 from quantattack.attacks.norms import Linf
 from quantattack.attacks.success import Criterion, misclassified, nearness
 from quantattack.attacks.threat import Threat
@@ -19,11 +19,11 @@ from quantattack.record.description import tagged
 from quantattack.rng import NOISE, PLACES, START
 from quantattack.types import Images, Model
 
-_UNITS = 1_000  # undecided signs of an image, beyond which a linear program takes too long
+_ENTRIES = 1 << 16  # undecided signs times pixels, beyond which a linear program takes too long
 _PROGRAMS = 60  # linear programs of one step
 _LEVEL = 10  # steps without a gain that end a walk
 _SHARES = (1.0, 0.1, 0.2, 0.3)  # of the way from the best image to a random corner, where walks begin in turn
-_PROBES = 4  # forward passes that reading the first layer costs, beside one for each pixel
+_IDLE = 8  # walks in a row that meet no new pattern and end the search
 
 
 @tagged("SignPatterns")
@@ -38,14 +38,15 @@ class SignPatterns:
     network whose first activations are signs, an image matters only by their pattern, and few of them change inside a
     small ball.  The margins of hundreds of patterns are those of a batch; which of them an image has is asked from the
     least margin upward, by a linear program that returns an image well inside the cell, or a conflict: a few signs that
-    no image of the ball has together, which rules out other patterns.  A walk ends where no neighbour is left, or ten
-    steps have gained nothing.  The first begins at the start point, the others where the best image is moved toward a
-    random corner of the ball by 10, 20 or 30 percent of the way, or all of it.
+    no image of the ball has together but by rounding, which rules out other patterns.  A walk ends where no neighbour
+    is left, or ten steps have gained nothing.  The first begins at the start point, the others where the best image is
+    moved toward a random corner of the ball by 10, 20 or 30 percent of the way, or all of it.
 
     Counterexamples of such networks can lie in slivers of the ball, away from its corners, which neither gradients nor
-    random changes of pixels find.  It returns the start where it cannot work: no activations of `Sign`, something that
-    is not affine before the first ones, more than 2^24 weights from pixels to signs, more than 1,000 signs that change
-    inside the ball, or a threat with levels.
+    random changes of pixels find.  It returns the start where it cannot work: no activations of `Sign`, a network that
+    does not call the first ones once for all images, something that is not affine before them, more than 2^24 weights
+    from pixels to signs, more than 2^16 in the linear program (the signs that change inside the ball times the pixels),
+    or a threat with levels.
 
     Source: ours.  Exact search does the same by constraint programming: "In Search of a SAT-friendly Binarized Neural
     Network Architecture", Narodytska, Zhang, Gupta and Walsh, 2020, https://openreview.net/forum?id=SJx-j64FDr.
@@ -53,7 +54,7 @@ class SignPatterns:
     Arguments:
         threat: Set of admissible images, under Linf.
         queries: Largest number of forward passes per image; one for each pixel reads the first layer.
-        pairs: Number of patterns with two signs changed that each step asks about, beside all with one.
+        pairs: Number of times that each step draws two signs to change, beside changing each one alone.
         solved: Success criterion.
 
     Raises:
@@ -89,15 +90,15 @@ class SignPatterns:
         threat, clean = self.threat, batch.images
         start = clean if batch.start is None else threat.project(batch.start.to(clean), clean, batch.radius)
         trace = without_steps(threat.snap(start, clean, batch.radius).clone())
-        spent = clean[:1].numel() + _PROBES
-        if not len(batch) or threat.levels is not None or spent >= self.queries:
+        if not len(batch) or threat.levels is not None or clean[:1].numel() + READING >= self.queries:
             return trace
         signs = first_signs(model, clean.shape[1:], clean, batch.at_once)
         if signs is None:
             return trace
         for row in range(len(batch)):
-            walks = _Walks.begin(self, model, signs, batch.keep(slice(row, row + 1)), trace.images[row : row + 1])
-            trace.images[row], trace.step[row] = walks.search(), walks.spent
+            with suppress(SignsLost):
+                walks = _Walks.begin(self, model, signs, batch.keep(slice(row, row + 1)), trace.images[row : row + 1])
+                trace.images[row], trace.step[row] = walks.search(), walks.fooled_at
         return trace
 
 
@@ -119,6 +120,8 @@ class _Walks:
         most: Its `nearness`.
         spent: Number of forward passes so far.
         turn: Number of steps so far.
+        visited: The patterns that walks have been at.
+        fooled_at: Number of the forward passes before the one that solved the image, or of all; 0 for the start.
     """
 
     attack: SignPatterns
@@ -134,6 +137,8 @@ class _Walks:
     most: float = -torch.inf
     spent: int = 0
     turn: int = 0
+    visited: set[bytes] = field(default_factory=set)
+    fooled_at: int = 0
     solved: bool = field(default=False, init=False)
 
     @classmethod
@@ -146,20 +151,24 @@ class _Walks:
         least, largest = (offsets + slopes.clamp(**side).sum(1) for side in ({"max": 0.0}, {"min": 0.0}))
         undecided = ((least < 0) & (largest > 0)).nonzero()[:, 0]
         cells = Cells(slopes[undecided], offsets[undecided])
-        spent = slopes.shape[1] + _PROBES
-        return cls(attack, model, signs, batch, low, high, offsets >= 0, undecided, cells, start, spent=spent)
+        spent = slopes.shape[1] + READING
+        return cls(attack, model, signs, batch, low, high, least >= 0, undecided, cells, start, spent=spent)
 
     @property
     def left(self) -> int:
         return 0 if self.solved else self.attack.queries - self.spent
 
     def search(self) -> Images:
-        """Walk from the start, then from elsewhere, until the image is solved or the budget is spent."""
+        """Walk from the start, then from elsewhere, until the image is solved, the budget spent, or nothing is new."""
         self.judge(self.best)
-        number = 0
-        while self.left > 0 and 0 < len(self.undecided) <= _UNITS:
+        if self.solved or not 0 < self.cells.slopes.numel() <= _ENTRIES:
+            return self.best
+        number = idle = 0
+        while self.left > 1 and idle < _IDLE:
+            known = len(self.visited)
             self.walk(self._begun(number) if number else self.best)
-            number += 1
+            number, idle = number + 1, idle + 1 if len(self.visited) == known else 0
+        self.fooled_at = self.spent - self.solved
         return self.best
 
     def walk(self, image: Images) -> None:
@@ -167,11 +176,12 @@ class _Walks:
         at, near, seen, level = self._pattern_of(image), self.judge(image), set[bytes](), 0
         while self.left > 0 and level < _LEVEL:
             seen.add(at.numpy().tobytes())
-            step = next(self._steps(at, near, seen), None)
+            step = self._step(at, near, seen)
             if step is None:
-                return
+                break
             level = level + 1 if step[1] <= near else 0
             at, near = step
+        self.visited |= seen
 
     def judge(self, image: Images) -> float:
         """Return an image's `nearness` and remember the image if it is the best."""
@@ -183,13 +193,13 @@ class _Walks:
             self.best, self.most = image, near
         return near
 
-    def _steps(self, at: Pattern, near: float, seen: set[bytes]) -> Iterator[tuple[Pattern, float]]:
-        """Yield neighbours that an image has, from the least margin upward, while they are no worse."""
-        patterns, nearnesses = self._neighbours(at, seen)
-        programs = 0
+    def _step(self, at: Pattern, near: float, seen: set[bytes]) -> tuple[Pattern, float] | None:
+        """Return the neighbour of least margin that an image has and that is no worse; None if there is none."""
+        patterns = self._neighbours(at, seen)
+        nearnesses, programs = self._nearness(patterns), 0
         for index in self._order(nearnesses):
             if nearnesses[index] < near or programs == _PROGRAMS or self.left <= 0:
-                return
+                return None
             if not self.cells.may_hold(patterns[index][None])[0]:
                 continue
             programs += 1
@@ -198,11 +208,12 @@ class _Walks:
                 continue
             reached = self.judge(self._image(point))
             if self.solved or reached >= near:
-                yield patterns[index], reached
-            self.cells.forbid(patterns[index], torch.ones_like(at))
+                return patterns[index], reached
+            self.cells.forbid(patterns[index], torch.ones_like(at))  # its image does not keep what it promised
+        return None
 
-    def _neighbours(self, at: Pattern, seen: set[bytes]) -> tuple[Patterns, Tensor]:
-        """Return patterns that differ in one or two signs and may have an image, and their `nearness`."""
+    def _neighbours(self, at: Pattern, seen: set[bytes]) -> Patterns:
+        """Return patterns that differ in one or two signs and may have an image, no more than the budget allows."""
         self.turn += 1
         units, pairs = len(at), self.attack.pairs
         flips = torch.eye(units, dtype=torch.bool)
@@ -210,18 +221,22 @@ class _Walks:
         patterns = at ^ torch.cat([flips, flips[drawn[0]] | flips[drawn[1]]])
         patterns = patterns[self.cells.may_hold(patterns)]
         new = [pattern.numpy().tobytes() not in seen for pattern in patterns]
-        patterns = patterns[torch.tensor(new, dtype=torch.bool)][: self.left]
-        return patterns, self._nearness(patterns)
+        return patterns[torch.tensor(new, dtype=torch.bool)][: self.left]
 
     def _nearness(self, patterns: Patterns) -> Tensor:
+        """Return the `nearness` of patterns, with shape (n,)."""
+        if not len(patterns):
+            return torch.zeros(0)
         whole = self.pattern.repeat(len(patterns), 1)
         whole[:, self.undecided] = patterns
         self.spent += len(patterns)
-        logits = self.signs.logits(self.best, whole) if len(patterns) else torch.zeros(0, 2)
+        logits = self.signs.logits(self.best, whole)
         return nearness(self.attack.solved, logits, self.batch.labels.expand(len(logits))).cpu()
 
     def _order(self, nearnesses: Tensor) -> list[int]:
         """Return indices from the nearest to success, ties in random order."""
+        if not len(nearnesses):
+            return []
         shuffled = self.batch.rng.uniform(self.turn, NOISE, (len(nearnesses),))[0].cpu().argsort()
         order: list[int] = shuffled[nearnesses[shuffled].argsort(descending=True, stable=True)].tolist()
         return order

@@ -6,7 +6,7 @@ from torch import nn
 from quantattack.certification.activations import Steps
 from quantattack.certification.program import program_of
 from quantattack.errors import InputError
-from quantattack.nn.convert import projections
+from quantattack.nn.convert import activations
 from quantattack.record.record import Record
 from quantattack.types import Images, Model
 
@@ -21,7 +21,7 @@ def search_pays(record: Record, model: Model, image: Images) -> str | None:
         model: The model as it was given.
         image: One image with shape (1, ...).
     """
-    if record.bracket is not None or not isinstance(model, nn.Module) or not _activations(model):
+    if record.bracket is not None or not isinstance(model, nn.Module) or not any(activations(model)):
         return None
     try:
         program = program_of(model, image)
@@ -31,8 +31,3 @@ def search_pays(record: Record, model: Model, image: Images) -> str | None:
     if not 0 < count <= MOST:
         return None
     return f"its {count} activations take few values: `quantattack certify` decides most images; attacks miss many"
-
-
-def _activations(model: nn.Module) -> list[str]:
-    """Return the names of quantized activations; those of weights are parametrizations."""
-    return [name for name, _ in projections(model) if "parametrizations" not in name]

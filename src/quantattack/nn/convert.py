@@ -129,7 +129,7 @@ def with_surrogate(model: nn.Module, surrogate: Callable[[Values], Values]) -> n
 
     """
     result = deepcopy(model)
-    quantized = [module for _, module in _activations(result)]
+    quantized = [module for _, module in activations(result)]
     if not quantized:
         raise InputError("the model has no quantized activations; there is no surrogate to swap")
     for module in quantized:
@@ -144,7 +144,8 @@ def projections(model: nn.Module) -> Iterator[tuple[str, Projection]]:
             yield name, module
 
 
-def _activations(model: nn.Module) -> Iterator[tuple[str, Projection]]:
+def activations(model: nn.Module) -> Iterator[tuple[str, Projection]]:
+    """Every projection of a model's activations by name; those of weights are parametrizations."""
     return ((name, module) for name, module in projections(model) if ".parametrizations." not in f".{name}")
 
 
