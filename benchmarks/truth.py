@@ -3,6 +3,7 @@
     python benchmarks/truth.py                                 # every pair below; continued where it was left
     python benchmarks/truth.py digits-bnn-waq:0.01 --seconds 60    # as in results/truth; the others at 10
     python benchmarks/truth.py digits-w4-bnn-waq:0.02 --images 100 --seconds 10
+    python benchmarks/truth.py digits-bnn-waq:0.01@100 --images 50 --seconds 20    # images 100 to 149
     python benchmarks/truth.py --hammer digits-w4-bnn-waq:0.02 --seeds 20 --queries 20000
 
 Each is one record of `certify` in results/truth, whose attacks are PGD, `standard` as one attack, AutoAttack where its
@@ -31,7 +32,7 @@ PAIRS = (
     *("digits-w4-bnn-waq:0.02", "digits-mlp-float:0.05", "digits-w4-bc:0.02", "digits-mlp-bnn-waq:0.02"),
     *("digits-w4-float:0.02", "digits-w4-ternary:0.02", "digits-w4-bc-adv:0.02", "digits-w8-bnn-waq:0.01"),
     *("digits-w4-uniform4:0.01", "digits-w8-bc:0.02", "digits-w8-float-adv:0.02"),
-    *("mnist-w4-bnn-waq:1/255", "digits-bnn-waq:0.01"),
+    *("mnist-w4-bnn-waq:1/255", "digits-bnn-waq:0.01", "digits-bnn-waq:0.01@100"),
 )
 
 
@@ -50,18 +51,23 @@ def threat_of(text: str, data: str) -> qa.Threat:
 
 def case(pair: str) -> tuple[Path, str, qa.Threat]:
     """The folder of a pair's record, its network and its threat."""
-    name, _, text = pair.partition(":")
-    return OUT / f"{name}-{text.replace('/', '_')}", name, threat_of(text, card_of(name).data)
+    name, _, text = pair.partition("@")[0].partition(":")
+    since = f"-from-{first_of(pair)}" if first_of(pair) else ""
+    return OUT / f"{name}-{text.replace('/', '_')}{since}", name, threat_of(text, card_of(name).data)
+
+
+def first_of(pair: str) -> int:
+    """The first image."""
+    return int(pair.partition("@")[2] or 0)
 
 
 def measure(pair: str, images: int, seconds: float) -> None:
     """Run what a pair's record lacks."""
     folder, name, threat = case(pair)
-    clean, labels = qa.load_data(card_of(name).data)
-    settings = {"name": name, "data": card_of(name).data, "out": folder}
-    record = qa.certify(
-        qa.load_model(name), clean[:images], labels[:images], threat, seconds=seconds, attacks=attacks, **settings
-    )
+    rows = torch.arange(images) + first_of(pair)
+    clean, labels = (part[rows] for part in qa.load_data(card_of(name).data))
+    settings = {"name": name, "data": card_of(name).data, "out": folder, "indices": rows}
+    record = qa.certify(qa.load_model(name), clean, labels, threat, seconds=seconds, attacks=attacks, **settings)
     (folder / "lock").unlink(missing_ok=True)
     for picture in folder.glob("gallery-*"):
         picture.unlink()

@@ -38,7 +38,9 @@ def row(record: Record) -> list[str]:
     cells = ["-" if number is None else f"{100 * number / count:.1f}" for number in numbers]
     seconds = sum(bound.seconds for bound in found) / max(1, len(found))
     broken = sum(bound.verdict == "broken" for bound in found)
-    about = [f"`{record.subject.model}`, {radius}{levels}", str(count), f"{100 * record.clean:.1f}"]
+    first = int(record.indices[0])
+    images = f"{first} to {first + count - 1}" if first else str(count)
+    about = [f"`{record.subject.model}`, {radius}{levels}", images, f"{100 * record.clean:.1f}"]
     proved = f"{100 * int(record.proved.sum()) / count:.1f}"
     return [*about, *cells[:3], f"**{cells[3]}**", f"**{proved}**", str(broken), f"{seconds:.1f}"]
 

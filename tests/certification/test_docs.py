@@ -17,6 +17,10 @@ SCRIPT = runpy.run_path(str(ROOT / "scripts" / "certify.py"))
 RECORDS = SCRIPT["records"](SCRIPT["FOLDER"])
 
 
+def named(record: Record) -> str:
+    return f"{record.subject.model}-{record.threat['radius']:.3g}-{record.indices[0]}"
+
+
 def test_its_commands_run_and_show_both_sides(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (block,) = re.findall(r"```sh\n(.*?)```", PAGE, re.S)
@@ -43,7 +47,7 @@ def test_the_page_is_not_stale():
     assert SCRIPT["built"](PAGE) == PAGE, "docs/certify.md is stale: run `make results`"
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.subject.model}-{record.threat['radius']:.3g}")
+@pytest.mark.parametrize("record", RECORDS, ids=named)
 def test_every_record_brackets_the_truth(record: Record):
     proved, worst = record.bracket
     assert {"pgd", "standard", "exact"} <= set(record.attacks)
@@ -59,7 +63,7 @@ def overstated(record: Record) -> float:
     return 100 * (record.robust("standard") - record.worst_case)
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.subject.model}-{record.threat['radius']:.3g}")
+@pytest.mark.parametrize("record", RECORDS, ids=named)
 def test_the_suite_says_little_more_than_is_true(record: Record):
     stepped = any(kind in record.subject.model for kind in ("bnn", "uniform"))  # activations of few values
     assert overstated(record) <= (5.01 if stepped else 1.01)
