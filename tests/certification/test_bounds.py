@@ -158,3 +158,23 @@ class Softplus(nn.Module):
 def test_what_has_no_bound_is_refused_in_words(model, words):
     with pytest.raises(InputError, match=words):
         program_of(model, torch.zeros(1, 1, 8, 8))
+
+
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_products_of_fewer_bits_are_refused(precision):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).eval()
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision(precision)
+        with pytest.raises(InputError, match="set_float32_matmul_precision"):
+            program_of(network, torch.rand(1, 1, 2, 2))
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert program_of(network, torch.rand(1, 1, 2, 2)).classes == 2
+
+
+def test_tf32_on_a_gpu_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    with pytest.raises(InputError, match="allow_tf32"):
+        program_of(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).eval(), torch.rand(1, 1, 2, 2))

@@ -66,7 +66,7 @@ def network_of(model: Model) -> nn.Module:
     """Return the network behind a model as an evaluation shows it.
 
     Raises:
-        InputError: If it is no network of float32 whose modules can be read.
+        InputError: If it is no network of float32 whose modules can be read, or products are computed in fewer bits.
     """
     network = getattr(model, "as_given", model)
     if not isinstance(network, nn.Module):
@@ -76,7 +76,16 @@ def network_of(model: Model) -> nn.Module:
     kinds = {parameter.dtype for parameter in network.parameters()} - {torch.float32, torch.float64}
     if kinds:
         raise InputError(f"the bounds hold for float32, and the model has {kinds.pop()}; give it in float32")
+    _check_products(network)
     return network
+
+
+def _check_products(network: nn.Module) -> None:
+    """Raise InputError where torch may round the factors of a product to fewer bits than float32 has."""
+    if torch.get_float32_matmul_precision() != "highest":
+        raise InputError('the bounds hold for products in float32; call torch.set_float32_matmul_precision("highest")')
+    if any(each.is_cuda for each in network.parameters()) and torch.backends.cudnn.allow_tf32:
+        raise InputError("the bounds hold for products in float32; set torch.backends.cudnn.allow_tf32 = False")
 
 
 @torch.inference_mode(False)
