@@ -33,7 +33,7 @@ def table(records: list[Record]) -> str:
 CIFAR10 = {
     "cifar10-vgg5-float": ("VGG-16, float", 0.04, 0.0, 0.0),
     "cifar10-vgg5-mdtanhs": ("VGG-16, binary weights", 47.32, 0.0, 0.0),
-    "cifar10-vgg5-mdtanhs-raw": ("the same, trained on its logits as they are", 47.32, 0.0, 0.0),
+    "cifar10-vgg5-mdtanhs-raw": ("VGG-16, binary weights, trained on its logits as they are", 47.32, 0.0, 0.0),
     "cifar10-vgg5-bnn-waq": ("VGG-16, binary weights and activations", 78.01, 0.01, 0.02),
     "cifar10-resnet8-float": ("ResNet-18, float", 0.0, 0.0, 0.0),
     "cifar10-resnet8-mdtanhs": ("ResNet-18, binary weights", 26.98, 0.0, 0.0),
