@@ -5,6 +5,7 @@
     python benchmarks/truth.py digits-w4-bnn-waq:0.02 --images 100 --seconds 10
     python benchmarks/truth.py digits-bnn-waq:0.01@100 --images 50 --seconds 20    # images 100 to 149
     python benchmarks/truth.py --hammer digits-w4-bnn-waq:0.02 --seeds 20 --queries 20000
+    python benchmarks/truth.py --hammer digits-w4-bnn-waq:0.02 --only fgsm_hns,sign_patterns
 
 Each is one record of `certify` in results/truth, whose attacks are PGD, `standard` as one attack, AutoAttack where its
 package is installed, and complete search on what all of these left; the table of docs/certify.md is built from them.
@@ -18,6 +19,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,7 +76,7 @@ def measure(pair: str, images: int, seconds: float) -> None:
     print(pair, record.summary()["attacks"], record.bracket, flush=True, file=sys.stderr)
 
 
-def hammer(pair: str, seeds: int, queries: int) -> dict[str, int]:
+def hammer(pair: str, seeds: int, queries: int, only: str) -> dict[str, Any]:
     """Attack what a record says is proved; return how many images and attacks there were, and how many broke."""
     folder, name, threat = case(pair)
     record = qa.Record.load(folder)
@@ -83,12 +85,13 @@ def hammer(pair: str, seeds: int, queries: int) -> dict[str, int]:
     model, broken, runs = qa.load_model(name), np.zeros(len(proved), bool), 0
     njs = qa.Njs.fit(model, clean)
     for seed in range(seeds):
-        found = qa.evaluate(
-            model, clean, labels, every(threat, njs, queries if seed == seeds - 1 else 0), threat, seed=seed
-        )
+        chosen = every(threat, njs, queries if seed == seeds - 1 else 0)
+        chosen = {attack: made for attack, made in chosen.items() if not only or attack in only.split(",")}
+        found = qa.evaluate(model, clean, labels, chosen, threat, seed=seed)
         broken |= ~found.survivors
         runs += len(found.attacks)
-    return {"images": len(proved), "runs": runs, "seeds": seeds, "queries": queries, "broken": int(broken.sum())}
+    about = {"attacks": list(chosen), "seeds": seeds, "queries": queries if "square" in chosen else 0}
+    return {"images": len(proved), "runs": runs, **about, "broken": int(broken.sum())}
 
 
 def every(threat: qa.Threat, njs: qa.Njs, queries: int) -> dict[str, Attack]:
@@ -112,7 +115,7 @@ def every(threat: qa.Threat, njs: qa.Njs, queries: int) -> dict[str, Attack]:
         "blob_qg": qa.blob_qg,
         "minimum_norm": lambda threat: qa.MinimumNorm(qa.apgd(threat), threat),
         "hill_climbing": lambda threat: qa.HillClimbing(threat=threat, queries=10_000),
-        "sign_patterns": lambda threat: qa.SignPatterns(threat=threat, queries=10_000),
+        "sign_patterns": lambda threat: qa.SignPatterns(threat=threat, queries=3_000),
     }
     long: dict[str, Attack] = {"square": qa.square(threat, queries), "standard": qa.standard(threat)} if queries else {}
     return {name: make(threat) for name, make in makers.items()} | long
@@ -124,6 +127,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--hammer", action="store_true")
+    parser.add_argument("--only", default="", help="attacks to hammer with, by comma; all by default")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--queries", type=int, default=20_000)
     return parser.parse_args()
@@ -134,12 +138,12 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     path = OUT / "hammered.json"
-    hammered = json.loads(path.read_text()) if path.is_file() else {}
+    hammered = json.loads(path.read_text()) if path.is_file() else []
     for pair in given.pairs or PAIRS:
         if given.hammer:
-            hammered[pair] = hammer(pair, given.seeds, given.queries)
+            hammered.append({"pair": pair, **hammer(pair, given.seeds, given.queries, given.only)})
             path.write_text(json.dumps(hammered, indent=1) + "\n", encoding="utf-8")
-            print(pair, hammered[pair], flush=True)
+            print(hammered[-1], flush=True)
         else:
             measure(pair, given.images, given.seconds)
 

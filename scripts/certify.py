@@ -54,14 +54,21 @@ def truth(folder: Path) -> str:
 
 def hammered(path: Path) -> str:
     """The table of what was attacked again."""
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     keys = ("images", "seeds", "queries", "runs", "broken")
-    head = ["network:radius", "proved images", "seeds", "queries of Square", "runs", "broken"]
-    return table(head, [[f"`{pair}`", *(f"{entry[key]:,}" for key in keys)] for pair, entry in found.items()])
+    head = ["network:radius", "attacks", "proved images", "seeds", "queries of Square", "runs", "broken"]
+    return table(
+        head,
+        [
+            [f"`{entry['pair']}`", ", ".join(entry["attacks"]).replace("_", " "), *(f"{entry[key]:,}" for key in keys)]
+            for entry in found
+        ],
+        words=2,
+    )
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    return markdown_table(head, rows) if rows else ABSENT
+def table(head: list[str], rows: list[list[str]], words: int = 1) -> str:
+    return markdown_table(head, rows, words=words) if rows else ABSENT
 
 
 def built(text: str, folder: Path = FOLDER) -> str:

@@ -78,7 +78,6 @@ def test_every_network_of_the_benchmark_has_a_record():
 
 
 def test_nothing_that_is_proved_was_broken():
-    path = SCRIPT["FOLDER"] / "hammered.json"
-    found = json.loads(path.read_text()) if path.is_file() else {}
-    assert all(entry["broken"] == 0 for entry in found.values())
-    assert all(entry["images"] > 0 and entry["seeds"] >= 1 for entry in found.values())
+    found = json.loads((SCRIPT["FOLDER"] / "hammered.json").read_text())
+    assert len({entry["pair"] for entry in found}) >= 2
+    assert all(entry["broken"] == 0 < entry["images"] for entry in found)
