@@ -141,7 +141,10 @@ def main() -> None:
     hammered = json.loads(path.read_text()) if path.is_file() else []
     for pair in given.pairs or PAIRS:
         if given.hammer:
-            hammered.append({"pair": pair, **hammer(pair, given.seeds, given.queries, given.only)})
+            found = {"pair": pair, **hammer(pair, given.seeds, given.queries, given.only)}
+            hammered = [each for each in hammered if any(each[key] != found[key] for key in ("pair", "attacks"))] + [
+                found
+            ]
             path.write_text(json.dumps(hammered, indent=1) + "\n", encoding="utf-8")
             print(hammered[-1], flush=True)
         else:

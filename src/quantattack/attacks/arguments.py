@@ -2,6 +2,7 @@
 
 import inspect
 
+from quantattack.attacks.norms import Linf
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError
 
@@ -10,6 +11,13 @@ def check_threat(threat: object) -> None:
     """Raise InputError unless the argument is a `Threat`."""
     if not isinstance(threat, Threat):
         raise InputError(f"the threat must be Threat(Linf(), 8 / 255) or alike, not {threat!r}")
+
+
+def check_linf(threat: Threat, search: str) -> None:
+    """Raise InputError unless the threat is one under Linf, which a search needs."""
+    check_threat(threat)
+    if not isinstance(threat.norm, Linf):
+        raise InputError(f"{search} works under linf, not under {threat.norm!r}")
 
 
 def check_parts(**arguments: object) -> None:

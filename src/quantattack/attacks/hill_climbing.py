@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from quantattack.attacks.arguments import check_threat
+from quantattack.attacks.arguments import check_linf
 from quantattack.attacks.asking import ask_until_solved
 from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images
-from quantattack.attacks.norms import Linf, per_image
+from quantattack.attacks.norms import per_image
 from quantattack.attacks.square import as_planes
+from quantattack.attacks.starts import handed
 from quantattack.attacks.success import Criterion, misclassified, nearness
 from quantattack.attacks.threat import Threat
 from quantattack.errors import InputError, check_count
@@ -59,9 +60,7 @@ class HillClimbing:
     __call__ = attacked_images
 
     def __post_init__(self) -> None:
-        check_threat(self.threat)
-        if not isinstance(self.threat.norm, Linf):
-            raise InputError(f"hill climbing works under linf, not under {self.threat.norm!r}")
+        check_linf(self.threat, "hill climbing")
         check_count("queries", self.queries)
         check_count("chains", self.chains)
         if self.queries < self.chains:
@@ -110,8 +109,7 @@ class _Chains:
     @classmethod
     def begin(cls, attack: HillClimbing, batch: Batch) -> "_Chains":
         threat, clean, chains = attack.threat, batch.images, attack.chains
-        start = clean if batch.start is None else threat.project(batch.start.to(clean), clean, batch.radius)
-        start = threat.snap(start, clean, batch.radius)
+        start = handed(threat, batch)
         at = start[:, None].repeat(1, chains, *[1] * (start.ndim - 1))
         most = torch.full((len(clean),), -torch.inf, dtype=clean.dtype, device=clean.device)
         loss = most[:, None].repeat(1, chains)

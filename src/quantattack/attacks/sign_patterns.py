@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from quantattack.attacks.arguments import check_threat
+from quantattack.attacks.arguments import check_linf
 from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images, without_steps
 from quantattack.attacks.cells import Cells, Pattern, Patterns
 from quantattack.attacks.first_signs import READING, FirstSigns, SignsLost, first_signs
-from quantattack.attacks.norms import Linf
+from quantattack.attacks.starts import handed
 from quantattack.attacks.success import Criterion, misclassified, nearness
 from quantattack.attacks.threat import Threat
-from quantattack.errors import InputError, check_count
+from quantattack.errors import check_count
 from quantattack.gradients import logits_in_parts
 from quantattack.record.description import tagged
 from quantattack.rng import NOISE, PLACES, START
@@ -68,9 +68,7 @@ class SignPatterns:
     __call__ = attacked_images
 
     def __post_init__(self) -> None:
-        check_threat(self.threat)
-        if not isinstance(self.threat.norm, Linf):
-            raise InputError(f"sign patterns are searched under linf, not under {self.threat.norm!r}")
+        check_linf(self.threat, "the search of sign patterns")
         check_count("queries", self.queries)
         check_count("pairs", self.pairs)
 
@@ -88,8 +86,7 @@ class SignPatterns:
     def trace(self, model: Model, batch: Batch) -> Trace:
         """Search the patterns of one image after the other, until it is solved or its query budget is spent."""
         threat, clean = self.threat, batch.images
-        start = clean if batch.start is None else threat.project(batch.start.to(clean), clean, batch.radius)
-        trace = without_steps(threat.snap(start, clean, batch.radius).clone())
+        trace = without_steps(handed(threat, batch).clone())
         if not len(batch) or threat.levels is not None or clean[:1].numel() + READING >= self.queries:
             return trace
         signs = first_signs(model, clean.shape[1:], clean, batch.at_once)
@@ -196,6 +193,8 @@ class _Walks:
     def _step(self, at: Pattern, near: float, seen: set[bytes]) -> tuple[Pattern, float] | None:
         """Return the neighbour of least margin that an image has and that is no worse; None if there is none."""
         patterns = self._neighbours(at, seen)
+        if not len(patterns):
+            return None
         nearnesses, programs = self._nearness(patterns), 0
         for index in self._order(nearnesses):
             if nearnesses[index] < near or programs == _PROGRAMS or self.left <= 0:
@@ -225,8 +224,6 @@ class _Walks:
 
     def _nearness(self, patterns: Patterns) -> Tensor:
         """Return the `nearness` of patterns, with shape (n,)."""
-        if not len(patterns):
-            return torch.zeros(0)
         whole = self.pattern.repeat(len(patterns), 1)
         whole[:, self.undecided] = patterns
         self.spent += len(patterns)
@@ -235,8 +232,6 @@ class _Walks:
 
     def _order(self, nearnesses: Tensor) -> list[int]:
         """Return indices from the nearest to success, ties in random order."""
-        if not len(nearnesses):
-            return []
         shuffled = self.batch.rng.uniform(self.turn, NOISE, (len(nearnesses),))[0].cpu().argsort()
         order: list[int] = shuffled[nearnesses[shuffled].argsort(descending=True, stable=True)].tolist()
         return order

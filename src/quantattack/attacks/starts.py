@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import torch
 
+from quantattack.attacks.batch import Batch
 from quantattack.attacks.norms import L2
 from quantattack.attacks.threat import Threat
 from quantattack.record.description import tagged
@@ -13,6 +14,13 @@ from quantattack.rng import START, Rng
 from quantattack.types import Images, PerImage
 
 Start: TypeAlias = Callable[[Threat, Images, Rng, PerImage], Images]  # of threat, clean images, numbers and radii
+
+
+def handed(threat: Threat, batch: Batch) -> Images:
+    """Return where a search begins that is handed its start: inside the threat; the clean images where none is."""
+    clean, start = batch.images, batch.start
+    start = clean if start is None else threat.project(start.to(clean), clean, batch.radius)
+    return threat.snap(start, clean, batch.radius)
 
 
 @tagged("farthest")
