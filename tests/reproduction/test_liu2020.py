@@ -1,5 +1,6 @@
 """Paper B's settings, runs and directions."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +10,10 @@ from quantattack.attacks.norms import Linf
 from quantattack.attacks.recipes import pgd
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Restarts
+from quantattack.data.sets import load_data
 from quantattack.nn.zoo import load_model
+from quantattack.record.signals import read_signals
+from quantattack.record.store import Store
 from quantattack.reproduction.bench import Bench, Network, Run, runs
 from quantattack.reproduction.catalog import PAPERS
 from quantattack.reproduction.cells import images_of
@@ -22,6 +26,7 @@ from quantattack.reproduction.liu2020.attacks import (
     sweep,
     two_radii,
 )
+from quantattack.reproduction.scales import SCALES
 from quantattack.rng import Rng
 
 
@@ -91,6 +96,42 @@ def test_what_a_direction_keeps_is_measured():
     assert sum(quantized["counts"]) == 3  # the zero has no direction
     assert quantized["counts"][30 - 10] == 1
     assert quantized["counts"][31] == 1
+
+
+def test_the_raw_gradients_shape_is_what_the_levels_round():
+    grad = torch.tensor(
+        [[[[0.002, -0.01], [0.0, 0.0]]], [[[0.4, 1.0], [-0.001, 0.0]]]]
+    )  # shares 0.2, -1; 0.4, 1, -0.001
+    plain = kept(grad, raw(grad, Linf()), 0.01)
+    filled = {place - 30: count for place, count in enumerate(plain["shape"]) if count}
+    assert filled == {-30: 1, 0: 1, 20: 1, 30: 2}  # 40 and 100 lie beyond the ball's end
+    assert set(np.flatnonzero(plain["counts"]) - 30) == {0, 1}  # as a step it moves next to nothing
+
+
+def test_the_pictures_are_the_attacked_images_of_each_class(filled):
+    store = Store.load(filled["liu2020"].folder("digits-mdtanhs", "perturbed-10"))
+    signals = read_signals(store.connection)
+    store.close()
+    assert [signal.temperature for signal in signals] == [
+        "clean", "pgd run 1", "pqgd 100 run 1", "daa_blob run 1", "blob_qg 100 run 1",
+    ]  # fmt: skip
+    clean, *changed = (
+        np.array([list(bytes.fromhex(one)) for one in signal.numbers["pixels"]]) / 255 for signal in signals
+    )
+    images, labels = load_data("digits")
+    shown = signals[0].numbers["image"]
+    assert sorted(labels[shown].tolist()) == sorted(set(labels[:10].tolist()))
+    assert clean == pytest.approx(images[shown].flatten(1).numpy(), abs=0.5 / 255)
+    model = load_model("digits-mdtanhs")
+    for signal, pixels in zip(signals[1:], changed, strict=True):
+        assert (
+            0.05
+            < np.abs(pixels - clean).max()
+            <= Bench((), scale=SCALES["smallest"]).threat(Network("digits-mdtanhs", model, "digits", "REF*")).radius
+            + 1 / 255
+        )
+        again = model(torch.tensor(pixels, dtype=torch.float32).reshape(-1, 1, 8, 8)).argmax(1).tolist()
+        assert np.mean(np.equal(again, signal.numbers["predicted"])) > 0.7  # rounding to gray levels changes a few
 
 
 def test_what_an_attack_costs_is_read_off_its_settings():

@@ -272,6 +272,10 @@ def test_figures_are_drawn_from_the_records(text):
     assert "gupta2022-figure3-0-title" in ids
     assert "beyond-ladder-steps-title" in ids
     assert "Robust accuracy against levels b" in text
+    for title in ("gupta2022-figure1-transfer-title", "liu2020-figure1-0-title", "liu2020-figure2-0-title"):
+        assert title in ids
+    assert "img-src data:" in text  # without it no browser shows the pictures
+    assert re.search(r'<image [^>]*href="data:image/png', text)
 
 
 def test_a_columns_place_on_the_axis():

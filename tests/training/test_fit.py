@@ -213,6 +213,11 @@ def test_a_rising_scale_ends_on_the_logits_as_they_are():
     assert (settings.last_scale, replace(settings, logit_scale=0.5).last_scale) == (1.0, 0.5)
 
 
+def test_a_rise_waits_until_its_hold_is_over():
+    rise = Rise(0.01, share=0.8, hold=0.4)
+    assert [rise(step, 100) for step in (0, 40, 60, 80, 99)] == pytest.approx([0.01, 0.01, 0.1, 1.0, 1.0])
+
+
 def test_a_rise_from_one_trains_as_no_scale_does():
     settings = replace(SETTINGS, epochs=1)
     plain, risen, slow = network(), network(), network()
@@ -223,7 +228,16 @@ def test_a_rise_from_one_trains_as_no_scale_does():
     assert not same(plain, slow)
 
 
-@pytest.mark.parametrize("values", [{"first": 0.0}, {"first": 2.0}, {"first": 0.1, "share": 0.0}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"first": 0.0},
+        {"first": 2.0},
+        {"first": 0.1, "share": 0.0},
+        {"first": 0.1, "hold": 0.4},
+        {"first": 0.1, "hold": -0.1},
+    ],
+)
 def test_a_rise_that_does_not_rise_is_refused(values):
     with pytest.raises(InputError, match="above 0, up to 1"):
         Rise(**values)

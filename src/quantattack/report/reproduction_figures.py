@@ -1,11 +1,11 @@
-"""Lines of a reproduction: robust accuracy against steps, radius, step size or levels, one panel a network."""
+"""Robust accuracy of a reproduction: lines against steps, radius, step size or levels, and dots side by side."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from quantattack.report.style import legend, logarithmic_axis, look, percent_axis, styled
+from quantattack.report.style import PERCENT, legend, logarithmic_axis, look, percent_axis, styled
 
 Points = Sequence[tuple[float, float]]
 
@@ -44,4 +44,25 @@ def lines_figure(panels: Sequence[Panel], label: str, logarithmic: bool = False)
                 logarithmic_axis(axes)
         rows[-1].set_xlabel(label)
         legend(figure, max(rows, key=lambda axes: len(axes.lines)))
+    return figure
+
+
+def dots_figure(rows: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Draw shares of several series side by side, one row a network.
+
+    Arguments:
+        rows: The share of each series by name, by network.
+    """
+    names = list(dict.fromkeys(name for shares in rows.values() for name in shares))
+    with styled(names, 0.8 + 0.28 * len(rows)) as figure:
+        axes = figure.subplots()
+        for place, name in enumerate(names):
+            at = [(100 * shares[name], row) for row, shares in enumerate(rows.values()) if name in shares]
+            x, y = zip(*at, strict=True)
+            axes.plot(x, y, label=name, gid="series", **{**look(place), "linestyle": "none", "markersize": 7})
+        axes.set_yticks(range(len(rows)), rows)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlabel("robust accuracy (%)")
+        axes.set_xlim(*PERCENT)
+        legend(figure, axes)
     return figure

@@ -12,6 +12,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -20,6 +21,7 @@ from quantattack.report.colors import LIGHT, SERIES, by_name
 
 WIDTH = 4.9  # inches; at 9 points the text is readable on a phone, where the page shows the figure at about this size
 INK, FAINT, PAPER = LIGHT["ink"], LIGHT["faint"], LIGHT["paper"]
+PERCENT = (-3, 103)  # ends of an axis of percentages, with room for a marker
 LINES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (2, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 STYLE: Any = {
@@ -71,15 +73,26 @@ def look(place: int) -> dict[str, Any]:
 def percent_axis(axes: Axes) -> None:
     """Make the vertical axis robust accuracy from 0 to 100 %."""
     axes.set_ylabel("robust accuracy (%)")
-    axes.set_ylim(-3, 103)
+    axes.set_ylim(*PERCENT)
     axes.set_yticks([0, 20, 40, 60, 80, 100])
 
 
 def logarithmic_axis(axes: Axes) -> None:
     """Make the horizontal axis logarithmic, with plain numbers: formulas, which matplotlib writes, are not parsed."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    _plain_numbers(axes.xaxis)
+
+
+def logarithmic_counts(axes: Axes) -> None:
+    """Make the vertical axis one of counts, logarithmic, with plain numbers; it begins below 1."""
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=0.8)
+    _plain_numbers(axes.yaxis)
+
+
+def _plain_numbers(axis: Axis) -> None:
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def legend(figure: Figure, axes: Axes) -> None:

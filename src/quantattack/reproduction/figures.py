@@ -7,11 +7,14 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from quantattack.record.signals import Signal
-from quantattack.report.reproduction_figures import Panel, lines_figure
+from quantattack.report.gradient_histograms import histogram_figure
+from quantattack.report.pictures import pictures_figure
+from quantattack.report.reproduction_figures import Panel, dots_figure, lines_figure
 from quantattack.report.signal_figures import gradient_figure, hessian_figure, sign_figure, softmax_figure
 from quantattack.report.style import svg
 from quantattack.reproduction.paper import Column, Item, Row, label
 from quantattack.reproduction.read import Reader
+from quantattack.reproduction.roles import Role
 
 # from an item, a column and its radius in pixels of [0, 1]: the column's line and x coordinate; None if not plotted
 Place = Callable[[Item, Column, float], tuple[str, float] | None]
@@ -56,28 +59,61 @@ PLOTS: Mapping[tuple[str, str], tuple[Plot, ...]] = {
     ("liu2020", "section45"): (("levels b", by_number, True),),
     ("beyond", "ladder"): (("steps", by_step, True),),
 }
-CURVES: Mapping[str, tuple[tuple[str, Callable[[Sequence[Signal]], Figure]], ...]] = {
-    "figure2": (("The softmax's Jacobian and the error signal against beta", softmax_figure),),
-    "figure3": (("The Hessian's norm against beta", hessian_figure),),
-    "figure5": (
-        ("The input gradient against beta", gradient_figure),
-        ("Its sign against beta", sign_figure),
+# figures with PGD beside images that are transferred, and the names of both
+TRANSFERS = (("gupta2022", "figure1"), ("gupta2022", "figure1c"))
+TRANSFERRED = {"PGD on the network itself": "pgd", "transferred from the float network": "transfer"}
+# by paper and item: caption, the signals' quantity, and what draws them
+Drawn = tuple[str, str, Callable[[Item, Sequence[Signal]], Figure]]
+
+
+def _curve(caption: str, draw: Callable[[Sequence[Signal]], Figure]) -> Drawn:
+    return caption, "curves", lambda _, signals: draw(signals)
+
+
+def _pictures(item: Item, signals: Sequence[Signal]) -> Figure:
+    return pictures_figure(signals, {signal.temperature: label(item, signal.temperature) for signal in signals})
+
+
+DRAWN: Mapping[tuple[str, str], tuple[Drawn, ...]] = {
+    ("gupta2022", "figure2"): (_curve("The softmax's Jacobian and the error signal against beta", softmax_figure),),
+    ("gupta2022", "figure3"): (_curve("The Hessian's norm against beta", hessian_figure),),
+    ("gupta2022", "figure5"): (
+        _curve("The input gradient against beta", gradient_figure),
+        _curve("Its sign against beta", sign_figure),
     ),
+    ("liu2020", "figure1"): (("The first test image of each class", "perturbed", _pictures),),
+    ("liu2020", "figure2"): (("Histograms of gradients", "directions", lambda _, signals: histogram_figure(signals)),),
 }
 
 
 def figures(reader: Reader, key: str) -> tuple[tuple[str, str], ...]:
     """Return an item's figures as pairs of SVG and caption; empty for a table or if nothing was run."""
     paper = reader.plan.paper
+    item = paper.items[key]
     plots = [_plot(reader, key, *plot) for plot in PLOTS.get((paper.key, key), ())]
-    curves = CURVES.get(key, ()) if paper.key == "gupta2022" else ()
-    signals = _curves(reader, paper.items[key]) if curves else []
+    if (paper.key, key) in TRANSFERS:
+        plots.append(_transfers(reader, key))
     drawn = [
-        _as_svg(f"{paper.key}-{key}-{index}", caption, draw(signals))
-        for index, (caption, draw) in enumerate(curves)
-        if signals
+        _as_svg(f"{paper.key}-{key}-{index}", caption, draw(item, signals))
+        for index, (caption, quantity, draw) in enumerate(DRAWN.get((paper.key, key), ()))
+        if (signals := _signals(reader, item, quantity))
     ]
     return (*(plot for plot in plots if plot is not None), *drawn)
+
+
+def _transfers(reader: Reader, key: str) -> tuple[str, str] | None:
+    """Return PGD on a network and images transferred to it side by side, for the networks that have both."""
+    rows = {row.role.label: _shares(reader, row.role) for row in reader.plan.paper.items[key].rows}
+    both = {network: shares for network, shares in rows.items() if len(shares) == len(TRANSFERRED)}
+    if not both:
+        return None
+    caption = "Robust accuracy under transfer"
+    return _as_svg(f"{reader.plan.paper.key}-{key}-transfer", caption, dots_figure(both))
+
+
+def _shares(reader: Reader, role: Role) -> dict[str, float]:
+    found = {name: reader.number(role, Column("", attack)) for name, attack in TRANSFERRED.items()}
+    return {name: number.value for name, number in found.items() if number is not None}
 
 
 def _plot(reader: Reader, key: str, axis: str, place: Place, logarithmic: bool) -> tuple[str, str] | None:
@@ -102,9 +138,11 @@ def _panel(reader: Reader, item: Item, row: Row, place: Place) -> Panel:
     return Panel(row.role.label, lines)
 
 
-def _curves(reader: Reader, item: Item) -> list[Signal]:
+def _signals(reader: Reader, item: Item, quantity: str) -> list[Signal]:
     signals = [signal for row in item.rows for _, signal in reader.records(row.role).signals]
-    unique = {(signal.model, signal.data): signal for signal in signals if signal.quantity == "curves"}
+    unique = {
+        (signal.model, signal.data, signal.temperature): signal for signal in signals if signal.quantity == quantity
+    }
     return list(unique.values())
 
 

@@ -86,22 +86,41 @@ def _inner(steps: int, **parts: Any) -> Attack:
     )
 
 
-# The deep architectures at reduced width, with the features of their heads.
-DEEP: Mapping[str, tuple[str, float, int]] = {
-    "densenet": ("densenet-121", 0.25, 256),
-    "mobilenet": ("mobilenet-v2", 0.5, 640),
-    "resnet50": ("resnet-50", 0.125, 256),
+# The deep architectures at reduced width behind a stem of stride 2, with the features of their heads and the epochs.
+DEEP: Mapping[str, tuple[str, float, int, int]] = {
+    "densenet": ("densenet-121", 0.25, 256, 8),
+    "mobilenet": ("mobilenet-v2", 0.5, 640, 6),
+    "resnet50": ("resnet-50", 0.1875, 384, 10),
 }
+FLOAT_EPOCHS = 5  # of a deep architecture
 
 
 def _deep(data: str, kind: str, weights: Quantizer | None, **parts: Any) -> Recipe:
-    architecture, width, features = DEEP[kind]
-    binary = "mdtanhs" if weights == MdTanhS() else "bnn-waq"
-    options: dict[str, Any] = {"width": width} | ({"classes": 100} if data == "cifar100" else {})
+    architecture, width, features, epochs = DEEP[kind]
+    options: dict[str, Any] = {"width": width, "stem_stride": 2} | _classes(data)
     options |= {"affine": True} if parts else {}
-    scale = 1.0 if weights is None else features**-0.5
-    name = f"{data}-{kind}-{'float' if weights is None else binary}"
-    return _cifar(name, 8, 5e-3, architecture, options, weights=weights, data=data, scale=scale, **parts)
+    epochs = FLOAT_EPOCHS if weights is None else epochs
+    return _ended_raw(data, kind, weights, epochs, architecture, options, features**-0.5, **parts)
+
+
+def _narrow_residual(weights: Quantizer | None) -> Recipe:
+    return _ended_raw("cifar100", "resnet8", weights, 9, "resnet-8", RES | _classes("cifar100"), NARROW)
+
+
+def _ended_raw(data: str, kind: str, weights: Quantizer | None, *parts: Any, **more: Any) -> Recipe:
+    """Return a recipe whose binarized network ends on the loss of its logits as they are, without augmentation.
+
+    Deep networks learn little while both the scale and the weights' temperature rise, so the scale rises late.
+    """
+    epochs, architecture, options, first = parts
+    name = f"{data}-{kind}-{'float' if weights is None else 'mdtanhs' if weights == MdTanhS() else 'bnn-waq'}"
+    if weights is not None:
+        more |= {"scale": Rise(first, 0.8, hold=0.5), "augment": "none"}
+    return _cifar(name, epochs, 5e-3, architecture, options, weights=weights, data=data, **more)
+
+
+def _classes(data: str) -> dict[str, int]:
+    return {"classes": 100} if data == "cifar100" else {}
 
 
 def _raw(name: str, architecture: str, options: Mapping[str, Any], first: float, **parts: Any) -> Recipe:
@@ -210,17 +229,8 @@ RECIPES: Mapping[str, Recipe] = {
             for weights in (None, MdTanhS())
         ),
         *(_deep("cifar10", kind, BnnWaq(), activations=Sign()) for kind in ("densenet", "resnet50")),
-        _cifar("cifar100-resnet8-float", 9, 5e-3, "resnet-8", {**RES, "classes": 100}, data="cifar100"),
-        _cifar(
-            "cifar100-resnet8-mdtanhs",
-            9,
-            5e-3,
-            "resnet-8",
-            {**RES, "classes": 100},
-            weights=MdTanhS(),
-            data="cifar100",
-            scale=NARROW,
-        ),
+        _narrow_residual(None),
+        _narrow_residual(MdTanhS()),
         _cifar("cifar10-wide-adv", 6, 5e-3, "madry-wide", {"width": 0.1, "units": 2}, adversarial=madry()),
         *CERTIFIABLE,
         *FULL,

@@ -102,21 +102,27 @@ class Ramp:
 
 @dataclass(frozen=True)
 class Rise:
-    """A geometric rise to 1 over a share of all updates: ``first ** max(0, 1 - step / (share * steps))``, then 1."""
+    """A geometric rise to 1 between two shares of all updates: ``first`` until ``hold``, 1 from ``share`` on.
+
+    Between them it is ``first ** ((share * steps - step) / ((share - hold) * steps))``.
+    """
 
     first: float
     share: float = 0.4
+    hold: float = 0.0
     kind: Literal["rise"] = "rise"
     __pydantic_config__: ClassVar = STRICT
 
     def __post_init__(self) -> None:
-        if not (0 < self.first <= 1 and 0 < self.share <= 1):
+        if not (0 < self.first <= 1 and 0 <= self.hold < self.share <= 1):
             raise InputError(
-                f"a rise from {self.first} over {self.share} of the updates; give numbers above 0, up to 1"
+                f"a rise from {self.first} between {self.hold} and {self.share} of the updates; give a first scale"
+                " above 0, up to 1, and shares that grow, from 0 to 1"
             )
 
     def __call__(self, step: int, steps: int) -> float:
-        return float(self.first ** max(0.0, 1.0 - step / max(1.0, self.share * steps)))
+        left = (self.share * steps - step) / max(1.0, (self.share - self.hold) * steps)
+        return float(self.first ** min(1.0, max(0.0, left)))
 
 
 Rate: TypeAlias = Constant | Steps | Drops | OneCycle

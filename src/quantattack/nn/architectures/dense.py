@@ -39,14 +39,15 @@ class DenseNet(nn.Module):
         width: Factor of the growth of 32 channels.
         classes: Number of logits.
         affine: Whether the BatchNorms have parameters.
+        stem_stride: Stride of the first convolution.
 
     """
 
-    def __init__(self, width: float = 1.0, classes: int = 10, affine: bool = False) -> None:
+    def __init__(self, width: float = 1.0, classes: int = 10, affine: bool = False, stem_stride: int = 1) -> None:
         super().__init__()
         growth = round(32 * width)
         self.normalize = Normalize(**CIFAR)
-        self.conv1 = nn.Conv2d(3, 2 * growth, 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(3, 2 * growth, 3, stem_stride, 1, bias=False)
         channels, stages = 2 * growth, []
         for index, units in enumerate((6, 12, 24, 16)):
             stages += [Dense(channels + i * growth, growth, affine) for i in range(units)]

@@ -48,14 +48,15 @@ class MobileNetV2(nn.Module):
         width: Factor of every width.
         classes: Number of logits.
         affine: Whether the BatchNorms have parameters.
+        stem_stride: Stride of the first convolution.
 
     """
 
-    def __init__(self, width: float = 1.0, classes: int = 10, affine: bool = False) -> None:
+    def __init__(self, width: float = 1.0, classes: int = 10, affine: bool = False, stem_stride: int = 1) -> None:
         super().__init__()
         before, last = round(32 * width), round(1280 * width)
         self.normalize = Normalize(**CIFAR)
-        self.conv1 = nn.Conv2d(3, before, 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(3, before, 3, stem_stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(before, affine=affine)
         self.relu1 = nn.ReLU()
         layers: list[nn.Module] = []

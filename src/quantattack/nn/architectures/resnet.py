@@ -80,7 +80,7 @@ class ResNet(nn.Module):
         planes: Channels of each stage.
         classes: Number of logits.
         affine: Whether the BatchNorms have parameters.
-        pool: Side of the windows that the head's mean is taken over; the head has (4 / pool)² means of each channel.
+        pool: Side of the windows that the head's means are taken over.
         stem_stride: Stride of the stem.
         mean: Mean of each channel's pixels.
         std: Deviation of each channel's pixels.
@@ -110,7 +110,7 @@ class ResNet(nn.Module):
             self.add_module(f"layer{index + 1}", stage)
             before = width * block.expansion
         self.pool = nn.AvgPool2d(pool)
-        self.linear = nn.Linear(before * (4 // pool) ** 2, classes)
+        self.linear = nn.Linear(before * _means(stem_stride, len(planes), pool), classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.relu1(self.bn1(self.conv1(self.normalize(x))))
@@ -125,9 +125,13 @@ def resnet18(width: float = 1.0, classes: int = 10, affine: bool = False) -> Res
     return ResNet(Basic, (2, 2, 2, 2), _planes(width), classes, affine)
 
 
-def resnet50(width: float = 1.0, classes: int = 10, affine: bool = False) -> ResNet:
-    """ResNet-50: four stages of bottlenecks, of 64 to 512 channels times ``width``, four times as many between them."""
-    return ResNet(Bottleneck, (3, 4, 6, 3), _planes(width), classes, affine)
+def resnet50(width: float = 1.0, classes: int = 10, affine: bool = False, stem_stride: int = 1) -> ResNet:
+    """ResNet-50: four stages of bottlenecks, of 64 to 512 channels times ``width``, four times as many between them.
+
+    The head's mean is over all positions that are left: 4×4, or 2×2 behind a stem of stride 2.
+    """
+    pool = 4 // stem_stride
+    return ResNet(Bottleneck, (3, 4, 6, 3), _planes(width), classes, affine, pool, stem_stride)
 
 
 def resnet8(width: float = 1.0, classes: int = 10, affine: bool = False) -> ResNet:
@@ -149,6 +153,12 @@ def _stage(
     after = planes * block.expansion
     rest = [block(after, planes, 1, affine) for _ in range(number - 1)]
     return nn.Sequential(block(before, planes, stride, affine), *rest)
+
+
+def _means(stem_stride: int, stages: int, pool: int) -> int:
+    """Return how many means of each channel the head sees, of 32×32 images halved from stage to stage."""
+    side: int = 32 // stem_stride // 2 ** (stages - 1)
+    return (side // pool) ** 2
 
 
 def _shortcut(before: int, after: int, stride: int, affine: bool) -> nn.Sequential:

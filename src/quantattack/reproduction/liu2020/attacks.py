@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from quantattack.attacks.base import Attack
 from quantattack.attacks.directions import Direction, Quantized, raw, steepest
 from quantattack.attacks.losses import cross_entropy
-from quantattack.attacks.norms import Linf
+from quantattack.attacks.norms import Linf, at_most_one
 from quantattack.attacks.recipes import blob_qg, daa_blob, multi_targeted, pgd, pqgd
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import SETS
@@ -27,6 +27,13 @@ from quantattack.types import Images
 Attacks = list[tuple[Threat, dict[str, Attack]]]
 LEVELS = (100, 200, 500, 1000)
 SWEEP = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+EDGES = torch.linspace(-30.5, 30.5, 62, dtype=torch.float64)
+DIRECTIONS: Mapping[str, Direction] = {
+    "sign": steepest,
+    "quantized": Quantized(100),
+    **{f"quantized {b}": Quantized(b) for b in LEVELS[1:]},
+    "raw": raw,
+}
 _GRAY_LEVEL_TOLERANCE = 1e-9
 TABLE5_STEPS = 200  # tables 4 and 6 have 100
 FIGURE3_STEPS = 100
@@ -158,7 +165,7 @@ def over_radii(bench: Bench, network: Network) -> Attacks:
     threats = [Threat(Linf(), radius) for radius in at.radii]
     lengths = [at.steps if threat == standard else fewer for threat in threats]
     return [
-        (threat, several(bench, walks(bench, network, threat, 1000, steps=steps)))
+        (threat, several(bench, walks(bench, network, threat, *LEVELS, steps=steps)))
         for threat, steps in zip(threats, lengths, strict=True)
     ]
 
@@ -166,7 +173,7 @@ def over_radii(bench: Bench, network: Network) -> Attacks:
 def over_steps(bench: Bench, network: Network) -> Attacks:
     """Figure 4: PGD and PQGD; the curves use the first step at which each image is misclassified."""
     threat = bench.threat(network)
-    return [(threat, several(bench, walks(bench, network, threat, 500, 1000)))]
+    return [(threat, several(bench, walks(bench, network, threat, *LEVELS)))]
 
 
 def sweep(bench: Bench, network: Network) -> Attacks:
@@ -181,6 +188,40 @@ def digits(bench: Bench, network: Network) -> Attacks:
     return [(threat, first({**walks(bench, network, threat, 100), **sets(bench, network, 100)}))]
 
 
+def perturbed(bench: Bench, network: Network) -> list[Signal]:
+    """Figure 1: the first test image of each class, clean and as each attack of `digits` changes it, and its class.
+
+    The attacks run on all images of the table's cells, as particle sets are made of them.
+    """
+    images, labels = bench.data(network.data)
+    device, dtype = placement(network.model)
+    x, y = images[: bench.images].to(device, dtype), labels[: bench.images].to(device)
+    shown = [int((y == label).nonzero()[0, 0]) for label in sorted(set(y.tolist()))]
+    ((_, attacks),) = digits(bench, network)
+    changed = {
+        "clean": x,
+        **{name: attack(network.model, x, y, rng=_first(bench, x)) for name, attack in attacks.items()},
+    }
+    return [
+        Signal(network.name, network.data, "perturbed", name, "pixel", _pictures(network.model, found, shown))
+        for name, found in changed.items()
+    ]
+
+
+def _pictures(model: nn.Module, images: Images, shown: list[int]) -> dict[str, object]:
+    """Return some images in gray levels, as the hexadecimal digits of their bytes, and the classes that they get."""
+    few = images[shown]
+    with torch.no_grad():
+        predicted = model(few).argmax(1)
+    levels = (255 * few).round().to(torch.uint8).cpu()
+    return {
+        "image": shown,
+        "predicted": predicted.tolist(),
+        "shape": list(few.shape[1:]),
+        "pixels": [bytes(picture.flatten().tolist()).hex() for picture in levels],
+    }
+
+
 def first(attacks: Mapping[str, Attack]) -> dict[str, Attack]:
     """Return only the first run of each attack, named as in `several`, so that the tables share the cell."""
     return {key: run for name, attack in attacks.items() for key, run in runs(name, attack, 1).items()}
@@ -193,7 +234,6 @@ def directions(bench: Bench, network: Network) -> list[Signal]:
     x, y = images[: bench.images].to(device, dtype), labels[: bench.images].to(device)
     start = bench.threat(network).sample(x, _first(bench, x))
     _, grad = gradient(network.model, start, lambda logits: cross_entropy(logits, y))
-    kinds: Mapping[str, Direction] = {"sign": steepest, "quantized": Quantized(100), "raw": raw}
     size, indices = setting(bench, network).step_size, {"image": list(range(len(x)))}
     return [
         Signal(
@@ -204,7 +244,7 @@ def directions(bench: Bench, network: Network) -> list[Signal]:
             "pixel",
             indices | kept(grad, kind(grad, Linf(), None), size),
         )
-        for name, kind in kinds.items()
+        for name, kind in DIRECTIONS.items()
     ]
 
 
@@ -216,7 +256,9 @@ def kept(grad: Images, step: Tensor, size: float) -> dict[str, object]:
     """Return how well a step preserves a gradient, over the pixels whose gradient is not 0.
 
     ``applicable`` is the fraction of pixels that the step moves by 1/255 or more, ``sign`` the fraction whose sign it
-    keeps, ``magnitude`` the correlation of the absolute values over all pixels, and ``counts`` the step's histogram.
+    keeps, ``magnitude`` the correlation of the absolute values over all pixels, ``counts`` the step's histogram, and
+    ``shape`` that of the step over its image's largest entry, times 100: of the raw gradient, it is what 100 levels
+    round.
 
     Arguments:
         grad: Gradients with shape (n, ...).
@@ -225,15 +267,20 @@ def kept(grad: Images, step: Tensor, size: float) -> dict[str, object]:
     """
     flat, moved = grad.flatten(1).double(), step.flatten(1).double()
     nonzero = flat != 0
-    edges = torch.linspace(-30.5, 30.5, 62, dtype=torch.float64)
-    counts = torch.histogram(moved[nonzero].clamp(-30, 30).cpu(), edges).hist
     return {
         "applicable": float((size * moved[nonzero].abs() >= 1 / 255).double().mean()),
         "sign": float((moved.sign() == flat.sign())[nonzero].double().mean()),
         "magnitude": float(_correlation(flat.abs(), moved.abs())),
-        "edges": edges.tolist(),
-        "counts": counts.tolist(),
+        "edges": EDGES.tolist(),
+        "counts": _histogram(moved[nonzero]),
+        "shape": _histogram(100 * at_most_one(moved)[nonzero]),
     }
+
+
+def _histogram(values: Tensor) -> list[float]:
+    """Return how many values round to each whole number from -30 to 30; larger ones count as 30, as the ball's end."""
+    counts: list[float] = torch.histogram(values.clamp(-30, 30).cpu(), EDGES).hist.tolist()
+    return counts
 
 
 def _correlation(a: Tensor, b: Tensor) -> Tensor:
