@@ -48,7 +48,7 @@ def test_a_kind_says_which_of_the_papers_networks_stands_beside(parts, kind):
 
 def plan_on(networks, out, key, images=8, **more):
     paper, own = with_networks(GUPTA, key, [(network.name, network) for network in networks])
-    return Plan(paper, (key,), replace(SCALES["smallest"], images=images), out, own=own, **more)
+    return Plan(paper, (key,), replace(SCALES["smallest"], images=images, signals=images), out, own=own, **more)
 
 
 def test_the_parts_of_a_figure_run_alone():

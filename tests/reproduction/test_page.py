@@ -223,7 +223,7 @@ def test_the_page_says_how_large_each_paper_was_run(filled):
     plans = [replace(plan, scale=plan.paper.scale("quick")) for plan in filled.values()]
     said = _scales(plans)
     assert "liu2020: 500 test images a cell, 500 with 5 restarts" in said
-    assert "gupta2022 and beyond: 200 test images a cell, 100 with 5 restarts" in said
+    assert "gupta2022 and beyond: 200 test images a cell, 100 with 5 restarts, 20 for the nearest image" in said
 
 
 def test_a_cell_that_was_interrupted_has_no_number(filled, tmp_path):

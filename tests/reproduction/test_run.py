@@ -14,6 +14,8 @@ from quantattack.reproduction.paper import Column
 from quantattack.reproduction.read import Reader
 from quantattack.reproduction.run import fill
 from quantattack.reproduction.scales import SCALES
+from quantattack.reproduction.settings import settings_words
+from quantattack.reproduction.views import view
 
 from .conftest import digits, plan_of, silent
 
@@ -157,6 +159,26 @@ def test_a_smaller_reproduction_beside_counts_once(tmp_path):
     assert [[cell[0].images for cell in reader.cells(*_pgd(reader.plan))] for reader in readers] == [[10], [5]]
     for reader in readers:
         reader.close()
+
+
+def test_a_rows_attacks_are_on_the_same_images(tmp_path):
+    """An attack with restarts may have fewer images, and the others stand beside it on these."""
+    scale = replace(SCALES["smallest"], merged=4)
+    plan = plan_of("gupta2022", tmp_path, "table1", one_network={"table1": ("BNN-WQ", "VGG-16")}, scale=scale)
+    assert not fill(plan, silent)
+    reader = Reader(plan)
+    shown = dict(zip(*_row(view(reader, "table1")), strict=True))
+    assert {entry.images for entry in shown.values()} == {4}
+    role = plan.rows_of("table1")[0].role
+    ((record, name),) = reader.cells(role, Column("", "pgd"))
+    assert shown["1 start"].measured == f"{100 * float(np.mean(~record.broken(name)[:4])):.1f}"
+    assert reader.number(role, Column("", "pgd")).images == record.images == 10
+    assert settings_words(reader, "table1").startswith("4 of 10000 test images")
+    reader.close()
+
+
+def _row(table):
+    return table.headers, table.lines[0].entries
 
 
 def test_restarts_are_the_union_of_runs(filled):

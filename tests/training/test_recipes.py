@@ -6,19 +6,20 @@ import torch
 
 from quantattack.attacks.norms import Linf
 from quantattack.attacks.recipes import pgd
+from quantattack.attacks.scaling.njs import Njs
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import load_data
 from quantattack.errors import InputError
 from quantattack.nn.architectures import build
 from quantattack.nn.checkpoints import load
 from quantattack.nn.quantizers import GdTanh
-from quantattack.nn.zoo import card_of, models
+from quantattack.nn.zoo import card_of, load_model, models
 from quantattack.reproduction.catalog import PAPERS
 from quantattack.training.fit import accuracy, fit
 from quantattack.training.full_width import FULL
 from quantattack.training.recipes import RECIPES, recipe, train
 from quantattack.training.schedules import Drops
-from quantattack.training.train import Adversarial, madry, network
+from quantattack.training.train import Adversarial, BatchNjs, madry, network
 
 
 def test_a_recipe_trains_saves_and_describes_its_network(tmp_path):
@@ -164,3 +165,22 @@ def test_the_control_of_pqgd_has_its_epochs_and_steps():
     assert control.training == quantized.training
     sign = replace(quantized.adversarial.attack, direction=control.adversarial.attack.direction)
     assert control.adversarial.attack == sign
+
+
+def test_inner_attacks_cost_about_the_same():
+    """In passes an image, of which PGD has two a step; the Jacobian takes one for each class."""
+    inner = {name: recipe(f"digits-mdtanhs-adv-{name}").adversarial.attack for name in ("pgd", "njs", "hns")}
+    assert {(attack.threat.radius, attack.last_iterate) for attack in inner.values()} == {(0.2, True)}
+    assert len({recipe(f"digits-mdtanhs-adv-{name}").training for name in inner}) == 1
+    njs = inner["njs"].temperature.probe / 64 * (1 + 10)
+    spent = [2 * inner["pgd"].steps, 2 * inner["njs"].steps + njs, 2 * inner["hns"].steps + 11]
+    assert spent == pytest.approx([14, 14, 14], abs=1.1)
+
+
+def test_njs_in_a_training_is_that_of_the_batchs_first_images():
+    model, (images, labels) = load_model("digits-mdtanhs"), load_data("digits")
+    x, y = images[:12], labels[:12]
+    logits = model(x)
+    found = BatchNjs(5)(model, x, y)(logits, y)
+    assert torch.equal(found, Njs.fit(model, x[:5]).scale(logits, y))
+    assert not torch.equal(found, Njs.fit(model, x).scale(logits, y))

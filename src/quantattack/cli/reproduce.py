@@ -108,8 +108,8 @@ def sized(name: str, paper: Paper, budget: int | None, images: int | None) -> Sc
         scale = replace(scale, budget=budget)
     if images is not None:
         check_count("--images", images)
-        few, merged = min(scale.few, images), min(scale.merged, images)
-        scale = replace(scale, images=images, few=few, merged=merged)
+        parts = {part: min(getattr(scale, part), images) for part in ("few", "nearest", "signals", "merged")}
+        scale = replace(scale, images=images, **parts)
     return scale
 
 

@@ -81,9 +81,9 @@ def _cell(scale: Scale, network: Network, name: str, threat: Threat, attack: Att
 
 
 def images_of(scale: Scale, name: str, attack: Attack | None) -> int:
-    """Return an attack's number of images: `few` if minimum-norm, `merged` with restarts, `images` otherwise."""
+    """Return an attack's number of images: `nearest` if minimum-norm, `merged` with restarts, `images` otherwise."""
     if name in NEAREST:
-        return scale.few
+        return scale.nearest
     return scale.merged if isinstance(attack, Restarts | Ensemble) else scale.images
 
 

@@ -99,6 +99,6 @@ def _scales(plans: Sequence[Plan]) -> str:
 def _size(scale: Scale) -> str:
     return (
         f"{scale.images} test images a cell, {scale.merged} with {scale.restarts} restarts, "
-        f"{scale.few} for the nearest image and CLEVER, {scale.runs} independent runs, at most {scale.steps} steps, "
-        f"{scale.queries} queries of Square"
+        f"{scale.nearest} for the nearest image, {scale.signals} for signals and {scale.few} for CLEVER, "
+        f"{scale.runs} independent runs, at most {scale.steps} steps, {scale.queries} queries of Square"
     )

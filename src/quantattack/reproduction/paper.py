@@ -75,7 +75,7 @@ class Item:
         rows: Its rows, one network each.
         attacked: Function that returns the attacks to run on a network, by threat; None if none are run.
         measured: Function that measures a network's diagnostic signals; None if none are measured.
-        few: Whether the signals are measured on `Scale.few` images in place of `Scale.images`.
+        few: Whether the signals are measured on `Scale.few` images in place of `Scale.signals`.
         pairs: Pairs of attacks, by name, that are compared image by image.
         note: Remark that is printed with the table.
     """

@@ -87,7 +87,7 @@ class Reader:
 
     def _stores(self, network: str) -> list[Store]:
         scale, items = self.plan.scale, self.plan.paper.items.values()
-        suffixes = [str(count) for count in (scale.images, scale.merged, scale.few)]
+        suffixes = [str(count) for count in (scale.images, scale.merged, scale.nearest)]
         suffixes += [
             f"{signals_of(item.measured)}-{self.plan.measured_images(item)}" for item in items if item.measured
         ]
@@ -103,35 +103,49 @@ class Reader:
         for store in self.stores:
             store.close()
 
-    def number(self, role: Role, column: Column) -> Number | None:
-        """Return the measured number of a role and a column; None if the records do not have it."""
+    def number(self, role: Role, column: Column, first: int | None = None) -> Number | None:
+        """Return the measured number of a role and a column; None if the records do not have it.
+
+        Arguments:
+            role: The network.
+            column: The column.
+            first: An accuracy is that of so many images from the first; None for all that the record has.
+        """
         if column.how == "quoted":
             return None
         if column.how == "signal":
             return self._signal(role, column)
         if column.how == "clean":
-            return self._clean(role)
-        return self._robust(role, column)
+            return self._clean(role, first)
+        return self._robust(role, column, first)
 
-    def _clean(self, role: Role) -> Number | None:
+    def shared(self, role: Role, columns: Sequence[Column]) -> int | None:
+        """Return the number of images that the attacks of a row share; None if nothing was attacked.
+
+        A record has the first images of the test set, so that the smallest number is shared by all.
+        """
+        attacks = [column for column in columns if column.how not in ("signal", "quoted", "clean")]
+        return min((record.images for column in attacks for record, _ in self.cells(role, column)), default=None)
+
+    def _clean(self, role: Role, first: int | None) -> Number | None:
         cells = self.records(role).cells
         if not cells:
             return None
         record, name = max(cells, key=lambda cell: len(cell[0].column(cell[1], "image")))
         correct = record.column(name, "clean_prediction") == record.column(name, "label")
-        return robust(~correct, record, name)
+        return robust(~correct[:first], record, name)
 
-    def _robust(self, role: Role, column: Column) -> Number | None:
+    def _robust(self, role: Role, column: Column, first: int | None) -> Number | None:
         cells = self.cells(role, column)
-        masks = [broken for cell in cells if (broken := broken_after(*cell, column.step)) is not None]
+        masks = [broken[:first] for cell in cells if (broken := broken_after(*cell, column.step)) is not None]
         if not masks or len(masks) < len(cells):
             return None
         accuracies = [float(np.mean(~mask)) for mask in masks]
         if column.how == "mean":
-            first = robust(masks[0], *cells[0])
+            one = robust(masks[0], *cells[0])
             mean = float(np.mean(accuracies))
-            interval = wilson(round(mean * first.images), first.images)
-            return Number(mean, interval, first.store, first.anchor, first.images)
+            interval = wilson(round(mean * one.images), one.images)
+            return Number(mean, interval, one.store, one.anchor, one.images)
         worst = int(np.argmin(accuracies))
         mask = np.logical_or.reduce(masks) if column.how == "merged" else masks[worst]
         return robust(mask, *cells[worst])

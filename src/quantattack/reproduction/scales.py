@@ -17,11 +17,14 @@ class Scale:
         name: Its name.
         images: Number of test images in a cell, taken from the start of the test set.
         merged: Number of images for an attack with restarts or an ensemble.
-        few: Number of images for minimum-norm attacks and for CLEVER.
+        few: Number of images for CLEVER.
+        nearest: Number of images for minimum-norm attacks.
+        signals: Number of images for the other signals.
         restarts: Number of restarts.
         runs: Number of independent runs that a worst and a mean are taken over.
         steps: Maximum number of steps of an attack.
         queries: Forward passes per image of the Square attack.
+        boundary: Number of steps of the Brendel-Bethge attack, of which the published default is 1000.
         budget: Maximum number of forward and backward passes of a cell, over all its images; None for no limit.
     """
 
@@ -29,18 +32,16 @@ class Scale:
     images: int
     merged: int
     few: int
+    nearest: int
+    signals: int
     restarts: int
     runs: int
     steps: int
     queries: int
+    boundary: int
     budget: int | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
-
-    @property
-    def nearest_steps(self) -> int:
-        """Number of steps of the Brendel-Bethge attack: its default of 1000 at the scale ``full``."""
-        return 1000 if self.name == "full" else self.steps
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ def settings_words(reader: Reader, key: str) -> str:
     item, paper = reader.plan.paper.items[key], reader.plan.paper
     full, counts = paper.scale("full"), Counts()
     for row in item.rows:
+        shared = reader.shared(row.role, item.columns)
         for column in (column for column in item.columns if column.how not in ("clean", "quoted")):
-            number, cells = reader.number(row.role, column), reader.cells(row.role, column)
+            number, cells = reader.number(row.role, column, shared), reader.cells(row.role, column)
             if number is not None:
                 counts.setdefault("test images", set()).add((number.images, full.images))
             if number is not None and column.how in ("mean", "worst"):

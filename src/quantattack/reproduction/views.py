@@ -66,7 +66,8 @@ def _shown(reader: Reader, item: Item, rows: Sequence[Row], column: Column) -> b
 
 def _line(reader: Reader, item: Item, row: Row, columns: Sequence[Column]) -> Line:
     published = dict(zip_longest(item.columns, row.published[: len(item.columns)]))
-    entries = tuple(_entry(reader, row, column, published[column]) for column in columns)
+    shared = reader.shared(row.role, item.columns)
+    entries = tuple(_entry(reader, row, column, published[column], shared) for column in columns)
     return Line(
         label=row.role.label,
         network=reader.plan.network(row.role) or "",
@@ -75,8 +76,8 @@ def _line(reader: Reader, item: Item, row: Row, columns: Sequence[Column]) -> Li
     )
 
 
-def _entry(reader: Reader, row: Row, column: Column, value: float | int | None) -> Entry:
-    number = reader.number(row.role, column)
+def _entry(reader: Reader, row: Row, column: Column, value: float | int | None, shared: int | None) -> Entry:
+    number = reader.number(row.role, column, shared)
     is_accuracy = column.how != "signal"
     published = "" if value is None else f"{value:.2f}" if is_accuracy else f"{value:.3g}"
     if number is None:

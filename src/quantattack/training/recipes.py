@@ -31,7 +31,7 @@ from quantattack.training.files import Finder, read_recipe
 from quantattack.training.full_width import FULL
 from quantattack.training.schedules import OneCycle, Ramp, Rise
 from quantattack.training.settings import Settings
-from quantattack.training.train import Adversarial, Recipe, madry, train
+from quantattack.training.train import Adversarial, BatchNjs, Recipe, madry, train
 
 __all__ = ["RECIPES", "Recipe", "recipe", "train"]
 
@@ -78,12 +78,16 @@ def _robust(name: str, attack: Attack, architecture: str = "madry-mnist", epochs
     )
 
 
-def _inner(steps: int, **parts: Any) -> Attack:
-    """Return the attack of an adversarial training on MNIST: radius 0.3, a few steps, the last iterate."""
-    threat = Threat(Linf(), 0.3)
-    return Ascent(
-        threat=threat, step_size=2.5 * 0.3 / steps if steps > 3 else 0.15, steps=steps, last_iterate=True, **parts
-    )
+def _inner(steps: int, radius: float = 0.3, **parts: Any) -> Attack:
+    """Return the attack of an adversarial training on MNIST or the digits: a few steps, the last iterate."""
+    size = 2.5 * radius / steps if steps > 3 else radius / 2
+    return Ascent(threat=Threat(Linf(), radius), step_size=size, steps=steps, last_iterate=True, **parts)
+
+
+def _robust_digits(name: str, steps: int, **parts: Any) -> Recipe:
+    """Return a recipe of digits-mdtanhs, trained adversarially on the loss of its logits as they are."""
+    adversary = Adversarial(_inner(steps, 0.2, **parts))
+    return _digits(f"digits-mdtanhs-adv-{name}", 100, 1e-2, weights=MdTanhS(), adversarial=adversary)
 
 
 # The deep architectures at reduced width behind a stem of stride 2, with the features of their heads and the epochs.
@@ -203,6 +207,10 @@ RECIPES: Mapping[str, Recipe] = {
         _robust("mnist-madry-adv-pqgd", _inner(3, direction=Quantized(1000)), epochs=6),
         # The control of the one before: the sign in as many epochs of as many steps.
         _robust("mnist-madry-adv-pgd3", _inner(3), epochs=6),
+        # About as many passes each: the Jacobian takes one for each class, of NJS on a quarter of the batch.
+        _robust_digits("pgd", 7),
+        _robust_digits("njs", 6, temperature=BatchNjs(16)),
+        _robust_digits("hns", 2, temperature=Hns()),
         _robust("fashion-daa-adv", madry(0.2, 0.07, 7).attack, "daa-fashion", 4, data="fashion-mnist"),
         _cifar("cifar10-vgg5-bc", 9, 5e-3, "vgg", VGG, weights=BinaryConnect(), scale=WIDE),
         _cifar("cifar10-vgg5-gdtanh", 9, 5e-3, "vgg", VGG, weights=GdTanh(), scale=WIDE),
@@ -228,7 +236,19 @@ RECIPES: Mapping[str, Recipe] = {
             for kind in DEEP
             for weights in (None, MdTanhS())
         ),
-        *(_deep("cifar10", kind, BnnWaq(), activations=Sign()) for kind in ("densenet", "resnet50")),
+        _deep("cifar10", "densenet", BnnWaq(), activations=Sign()),
+        # In ten epochs it learns next to nothing on its logits as they are.
+        _cifar(
+            "cifar10-resnet50-bnn-waq",
+            10,
+            2e-3,
+            "resnet-50",
+            {"width": 0.25, "stem_stride": 2, "affine": True},
+            weights=BnnWaq(),
+            activations=Sign(),
+            augment="none",
+            scale=NARROW,
+        ),
         _narrow_residual(None),
         _narrow_residual(MdTanhS()),
         _cifar("cifar10-wide-adv", 6, 5e-3, "madry-wide", {"width": 0.1, "units": 2}, adversarial=madry()),

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from quantattack.attacks.ascent import Ascent
 from quantattack.attacks.base import Attack, Batch, search
 from quantattack.attacks.norms import Linf
-from quantattack.attacks.scaling.base import Temperature, unit
+from quantattack.attacks.scaling.base import Rescale, Temperature, unit
+from quantattack.attacks.scaling.njs import Njs
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import load_data
 from quantattack.nn.architectures import build
@@ -20,11 +21,12 @@ from quantattack.nn.checkpoints import Card, quantizer_card, save
 from quantattack.nn.convert import freeze, quantize
 from quantattack.nn.quantizers import Quantizer
 from quantattack.progress import Advance
-from quantattack.record.description import describe, stable
+from quantattack.record.description import describe, stable, tagged
 from quantattack.rng import Rng
 from quantattack.training.distributed import ProcessGroup, assemble
 from quantattack.training.fit import Progress, Watched, accuracy, fit
 from quantattack.training.settings import Settings
+from quantattack.types import Images, Labels, Model
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,26 @@ class Adversarial:
     def __call__(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         index = torch.randint(2**40, (len(images),))  # from torch's random state, which the loop sets for each epoch
         return search(self.attack, model, Batch(images, labels, Rng(0, index.to(images.device)))).images
+
+
+@tagged("BatchNjs")
+@dataclass(frozen=True)
+class BatchNjs:
+    """NJS fitted anew on each batch, for a training that changes the network from batch to batch.
+
+    An image's beta depends on its batch, which a verdict's may not: it is for training alone.
+
+    Source: Gupta and Ajanthan, 2022, https://arxiv.org/abs/2003.13511 (Algorithm 1).
+
+    Arguments:
+        probe: Images, the first of each batch, that the Jacobian is measured on.
+
+    """
+
+    probe: int = 16
+
+    def __call__(self, model: Model, images: Images, labels: Labels) -> Rescale:
+        return Njs.fit(model, images[: self.probe])(model, images, labels)
 
 
 def madry(

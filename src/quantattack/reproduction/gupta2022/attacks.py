@@ -103,7 +103,7 @@ def table4(bench: Bench, network: Network) -> Attacks:
         "fgsm_plus_fixed": fgsm_plus(threat, fixed),
         "pgd_plus_fixed": pgd_plus(threat, fixed, steps=steps(bench, network)),
     }
-    minimum_norm = nearest(threat, bench.scale.nearest_steps)
+    minimum_norm = nearest(threat, bench.scale.boundary)
     return [(threat, {**one_step(bench, network), **many_steps(bench, network), **fixed_beta, **minimum_norm})]
 
 
@@ -130,13 +130,19 @@ def table7(bench: Bench, network: Network) -> Attacks:
 def table9(bench: Bench, network: Network) -> Attacks:
     """Table 9: DeepFool and the Brendel-Bethge attack, compared with PGD, NJS and HNS."""
     threat = bench.threat(network)
-    return [(threat, {**many_steps(bench, network), **nearest(threat, bench.scale.nearest_steps)})]
+    return [(threat, {**many_steps(bench, network), **nearest(threat, bench.scale.boundary)})]
 
 
 def unmasked(bench: Bench, network: Network) -> Attacks:
     """PGD, NJS, HNS and Gap, for the networks of the paper's text whose first and last layers are float."""
     threat, count = bench.threat(network), steps(bench, network)
     return [(threat, {**many_steps(bench, network), "pgd_plus_gap": pgd_plus(threat, Gap(), steps=count)})]
+
+
+def trained(bench: Bench, network: Network) -> Attacks:
+    """Adversarial training with another inner attack: the attacks that the trained networks are evaluated with."""
+    ((threat, attacks),) = unmasked(bench, network)
+    return [(threat, {"fgsm": fgsm(threat), **attacks})]
 
 
 def iterations(bench: Bench, network: Network) -> Attacks:
