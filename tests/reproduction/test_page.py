@@ -12,15 +12,16 @@ from quantattack.record.store import Store
 from quantattack.report.record_page import write_record_page
 from quantattack.report.reproduction import View, print_view
 from quantattack.report.reproduction_figures import Panel, lines_figure
+from quantattack.report.reproduction_page import Stand, write_reproduction
 from quantattack.reproduction.catalog import PAPERS
 from quantattack.reproduction.claims import CLAIMS
 from quantattack.reproduction.figures import by_number, by_radius, by_step
-from quantattack.reproduction.page import _scales, write_pages
+from quantattack.reproduction.page import _scales, corrected_words, write_pages
 from quantattack.reproduction.plan import Missing
 from quantattack.reproduction.read import Reader, Side
 from quantattack.reproduction.roles import role_of
 from quantattack.reproduction.settings import settings_words
-from quantattack.reproduction.stand_ins import difference
+from quantattack.reproduction.stand_ins import difference, facts_of
 from quantattack.reproduction.summary import summarize
 from quantattack.reproduction.verdicts import KINDS
 from quantattack.reproduction.views import keep_missing, read_missing, view
@@ -82,7 +83,7 @@ def test_every_item_has_a_place_and_published_stands_beside_measured(filled, tex
 
 def test_the_claims_are_counted(text):
     verdicts = re.findall(r'<span class="verdict \w+">([^<]+)</span>', text)
-    counted = re.search(r"Of (\d+) claims (\d+) hold on these networks, (\d+) do not, and (\d+) cannot", text).groups()
+    counted = re.search(r"Of (\d+) claims[^.]* (\d+) hold on these networks, (\d+) do not, (\d+) cannot", text).groups()
     counts = [verdicts.count(kind) for kind in KINDS]
     assert tuple(map(int, counted)) == (len(verdicts), *counts)
     for kind, count in zip(KINDS, counts, strict=True):  # a list for each verdict, and a link to it
@@ -103,16 +104,34 @@ def test_the_first_screen_is_the_verdicts_in_five_sentences(text):
         assert "this does not hold: " in failing or "nothing is refuted" in failing
 
 
+def test_the_first_screen_names_what_was_trained_on_a_part_of_its_logits(tmp_path):
+    plan = plan_of("gupta2022", tmp_path, "table6", stand_in=None)
+    names = {"BNN-WQ": "cifar10-vgg5-mdtanhs", "REF": "cifar10-vgg5-float"}
+    stands = [Stand(name, kind, "", "", facts_of(name).scale) for kind, name in names.items()]
+    path = write_reproduction(tmp_path / "index.html", [], {}, stands, ["A sentence."], _scales([plan]))
+    said = re.search(r'id="trained-scaled">([^<]+)', path.read_text(encoding="utf-8")).group(1)
+    assert "BNN-WQ (0.022 of them)" in said
+    assert "REF" not in said
+
+
+def test_a_corrected_p_value_shows_its_side_of_the_level():
+    assert [corrected_words(p) for p in (0.0504, 0.0496, 0.051, 0.012)] == ["0.0504", "0.0496", "0.051", "0.012"]
+
+
 def test_a_summary_says_what_each_verdict_is():
     claims = {claim.short: claim for claim in CLAIMS if claim.paper == "liu2020"}
-    first, second, third = list(claims.values())[:3]
+    first, second, third = [claim for claim in claims.values() if not claim.own][:3]
     judgments = {"liu2020": [(first, "holds"), (second, "cannot be told"), (third, "holds")]}
     assert summarize(judgments, PAPERS) == [
-        "Of 3 claims 2 hold on these networks, 0 do not, and 1 cannot be told.",
+        "Of 3 claims 2 hold on these networks, 0 do not, 1 cannot be told.",
         f"Of what Liu et al. claim, this holds: {first.short}; {third.short}.",
         "Of what Liu et al. claim, nothing is refuted.",
     ]
     assert summarize({}, PAPERS) == []
+    own = next(claim for claim in claims.values() if claim.own)
+    said = summarize({"liu2020": [(own, "does not hold"), (first, "holds")]}, PAPERS)
+    assert said[0].startswith("Of 2 claims (1 of them this package's own questions) 1 hold")
+    assert said[2] == "Of what Liu et al. claim, nothing is refuted."
 
 
 def test_the_contents_lead_to_every_table_and_figure(filled, text):
@@ -137,14 +156,14 @@ def test_no_label_is_a_formula_that_is_not_parsed(page, text):
 
 def test_a_caption_says_what_was_reduced(filled):
     reader = Reader(filled["liu2020"])
-    assert settings_words(reader, "table2") == "10 of 10000 test images; 2 of 5 runs; 10 of 100 steps"
+    assert settings_words(reader, "table2") == "10 of 500 test images; 2 of 5 runs; 10 of 100 steps"
     restarts = settings_words(reader, "table3")
     assert "2 of 50 restarts" in restarts
     assert "4 of 100 restarts" in restarts
     reader.close()
     reader = Reader(filled["gupta2022"])
     assert "30 of 5000 queries" in settings_words(reader, "table7")
-    assert settings_words(reader, "table10").startswith("1 of 10000 test images")
+    assert settings_words(reader, "table10").startswith("1 of 500 test images")
     assert settings_words(reader, "table6") == ""
     reader.close()
 
@@ -157,9 +176,11 @@ def test_networks_are_named_with_their_difference(text):
 def test_a_difference_is_measured_on_both_networks():
     role = role_of("REF", "ResNet-18")
     assert difference("cifar10-resnet8-float", role) == (
-        "10 weight layers of 48 to 192 channels, 0.7 million weights in place of 21 weight layers of 64 to 512 "
-        "channels, 11 million weights; 9 epochs in place of 256 epochs"
+        "10 weight layers of 48 to 192 channels, 0.7 million weights, a first layer of stride 2 in place of 21 weight "
+        "layers of 64 to 512 channels, 11 million weights; 9 epochs in place of 256 epochs"
     )
+    scaled = difference("cifar10-resnet8-mdtanhs", role_of("BNN-WQ", "ResNet-18"))
+    assert scaled.endswith("9 epochs on 0.0417 times its logits in place of 256 epochs")
     robust = difference("cifar10-resnet8-float-adv", role_of("REF*", "ResNet-18"))
     assert robust.startswith("10 weight layers of 32 to 128 channels")
     assert robust.endswith("4 epochs against 7 steps in place of 256 epochs against 7 steps")

@@ -9,7 +9,7 @@ from quantattack.reproduction.catalog import PAPERS
 from quantattack.reproduction.claims import CLAIMS, judged
 from quantattack.reproduction.judges_alike import Alike, NoStronger, Trained
 from quantattack.reproduction.judges_cost import Cheap
-from quantattack.reproduction.judges_measured import Larger, Limit, Nearer
+from quantattack.reproduction.judges_measured import Larger, Limit, Nearer, Wider
 from quantattack.reproduction.judges_paired import GainLarger, Mostly, Point, Stronger
 from quantattack.reproduction.numbers import Number, Pair
 from quantattack.reproduction.paper import Column
@@ -134,7 +134,7 @@ def test_stronger_needs_a_paired_test(gupta, first, second, kind):
     reader = Told(gupta, {("pgd_plus_njs", "pgd", None): pair(first, second)})
     verdict = Stronger("table2", "pgd_plus_njs", "pgd", ("BNN-WQ",))(reader)
     assert verdict.kind == kind
-    assert len(verdict.evidence) == 10
+    assert len(verdict.evidence) == 11  # the ten of the paper, and one trained on its logits as they are
     assert f"of 200 images, {first} fall more often to PGD++ NJS and {second} to PGD, p" in verdict.evidence[0].words
     assert "PGD++ NJS" in verdict.evidence[0].words
 
@@ -186,7 +186,7 @@ def test_most_comparisons_are_counted(gupta):
     pairs = {("a", "b", None): pair(9, 2), ("c", "d", None): pair(5, 1)}
     claim = Mostly("table2", (("a", "b"), ("c", "d")), ("table3",))
     assert claim(Told(gupta, pairs)).kind == "holds"
-    assert "more images in 36 of 36 comparisons and fewer in 0" in claim(Told(gupta, pairs)).evidence[0].words
+    assert "more images in 38 of 38 comparisons and fewer in 0" in claim(Told(gupta, pairs)).evidence[0].words
     mixed = {**pairs, ("c", "d", None): pair(1, 5)}
     assert claim(Told(gupta, mixed)).kind == "cannot be told"
 
@@ -272,6 +272,36 @@ def test_a_network_that_gains_a_little_is_not_said_to_gain_nothing(liu):
     verdict = Trained("training", "pgd run 1", kinds[1], kinds[0], effect=0.0195)(reader)
     assert verdict.evidence[0].says == -1
     assert corrected([verdict] * 20)[0] > 0.05
+
+
+@pytest.mark.parametrize(
+    ("scale", "times", "kind"),
+    [(1.0, 2.0, "holds"), (1.0, 40.0, "does not hold"), (1 / 24, 2.0, "cannot be told"), (1 / 24, 1.0, "holds")],
+)
+def test_a_comparison_of_networks_must_not_turn_on_the_scale_of_a_training(gupta, scale, times, kind):
+    """The Jacobian grows with the logits: 33 in place of 1.1 is a choice of the scale alone at 1/24."""
+
+    class Scaled(Told):
+        def number(self, part, column):
+            return of(33.0) if part.kind == "BNN-WQ" else of(1.1)
+
+        def logit_scale(self, part):
+            return scale if part.kind == "BNN-WQ" else 1.0
+
+    claim = Wider("table12", Column("mean", "unit", "signal", field="x.y"), "BNN-WQ", "REF", times)
+    verdict = claim(Scaled(gupta))
+    assert verdict.kind == kind
+    assert ("for the logits that their trainings saw 1.38 in BNN-WQ" in verdict.evidence[0].words) == (scale != 1)
+
+
+def test_a_network_that_loses_is_said_to_be_less_robust(liu):
+    kinds = [row.role.kind for row in liu.paper.items["training"].rows[:2]]
+    words = [
+        Trained("training", "x", kinds[1], kinds[0], 0.2)(Told(liu, {(kinds[0], kinds[1]): found})).evidence[0].words
+        for found in (pair(30, 10), pair(10, 30))
+    ]
+    assert "10.0 points more robust" in words[0]
+    assert "10.0 points less robust" in words[1]
 
 
 def test_larger_compares_image_by_image_where_it_can(gupta):

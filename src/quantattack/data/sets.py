@@ -30,6 +30,7 @@ class DataSet:
         l1: Default radius under L1, in pixels of [0, 1].
         mean: Mean of each channel over the training images.
         std: Standard deviation of each channel over the training images.
+        tests: Number of test images.
 
     """
 
@@ -41,6 +42,7 @@ class DataSet:
     l1: float
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.5,)
+    tests: int = 10_000
 
     def radius(self, norm: str) -> float:
         """Return the default radius under ``linf``, ``l2`` or ``l1``."""
@@ -55,7 +57,7 @@ CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 SETS: Mapping[str, DataSet] = {
     data.name: data
     for data in (
-        DataSet("digits", 10, (1, 8, 8), linf=0.2, l2=1.0, l1=4.0),
+        DataSet("digits", 10, (1, 8, 8), linf=0.2, l2=1.0, l1=4.0, tests=500),
         DataSet("mnist", 10, (1, 28, 28), linf=0.3, l2=2.0, l1=10.0, mean=(0.1307,), std=(0.3081,)),
         DataSet("fashion-mnist", 10, (1, 28, 28), linf=0.2, l2=1.5, l1=8.0, mean=(0.2860,), std=(0.3530,)),
         DataSet("cifar10", 10, (3, 32, 32), 8 / 255, 120 / 255, 12.0, CIFAR_MEAN, CIFAR_STD),

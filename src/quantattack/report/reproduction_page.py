@@ -76,12 +76,14 @@ class Stand:
         label: What it stands for.
         difference: How it differs.
         told: What its card says of it.
+        scale: What the loss of its training multiplied its logits with; it is attacked on its logits as they are.
     """
 
     network: str
     label: str
     difference: str
     told: str
+    scale: float = 1.0
 
 
 def write_reproduction(

@@ -39,6 +39,7 @@ class Claim:
         short: The same in a few words, for the summary.
         judge: Decides the claim from the records.
         rule: The judge's criterion in words.
+        own: Whether the question is this package's own, which the paper says nothing of.
     """
 
     paper: str
@@ -47,6 +48,7 @@ class Claim:
     short: str
     judge: Judge
     rule: str
+    own: bool = False
 
 
 Decided: TypeAlias = tuple[Claim, Verdict, float]  # a claim, its verdict, and its p-value corrected
@@ -61,6 +63,7 @@ class ClaimFile:
     short: str
     rule: str
     judge: JudgeFile | list[JudgeFile]
+    own: bool = False
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -88,7 +91,7 @@ def built(paper: str, file: ClaimFile) -> Claim:
     files = [file.judge] if isinstance(file.judge, dict) else file.judge
     judges = tuple(_judge(paper, file.item, judge) for judge in files)
     together = judges[0] if len(judges) == 1 else Every(judges)
-    return Claim(paper, file.item, file.words, file.short, together, file.rule)
+    return Claim(paper, file.item, file.words, file.short, together, file.rule, file.own)
 
 
 def _judge(paper: str, item: str, file: JudgeFile) -> Judge:

@@ -129,9 +129,11 @@ class Trained:
             return combine_votes([])
         says, p = self._vote(pair if self.no == "better" else Pair(-pair.difference_by_image))
         low, high = pair.interval
+        compared = "less" if pair.difference < 0 else "more"
         words = (
-            f"{self.kind}: {100 * pair.difference:.1f} points more robust than {self.other} ({100 * low:.1f} to "
-            f"{100 * high:.1f}), {pair.images} images; the margin is {margin_words(self.effect)}"
+            f"{self.kind}: {abs(100 * pair.difference):.1f} points {compared} robust than "
+            f"{self.other} (more by {100 * low:.1f} to {100 * high:.1f}), {pair.images} images, one training each; the "
+            f"margin is {margin_words(self.effect)}"
         )
         return combine_votes([Evidence(words, says, min(1.0, p))])
 

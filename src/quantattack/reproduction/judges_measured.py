@@ -57,7 +57,8 @@ class Limit:
     def _words(self, row: Row, number: Number) -> str:
         low, high = number.interval or (0.0, 1.0)
         return (
-            f"{row.role.label}: {100 * number.value:.1f} % ({100 * low:.1f} to {100 * high:.1f}) of {number.images} "
+            f"{row.role.label}, {self.column.name}: {100 * number.value:.1f} % "
+            f"({100 * low:.1f} to {100 * high:.1f}) of {number.images} "
             f"images; the limit is {100 * self.limit:g} %"
         )
 
@@ -164,6 +165,9 @@ class Nearer:
 class Wider:
     """A number is more than `times` as large in one kind of network as in another, for each architecture with both.
 
+    The number grows with the logits; a network whose loss saw another scale of them in its training is compared at both
+    scales, and decides nothing where they differ.
+
     Arguments:
         item: Key of the table.
         column: Column of the number.
@@ -188,8 +192,17 @@ class Wider:
             if kind == self.kind and other is not None:
                 pair = reader.number(row.role, self.column), reader.number(other.role, self.column)
                 if pair[0] is not None and pair[1] is not None:
-                    ratio = pair[0].value / max(pair[1].value, float(np.finfo(float).tiny))
-                    sizes = f"{pair[0].value:.3g} in {kind}, {pair[1].value:.3g} in {self.other}"
-                    words = f"{architecture}: {self.column.header} {sizes}"
-                    evidence.append(Evidence(words, 1 if ratio > self.times else -1))
+                    scales = reader.logit_scale(row.role), reader.logit_scale(other.role)
+                    evidence.append(self._evidence(architecture, (pair[0].value, pair[1].value), scales))
         return combine_votes(evidence)
+
+    def _evidence(self, architecture: str, values: tuple[float, float], scales: tuple[float, float]) -> Evidence:
+        at_training = values[0] * scales[0], values[1] * scales[1]
+        votes = {1 if first > self.times * second else -1 for first, second in (values, at_training)}
+        words = f"{architecture}: {self.column.header} {self._sizes(values)}"
+        if at_training != values:
+            words += f"; for the logits that their trainings saw {self._sizes(at_training)}"
+        return Evidence(words, votes.pop() if len(votes) == 1 else 0)
+
+    def _sizes(self, values: tuple[float, float]) -> str:
+        return f"{values[0]:.3g} in {self.kind}, {values[1]:.3g} in {self.other}"

@@ -13,9 +13,9 @@ from quantattack.reproduction.figures import figures
 from quantattack.reproduction.plan import Plan
 from quantattack.reproduction.read import Reader
 from quantattack.reproduction.scales import Scale
-from quantattack.reproduction.stand_ins import difference
+from quantattack.reproduction.stand_ins import difference, facts_of
 from quantattack.reproduction.summary import summarize
-from quantattack.reproduction.verdicts import KINDS, Kind, Verdict
+from quantattack.reproduction.verdicts import KINDS, SIGNIFICANCE, Kind, Verdict
 from quantattack.reproduction.views import views
 
 
@@ -62,9 +62,14 @@ def _by_verdict(found: Mapping[str, Sequence[Decided]]) -> dict[str, list[Judged
 
 def _judged(claim: Claim, verdict: Verdict, p: float, claims: Sequence[Decided]) -> Judged:
     tests = sum(verdict.tested for _, verdict, _ in claims)
-    tested = f"p = {small(verdict.p)}, {small(p)} corrected for {tests} claims" if verdict.tested else ""
+    tested = f"p = {small(verdict.p)}, {corrected_words(p)} corrected for {tests} claims" if verdict.tested else ""
     evidence = tuple(line.words for line in verdict.evidence)
     return Judged(claim.paper, claim.item, claim.words, claim.rule, verdict.kind_at(p), tested, evidence)
+
+
+def corrected_words(p: float) -> str:
+    """Format a corrected p-value, which decides at 0.05, so that it shows on which side it lies."""
+    return f"{p:.3g}" if small(p) == small(SIGNIFICANCE) and p != SIGNIFICANCE else small(p)
 
 
 def stands(readers: Sequence[Reader]) -> list[Stand]:
@@ -76,7 +81,8 @@ def stands(readers: Sequence[Reader]) -> list[Stand]:
             if stores and name is not None:
                 facts = _card_text(stores[0].notes.get("network", {}))
                 checkpoint = reader.plan.checkpoint(row.role) or name
-                stand = Stand(name, row.role.label, difference(checkpoint, row.role), facts)
+                scale = facts_of(checkpoint).scale
+                stand = Stand(name, row.role.label, difference(checkpoint, row.role), facts, scale)
                 by_network_and_role[name, row.role.label] = stand
     return list(by_network_and_role.values())
 

@@ -20,7 +20,7 @@ from quantattack.reproduction.bench import Bench, Network
 from quantattack.reproduction.cells import Cell, agrees, cells_of, is_done
 from quantattack.reproduction.paper import Item, signals_of
 from quantattack.reproduction.plan import Missing, Plan
-from quantattack.reproduction.roles import Role, role_of
+from quantattack.reproduction.roles import ROLES, Role, role_of
 from quantattack.training.recipes import RECIPES
 
 
@@ -88,7 +88,7 @@ def _transfer_sources(plan: Plan, role: Role) -> tuple[Network, ...]:
     """
     if plan.own:
         return tuple(network for other, network in plan.own.items() if other != role)
-    if role.kind not in ("BNN-WQ", "BNN-WAQ"):
+    if role.kind not in ("BNN-WQ", "BNN-WAQ") or role.architecture not in ROLES.architectures:
         return ()
     twin = network_of(plan, role_of("REF", role.architecture, role.data))
     return () if twin is None else (twin,)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -24,6 +25,8 @@ class Facts:
         weights: Number of weights.
         epochs: Epochs of its training; None if unknown.
         steps: Steps of the attack that it was trained against; 0 if it was trained without one, None if unknown.
+        scale: What the loss of its training multiplied the logits with at the end; 1 for the logits as they are.
+        stem: Stride of its first convolution; 1 if there is none.
     """
 
     layers: int
@@ -32,18 +35,22 @@ class Facts:
     weights: int
     epochs: int | None
     steps: int | None
+    scale: float = 1.0
+    stem: int = 1
 
     @property
     def size(self) -> str:
-        """Layers, channels and weights in words."""
+        """Layers, channels, weights and the stride that makes the images smaller at once, in words."""
         millions = f"{self.weights / 1e6:.2g} million weights"
-        return f"{self.layers} weight layers of {self.narrowest} to {self.widest} channels, {millions}"
+        stem = f", a first layer of stride {self.stem}" if self.stem > 1 else ""
+        return f"{self.layers} weight layers of {self.narrowest} to {self.widest} channels, {millions}{stem}"
 
     @property
     def training(self) -> str:
-        """Epochs and attack steps in words; empty if unknown."""
+        """Epochs, attack steps and the scale of the logits in words; empty if unknown."""
         against = f" against {self.steps} steps" if self.steps else ""
-        return f"{self.epochs} epochs{against}" if self.epochs else ""
+        scaled = f" on {self.scale:.3g} times its logits" if self.scale != 1 else ""
+        return f"{self.epochs} epochs{against}{scaled}" if self.epochs else ""
 
 
 def difference(name: str, role: Role) -> str:
@@ -54,7 +61,7 @@ def difference(name: str, role: Role) -> str:
         role: The paper's network that it stands in for.
     """
     here, full = facts_of(name), role.full[0]
-    there = recipe_facts(full) if full in RECIPES and full != name else None
+    there = recipe_facts(full) if full in RECIPES and full != Path(name).stem else None
     parts = [here.size, here.training]
     if there is not None:
         pairs = [(here.size, there.size), (here.training, there.training)]
@@ -68,7 +75,7 @@ def facts_of(name: str) -> Facts:
     card = card_of(name)
     adversary = json.loads(card.adversarial) if card.adversarial else {}
     steps = adversary.get("attack", {}).get("steps") if adversary else 0
-    return _facts(load_model(name), card.training.get("epochs"), steps)
+    return _facts(load_model(name), card.training.get("epochs"), steps, card.logit_scale)
 
 
 @cache
@@ -78,10 +85,12 @@ def recipe_facts(name: str) -> Facts:
     with torch.device("meta"):
         model = build(recipe.architecture, recipe.options)
     attack = None if recipe.adversarial is None else recipe.adversarial.attack
-    return _facts(model, recipe.training.epochs, 0 if attack is None else getattr(attack, "steps", None))
+    steps = 0 if attack is None else getattr(attack, "steps", None)
+    return _facts(model, recipe.training.epochs, steps, recipe.training.last_scale)
 
 
-def _facts(model: nn.Module, epochs: int | None, steps: int | None) -> Facts:
+def _facts(model: nn.Module, epochs: int | None, steps: int | None, scale: float) -> Facts:
     weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    outputs = [len(weight) for weight in weights[:-1]]
-    return Facts(len(weights), min(outputs), max(outputs), sum(weight.numel() for weight in weights), epochs, steps)
+    outputs, count = [len(weight) for weight in weights[:-1]], sum(weight.numel() for weight in weights)
+    stem = next((part.stride[0] for part in model.modules() if isinstance(part, nn.Conv2d)), 1)
+    return Facts(len(weights), min(outputs), max(outputs), count, epochs, steps, scale, stem)

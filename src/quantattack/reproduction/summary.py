@@ -10,16 +10,22 @@ Judgments = Mapping[str, Sequence[tuple[Claim, Kind]]]  # the claims of each pap
 
 
 def summarize(judgments: Judgments, papers: Mapping[str, Paper]) -> list[str]:
-    """Return a sentence that counts the verdicts, and for each paper one on what holds and one on what does not."""
+    """Return a sentence that counts the verdicts, and for each paper one on what holds and one on what does not.
+
+    Questions of this package's own are counted, and said to be, but are no claims of a paper.
+    """
     kinds = [kind for claims in judgments.values() for _, kind in claims]
     if not kinds:
         return []
     holds, fails, open_ = (kinds.count(kind) for kind in KINDS)
-    total = f"Of {len(kinds)} claims {holds} hold on these networks, {fails} do not, and {open_} cannot be told."
-    sentences = [total]
+    own = sum(claim.own for claims in judgments.values() for claim, _ in claims)
+    ours = f" ({own} of them this package's own questions)" if own else ""
+    sentences = [
+        f"Of {len(kinds)} claims{ours} {holds} hold on these networks, {fails} do not, {open_} cannot be told."
+    ]
     for key, claims in judgments.items():
         authors = papers[key].source.partition(",")[0]
         for kind, none in zip(KINDS[:2], ("nothing holds for certain", "nothing is refuted"), strict=True):
-            shorts = "; ".join(claim.short for claim, found in claims if found == kind)
+            shorts = "; ".join(claim.short for claim, found in claims if found == kind and not claim.own)
             sentences.append(f"Of what {authors} claim, {f'this {kind}: {shorts}' if shorts else none}.")
     return sentences
