@@ -1,18 +1,23 @@
 """The runs behind the tables: every item's smallest cell, only what is missing, and what is not run."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from quantattack.record.store import Store
 from quantattack.reproduction import run as running
+from quantattack.reproduction.bench import Bench
 from quantattack.reproduction.catalog import PAPERS
-from quantattack.reproduction.cells import alike
+from quantattack.reproduction.cells import Cell, agrees, alike
+from quantattack.reproduction.gupta2022.attacks import transfer
 from quantattack.reproduction.numbers import broken_after
 from quantattack.reproduction.paper import Column
+from quantattack.reproduction.plan import Plan
 from quantattack.reproduction.read import Reader
-from quantattack.reproduction.run import fill
+from quantattack.reproduction.roles import role_of
+from quantattack.reproduction.run import fill, network_of
 from quantattack.reproduction.scales import SCALES
 from quantattack.reproduction.settings import settings_words
 from quantattack.reproduction.views import view
@@ -225,7 +230,29 @@ def test_the_smallest_networks_are_named(filled):
         ({"x": 1, "later": []}, {"x": 1}, True),
         ({"x": 1, "later": 2}, {"x": 1}, False),
         ("a", "b", False),
+        (
+            {"model": "Hosted:12", "told": {"clean": 1}},
+            {"model": "CountedModel:12", "card_facts": {"clean": 1}},
+            True,
+        ),
+        ({"model": "Hosted:12"}, {"model": "CountedModel:13"}, False),
     ],
 )
 def test_settings_are_alike_up_to_their_last_bits(a, b, same):
     assert alike(a, b) is same
+
+
+@pytest.mark.parametrize("architecture", ["ResNet-18", "VGG-16"])
+def test_a_published_record_is_continued(architecture):
+    """Images transferred from the float network are recorded with that network, which older records name otherwise."""
+    folder = Path(__file__).parents[2] / "results"
+    plan = Plan(PAPERS["gupta2022"], ("figure1",), PAPERS["gupta2022"].scale("quick"), folder)
+    role = role_of("BNN-WQ", architecture)
+    network = network_of(plan, role)
+    bench = Bench((network, network_of(plan, role_of("REF", architecture))))
+    ((threat, attacks),) = transfer(bench, network)
+    store = Store.load(plan.folder(network.name, "200"))
+    assert agrees(store, network, Cell("transfer", threat, attacks["transfer"], 200, 0, ()))
+    other = Cell("transfer", threat, attacks["pgd"], 200, 0, ())
+    assert not agrees(store, network, other)
+    store.close()

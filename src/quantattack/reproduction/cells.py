@@ -18,6 +18,7 @@ from quantattack.reproduction.paper import Item
 from quantattack.reproduction.plan import Missing, Plan
 from quantattack.reproduction.scales import Scale
 
+FORMER = {"told": "card_facts", "Hosted": "CountedModel"}  # names in older records, and what they are now
 _RELATIVE_TOLERANCE = 1e-6  # settings fitted on different processors differ in their last bits
 
 
@@ -126,13 +127,23 @@ def _row_of(store: Store, network: Network, cell: Cell) -> tuple[int, str] | Non
 def alike(a: object, b: object) -> bool:
     """Return whether two settings are equal up to a relative tolerance of 1e-6 in their numbers.
 
-    A setting that is None or an empty list counts as absent, since a record may be older than the setting.
+    A setting that is None or an empty list counts as absent, and a name may be a former one, since a record may be
+    older than either.
     """
     if isinstance(a, float | int) and isinstance(b, float | int):
         return abs(a - b) <= _RELATIVE_TOLERANCE * max(abs(a), abs(b))
     if isinstance(a, dict) and isinstance(b, dict):
-        a, b = ({key: value for key, value in settings.items() if value not in (None, [])} for settings in (a, b))
+        a, b = (
+            {FORMER.get(key, key): value for key, value in settings.items() if value not in (None, [])}
+            for settings in (a, b)
+        )
         return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in a)
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(alike, a, b))
-    return bool(a == b)
+    return bool(_renamed(a) == _renamed(b))
+
+
+def _renamed(value: object) -> object:
+    """Return a network's description, its class and its digest, with the class's present name."""
+    name, colon, digest = value.partition(":") if isinstance(value, str) else ("", "", "")
+    return FORMER[name] + colon + digest if name in FORMER else value
