@@ -81,11 +81,18 @@ def test_every_item_has_a_place_and_published_stands_beside_measured(filled, tex
     assert "http" not in re.sub(r"https://arxiv\.org/abs/[\d.]+|http-equiv|http://www.w3.org", "", text)
 
 
+COUNTED = (
+    r"Of (\d+) claims \((\d+) of them this package&#39;s own questions\) (\d+) hold on these networks, (\d+) do not, "
+    r"and (\d+) cannot be told\."
+)
+
+
 def test_the_claims_are_counted(text):
     verdicts = re.findall(r'<span class="verdict \w+">([^<]+)</span>', text)
-    counted = re.search(r"Of (\d+) claims[^.]* (\d+) hold on these networks, (\d+) do not, (\d+) cannot", text).groups()
+    counted = re.search(COUNTED, text).groups()
     counts = [verdicts.count(kind) for kind in KINDS]
-    assert tuple(map(int, counted)) == (len(verdicts), *counts)
+    own = sum(claim.own for claim in CLAIMS)
+    assert tuple(map(int, counted)) == (len(verdicts), own, *counts)
     for kind, count in zip(KINDS, counts, strict=True):  # a list for each verdict, and a link to it
         name = kind.replace(" ", "-")
         assert f'<a href="#{name}">{kind} ({count})</a>' in text
@@ -123,7 +130,7 @@ def test_a_summary_says_what_each_verdict_is():
     first, second, third = [claim for claim in claims.values() if not claim.own][:3]
     judgments = {"liu2020": [(first, "holds"), (second, "cannot be told"), (third, "holds")]}
     assert summarize(judgments, PAPERS) == [
-        "Of 3 claims 2 hold on these networks, 0 do not, 1 cannot be told.",
+        "Of 3 claims 2 hold on these networks, 0 do not, and 1 cannot be told.",
         f"Of what Liu et al. claim, this holds: {first.short}; {third.short}.",
         "Of what Liu et al. claim, nothing is refuted.",
     ]

@@ -128,8 +128,7 @@ def _plot(reader: Reader, key: str, axis: str, place: Place, logarithmic: bool) 
 
 def _panel(reader: Reader, item: Item, row: Row, place: Place) -> Panel:
     lines: dict[str, list[tuple[float, float]]] = {}
-    cells = reader.records(row.role).cells
-    data = cells[0][0].subject.data if cells else row.role.data
+    data = reader.data(row.role)
     for column in item.columns:
         point, number = place(item, column, reader.radius(data, column)), reader.number(row.role, column)
         if point is not None and number is not None:

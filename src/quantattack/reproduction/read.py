@@ -94,6 +94,11 @@ class Reader:
         folders = [self.plan.folder(network, suffix) for suffix in dict.fromkeys(suffixes)]
         return [Store.load(folder) for folder in folders if (folder / FILE).is_file()]
 
+    def data(self, role: Role) -> str:
+        """Return the data set that a role's network was attacked on; the paper's if it was not."""
+        cells = self.records(role).cells
+        return cells[0][0].subject.data if cells else role.data
+
     def logit_scale(self, role: Role) -> float:
         """Return what the loss of a network's training multiplied its logits with, by its records' notes; else 1."""
         noted = [store.notes.get("network", {}).get("logit_scale", 1.0) for store in self.records(role).stores]

@@ -25,7 +25,7 @@ def settings_words(reader: Reader, key: str) -> str:
         for column in (column for column in item.columns if column.how not in ("clean", "quoted")):
             number, cells = reader.number(row.role, column, shared), reader.cells(row.role, column)
             if number is not None:
-                there = min(full.images, _test_images(reader, row))
+                there = min(full.images, SETS[reader.data(row.role)].tests)
                 counts.setdefault("test images", set()).add((number.images, there))
             if number is not None and column.how in ("mean", "worst"):
                 counts.setdefault("runs", set()).add((len(cells), full.runs))
@@ -33,11 +33,6 @@ def settings_words(reader: Reader, key: str) -> str:
     if item.measured and counts:  # a spectrum pools its images and does not list them, so that it counts as one
         counts["test images"] = {max(counts["test images"])}
     return "; ".join(words for kind, pairs in counts.items() for words in _words(kind, pairs))
-
-
-def _test_images(reader: Reader, row: Row) -> int:
-    cells = reader.records(row.role).cells
-    return SETS[cells[0][0].subject.data if cells else row.role.data].tests
 
 
 def _add_attacks(counts: Counts, reader: Reader, item: Item, row: Row) -> None:

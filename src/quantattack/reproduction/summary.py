@@ -20,9 +20,8 @@ def summarize(judgments: Judgments, papers: Mapping[str, Paper]) -> list[str]:
     holds, fails, open_ = (kinds.count(kind) for kind in KINDS)
     own = sum(claim.own for claims in judgments.values() for claim, _ in claims)
     ours = f" ({own} of them this package's own questions)" if own else ""
-    sentences = [
-        f"Of {len(kinds)} claims{ours} {holds} hold on these networks, {fails} do not, {open_} cannot be told."
-    ]
+    counted = f"{holds} hold on these networks, {fails} do not, and {open_} cannot be told"
+    sentences = [f"Of {len(kinds)} claims{ours} {counted}."]
     for key, claims in judgments.items():
         authors = papers[key].source.partition(",")[0]
         for kind, none in zip(KINDS[:2], ("nothing holds for certain", "nothing is refuted"), strict=True):

@@ -103,24 +103,27 @@ def _deep(data: str, kind: str, weights: Quantizer | None, **parts: Any) -> Reci
     architecture, width, features, epochs = DEEP[kind]
     options: dict[str, Any] = {"width": width, "stem_stride": 2} | _classes(data)
     options |= {"affine": True} if parts else {}
-    epochs = FLOAT_EPOCHS if weights is None else epochs
-    return _ended_raw(data, kind, weights, epochs, architecture, options, features**-0.5, **parts)
+    epochs, name = FLOAT_EPOCHS if weights is None else epochs, _named(data, kind, weights)
+    scaled = _late_rise(weights, features**-0.5)
+    return _cifar(name, epochs, 5e-3, architecture, options, weights=weights, data=data, **scaled, **parts)
 
 
 def _narrow_residual(weights: Quantizer | None) -> Recipe:
-    return _ended_raw("cifar100", "resnet8", weights, 9, "resnet-8", RES | _classes("cifar100"), NARROW)
+    data, scaled = "cifar100", _late_rise(weights, NARROW)
+    options = RES | _classes(data)
+    return _cifar(_named(data, "resnet8", weights), 9, 5e-3, "resnet-8", options, weights=weights, data=data, **scaled)
 
 
-def _ended_raw(data: str, kind: str, weights: Quantizer | None, *parts: Any, **more: Any) -> Recipe:
-    """Return a recipe whose binarized network ends on the loss of its logits as they are, without augmentation.
+def _named(data: str, kind: str, weights: Quantizer | None) -> str:
+    return f"{data}-{kind}-{'float' if weights is None else 'mdtanhs' if weights == MdTanhS() else 'bnn-waq'}"
+
+
+def _late_rise(weights: Quantizer | None, first: float) -> dict[str, Any]:
+    """Return what lets a binarized network end on the loss of its logits as they are, without augmentation.
 
     Deep networks learn little while both the scale and the weights' temperature rise, so the scale rises late.
     """
-    epochs, architecture, options, first = parts
-    name = f"{data}-{kind}-{'float' if weights is None else 'mdtanhs' if weights == MdTanhS() else 'bnn-waq'}"
-    if weights is not None:
-        more |= {"scale": Rise(first, 0.8, hold=0.5), "augment": "none"}
-    return _cifar(name, epochs, 5e-3, architecture, options, weights=weights, data=data, **more)
+    return {} if weights is None else {"scale": Rise(first, 0.8, hold=0.5), "augment": "none"}
 
 
 def _classes(data: str) -> dict[str, int]:
@@ -237,7 +240,7 @@ RECIPES: Mapping[str, Recipe] = {
             for weights in (None, MdTanhS())
         ),
         _deep("cifar10", "densenet", BnnWaq(), activations=Sign()),
-        # In ten epochs it learns next to nothing on its logits as they are.
+        # Its loss sees a part of its logits to the end: a narrower one hardly learned on its logits as they are.
         _cifar(
             "cifar10-resnet50-bnn-waq",
             10,
