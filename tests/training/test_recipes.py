@@ -11,7 +11,7 @@ from quantattack.attacks.threat import Threat
 from quantattack.data.sets import load_data
 from quantattack.errors import InputError
 from quantattack.nn.architectures import build
-from quantattack.nn.checkpoints import load
+from quantattack.nn.checkpoints import load, save
 from quantattack.nn.quantizers import GdTanh
 from quantattack.nn.zoo import card_of, load_model, models
 from quantattack.reproduction.catalog import PAPERS
@@ -19,7 +19,7 @@ from quantattack.training.fit import accuracy, fit
 from quantattack.training.full_width import FULL
 from quantattack.training.recipes import RECIPES, recipe, train
 from quantattack.training.schedules import Drops
-from quantattack.training.train import Adversarial, BatchNjs, madry, network
+from quantattack.training.train import Adversarial, BatchNjs, _card, _final, madry, network
 
 
 def test_a_recipe_trains_saves_and_describes_its_network(tmp_path):
@@ -30,6 +30,15 @@ def test_a_recipe_trains_saves_and_describes_its_network(tmp_path):
     model = load(tmp_path / "net.safetensors")
     assert epochs[-1].accuracy == card.clean
     assert set(model.head.weight.unique().tolist()) == {-1.0, 1.0}
+
+
+def test_the_network_that_is_judged_is_the_one_of_its_file(tmp_path):
+    made = recipe("cifar10-vgg5-bnn-waq")  # its signs change where pixels are normalized by other numbers
+    final = _final(network(made), made.half).eval()
+    save(final, tmp_path / "net.safetensors", _card(made, 0.5))
+    images = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(final(images), load(tmp_path / "net.safetensors")(images))
 
 
 def test_the_state_of_another_recipe_is_refused(tmp_path):

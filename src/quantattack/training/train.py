@@ -223,8 +223,8 @@ def _card(recipe: Recipe, clean: float) -> Card:
 
 @torch.no_grad()
 def _rounded(model: nn.Module) -> nn.Module:
-    """The network with every parameter and statistic rounded to half precision, and still computed in single."""
-    for tensor in (*model.parameters(), *model.buffers()):
+    """The network with every parameter and statistic of its file rounded to half precision, computed in single."""
+    for tensor in model.state_dict().values():  # not what its options give, such as the normalization
         if tensor.is_floating_point():
             tensor.copy_(tensor.half())
     return model
