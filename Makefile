@@ -12,7 +12,8 @@ export OMP_WAIT_POLICY ?= PASSIVE
 	touch $@
 
 # The main job: a binarized network on real digits, beside its float network and the same with BatchNorm on its logits.
-DEMO := digits-mdtanhs digits-float digits-mdtanhs-bn --attacks 'pgd[steps=40],pgd_plus_hns[steps=40],standard'
+DEMO_ATTACKS := --attacks 'pgd[steps=40],pgd_plus_hns[steps=40],standard'
+DEMO := digits-mdtanhs digits-float digits-mdtanhs-bn $(DEMO_ATTACKS)
 
 demo: .venv/ready
 	$(BIN)/quantattack evaluate $(DEMO) --out runs/demo
@@ -90,7 +91,7 @@ test-executorch: .venv-executorch/ready
 
 # The README built from its records, the index of the papers' tables, and the pages of all records that it opens;
 # nothing is run but a record that is missing.
-results: results/demo/record.sqlite
+results: results/demo/record.sqlite results/mnist/record.sqlite
 	$(BIN)/quantattack reproduce --pages --networks zoo --out results
 	$(BIN)/python scripts/listing.py
 	$(BIN)/python scripts/readme.py
@@ -106,6 +107,9 @@ gallery: .venv/ready
 
 results/demo/record.sqlite: | .venv/ready
 	$(BIN)/quantattack evaluate $(DEMO) --out results/demo
+
+results/mnist/record.sqlite: | .venv/ready
+	$(BIN)/quantattack evaluate mnist-lenet-mdtanhs --radius 0.2 --images 500 $(DEMO_ATTACKS) --out results/mnist
 
 # Other libraries' attacks beside ours: strength, passes, seconds; hours on a CPU, continued where it was left.
 bench-peers: .venv-peers/ready
