@@ -9,7 +9,7 @@ from quantattack.report.leaderboard_views import leaderboard_page
 
 RESULTS = Path(__file__).parents[1] / "results"
 PAGE = RESULTS / "leaderboard.html"
-FOLDERS = ("demo", "zoo", "deployed", "gupta2022", "liu2020", "beyond")
+FOLDERS = ("demo", "mnist", "zoo", "deployed", "gupta2022", "liu2020", "beyond")
 LEAST = 2  # networks of a ranking
 
 

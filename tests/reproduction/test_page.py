@@ -13,9 +13,10 @@ from quantattack.report.record_page import write_record_page
 from quantattack.report.reproduction import View, print_view
 from quantattack.report.reproduction_figures import Panel, lines_figure
 from quantattack.report.reproduction_page import Stand, write_reproduction
+from quantattack.report.style import PERCENT
 from quantattack.reproduction.catalog import PAPERS
 from quantattack.reproduction.claims import CLAIMS
-from quantattack.reproduction.figures import by_number, by_radius, by_step
+from quantattack.reproduction.figures import by_number, by_pixels, by_radius, by_step
 from quantattack.reproduction.page import _scales, corrected_words, write_pages
 from quantattack.reproduction.plan import Missing
 from quantattack.reproduction.read import Reader, Side
@@ -23,7 +24,7 @@ from quantattack.reproduction.roles import role_of
 from quantattack.reproduction.settings import settings_words
 from quantattack.reproduction.stand_ins import difference, facts_of
 from quantattack.reproduction.summary import summarize
-from quantattack.reproduction.verdicts import KINDS
+from quantattack.reproduction.verdicts import KINDS, LEANS
 from quantattack.reproduction.views import keep_missing, read_missing, view
 from records import by_hand
 
@@ -83,7 +84,7 @@ def test_every_item_has_a_place_and_published_stands_beside_measured(filled, tex
 
 COUNTED = (
     r"Of (\d+) claims \((\d+) of them this package&#39;s own questions\) (\d+) hold on these networks, (\d+) do not, "
-    r"and (\d+) cannot be told\."
+    r"and (\d+) cannot be told, where the comparisons lean ((?:\d+ [a-z ]+,? ?)+)\."
 )
 
 
@@ -92,7 +93,9 @@ def test_the_claims_are_counted(text):
     counted = re.search(COUNTED, text).groups()
     counts = [verdicts.count(kind) for kind in KINDS]
     own = sum(claim.own for claim in CLAIMS)
-    assert tuple(map(int, counted)) == (len(verdicts), own, *counts)
+    *numbers, leaning = counted
+    assert tuple(map(int, numbers)) == (len(verdicts), own, *counts)
+    assert sum(map(int, re.findall(r"\d+", leaning))) == counts[2]
     for kind, count in zip(KINDS, counts, strict=True):  # a list for each verdict, and a link to it
         name = kind.replace(" ", "-")
         assert f'<a href="#{name}">{kind} ({count})</a>' in text
@@ -128,15 +131,16 @@ def test_a_corrected_p_value_shows_its_side_of_the_level():
 def test_a_summary_says_what_each_verdict_is():
     claims = {claim.short: claim for claim in CLAIMS if claim.paper == "liu2020"}
     first, second, third = [claim for claim in claims.values() if not claim.own][:3]
-    judgments = {"liu2020": [(first, "holds"), (second, "cannot be told"), (third, "holds")]}
+    judgments = {"liu2020": [(first, "holds", LEANS[0]), (second, KINDS[2], LEANS[3]), (third, "holds", LEANS[0])]}
     assert summarize(judgments, PAPERS) == [
-        "Of 3 claims 2 hold on these networks, 0 do not, and 1 cannot be told.",
+        "Of 3 claims 2 hold on these networks, 0 do not, and 1 cannot be told, "
+        "where the comparisons lean 1 neither way.",
         f"Of what Liu et al. claim, this holds: {first.short}; {third.short}.",
         "Of what Liu et al. claim, nothing is refuted.",
     ]
     assert summarize({}, PAPERS) == []
     own = next(claim for claim in claims.values() if claim.own)
-    said = summarize({"liu2020": [(own, "does not hold"), (first, "holds")]}, PAPERS)
+    said = summarize({"liu2020": [(own, KINDS[1], LEANS[1]), (first, "holds", LEANS[0])]}, PAPERS)
     assert said[0].startswith("Of 2 claims (1 of them this package's own questions) 1 hold")
     assert said[2] == "Of what Liu et al. claim, nothing is refuted."
 
@@ -157,8 +161,12 @@ def test_the_page_is_read_on_a_phone_on_paper_and_in_the_dark(text):
 
 def test_no_label_is_a_formula_that_is_not_parsed(page, text):
     assert "mathdefault" not in text
-    axes = lines_figure([Panel("net", {"PGD": [(1.0, 0.5), (1000.0, 0.1)]})], "steps", logarithmic=True).axes[0]
+    lines = [Panel("net", {"PGD": [(1.0, 0.5), (1000.0, 0.1)]})]
+    axes = lines_figure(lines, "steps", logarithmic=True).axes[0]
     assert axes.xaxis.get_major_formatter()(100, 0) == "100"
+    assert axes.get_ylim() == PERCENT
+    low, high = lines_figure(lines, "steps", zoomed=True).axes[0].get_ylim()
+    assert (low, high) == pytest.approx((6.8, 53.2))
 
 
 def test_a_caption_says_what_was_reduced(filled):
@@ -251,7 +259,7 @@ def test_the_page_says_how_large_each_paper_was_run(filled):
     plans = [replace(plan, scale=plan.paper.scale("quick")) for plan in filled.values()]
     said = _scales(plans)
     assert "liu2020: 500 test images a cell, 500 with 5 restarts" in said
-    assert "gupta2022 and beyond: 200 test images a cell, 100 with 5 restarts, 20 for the nearest image" in said
+    assert "gupta2022 and beyond: 200 test images a cell, 200 with 20 restarts, 50 for the nearest image" in said
 
 
 def test_a_cell_that_was_interrupted_has_no_number(filled, tmp_path):
@@ -299,7 +307,7 @@ def test_figures_are_drawn_from_the_records(text):
     assert len(ids) == len(set(ids))
     assert "gupta2022-figure3-0-title" in ids
     assert "beyond-ladder-steps-title" in ids
-    assert "Robust accuracy against levels b" in text
+    assert "Robust accuracy, on an axis that does not begin at 0, against levels b" in text
     for title in ("gupta2022-figure1-transfer-title", "liu2020-figure1-0-title", "liu2020-figure2-0-title"):
         assert title in ids
     assert "img-src data:" in text  # without it no browser shows the pictures
@@ -310,8 +318,11 @@ def test_a_columns_place_on_the_axis():
     items = {key: PAPERS[paper].items[key] for paper, key in (("gupta2022", "figure1"), ("liu2020", "section45"))}
     first, sweep = items.values()
     steps = [by_step(first, column, 8 / 255) for column in first.columns]
-    assert ("PGD", 20.0) not in steps
+    assert {place[0] for place in steps if place is not None} == {"PGD"}
+    assert [place for place, column in zip(steps, first.columns, strict=True) if column.name == "pgd"] == [None] * 7
     assert [place[1] for place in steps if place is not None] == [0, 1, 2, 5, 10, 20, 50]
     levels = [place[1] for column in first.columns if (place := by_radius(first, column, column.times * 8 / 255))]
     assert levels == pytest.approx([1, 2, 4, 8, 16, 32, 80])
+    assert by_pixels(first, first.columns[-2], 80 / 255) == ("PGD", 80 / 255)
+    assert by_pixels(first, first.columns[0], 8 / 255) is None
     assert by_number(sweep, sweep.columns[0], 0.3) == ("10 steps", 1.0)

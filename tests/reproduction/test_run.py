@@ -1,11 +1,13 @@
 """The runs behind the tables: every item's smallest cell, only what is missing, and what is not run."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from quantattack.attacks.scaling.njs import Njs
 from quantattack.record.store import Store
 from quantattack.reproduction import run as running
 from quantattack.reproduction.bench import Bench
@@ -16,6 +18,7 @@ from quantattack.reproduction.numbers import broken_after
 from quantattack.reproduction.paper import Column
 from quantattack.reproduction.plan import Plan
 from quantattack.reproduction.read import Reader
+from quantattack.reproduction.recall import recall_njs
 from quantattack.reproduction.roles import role_of
 from quantattack.reproduction.run import fill, network_of
 from quantattack.reproduction.scales import SCALES
@@ -86,10 +89,18 @@ def _pgd(plan):
     return plan.paper.items["table1"].rows[2].role, Column("", "pgd")
 
 
-def test_one_network_of_an_item_is_the_first_that_fits(tmp_path):
-    plan = plan_of("gupta2022", tmp_path, "table2", one_network={"table2": ("BNN-WQ", "VGG-16")})
+def test_each_chosen_network_of_an_item_is_the_first_that_fits(tmp_path):
+    plan = plan_of("gupta2022", tmp_path, "table2", only={"table2": [("BNN-WQ", "VGG-16")]})
     assert [row.role.label for row in plan.rows_of("table2")] == ["BNN-WQ, VGG-16, CIFAR-10"]
-    assert len(replace(plan, one_network=None).rows_of("table2")) == 11
+    assert len(replace(plan, only=None).rows_of("table2")) == 12
+
+
+def test_the_headline_has_a_network_trained_on_the_loss_that_is_attacked(tmp_path):
+    headline = PAPERS["gupta2022"].headline
+    plan = plan_of("gupta2022", tmp_path, *headline, only=headline, stand_in=None)
+    networks = {key: [plan.network(row.role) for row in plan.rows_of(key)] for key in headline}
+    assert networks["table2"] == ["cifar10-vgg5-mdtanhs", "cifar10-vgg5-mdtanhs-raw"]
+    assert all(len(found) == 2 and any(name.endswith("-raw") for name in found) for found in networks.values())
 
 
 def test_only_what_is_missing_is_run(tmp_path, monkeypatch):
@@ -98,20 +109,18 @@ def test_only_what_is_missing_is_run(tmp_path, monkeypatch):
     monkeypatch.setattr(
         running, "run", lambda tasks, *rest, **more: calls.append(list(tasks[0].attacks)) or true(tasks, *rest, **more)
     )
-    plan = plan_of("gupta2022", tmp_path, "table1", one_network={"table1": ("BNN-WQ", "ResNet-18")})
+    plan = plan_of("gupta2022", tmp_path, "table1", only={"table1": [("BNN-WQ", "ResNet-18")]})
     assert not fill(plan, silent)
     assert calls == [["pgd", "pgd_restarts"]]
     assert not fill(plan, silent)
     assert len(calls) == 1
-    more = replace(
-        plan, items=("table1", "table7"), one_network={**plan.one_network, "table7": ("BNN-WQ", "ResNet-18")}
-    )
+    more = replace(plan, items=("table1", "table7"), only={**plan.only, "table7": [("BNN-WQ", "ResNet-18")]})
     assert not fill(more, silent)
     assert calls[1:] == [["pgd_plus_njs", "pgd_plus_hns", "apgd_dlr", "square"]]  # the tables share PGD
 
 
 def test_a_cell_over_the_budget_is_not_run_and_says_what_runs_it(tmp_path):
-    plan = plan_of("gupta2022", tmp_path, "table7", one_network={"table7": ("BNN-WQ", "ResNet-18")})
+    plan = plan_of("gupta2022", tmp_path, "table7", only={"table7": [("BNN-WQ", "ResNet-18")]})
     plan = replace(plan, scale=replace(plan.scale, budget=299))
     missing = fill(plan, silent)
     assert {one.cell: one.why for one in missing}["square"] == "it may take 300 passes and the budget is 299"
@@ -123,7 +132,7 @@ def test_a_cell_over_the_budget_is_not_run_and_says_what_runs_it(tmp_path):
 
 def test_an_attack_from_elsewhere_that_is_not_installed_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr("quantattack.reproduction.gupta2022.attacks.nearest", lambda threat, steps: {})
-    plan = plan_of("gupta2022", tmp_path, "table9", one_network={"table9": ("BNN-WAQ", "VGG-16")})
+    plan = plan_of("gupta2022", tmp_path, "table9", only={"table9": [("BNN-WAQ", "VGG-16")]})
     missing = fill(plan, silent)
     assert [(one.cell, one.why) for one in missing] == [
         ("deepfool", "foolbox is not installed"),
@@ -133,7 +142,7 @@ def test_an_attack_from_elsewhere_that_is_not_installed_says_so(tmp_path, monkey
 
 
 def test_a_network_that_is_missing_names_its_training(tmp_path):
-    plan = plan_of("gupta2022", tmp_path, "table1", one_network={"table1": ("BNN-WQ", "ResNet-18")}, stand_in=None)
+    plan = plan_of("gupta2022", tmp_path, "table1", only={"table1": [("BNN-WQ", "ResNet-18")]}, stand_in=None)
     plan = replace(plan, scale=SCALES["full"])
     (missing,) = fill(plan, silent)
     assert missing.why == "there is no network cifar10-resnet18-full-mdtanhs"
@@ -143,7 +152,7 @@ def test_a_network_that_is_missing_names_its_training(tmp_path):
 
 
 def test_a_record_of_another_seed_is_kept_and_said(tmp_path):
-    plan = plan_of("beyond", tmp_path, "levels", one_network={"levels": ("BNN-WQ", "VGG-16")})
+    plan = plan_of("beyond", tmp_path, "levels", only={"levels": [("BNN-WQ", "VGG-16")]})
     assert not fill(plan, silent)
     missing = fill(replace(plan, seed=1), silent)
     assert missing
@@ -153,9 +162,9 @@ def test_a_record_of_another_seed_is_kept_and_said(tmp_path):
 def test_a_smaller_reproduction_beside_counts_once(tmp_path):
     """Its images may be as many as those that the larger one merges restarts on."""
     larger = replace(SCALES["smallest"], images=10, merged=5)
-    only = {"table1": ("BNN-WQ", "ResNet-18")}
+    only = {"table1": [("BNN-WQ", "ResNet-18")]}
     plans = [
-        plan_of("gupta2022", tmp_path, "table1", one_network=only, scale=scale)
+        plan_of("gupta2022", tmp_path, "table1", only=only, scale=scale)
         for scale in (larger, replace(larger, images=5))
     ]
     for plan in plans:
@@ -169,7 +178,7 @@ def test_a_smaller_reproduction_beside_counts_once(tmp_path):
 def test_a_rows_attacks_are_on_the_same_images(tmp_path):
     """An attack with restarts may have fewer images, and the others stand beside it on these."""
     scale = replace(SCALES["smallest"], merged=4)
-    plan = plan_of("gupta2022", tmp_path, "table1", one_network={"table1": ("BNN-WQ", "VGG-16")}, scale=scale)
+    plan = plan_of("gupta2022", tmp_path, "table1", only={"table1": [("BNN-WQ", "VGG-16")]}, scale=scale)
     assert not fill(plan, silent)
     reader = Reader(plan)
     shown = dict(zip(*_row(view(reader, "table1")), strict=True))
@@ -256,3 +265,35 @@ def test_a_published_record_is_continued(architecture):
     other = Cell("transfer", threat, attacks["pgd"], 200, 0, ())
     assert not agrees(store, network, other)
     store.close()
+
+
+def test_what_was_fitted_for_a_record_is_not_fitted_again(tmp_path, filled, monkeypatch):
+    done = filled["gupta2022"]
+    plan = plan_of("gupta2022", tmp_path, "table4", only={"table4": [("BNN-WQ*", "ResNet-18")]})
+    (role,) = plan.roles()
+    network, folder = network_of(plan, role), plan.folder("digits-mdtanhs", "10")
+    shutil.copytree(done.folder("digits-mdtanhs", "10"), folder)
+    store = Store.load(folder)
+    (fitted,) = {
+        record.settings("pgd_plus_njs")["temperature"]["beta1"]
+        for record in store.records()
+        if "pgd_plus_njs" in record.attacks
+    }
+    identity = dict(store.identity)
+    store.close()
+    other, same = Bench((network,)), Bench((network,))
+    recall_njs(plan, other, network, {**identity, "seed": 1})  # another network's record, or another seed's
+    recall_njs(plan, same, network, identity)
+    assert not other.fitted
+    assert same.fitted["digits-mdtanhs"] == Njs(fitted, unit="normalized")
+    monkeypatch.setattr(Njs, "fit", None)  # whatever calls it fails
+    before = _outcomes(folder)
+    fill(plan, silent)
+    assert _outcomes(folder) == before > 0
+
+
+def _outcomes(folder):
+    store = Store.load(folder)
+    count = sum(len(record.outcomes(name)) for record in store.records() for name in record.attacks)
+    store.close()
+    return count

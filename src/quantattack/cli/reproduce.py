@@ -36,7 +36,7 @@ class Chosen:
     Arguments:
         paper: A paper's key; empty for all.
         words: Keys of tables and figures, and names of networks of one's own.
-        only: ``headline`` for the main tables on one network each.
+        only: ``headline`` for the main tables on one or two networks each.
         data: Data set of networks whose card names none.
         radius: Radius under Linf of networks of one's own.
         scale: Name of the scale.
@@ -130,7 +130,7 @@ def planned(base: Plan, paper: Paper, items: Sequence[str], only: str | None, sc
         base: Where its records lie, and what it is run with.
         paper: The paper.
         items: Keys of the items that were named.
-        only: ``headline`` to run one network of each item alone.
+        only: ``headline`` to run one or two networks of each item alone.
         scale: How large it is run.
 
     Raises:
@@ -142,13 +142,13 @@ def planned(base: Plan, paper: Paper, items: Sequence[str], only: str | None, sc
     for key in keys:
         if key not in paper.items:
             raise InputError(f"{key} is a part of a figure; it runs on networks that you name behind it")
-    return replace(base, paper=paper, items=keys, scale=scale, one_network=paper.headline if only else None)
+    return replace(base, paper=paper, items=keys, scale=scale, only=paper.headline if only else None)
 
 
 def everything(plan: Plan, sizes: Mapping[str, Scale]) -> list[Plan]:
     """Return a plan of every item of each paper, where this one is: what the page shows."""
     return [
-        replace(plan, paper=paper, items=tuple(paper.items), scale=sizes[key], one_network=None)
+        replace(plan, paper=paper, items=tuple(paper.items), scale=sizes[key], only=None)
         for key, paper in PAPERS.items()
     ]
 

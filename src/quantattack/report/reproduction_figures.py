@@ -23,13 +23,14 @@ class Panel:
     lines: Mapping[str, Points]
 
 
-def lines_figure(panels: Sequence[Panel], label: str, logarithmic: bool = False) -> Figure:
+def lines_figure(panels: Sequence[Panel], label: str, logarithmic: bool = False, zoomed: bool = False) -> Figure:
     """Draw robust accuracy against the variable on the horizontal axis, one panel per network.
 
     Arguments:
         panels: The networks.
         label: Label of the horizontal axis.
         logarithmic: Whether it is logarithmic.
+        zoomed: Whether each vertical axis has only the range of its lines, in place of 0 to 100 %.
     """
     names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
     with styled(names, 0.4 + 2.1 * len(panels)) as figure:
@@ -39,7 +40,7 @@ def lines_figure(panels: Sequence[Panel], label: str, logarithmic: bool = False)
                 x, y = zip(*sorted(points), strict=True)
                 axes.plot(x, [100 * share for share in y], label=name, gid="series", **look(names.index(name)))
             axes.set_title(panel.title, loc="left", fontsize=8.5, pad=2)
-            percent_axis(axes)
+            percent_axis(axes, () if not zoomed else [share for points in panel.lines.values() for _, share in points])
             if logarithmic:
                 logarithmic_axis(axes)
         rows[-1].set_xlabel(label)

@@ -23,6 +23,7 @@ class Judged:
         verdict: holds, does not hold, or cannot be told.
         tested: Its p-value before and after the correction, in words; empty without a test.
         evidence: The numbers, a sentence each.
+        votes: How many of them are for it and against it, in words, where that does not decide; else empty.
     """
 
     paper: str
@@ -32,6 +33,7 @@ class Judged:
     verdict: str
     tested: str
     evidence: tuple[str, ...]
+    votes: str = ""
 
 
 @dataclass(frozen=True)

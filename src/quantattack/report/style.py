@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from quantattack.report.colors import LIGHT, SERIES, by_name
 
@@ -70,11 +70,17 @@ def look(place: int) -> dict[str, Any]:
     }
 
 
-def percent_axis(axes: Axes) -> None:
-    """Make the vertical axis robust accuracy from 0 to 100 %."""
+def percent_axis(axes: Axes, shares: Sequence[float] = ()) -> None:
+    """Make the vertical axis robust accuracy from 0 to 100 %, or of the range of some shares, with room around them."""
     axes.set_ylabel("robust accuracy (%)")
-    axes.set_ylim(*PERCENT)
-    axes.set_yticks([0, 20, 40, 60, 80, 100])
+    if not shares:
+        axes.set_ylim(*PERCENT)
+        axes.set_yticks([0, 20, 40, 60, 80, 100])
+        return
+    low, high = 100 * min(shares), 100 * max(shares)
+    room = max(0.5, 0.08 * (high - low))
+    axes.set_ylim(low - room, high + room)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
 
 
 def logarithmic_axis(axes: Axes) -> None:

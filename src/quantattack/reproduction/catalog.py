@@ -50,6 +50,7 @@ class ItemFile:
     few: bool = False
     pairs: tuple[tuple[str, str], ...] = ()
     note: str = ""
+    runs: int | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -63,7 +64,7 @@ class PaperFile:
     source: str
     items: dict[str, ItemFile]
     parts: dict[str, ItemFile] = field(default_factory=dict)
-    headline: dict[str, tuple[str, str]] = field(default_factory=dict)
+    headline: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     scales: dict[str, dict[str, int]] = field(default_factory=dict)
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -100,6 +101,7 @@ def _item(file: ItemFile, functions: Mapping[str, Builder]) -> Item:
         few=file.few,
         pairs=file.pairs,
         note=file.note,
+        runs=file.runs,
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -18,7 +19,6 @@ from quantattack.reproduction.roles import Role
 
 # from an item, a column and its radius in pixels of [0, 1]: the column's line and x coordinate; None if not plotted
 Place = Callable[[Item, Column, float], tuple[str, float] | None]
-Plot = tuple[str, Place, bool]  # label of the x axis, x coordinate of a column, whether the x axis is logarithmic
 NUMBER = re.compile(r"[\d.]+")
 
 
@@ -38,6 +38,12 @@ def by_radius(item: Item, column: Column, radius: float) -> tuple[str, float] | 
     return label(item, column.name), 255 * radius
 
 
+def by_pixels(item: Item, column: Column, radius: float) -> tuple[str, float] | None:
+    """Return a column's line and its radius, as `by_radius` does, in pixels of [0, 1]."""
+    found = by_radius(item, column, radius)
+    return None if found is None else (found[0], radius)
+
+
 def by_number(item: Item, column: Column, radius: float) -> tuple[str, float] | None:  # noqa: ARG001
     """Return a column's line and the number in its attack's name, such as a step size; None if there is none."""
     number = NUMBER.search(column.name)
@@ -46,18 +52,36 @@ def by_number(item: Item, column: Column, radius: float) -> tuple[str, float] | 
     return (f"{column.step} steps" if column.step is not None else "PGD"), float(number.group())
 
 
-_ITERATIONS: Plot = ("iterations", by_step, False)
-_RADIUS: Plot = ("radius in gray levels of 255", by_radius, False)
+@dataclass(frozen=True)
+class Plot:
+    """Lines of robust accuracy.
+
+    Arguments:
+        axis: Label of the horizontal axis.
+        place: Returns a column's line and x coordinate.
+        logarithmic: Whether the horizontal axis is logarithmic.
+        zoomed: Whether the vertical axis has only the range of the lines.
+    """
+
+    axis: str
+    place: Place
+    logarithmic: bool = False
+    zoomed: bool = False
+
+
+_ITERATIONS = Plot("iterations", by_step)
+_RADIUS = Plot("radius in gray levels of 255", by_radius)
+_STEPS = Plot("steps", by_step, zoomed=True)  # the paper's lines differ by a few points
 PLOTS: Mapping[tuple[str, str], tuple[Plot, ...]] = {
     ("gupta2022", "figure1"): (_ITERATIONS, _RADIUS),
     ("gupta2022", "figure1a"): (_ITERATIONS,),
     ("gupta2022", "figure1b"): (_RADIUS,),
-    ("gupta2022", "figure4"): (("step size over the radius", by_number, True),),
-    ("liu2020", "figure3"): (_RADIUS,),
-    ("liu2020", "figure4"): (("steps", by_step, False),),
-    ("liu2020", "figure5"): (("steps", by_step, False),),
-    ("liu2020", "section45"): (("levels b", by_number, True),),
-    ("beyond", "ladder"): (("steps", by_step, True),),
+    ("gupta2022", "figure4"): (Plot("step size over the radius", by_number, logarithmic=True),),
+    ("liu2020", "figure3"): (Plot("radius in pixels of [0, 1]", by_pixels, zoomed=True),),
+    ("liu2020", "figure4"): (_STEPS,),
+    ("liu2020", "figure5"): (_STEPS,),
+    ("liu2020", "section45"): (Plot("levels b", by_number, logarithmic=True, zoomed=True),),
+    ("beyond", "ladder"): (Plot("steps", by_step, logarithmic=True),),
 }
 # figures with PGD beside images that are transferred, and the names of both
 TRANSFERS = (("gupta2022", "figure1"), ("gupta2022", "figure1c"))
@@ -90,7 +114,7 @@ def figures(reader: Reader, key: str) -> tuple[tuple[str, str], ...]:
     """Return an item's figures as pairs of SVG and caption; empty for a table or if nothing was run."""
     paper = reader.plan.paper
     item = paper.items[key]
-    plots = [_plot(reader, key, *plot) for plot in PLOTS.get((paper.key, key), ())]
+    plots = [_plot(reader, key, plot) for plot in PLOTS.get((paper.key, key), ())]
     if (paper.key, key) in TRANSFERS:
         plots.append(_transfers(reader, key))
     drawn = [
@@ -116,14 +140,15 @@ def _shares(reader: Reader, role: Role) -> dict[str, float]:
     return {name: number.value for name, number in found.items() if number is not None}
 
 
-def _plot(reader: Reader, key: str, axis: str, place: Place, logarithmic: bool) -> tuple[str, str] | None:
+def _plot(reader: Reader, key: str, plot: Plot) -> tuple[str, str] | None:
     item = reader.plan.paper.items[key]
-    panels = [panel for row in item.rows if (panel := _panel(reader, item, row, place)).lines]
+    panels = [panel for row in item.rows if (panel := _panel(reader, item, row, plot.place)).lines]
     if not panels:
         return None
-    caption = f"Robust accuracy against {axis}"
-    name = f"{reader.plan.paper.key}-{key}-{axis.split()[0]}"
-    return _as_svg(name, caption, lines_figure(panels, axis, logarithmic))
+    zoomed = ", on an axis that does not begin at 0," if plot.zoomed else ""
+    caption = f"Robust accuracy{zoomed} against {plot.axis}"
+    name = f"{reader.plan.paper.key}-{key}-{plot.axis.split()[0]}"
+    return _as_svg(name, caption, lines_figure(panels, plot.axis, plot.logarithmic, plot.zoomed))
 
 
 def _panel(reader: Reader, item: Item, row: Row, place: Place) -> Panel:

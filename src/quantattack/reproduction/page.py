@@ -10,12 +10,14 @@ from quantattack.report.reproduction_page import PAGE, Chapter, Judged, Stand, w
 from quantattack.reproduction.catalog import PAPERS
 from quantattack.reproduction.claims import CLAIMS, Claim, Decided, judged
 from quantattack.reproduction.figures import figures
+from quantattack.reproduction.paper import Paper
 from quantattack.reproduction.plan import Plan
 from quantattack.reproduction.read import Reader
+from quantattack.reproduction.roles import Role
 from quantattack.reproduction.scales import Scale
-from quantattack.reproduction.stand_ins import difference, facts_of
+from quantattack.reproduction.stand_ins import difference
 from quantattack.reproduction.summary import summarize
-from quantattack.reproduction.verdicts import KINDS, SIGNIFICANCE, Kind, Verdict
+from quantattack.reproduction.verdicts import KINDS, SIGNIFICANCE, Kind, Lean, Verdict
 from quantattack.reproduction.views import views
 
 
@@ -29,7 +31,7 @@ def write_pages(plans: Sequence[Plan]) -> Path:
         plans: One plan for each paper, all with the same folder and the same name of scale.
     """
     out = plans[0].out
-    readers = {plan.paper.key: Reader(replace(plan, one_network=None)) for plan in plans}
+    readers = {plan.paper.key: Reader(replace(plan, only=None)) for plan in plans}
     chapters = [_chapter(reader) for reader in readers.values()]
     papers = [key for key, reader in readers.items() if not reader.plan.own]
     found = {key: judged([claim for claim in CLAIMS if claim.paper == key], readers[key]) for key in papers}
@@ -50,8 +52,8 @@ def _chapter(reader: Reader) -> Chapter:
     return Chapter(paper.key, paper.title, paper.source, with_figures, reader.total())
 
 
-def _kinds(claims: Sequence[Decided]) -> list[tuple[Claim, Kind]]:
-    return [(claim, verdict.kind_at(p)) for claim, verdict, p in claims]
+def _kinds(claims: Sequence[Decided]) -> list[tuple[Claim, Kind, Lean]]:
+    return [(claim, verdict.kind_at(p), verdict.lean) for claim, verdict, p in claims]
 
 
 def _by_verdict(found: Mapping[str, Sequence[Decided]]) -> dict[str, list[Judged]]:
@@ -64,7 +66,9 @@ def _judged(claim: Claim, verdict: Verdict, p: float, claims: Sequence[Decided])
     tests = sum(verdict.tested for _, verdict, _ in claims)
     tested = f"p = {small(verdict.p)}, {corrected_words(p)} corrected for {tests} claims" if verdict.tested else ""
     evidence = tuple(line.words for line in verdict.evidence)
-    return Judged(claim.paper, claim.item, claim.words, claim.rule, verdict.kind_at(p), tested, evidence)
+    kind = verdict.kind_at(p)
+    votes = verdict.votes if kind == "cannot be told" else ""
+    return Judged(claim.paper, claim.item, claim.words, claim.rule, kind, tested, evidence, votes)
 
 
 def corrected_words(p: float) -> str:
@@ -79,17 +83,30 @@ def stands(readers: Sequence[Reader]) -> list[Stand]:
         for row in (row for item in reader.plan.paper.items.values() for row in item.rows):
             stores, name = reader.records(row.role).stores, reader.plan.network(row.role)
             if stores and name is not None:
-                facts = _card_text(stores[0].notes.get("network", {}))
+                facts = _card_text(stores[0].notes.get("network", {}), _published_clean(reader.plan.paper, row.role))
                 checkpoint = reader.plan.checkpoint(row.role) or name
-                scale = facts_of(checkpoint).scale
+                scale = reader.logit_scale(row.role)
                 stand = Stand(name, row.role.label, difference(checkpoint, row.role), facts, scale)
                 by_network_and_role[name, row.role.label] = stand
     return list(by_network_and_role.values())
 
 
-def _card_text(facts: dict[str, object]) -> str:
+def _published_clean(paper: Paper, role: Role) -> float | None:
+    """Return the clean accuracy in percent that a paper prints for a network; None if it prints none."""
+    printed = (
+        value
+        for item in paper.items.values()
+        for row in item.rows
+        for column, value in zip(item.columns, row.published, strict=False)
+        if column.how == "clean" and row.role == role and value is not None
+    )
+    return next(printed, None)
+
+
+def _card_text(facts: dict[str, object], published: float | None = None) -> str:
     clean, epochs = facts.get("clean"), facts.get("epochs")
-    parts = [f"{100 * clean:.1f} % of the test images right" if isinstance(clean, float) else ""]
+    printed = f" (printed: {published:g} %)" if published is not None else ""
+    parts = [f"{100 * clean:.1f} % of the test images right{printed}" if isinstance(clean, float) else ""]
     parts += [f"{epochs} epochs" if epochs else "", str(facts.get("quantizer", ""))]
     return ", ".join(part for part in parts if part)
 

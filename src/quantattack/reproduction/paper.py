@@ -78,6 +78,7 @@ class Item:
         few: Whether the signals are measured on `Scale.few` images in place of `Scale.signals`.
         pairs: Pairs of attacks, by name, that are compared image by image.
         note: Remark that is printed with the table.
+        runs: Number of independent runs in the paper; None for that of the scale ``full``.
     """
 
     title: str
@@ -88,6 +89,7 @@ class Item:
     few: bool = False
     pairs: tuple[tuple[str, str], ...] = ()
     note: str = ""
+    runs: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,7 @@ class Paper:
         source: Authors, year and link.
         items: Its tables and figures by key, such as ``table2``.
         parts: Parts of its figures by key, such as ``figure1a``; they run only on the user's own networks.
-        headline: What ``--only headline`` runs: for each item, the kind and architecture of the one network.
+        headline: What ``--only headline`` runs: for each item, the kinds and architectures of its networks.
         scales: Fields of `Scale` that this paper overrides, by the scale's name.
     """
 
@@ -109,7 +111,7 @@ class Paper:
     source: str
     items: Mapping[str, Item]
     parts: Mapping[str, Item] = field(default_factory=dict)
-    headline: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    headline: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     scales: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def scale(self, name: str) -> Scale:
@@ -129,7 +131,7 @@ def signals_of(measured: Measured) -> str:
 
 # what a header says beyond the attack's name, such as "PGD, 10 steps, worst"
 _SETTING = re.compile(r", (worst|average|\d+ steps?|\d+/255|radius [^,]*)$")
-_DISPLAY_NAMES = {"pgd": "PGD", "fgsm": "FGSM"}
+_DISPLAY_NAMES = {"pgd": "PGD", "pgd_50": "PGD", "fgsm": "FGSM"}
 
 
 def label(item: Item, attack: str) -> str:

@@ -1,6 +1,6 @@
 """The plan of a reproduction: which tables, on which networks, at which scale, and where the records are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ class Plan:
         networks: Folder of checkpoints ``NAME.safetensors``, searched before the package's zoo.
         root: Folder of the data sets.
         seed: Seed of every random number.
-        one_network: Kind and architecture of the only network to run, by item; other items run on all their networks.
+        only: Kind and architecture of the only networks to run, by item; other items run on all their networks.
         stand_in: Returns the name of the network for a role, or None; replaces the search in `networks` and the zoo.
         own: The user's own networks, by the role that each has a row for.
         radius: Linf radius in pixels of [0, 1]; None for each data set's standard radius.
@@ -37,7 +37,7 @@ class Plan:
     networks: Path | None = None
     root: str | None = None
     seed: int = 0
-    one_network: Mapping[str, tuple[str, str]] | None = None
+    only: Mapping[str, Sequence[tuple[str, str]]] | None = None
     stand_in: Callable[[Role], str | None] | None = None
     own: Mapping[Role, Network] = field(default_factory=dict)
     radius: float | None = None
@@ -52,11 +52,12 @@ class Plan:
         return items
 
     def rows_of(self, key: str) -> tuple[Row, ...]:
-        """Return an item's rows: all, or only the first one that matches `one_network`."""
-        rows, kind_and_architecture = self.paper.items[key].rows, (self.one_network or {}).get(key)
-        if kind_and_architecture is None:
+        """Return an item's rows: all, or only the first one of each network that `only` names."""
+        rows, chosen = self.paper.items[key].rows, (self.only or {}).get(key)
+        if chosen is None:
             return rows
-        return tuple(row for row in rows if (row.role.kind, row.role.architecture) == kind_and_architecture)[:1]
+        fitting = [[row for row in rows if (row.role.kind, row.role.architecture) == wanted] for wanted in chosen]
+        return tuple(found[0] for found in fitting if found)
 
     def checkpoint(self, role: Role) -> str | None:
         """Return the checkpoint's path or the zoo's name of a role's network; None if there is none."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantattack.data.sets import SETS
+from quantattack.nn.zoo import card_of
 from quantattack.record.file import FILE
 from quantattack.record.record import Record
 from quantattack.record.signals import Signal, read_signals
@@ -100,9 +101,9 @@ class Reader:
         return cells[0][0].subject.data if cells else role.data
 
     def logit_scale(self, role: Role) -> float:
-        """Return what the loss of a network's training multiplied its logits with, by its records' notes; else 1."""
-        noted = [store.notes.get("network", {}).get("logit_scale", 1.0) for store in self.records(role).stores]
-        return float(min(noted, default=1.0))
+        """Return what the loss of a network's training multiplied its logits with at its end, by its card; else 1."""
+        checkpoint = None if role in self.plan.own else self.plan.checkpoint(role)
+        return 1.0 if checkpoint is None else float(card_of(checkpoint).logit_scale)
 
     @property
     def stores(self) -> list[Store]:

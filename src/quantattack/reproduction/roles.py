@@ -29,6 +29,7 @@ class Role:
         small: Names of the stand-ins at a reduced scale, best first; the first that is available is used.
         full: Names of the stand-ins at the scale ``full``, best first.
         remark: What sets the stand-in apart from the paper's network beside its size and its training.
+        twin: The paper's name of the architecture whose float network images are transferred from; empty for its own.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Role:
     small: tuple[str, ...]
     full: tuple[str, ...]
     remark: str = ""
+    twin: str = ""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 

@@ -20,6 +20,7 @@ from quantattack.reproduction.bench import Bench, Network
 from quantattack.reproduction.cells import Cell, agrees, cells_of, is_done
 from quantattack.reproduction.paper import Item, signals_of
 from quantattack.reproduction.plan import Missing, Plan
+from quantattack.reproduction.recall import recall_njs
 from quantattack.reproduction.roles import ROLES, Role, role_of
 from quantattack.training.recipes import RECIPES
 
@@ -46,6 +47,7 @@ def _fill_row(plan: Plan, shared: Bench, role: Role, keys: list[str], advance: A
     if network is None:
         return [_missing_network(plan, role, key) for key in keys if key in plan.paper.runnable]
     bench = replace(shared, networks=(network, *_transfer_sources(plan, role)))
+    recall_njs(plan, bench, network, _identity(plan, bench, network, plan.scale.images))
     cells, missing = cells_of(plan, bench, network, keys)
     for count in sorted({cell.images for cell in cells}):
         missing += _run_cells(plan, bench, network, [cell for cell in cells if cell.images == count], advance)
@@ -88,9 +90,10 @@ def _transfer_sources(plan: Plan, role: Role) -> tuple[Network, ...]:
     """
     if plan.own:
         return tuple(network for other, network in plan.own.items() if other != role)
-    if role.kind not in ("BNN-WQ", "BNN-WAQ") or role.architecture not in ROLES.architectures:
+    architecture = role.twin or role.architecture
+    if role.kind not in ("BNN-WQ", "BNN-WAQ") or architecture not in ROLES.architectures:
         return ()
-    twin = network_of(plan, role_of("REF", role.architecture, role.data))
+    twin = network_of(plan, role_of("REF", architecture, role.data))
     return () if twin is None else (twin,)
 
 

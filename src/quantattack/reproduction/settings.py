@@ -1,19 +1,24 @@
 """The settings behind a table in words: images, steps, restarts, queries and runs, beside those at full scale."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from torch import nn
 
+from quantattack.attacks.base import Attack
 from quantattack.attacks.scaling.njs import Njs
 from quantattack.data.sets import SETS
 from quantattack.record.description import describe
 from quantattack.reproduction.bench import Bench, Network
 from quantattack.reproduction.numbers import RecordedCell
-from quantattack.reproduction.paper import Item, Row
+from quantattack.reproduction.paper import Item, Row, label
 from quantattack.reproduction.read import Reader
+from quantattack.reproduction.roles import DATA
+from quantattack.reproduction.scales import Scale
 
 COUNTED = ("steps", "restarts", "queries")
-Counts = dict[str, set[tuple[int, int]]]  # pairs of the number here and the number at full scale, by what is counted
+Pair = tuple[int, int]  # the number here and the number at full scale
+Place = tuple[str, str]  # an attack and a data set
+Counts = dict[str, dict[Pair, list[Place]]]  # where a pair is found, by what is counted
 
 
 def settings_words(reader: Reader, key: str) -> str:
@@ -26,13 +31,19 @@ def settings_words(reader: Reader, key: str) -> str:
             number, cells = reader.number(row.role, column, shared), reader.cells(row.role, column)
             if number is not None:
                 there = min(full.images, SETS[reader.data(row.role)].tests)
-                counts.setdefault("test images", set()).add((number.images, there))
+                _add(counts, "test images", (number.images, there))
             if number is not None and column.how in ("mean", "worst"):
-                counts.setdefault("runs", set()).add((len(cells), full.runs))
+                _add(counts, "runs", (len(cells), item.runs or full.runs))
         _add_attacks(counts, reader, item, row)
     if item.measured and counts:  # a spectrum pools its images and does not list them, so that it counts as one
-        counts["test images"] = {max(counts["test images"])}
+        counts["test images"] = {max(counts["test images"]): []}
     return "; ".join(words for kind, pairs in counts.items() for words in _words(kind, pairs))
+
+
+def _add(counts: Counts, kind: str, pair: Pair, place: Place = ("", "")) -> None:
+    places = counts.setdefault(kind, {}).setdefault(pair, [])
+    if place not in places:
+        places.append(place)
 
 
 def _add_attacks(counts: Counts, reader: Reader, item: Item, row: Row) -> None:
@@ -42,18 +53,29 @@ def _add_attacks(counts: Counts, reader: Reader, item: Item, row: Row) -> None:
         for kind in COUNTED:
             here, there = largest(record.settings(name), kind), largest(at_full.get(name), kind)
             if here > 1:
-                counts.setdefault(kind, set()).add((here, max(here, there)))
+                _add(counts, kind, (here, max(here, there)), (attack_label(item, name), record.subject.data))
+
+
+def attack_label(item: Item, name: str) -> str:
+    """Return how an item calls an attack, whichever of its runs it is."""
+    alone = any(column.name == name for column in item.columns)
+    return label(item, name if alone else name.rpartition(" run ")[0] or name)
 
 
 def full_settings(reader: Reader, item: Item, row: Row, cells: Iterable[RecordedCell]) -> dict[str, object]:
     """Return the settings that an item's attacks have at full scale, by their names; nothing is run for it."""
-    assert item.attacked is not None
     data = next(iter(cells))[0].subject.data
+    attacks = built_attacks(reader, item, row, data, reader.plan.paper.scale("full"))
+    return {name: describe(attack) for name, attack in attacks.items()}
+
+
+def built_attacks(reader: Reader, item: Item, row: Row, data: str, scale: Scale) -> dict[str, Attack]:
+    """Return an item's attacks on a data set at a scale, by their names, built for a network that does nothing."""
+    assert item.attacked is not None
     network = Network("network", nn.Identity(), data, row.role.kind)
     twin = Network("twin", nn.Identity(), data, "REF")
-    scale, fitted = reader.plan.paper.scale("full"), {network.name: Njs(1.0)}
-    bench = Bench((network, twin), radius=reader.plan.radius, scale=scale, fitted=fitted)
-    return {name: describe(attack) for _, attacks in item.attacked(bench, network) for name, attack in attacks.items()}
+    bench = Bench((network, twin), radius=reader.plan.radius, scale=scale, fitted={network.name: Njs(1.0)})
+    return {name: attack for _, attacks in item.attacked(bench, network) for name, attack in attacks.items()}
 
 
 def largest(settings: object, key: str) -> int:
@@ -72,6 +94,19 @@ def _values(settings: object, key: str) -> Iterator[int]:
             yield from _values(inside, key)
 
 
-def _words(kind: str, pairs: Iterable[tuple[int, int]]) -> Iterator[str]:
-    for here, there in sorted(pairs):
-        yield f"{here} of {there} {kind}" if here < there else f"{here} {kind}"
+def _words(kind: str, pairs: Mapping[Pair, Sequence[Place]]) -> Iterator[str]:
+    """Yield a phrase for each number; those beside the most common one name what they are of."""
+    common = max(pairs, key=lambda pair: len(pairs[pair]))
+    for here, there in sorted(pairs, key=lambda pair: (pair != common, pair)):
+        number = f"{here} of {there} {kind}" if here < there else f"{here} {kind}"
+        yield number + ("" if (here, there) == common else _where(pairs[here, there], pairs[common]))
+
+
+def _where(places: Sequence[Place], common: Sequence[Place]) -> str:
+    """Return the attacks, or else the data sets, that are only here; empty if neither tells it from the common one."""
+    attacks, sets = ([dict.fromkeys(place[part] for place in each) for each in (places, common)] for part in (0, 1))
+    if not attacks[0].keys() & attacks[1].keys() and "" not in attacks[0]:
+        return f" for {', '.join(attacks[0])}"
+    if not sets[0].keys() & sets[1].keys() and "" not in sets[0]:
+        return f" on {', '.join(DATA.get(name, name) for name in sets[0])}"
+    return ""

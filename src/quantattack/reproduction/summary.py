@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from quantattack.reproduction.claims import Claim
 from quantattack.reproduction.paper import Paper
-from quantattack.reproduction.verdicts import KINDS, Kind
+from quantattack.reproduction.verdicts import KINDS, LEANS, Kind, Lean
 
-Judgments = Mapping[str, Sequence[tuple[Claim, Kind]]]  # the claims of each paper with their verdicts, by its key
+# the claims of each paper with their verdicts and where these lean, by its key
+Judgments = Mapping[str, Sequence[tuple[Claim, Kind, Lean]]]
 
 
 def summarize(judgments: Judgments, papers: Mapping[str, Paper]) -> list[str]:
@@ -14,17 +15,24 @@ def summarize(judgments: Judgments, papers: Mapping[str, Paper]) -> list[str]:
 
     Questions of this package's own are counted, and said to be, but are no claims of a paper.
     """
-    kinds = [kind for claims in judgments.values() for _, kind in claims]
+    kinds = [kind for claims in judgments.values() for _, kind, _ in claims]
     if not kinds:
         return []
     holds, fails, open_ = (kinds.count(kind) for kind in KINDS)
-    own = sum(claim.own for claims in judgments.values() for claim, _ in claims)
+    own = sum(claim.own for claims in judgments.values() for claim, _, _ in claims)
     ours = f" ({own} of them this package's own questions)" if own else ""
-    counted = f"{holds} hold on these networks, {fails} do not, and {open_} cannot be told"
+    counted = f"{holds} hold on these networks, {fails} do not, and {open_} cannot be told{_leaning(judgments)}"
     sentences = [f"Of {len(kinds)} claims{ours} {counted}."]
     for key, claims in judgments.items():
         authors = papers[key].source.partition(",")[0]
         for kind, none in zip(KINDS[:2], ("nothing holds for certain", "nothing is refuted"), strict=True):
-            shorts = "; ".join(claim.short for claim, found in claims if found == kind and not claim.own)
+            shorts = "; ".join(claim.short for claim, found, _ in claims if found == kind and not claim.own)
             sentences.append(f"Of what {authors} claim, {f'this {kind}: {shorts}' if shorts else none}.")
     return sentences
+
+
+def _leaning(judgments: Judgments) -> str:
+    """Return where the comparisons of what cannot be told lean, in words."""
+    leans = [lean for claims in judgments.values() for _, kind, lean in claims if kind == KINDS[2]]
+    counts = [f"{leans.count(lean)} {lean}" for lean in LEANS if lean in leans]
+    return f", where the comparisons lean {', '.join(counts)}" if counts else ""

@@ -10,6 +10,8 @@ from quantattack.reproduction.read import Reader
 
 Kind = Literal["holds", "does not hold", "cannot be told"]
 KINDS: tuple[Kind, ...] = ("holds", "does not hold", "cannot be told")
+Lean = Literal["to the claim", "against it", "both ways", "neither way"]
+LEANS: tuple[Lean, ...] = ("to the claim", "against it", "both ways", "neither way")
 SIGNIFICANCE = 0.05  # level of the tests of all claims of a paper together
 
 
@@ -61,9 +63,33 @@ class Verdict:
         return "holds" if self.supports < self.opposes else "does not hold"
 
     @property
+    def lean(self) -> Lean:
+        """Where the votes point, however weak each is."""
+        votes = {line.says for line in self.evidence if line.says}
+        return LEANS[2] if len(votes) > 1 else LEANS[0] if 1 in votes else LEANS[1] if votes else LEANS[3]
+
+    @property
+    def votes(self) -> str:
+        """The votes counted in words; empty if there is none."""
+        said = [line for line in self.evidence if line.says is not None]
+        sides = {word: [line for line in said if line.says == says] for word, says in _SIDES.items()}
+        counts = [f"{len(lines)} {word}{_surely(lines)}" for word, lines in sides.items() if lines]
+        of = f"of {len(said)} comparison{'s' if len(said) > 1 else ''}"
+        return f"{of} {', '.join(counts)}" if said else ""
+
+    @property
     def kind(self) -> Kind:
         """The verdict on this claim alone, without a correction for the number of claims."""
         return self.kind_at(self.p)
+
+
+_SIDES = {"for it": 1, "against it": -1, "without a difference": 0}
+
+
+def _surely(lines: Sequence[Evidence]) -> str:
+    """Return how many of some votes a test decides on their own; empty for votes that say nothing."""
+    sure = sum(line.p is not None and line.p < SIGNIFICANCE for line in lines)
+    return f" ({sure} with p under {SIGNIFICANCE:g})" if lines[0].says else ""
 
 
 Judge = Callable[[Reader], Verdict]  # decides a claim from the records

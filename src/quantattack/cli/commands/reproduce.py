@@ -16,7 +16,7 @@ def reproduce(
         list[str] | None, typer.Argument(help="Tables and figures, all if none; then networks of your own, if any.")
     ] = None,
     show: Annotated[bool, typer.Option("--list", help="List every table and figure, one line each.")] = False,
-    only: Annotated[str | None, typer.Option(help="headline: the main tables on one network each.")] = None,
+    only: Annotated[str | None, typer.Option(help="headline: the main tables on a network or two each.")] = None,
     scale: Annotated[str, typer.Option(help=f"{', '.join(SIZES)}: how many images, restarts and steps.")] = "quick",
     networks: Annotated[Path | None, typer.Option(help="Folder of checkpoints beside those of the package.")] = None,
     budget: Annotated[int | None, typer.Option(help="Most forward and backward passes of a cell.")] = None,
