@@ -10,6 +10,7 @@ from quantattack.record.store import Store
 from quantattack.report.deployed import ARGMAX
 from quantattack.report.deployed import COLUMNS as DEPLOYED
 from quantattack.report.markdown import between, markdown_table
+from quantattack.reproduction.catalog import PAPERS
 
 ROOT = Path(__file__).parents[1]
 ROWS = ("pgd[steps=40]", "pgd_plus_hns[steps=40]", "pgd", "gap", "square", "log_odds", "rivals", "close")
@@ -30,25 +31,23 @@ def table(records: list[Record]) -> str:
     return markdown_table(head, lines)
 
 
-# The paper's networks and what stands for them, with the numbers published for PGD, NJS and HNS
-CIFAR10 = {
-    "cifar10-vgg5-float": ("VGG-16, float", 0.04, 0.0, 0.0),
-    "cifar10-vgg5-mdtanhs": ("VGG-16, binary weights", 47.32, 0.0, 0.0),
-    "cifar10-vgg5-mdtanhs-raw": ("VGG-16, binary weights, trained on its logits as they are", 47.32, 0.0, 0.0),
-    "cifar10-vgg5-bnn-waq": ("VGG-16, binary weights and activations", 78.01, 0.01, 0.02),
-    "cifar10-vgg5-bnn-waq-raw": (
-        "VGG-16, binary weights and activations, trained on its logits as they are",
-        *(78.01, 0.01, 0.02),
-    ),
-    "cifar10-resnet8-float": ("ResNet-18, float", 0.0, 0.0, 0.0),
-    "cifar10-resnet8-mdtanhs": ("ResNet-18, binary weights", 26.98, 0.0, 0.0),
-    "cifar10-resnet8-mdtanhs-raw": ("ResNet-18, binary weights, trained on its logits as they are", 26.98, 0.0, 0.0),
-    "cifar10-resnet8-bnn-waq": ("ResNet-18, binary weights and activations", 8.57, 0.03, 0.04),
-    "cifar10-resnet8-bnn-waq-raw": (
-        "ResNet-18, binary weights and activations, trained on its logits as they are",
-        *(8.57, 0.03, 0.04),
-    ),
-}
+KINDS = {"REF": "float", "BNN-WQ": "binary weights", "BNN-WAQ": "binary weights and activations"}
+ENDS = ", its training ends on its logits as they are"
+ARCHITECTURES = ("VGG-16", "ResNet-18")
+
+
+def printed() -> dict[str, tuple[str, float, float, float]]:
+    """What stands for the paper's networks on CIFAR-10: which these are, and what it prints for PGD, NJS and HNS."""
+    tables = (PAPERS["gupta2022"].items[key] for key in ("table2", "table3"))
+    rows = [row for item in tables for row in item.rows if row.role.data == "cifar10" and row.role.kind in KINDS]
+    places = [(name, kind) for name in ARCHITECTURES for kind in KINDS]
+    chosen = [row for row in rows if row.role.family in ARCHITECTURES]
+    chosen.sort(key=lambda row: (places.index((row.role.family, row.role.kind)), row.role.twin))
+    words = [f"{row.role.family}, {KINDS[row.role.kind]}{ENDS if row.role.twin else ''}" for row in chosen]
+    return {row.role.small[0]: (text, *row.published[3:6]) for row, text in zip(chosen, words, strict=True)}
+
+
+CIFAR10 = printed()
 COLUMNS = {"pgd": "PGD", "pgd_plus_njs": "PGD++ NJS", "pgd_plus_hns": "PGD++ HNS", "pgd_plus_gap": "PGD++ Gap"}
 SCALED = "as trained"  # PGD at the scale of the training's loss
 

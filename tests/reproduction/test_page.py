@@ -20,7 +20,7 @@ from quantattack.reproduction.figures import by_number, by_pixels, by_radius, by
 from quantattack.reproduction.page import _scales, corrected_words, write_pages
 from quantattack.reproduction.plan import Missing
 from quantattack.reproduction.read import Reader, Side
-from quantattack.reproduction.roles import role_of
+from quantattack.reproduction.roles import named_role, role_of
 from quantattack.reproduction.settings import settings_words
 from quantattack.reproduction.stand_ins import difference, facts_of
 from quantattack.reproduction.summary import summarize
@@ -84,7 +84,7 @@ def test_every_item_has_a_place_and_published_stands_beside_measured(filled, tex
 
 COUNTED = (
     r"Of (\d+) claims \((\d+) of them this package&#39;s own questions\) (\d+) hold on these networks, (\d+) do not, "
-    r"and (\d+) cannot be told, where the comparisons lean ((?:\d+ [a-z ]+,? ?)+)\."
+    r"and (\d+) cannot be told, where the comparisons lean ((?:[a-z ]+ in \d+,? ?)+)\."
 )
 
 
@@ -134,7 +134,7 @@ def test_a_summary_says_what_each_verdict_is():
     judgments = {"liu2020": [(first, "holds", LEANS[0]), (second, KINDS[2], LEANS[3]), (third, "holds", LEANS[0])]}
     assert summarize(judgments, PAPERS) == [
         "Of 3 claims 2 hold on these networks, 0 do not, and 1 cannot be told, "
-        "where the comparisons lean 1 neither way.",
+        "where the comparisons lean neither way in 1.",
         f"Of what Liu et al. claim, this holds: {first.short}; {third.short}.",
         "Of what Liu et al. claim, nothing is refuted.",
     ]
@@ -167,6 +167,8 @@ def test_no_label_is_a_formula_that_is_not_parsed(page, text):
     assert axes.get_ylim() == PERCENT
     low, high = lines_figure(lines, "steps", zoomed=True).axes[0].get_ylim()
     assert (low, high) == pytest.approx((6.8, 53.2))
+    flat = lines_figure([Panel("net", {"PGD": [(1.0, 0.0), (2.0, 0.0)]})], "steps", zoomed=True).axes[0]
+    assert flat.get_ylim() == pytest.approx((-0.5, 0.5))
 
 
 def test_a_caption_says_what_was_reduced(filled):
@@ -195,13 +197,18 @@ def test_a_difference_is_measured_on_both_networks():
         "layers of 64 to 512 channels, 11 million weights; 9 epochs in place of 256 epochs"
     )
     scaled = difference("cifar10-resnet8-mdtanhs", role_of("BNN-WQ", "ResNet-18"))
-    assert scaled.endswith("9 epochs on 0.0417 times its logits in place of 256 epochs")
+    assert scaled.endswith("9 epochs, on 0.0417 times its logits in place of 256 epochs")
     robust = difference("cifar10-resnet8-float-adv", role_of("REF*", "ResNet-18"))
     assert robust.startswith("10 weight layers of 32 to 128 channels")
     assert robust.endswith("4 epochs against 7 steps in place of 256 epochs against 7 steps")
     alone = difference("digits-float", replace(role, full=("digits-float",), remark="a remark"))
     assert "in place of" not in alone
-    assert alone.endswith("30 epochs; a remark")
+    assert alone.endswith("30 epochs, without augmentation; a remark")
+    for name, first in (("cifar10-resnet8-mdtanhs-raw", "0.0417"), ("cifar10-vgg5-mdtanhs-raw", "0.0222")):
+        assert difference(name, named_role(name)).endswith(
+            f"36 epochs, without augmentation, on {first} times its logits, rising to all of them between 0 and 40 % "
+            "of the updates in place of 256 epochs"
+        )
 
 
 def test_what_was_not_run_is_on_the_page_with_its_command(tmp_path):
@@ -307,7 +314,7 @@ def test_figures_are_drawn_from_the_records(text):
     assert len(ids) == len(set(ids))
     assert "gupta2022-figure3-0-title" in ids
     assert "beyond-ladder-steps-title" in ids
-    assert "Robust accuracy, on an axis that does not begin at 0, against levels b" in text
+    assert "Robust accuracy, on an axis of its range, against levels b" in text
     for title in ("gupta2022-figure1-transfer-title", "liu2020-figure1-0-title", "liu2020-figure2-0-title"):
         assert title in ids
     assert "img-src data:" in text  # without it no browser shows the pictures
@@ -318,7 +325,7 @@ def test_a_columns_place_on_the_axis():
     items = {key: PAPERS[paper].items[key] for paper, key in (("gupta2022", "figure1"), ("liu2020", "section45"))}
     first, sweep = items.values()
     steps = [by_step(first, column, 8 / 255) for column in first.columns]
-    assert {place[0] for place in steps if place is not None} == {"PGD"}
+    assert {place[0] for place in steps if place is not None} == {"PGD over iterations"}
     assert [place for place, column in zip(steps, first.columns, strict=True) if column.name == "pgd"] == [None] * 7
     assert [place[1] for place in steps if place is not None] == [0, 1, 2, 5, 10, 20, 50]
     levels = [place[1] for column in first.columns if (place := by_radius(first, column, column.times * 8 / 255))]

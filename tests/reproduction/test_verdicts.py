@@ -45,7 +45,7 @@ def test_the_one_sided_p_value_agrees_with_the_interval():
     assert found.p_over(high) == pytest.approx(0.975, abs=1e-6)
 
 
-def test_only_against_a_claim_is_enough_and_all_must_be_for_it():
+def test_one_network_against_a_claim_is_enough_and_all_must_be_for_it():
     def kind(*says):
         return combine_votes([Evidence("", one) for one in says]).kind
 
@@ -80,17 +80,22 @@ def test_p_values_are_corrected_for_the_claims_that_a_test_decides():
 @pytest.mark.parametrize(
     ("says", "lean", "votes"),
     [
-        ((1, 1, 0), "to the claim", "of 3 comparisons 2 for it (1 with p under 0.05), 1 without a difference"),
+        ((1, 1, 0), "to the claim", "of 3 comparisons 2 for it (1 with p under 0.05), 1 undecided"),
         ((-1, None), "against it", "of 1 comparison 1 against it (1 with p under 0.05)"),
         ((1, -1), "both ways", "of 2 comparisons 1 for it (1 with p under 0.05), 1 against it (0 with p under 0.05)"),
-        ((0,), "neither way", "of 1 comparison 1 without a difference"),
-        ((None,), "neither way", ""),
+        ((0,), "neither way", "of 1 comparison 1 undecided"),
+        ((None,), None, ""),
     ],
 )
 def test_the_votes_of_what_cannot_be_told_are_counted(says, lean, votes):
     evidence = [Evidence("", say, 0.3 if place else 0.01) for place, say in enumerate(says)]
     verdict = combine_votes(evidence)
     assert (verdict.lean, verdict.votes) == (lean, votes)
+
+
+def test_votes_without_a_test_are_counted_without_p_values():
+    verdict = combine_votes([Evidence("", 1), Evidence("", -1), Evidence("", -1)])
+    assert verdict.votes == "of 3 comparisons 1 for it, 2 against it"
 
 
 def test_every_judge_must_agree(gupta):
@@ -126,5 +131,9 @@ def test_each_claim_has_a_name_of_its_own_in_the_summary():
 
 def test_the_claims_that_must_be_among_them_are():
     words = " ".join(claim.words for claim in CLAIMS)
-    for part in ("ImageNet", "Adversarial training with PGD++", "gain most at few steps and a large radius"):
+    for part in (
+        "ImageNet",
+        "adversarial training of a float network with PGD++",
+        "gain most at few steps and a large radius",
+    ):
         assert part in words

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 from matplotlib.figure import Figure
 
 from quantattack.report.style import PERCENT, legend, logarithmic_axis, look, percent_axis, styled
 
 Points = Sequence[tuple[float, float]]
+LABEL, TITLE = 30, 72  # letters in a line beside the axes, and above them
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def lines_figure(panels: Sequence[Panel], label: str, logarithmic: bool = False,
             for name, points in panel.lines.items():
                 x, y = zip(*sorted(points), strict=True)
                 axes.plot(x, [100 * share for share in y], label=name, gid="series", **look(names.index(name)))
-            axes.set_title(panel.title, loc="left", fontsize=8.5, pad=2)
+            axes.set_title(fill(panel.title, TITLE), loc="left", fontsize=8.5, pad=2)
             percent_axis(axes, () if not zoomed else [share for points in panel.lines.values() for _, share in points])
             if logarithmic:
                 logarithmic_axis(axes)
@@ -55,13 +57,14 @@ def dots_figure(rows: Mapping[str, Mapping[str, float]]) -> Figure:
         rows: The share of each series by name, by network.
     """
     names = list(dict.fromkeys(name for shares in rows.values() for name in shares))
-    with styled(names, 0.8 + 0.28 * len(rows)) as figure:
+    labels = [fill(network, LABEL) for network in rows]
+    with styled(names, 0.8 + 0.28 * len(rows) + 0.12 * sum(label.count("\n") for label in labels)) as figure:
         axes = figure.subplots()
         for place, name in enumerate(names):
             at = [(100 * shares[name], row) for row, shares in enumerate(rows.values()) if name in shares]
             x, y = zip(*at, strict=True)
             axes.plot(x, y, label=name, gid="series", **{**look(place), "linestyle": "none", "markersize": 7})
-        axes.set_yticks(range(len(rows)), rows)
+        axes.set_yticks(range(len(rows)), labels)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xlabel("robust accuracy (%)")
         axes.set_xlim(*PERCENT)

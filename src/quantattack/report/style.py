@@ -71,7 +71,7 @@ def look(place: int) -> dict[str, Any]:
 
 
 def percent_axis(axes: Axes, shares: Sequence[float] = ()) -> None:
-    """Make the vertical axis robust accuracy from 0 to 100 %, or of the range of some shares, with room around them."""
+    """Make the vertical axis robust accuracy from 0 to 100 %, or of the range of some shares, with room for markers."""
     axes.set_ylabel("robust accuracy (%)")
     if not shares:
         axes.set_ylim(*PERCENT)
@@ -79,7 +79,7 @@ def percent_axis(axes: Axes, shares: Sequence[float] = ()) -> None:
         return
     low, high = 100 * min(shares), 100 * max(shares)
     room = max(0.5, 0.08 * (high - low))
-    axes.set_ylim(low - room, high + room)
+    axes.set_ylim(max(PERCENT[0], low - room), min(PERCENT[1], high + room))
     axes.yaxis.set_major_locator(MaxNLocator(5))
 
 

@@ -139,6 +139,14 @@ class Run:
         return search(self.attack, model, replace(batch, rng=batch.rng.restarted(self.number)))
 
 
+_RUN = " run "
+
+
 def runs(name: str, attack: Attack, count: int) -> dict[str, Attack]:
     """Return `count` independent runs of an attack, named ``pgd run 1``, ``pgd run 2`` and so on."""
-    return {f"{name} run {number + 1}": Run(attack, number) for number in range(count)}
+    return {f"{name}{_RUN}{number + 1}": Run(attack, number) for number in range(count)}
+
+
+def attack_of(run: str) -> str:
+    """Return the name of the attack that `runs` made a run of; empty for the name of anything else."""
+    return run.rpartition(_RUN)[0]

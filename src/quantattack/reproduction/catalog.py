@@ -51,6 +51,7 @@ class ItemFile:
     pairs: tuple[tuple[str, str], ...] = ()
     note: str = ""
     runs: int | None = None
+    steps: int | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -102,6 +103,7 @@ def _item(file: ItemFile, functions: Mapping[str, Builder]) -> Item:
         pairs=file.pairs,
         note=file.note,
         runs=file.runs,
+        steps=file.steps,
     )
 
 

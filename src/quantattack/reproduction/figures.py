@@ -145,7 +145,7 @@ def _plot(reader: Reader, key: str, plot: Plot) -> tuple[str, str] | None:
     panels = [panel for row in item.rows if (panel := _panel(reader, item, row, plot.place)).lines]
     if not panels:
         return None
-    zoomed = ", on an axis that does not begin at 0," if plot.zoomed else ""
+    zoomed = ", on an axis of its range," if plot.zoomed else ""
     caption = f"Robust accuracy{zoomed} against {plot.axis}"
     name = f"{reader.plan.paper.key}-{key}-{plot.axis.split()[0]}"
     return _as_svg(name, caption, lines_figure(panels, plot.axis, plot.logarithmic, plot.zoomed))

@@ -45,27 +45,26 @@ class Cheap:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     def __call__(self, reader: Reader) -> Verdict:
-        item, evidence = reader.plan.paper.items[self.item], []
+        evidence: dict[str, Evidence] = {}
         for row in rows_of(reader, self.item, self.kinds):
-            first, second = (reader.side(row.role, Side(name)) for name in (self.first, self.second))
-            if first and len(first) == len(second):
-                ratios = self._ratios(reader, row, first, second)
-                words = f"{row.role.label}: {self._words(item, ratios)}"
-                evidence.append(Evidence(words, *self.vote(ratios)))
-        return combine_votes(evidence)
+            sides = [reader.side(row.role, Side(name)) for name in (self.first, self.second)]
+            if sides[0] and len(sides[0]) == len(sides[1]):
+                about, ratios = self._measured(reader, row, sides)
+                words = f"{about}: {self._words(reader.plan.paper.items[self.item], ratios)}"
+                evidence.setdefault(words, Evidence(words, *self.vote(ratios)))
+        return combine_votes(list(evidence.values()))
 
-    def _ratios(
-        self, reader: Reader, row: Row, first: Sequence[RecordedCell], second: Sequence[RecordedCell]
-    ) -> list[float]:
+    def _measured(self, reader: Reader, row: Row, sides: Sequence[list[RecordedCell]]) -> tuple[str, list[float]]:
+        """Return what the ratios of the costs are about, and the ratios; passes depend on the classes alone."""
         if self.unit == "passes":
-            return [self._spent(reader, row, first[0]) / self._spent(reader, row, second[0])]
-        return [cost(a) / passes_of(a) / (cost(b) / passes_of(b)) for a, b in zip(first, second, strict=True)]
-
-    def _spent(self, reader: Reader, row: Row, cell: RecordedCell) -> int:
-        """Return the passes that an attack spends on an image that withstands it."""
-        data = cell[0].subject.data
-        attacks = built_attacks(reader, reader.plan.paper.items[self.item], row, data, reader.plan.scale)
-        return passes(attacks[cell[1]], SETS[data].classes)
+            (record, name), (_, other) = sides[0][0], sides[1][0]
+            data = record.subject.data
+            item, classes = reader.plan.paper.items[self.item], SETS[data].classes
+            attacks = built_attacks(reader, item, row, data, reader.plan.scale)
+            ratio = passes(attacks[name], classes) / passes(attacks[other], classes)
+            return f"every network of {classes} classes", [ratio]
+        costs = [(cost(a) / passes_of(a), cost(b) / passes_of(b)) for a, b in zip(*sides, strict=True)]
+        return row.role.label, [first / second for first, second in costs]
 
     def _words(self, item: Item, ratios: Sequence[float]) -> str:
         runs = f" over {len(ratios)} runs" if len(ratios) > 1 else ""
@@ -77,7 +76,7 @@ class Cheap:
         )
 
     def vote(self, ratios: Sequence[float]) -> tuple[int, float | None]:
-        """Return the vote and its p-value; None where there is nothing to test: counted passes, or one run."""
+        """Return the vote and its p-value: None for counted passes, and undecided with 1 for the seconds of one run."""
         from scipy.stats import ttest_1samp
 
         below = np.log(self.most) - np.log(ratios)

@@ -185,15 +185,16 @@ class Wider:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     def __call__(self, reader: Reader) -> Verdict:
-        rows = {(row.role.kind, row.role.architecture): row for row in rows_of(reader, self.item, ())}
+        larger, smaller = (
+            [row.role for row in rows_of(reader, self.item, (kind,))] for kind in (self.kind, self.other)
+        )
         evidence = []
-        for (kind, architecture), row in rows.items():
-            other = rows.get((self.other, architecture))
-            if kind == self.kind and other is not None:
-                pair = reader.number(row.role, self.column), reader.number(other.role, self.column)
-                if pair[0] is not None and pair[1] is not None:
-                    scales = reader.logit_scale(row.role), reader.logit_scale(other.role)
-                    evidence.append(self._evidence(architecture, (pair[0].value, pair[1].value), scales))
+        for first, second in ((a, b) for a in larger for b in smaller if a.family == b.family):
+            pair = reader.number(first, self.column), reader.number(second, self.column)
+            if pair[0] is not None and pair[1] is not None:
+                scales = reader.logit_scale(first), reader.logit_scale(second)
+                name = max(first.architecture, second.architecture, key=len)  # which says how a twin was trained
+                evidence.append(self._evidence(name, (pair[0].value, pair[1].value), scales))
         return combine_votes(evidence)
 
     def _evidence(self, architecture: str, values: tuple[float, float], scales: tuple[float, float]) -> Evidence:

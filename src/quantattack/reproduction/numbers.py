@@ -1,6 +1,6 @@
 """Numbers computed from one record: robust accuracies, paired differences, and values of diagnostic signals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -122,6 +122,16 @@ def broken_after(record: Record, name: str, step: int | None = None) -> Broken |
     first_success = record.column(name, "step").astype(float)
     wrong = record.column(name, "clean_prediction") != record.column(name, "label")
     return np.asarray(broken & (wrong | (first_success <= step)), dtype=np.bool_)
+
+
+def mappings_in(settings: object) -> Iterator[Mapping[str, object]]:
+    """Yield nested settings and every mapping inside them, the outer ones first."""
+    if isinstance(settings, Mapping):
+        yield settings
+        settings = list(settings.values())
+    if isinstance(settings, list | tuple):
+        for inside in settings:
+            yield from mappings_in(inside)
 
 
 def steps_of(settings: object) -> int:

@@ -52,7 +52,7 @@ def _chapter(reader: Reader) -> Chapter:
     return Chapter(paper.key, paper.title, paper.source, with_figures, reader.total())
 
 
-def _kinds(claims: Sequence[Decided]) -> list[tuple[Claim, Kind, Lean]]:
+def _kinds(claims: Sequence[Decided]) -> list[tuple[Claim, Kind, Lean | None]]:
     return [(claim, verdict.kind_at(p), verdict.lean) for claim, verdict, p in claims]
 
 
@@ -87,7 +87,7 @@ def stands(readers: Sequence[Reader]) -> list[Stand]:
                 checkpoint = reader.plan.checkpoint(row.role) or name
                 scale = reader.logit_scale(row.role)
                 stand = Stand(name, row.role.label, difference(checkpoint, row.role), facts, scale)
-                by_network_and_role[name, row.role.label] = stand
+                by_network_and_role.setdefault((name, row.role.label), stand)  # the papers come first
     return list(by_network_and_role.values())
 
 
@@ -103,7 +103,7 @@ def _published_clean(paper: Paper, role: Role) -> float | None:
     return next(printed, None)
 
 
-def _card_text(facts: dict[str, object], published: float | None = None) -> str:
+def _card_text(facts: dict[str, object], published: float | None) -> str:
     clean, epochs = facts.get("clean"), facts.get("epochs")
     printed = f" (printed: {published:g} %)" if published is not None else ""
     parts = [f"{100 * clean:.1f} % of the test images right{printed}" if isinstance(clean, float) else ""]
@@ -123,5 +123,6 @@ def _size(scale: Scale) -> str:
     return (
         f"{scale.images} test images a cell, {scale.merged} with {scale.restarts} restarts, "
         f"{scale.nearest} for the nearest image, {scale.signals} for signals and {scale.few} for CLEVER, "
-        f"{scale.runs} independent runs, at most {scale.steps} steps, {scale.queries} queries of Square"
+        f"{scale.runs} independent runs, at most {scale.steps} steps, {scale.boundary} of Brendel and Bethge's attack, "
+        f"{scale.queries} queries of Square"
     )

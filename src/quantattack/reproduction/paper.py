@@ -79,6 +79,7 @@ class Item:
         pairs: Pairs of attacks, by name, that are compared image by image.
         note: Remark that is printed with the table.
         runs: Number of independent runs in the paper; None for that of the scale ``full``.
+        steps: Number of steps in the paper, where the attacks of other tables, which are read here, have more.
     """
 
     title: str
@@ -90,6 +91,11 @@ class Item:
     pairs: tuple[tuple[str, str], ...] = ()
     note: str = ""
     runs: int | None = None
+    steps: int | None = None
+
+    def measured_images(self, scale: Scale) -> int:
+        """Return the number of images that its signals are measured on."""
+        return scale.few if self.few else scale.signals
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +137,7 @@ def signals_of(measured: Measured) -> str:
 
 # what a header says beyond the attack's name, such as "PGD, 10 steps, worst"
 _SETTING = re.compile(r", (worst|average|\d+ steps?|\d+/255|radius [^,]*)$")
-_DISPLAY_NAMES = {"pgd": "PGD", "pgd_50": "PGD", "fgsm": "FGSM"}
+_DISPLAY_NAMES = {"pgd": "PGD", "pgd_50": "PGD over iterations", "fgsm": "FGSM"}
 
 
 def label(item: Item, attack: str) -> str:

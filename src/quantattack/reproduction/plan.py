@@ -80,7 +80,7 @@ class Plan:
 
     def measured_images(self, item: Item) -> int:
         """Return the number of images that an item's signals are measured on."""
-        return self.scale.few if item.few else self.scale.signals
+        return item.measured_images(self.scale)
 
     def folder(self, network: str, suffix: str) -> Path:
         """Return the folder of one of a network's records.

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantattack.data.sets import SETS
-from quantattack.nn.zoo import card_of
 from quantattack.record.file import FILE
 from quantattack.record.record import Record
 from quantattack.record.signals import Signal, read_signals
 from quantattack.record.statistics import wilson
 from quantattack.record.store import Store
 from quantattack.report.tables import norm_name
+from quantattack.reproduction.bench import attack_of
 from quantattack.reproduction.numbers import (
     Number,
     Pair,
@@ -101,9 +101,9 @@ class Reader:
         return cells[0][0].subject.data if cells else role.data
 
     def logit_scale(self, role: Role) -> float:
-        """Return what the loss of a network's training multiplied its logits with at its end, by its card; else 1."""
-        checkpoint = None if role in self.plan.own else self.plan.checkpoint(role)
-        return 1.0 if checkpoint is None else float(card_of(checkpoint).logit_scale)
+        """Return what the loss of a network's training multiplied its logits with, by its records' notes; else 1."""
+        noted = [store.notes.get("network", {}).get("logit_scale", 1.0) for store in self.records(role).stores]
+        return float(min(noted, default=1.0))
 
     @property
     def stores(self) -> list[Store]:
@@ -165,7 +165,7 @@ class Reader:
         """Return the cells that a column is computed from: one, or one for each run; empty unless all are complete."""
         runs = column.how in ("mean", "worst", "merged")
         cells = self.records(role).cells
-        named = [cell for cell in cells if (_without_run(cell[1]) if runs else cell[1]) == column.name]
+        named = [cell for cell in cells if (attack_of(cell[1]) if runs else cell[1]) == column.name]
         alike = _largest([cell for cell in named if self._has_threat(cell[0], column)])
         complete = all(len(record.column(name, "image")) == record.images for record, name in alike)
         return alike if complete else []
@@ -259,7 +259,3 @@ def _largest(cells: list[RecordedCell]) -> list[RecordedCell]:
     """Return the cells with the most images; those of another record with fewer images would be counted twice."""
     most = max((record.images for record, _ in cells), default=0)
     return [cell for cell in cells if cell[0].images == most]
-
-
-def _without_run(name: str) -> str:
-    return name.rpartition(" run ")[0]

@@ -1,13 +1,16 @@
 """What a record tells of a network that was measured before, so that it need not be measured again."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import closing, suppress
 
 from quantattack.attacks.scaling.njs import Njs
 from quantattack.errors import InputError
 from quantattack.record.file import FILE
 from quantattack.record.identity import Identity
+from quantattack.record.record import Record
 from quantattack.record.store import Store
 from quantattack.reproduction.bench import Bench, Network
+from quantattack.reproduction.numbers import mappings_in
 from quantattack.reproduction.plan import Plan
 
 
@@ -23,25 +26,18 @@ def recall_njs(plan: Plan, bench: Bench, network: Network, identity: Mapping[str
     folder = plan.folder(network.name, str(plan.scale.images))
     if network.name in bench.fitted or not (folder / FILE).is_file():
         return
-    try:
-        store = Store.load(folder)
-    except InputError:  # running the cells says what is wrong with it
-        return
-    if Identity.from_json(store.identity).text == Identity.from_json(dict(identity)).text:
-        every = (record.settings(name) for record in store.records() for name in record.attacks)
-        beta = next((beta for settings in every for beta in _betas(settings)), None)
-        if beta is not None:
-            bench.fitted[network.name] = Njs(beta, unit="normalized")
-    store.close()
+    with suppress(InputError), closing(Store.load(folder)) as store:  # running the cells says what is wrong with it
+        if Identity.from_json(store.identity).text == Identity.from_json(dict(identity)).text:
+            betas = [beta for record in store.records() for beta in _betas(record)]
+            if betas:
+                bench.fitted[network.name] = Njs(betas[0], unit="normalized")
 
 
-def _betas(settings: object) -> Iterator[float]:
-    """Yield every beta of NJS in normalized pixels that attacks' settings have."""
-    if isinstance(settings, Mapping):
-        if settings.get("part") == "Njs" and settings.get("unit") == "normalized" and not settings.get("sketch"):
-            yield float(settings["beta1"])
-        for inside in settings.values():
-            yield from _betas(inside)
-    elif isinstance(settings, list | tuple):
-        for inside in settings:
-            yield from _betas(inside)
+def _betas(record: Record) -> list[float]:
+    """Return every beta of NJS in normalized pixels that a record's attacks have.
+
+    One that was estimated is left out: it is recorded with its estimate, and fitted again as that.
+    """
+    parts = [part for name in record.attacks for part in mappings_in(record.settings(name))]
+    found = [part for part in parts if part.get("part") == "Njs" and part.get("unit") == "normalized"]
+    return [float(str(part["beta1"])) for part in found if not part.get("sketch")]

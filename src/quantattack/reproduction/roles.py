@@ -29,7 +29,8 @@ class Role:
         small: Names of the stand-ins at a reduced scale, best first; the first that is available is used.
         full: Names of the stand-ins at the scale ``full``, best first.
         remark: What sets the stand-in apart from the paper's network beside its size and its training.
-        twin: The paper's name of the architecture whose float network images are transferred from; empty for its own.
+        twin: The paper's name of the architecture, for a network that stands beside another of its kind, trained
+            otherwise; empty for the others.
     """
 
     kind: str
@@ -47,9 +48,19 @@ class Role:
         words = (self.kind, self.architecture, DATA.get(self.data, self.data))
         return ", ".join(word for word in words if word)
 
+    @property
+    def family(self) -> str:
+        """The paper's name of the architecture, whatever sets its training apart."""
+        return self.twin or self.architecture
+
     def candidates(self, scale: str) -> tuple[str, ...]:
-        """Return the names of the networks that may stand in for it at a scale, best first."""
-        return self.full if scale == "full" else self.small
+        """Return the names of the networks that may stand in for it at a scale, best first.
+
+        There is none for a twin at the scale ``full``: the networks of full width are all trained as it is.
+        """
+        if scale == "full":
+            return () if self.twin else self.full
+        return self.small
 
 
 @dataclass(frozen=True)

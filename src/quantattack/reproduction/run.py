@@ -86,15 +86,14 @@ def opened(name: str, role: Role, device: str = "cpu") -> Network:
 def _transfer_sources(plan: Plan, role: Role) -> tuple[Network, ...]:
     """Return the networks that images may be transferred from.
 
-    For a role of the paper, the float network of the same architecture; with the user's own networks, all the others.
+    For a role of the paper, the float network of its family; with the user's own networks, all the others.
     """
     if plan.own:
         return tuple(network for other, network in plan.own.items() if other != role)
-    architecture = role.twin or role.architecture
-    if role.kind not in ("BNN-WQ", "BNN-WAQ") or architecture not in ROLES.architectures:
+    if role.kind not in ("BNN-WQ", "BNN-WAQ") or role.family not in ROLES.architectures:
         return ()
-    twin = network_of(plan, role_of("REF", architecture, role.data))
-    return () if twin is None else (twin,)
+    source = network_of(plan, role_of("REF", role.family, role.data))
+    return () if source is None else (source,)
 
 
 def _run_cells(plan: Plan, bench: Bench, network: Network, cells: list[Cell], advance: Advance) -> list[Missing]:

@@ -8,8 +8,8 @@ from quantattack.attacks.base import Attack
 from quantattack.attacks.scaling.njs import Njs
 from quantattack.data.sets import SETS
 from quantattack.record.description import describe
-from quantattack.reproduction.bench import Bench, Network
-from quantattack.reproduction.numbers import RecordedCell
+from quantattack.reproduction.bench import Bench, Network, attack_of
+from quantattack.reproduction.numbers import RecordedCell, mappings_in
 from quantattack.reproduction.paper import Item, Row, label
 from quantattack.reproduction.read import Reader
 from quantattack.reproduction.roles import DATA
@@ -17,21 +17,21 @@ from quantattack.reproduction.scales import Scale
 
 COUNTED = ("steps", "restarts", "queries")
 Pair = tuple[int, int]  # the number here and the number at full scale
-Place = tuple[str, str]  # an attack and a data set
+Place = tuple[str, str]  # how an item calls an attack, and a data set
 Counts = dict[str, dict[Pair, list[Place]]]  # where a pair is found, by what is counted
 
 
 def settings_words(reader: Reader, key: str) -> str:
     """Return an item's settings, such as ``200 of 10000 test images; 20 steps``; empty if nothing of it was run."""
-    item, paper = reader.plan.paper.items[key], reader.plan.paper
-    full, counts = paper.scale("full"), Counts()
+    item, full, counts = reader.plan.paper.items[key], reader.plan.paper.scale("full"), Counts()
     for row in item.rows:
         shared = reader.shared(row.role, item.columns)
         for column in (column for column in item.columns if column.how not in ("clean", "quoted")):
             number, cells = reader.number(row.role, column, shared), reader.cells(row.role, column)
             if number is not None:
-                there = min(full.images, SETS[reader.data(row.role)].tests)
-                _add(counts, "test images", (number.images, there))
+                there = item.measured_images(full) if column.how == "signal" else full.images
+                there = min(there, SETS[reader.data(row.role)].tests)
+                _add(counts, "test images", (number.images, max(number.images, there)))
             if number is not None and column.how in ("mean", "worst"):
                 _add(counts, "runs", (len(cells), item.runs or full.runs))
         _add_attacks(counts, reader, item, row)
@@ -53,13 +53,14 @@ def _add_attacks(counts: Counts, reader: Reader, item: Item, row: Row) -> None:
         for kind in COUNTED:
             here, there = largest(record.settings(name), kind), largest(at_full.get(name), kind)
             if here > 1:
+                there = there if kind != "steps" or item.steps is None else min(there, item.steps)
                 _add(counts, kind, (here, max(here, there)), (attack_label(item, name), record.subject.data))
 
 
 def attack_label(item: Item, name: str) -> str:
     """Return how an item calls an attack, whichever of its runs it is."""
     alone = any(column.name == name for column in item.columns)
-    return label(item, name if alone else name.rpartition(" run ")[0] or name)
+    return label(item, name if alone else attack_of(name) or name)
 
 
 def full_settings(reader: Reader, item: Item, row: Row, cells: Iterable[RecordedCell]) -> dict[str, object]:
@@ -80,18 +81,8 @@ def built_attacks(reader: Reader, item: Item, row: Row, data: str, scale: Scale)
 
 def largest(settings: object, key: str) -> int:
     """Return the largest whole number that a key has anywhere in nested settings; 0 if there is none."""
-    return max(_values(settings, key), default=0)
-
-
-def _values(settings: object, key: str) -> Iterator[int]:
-    if isinstance(settings, Mapping):
-        if isinstance(settings.get(key), int):
-            yield settings[key]
-        for inside in settings.values():
-            yield from _values(inside, key)
-    elif isinstance(settings, list | tuple):
-        for inside in settings:
-            yield from _values(inside, key)
+    values = [inside.get(key) for inside in mappings_in(settings)]
+    return max((value for value in values if isinstance(value, int)), default=0)
 
 
 def _words(kind: str, pairs: Mapping[Pair, Sequence[Place]]) -> Iterator[str]:
@@ -99,12 +90,13 @@ def _words(kind: str, pairs: Mapping[Pair, Sequence[Place]]) -> Iterator[str]:
     common = max(pairs, key=lambda pair: len(pairs[pair]))
     for here, there in sorted(pairs, key=lambda pair: (pair != common, pair)):
         number = f"{here} of {there} {kind}" if here < there else f"{here} {kind}"
-        yield number + ("" if (here, there) == common else _where(pairs[here, there], pairs[common]))
+        others = [place for pair, places in pairs.items() if pair != (here, there) for place in places]
+        yield number + ("" if (here, there) == common else _where(pairs[here, there], others))
 
 
-def _where(places: Sequence[Place], common: Sequence[Place]) -> str:
-    """Return the attacks, or else the data sets, that are only here; empty if neither tells it from the common one."""
-    attacks, sets = ([dict.fromkeys(place[part] for place in each) for each in (places, common)] for part in (0, 1))
+def _where(places: Sequence[Place], others: Sequence[Place]) -> str:
+    """Return the attacks, or else the data sets, that no other number is of; empty if neither tells them apart."""
+    attacks, sets = ([dict.fromkeys(place[part] for place in each) for each in (places, others)] for part in (0, 1))
     if not attacks[0].keys() & attacks[1].keys() and "" not in attacks[0]:
         return f" for {', '.join(attacks[0])}"
     if not sets[0].keys() & sets[1].keys() and "" not in sets[0]:

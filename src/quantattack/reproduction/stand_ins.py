@@ -1,9 +1,11 @@
 """How a network differs from the paper's that it stands in for: both are measured, none is described by hand."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,6 +29,8 @@ class Facts:
         steps: Steps of the attack that it was trained against; 0 if it was trained without one, None if unknown.
         scale: What the loss of its training multiplied the logits with at the end; 1 for the logits as they are.
         stem: Stride of its first convolution; 1 if there is none.
+        scaled: The scale during its training in words; empty where it is 1 throughout.
+        augmented: Whether the images of its training were changed at random; None if unknown.
     """
 
     layers: int
@@ -37,6 +41,8 @@ class Facts:
     steps: int | None
     scale: float = 1.0
     stem: int = 1
+    scaled: str = ""
+    augmented: bool | None = None
 
     @property
     def size(self) -> str:
@@ -47,10 +53,10 @@ class Facts:
 
     @property
     def training(self) -> str:
-        """Epochs, attack steps and the scale of the logits in words; empty if unknown."""
+        """Epochs, attack steps, augmentation and the scale of the logits in words; empty if unknown."""
         against = f" against {self.steps} steps" if self.steps else ""
-        scaled = f" on {self.scale:.3g} times its logits" if self.scale != 1 else ""
-        return f"{self.epochs} epochs{against}{scaled}" if self.epochs else ""
+        parts = (f"{self.epochs} epochs{against}", "without augmentation" * (self.augmented is False), self.scaled)
+        return ", ".join(part for part in parts if part) if self.epochs else ""
 
 
 def difference(name: str, role: Role) -> str:
@@ -75,7 +81,9 @@ def facts_of(name: str) -> Facts:
     card = card_of(name)
     adversary = json.loads(card.adversarial) if card.adversarial else {}
     steps = adversary.get("attack", {}).get("steps") if adversary else 0
-    return _facts(load_model(name), card.training.get("epochs"), steps, card.logit_scale)
+    scaled, augment = scale_words(card.training.get("logit_scale", 1.0)), card.training.get("augment")
+    found = _facts(load_model(name), card.training.get("epochs"), steps, card.logit_scale)
+    return replace(found, scaled=scaled, augmented=None if augment is None else augment != "none")
 
 
 @cache
@@ -86,7 +94,22 @@ def recipe_facts(name: str) -> Facts:
         model = build(recipe.architecture, recipe.options)
     attack = None if recipe.adversarial is None else recipe.adversarial.attack
     steps = 0 if attack is None else getattr(attack, "steps", None)
-    return _facts(model, recipe.training.epochs, steps, recipe.training.last_scale)
+    scaled, augment = scale_words(asdict(recipe.training)["logit_scale"]), recipe.training.augment
+    found = _facts(model, recipe.training.epochs, steps, recipe.training.last_scale)
+    return replace(found, scaled=scaled, augmented=augment != "none")
+
+
+def scale_words(scale: float | Mapping[str, Any]) -> str:
+    """Return in words what a training's loss multiplied the logits with; empty for 1.
+
+    Arguments:
+        scale: A number, or the fields of a `Rise`.
+    """
+    if isinstance(scale, Mapping):
+        begins = scale.get("hold", 0.0)  # which older cards do not have
+        between = f"{100 * begins:.0f} and {100 * scale['share']:.0f} % of the updates"
+        return f"on {scale['first']:.3g} times its logits, rising to all of them between {between}"
+    return f"on {scale:.3g} times its logits" if scale != 1 else ""
 
 
 def _facts(model: nn.Module, epochs: int | None, steps: int | None, scale: float) -> Facts:

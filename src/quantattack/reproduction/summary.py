@@ -7,7 +7,7 @@ from quantattack.reproduction.paper import Paper
 from quantattack.reproduction.verdicts import KINDS, LEANS, Kind, Lean
 
 # the claims of each paper with their verdicts and where these lean, by its key
-Judgments = Mapping[str, Sequence[tuple[Claim, Kind, Lean]]]
+Judgments = Mapping[str, Sequence[tuple[Claim, Kind, Lean | None]]]
 
 
 def summarize(judgments: Judgments, papers: Mapping[str, Paper]) -> list[str]:
@@ -34,5 +34,6 @@ def summarize(judgments: Judgments, papers: Mapping[str, Paper]) -> list[str]:
 def _leaning(judgments: Judgments) -> str:
     """Return where the comparisons of what cannot be told lean, in words."""
     leans = [lean for claims in judgments.values() for _, kind, lean in claims if kind == KINDS[2]]
-    counts = [f"{leans.count(lean)} {lean}" for lean in LEANS if lean in leans]
+    counts = [f"{lean} in {leans.count(lean)}" for lean in LEANS if lean in leans]
+    counts += [f"and there is none in {leans.count(None)}"] if None in leans else []
     return f", where the comparisons lean {', '.join(counts)}" if counts else ""

@@ -63,8 +63,10 @@ class Verdict:
         return "holds" if self.supports < self.opposes else "does not hold"
 
     @property
-    def lean(self) -> Lean:
-        """Where the votes point, however weak each is."""
+    def lean(self) -> Lean | None:
+        """Where the votes point, however weak each is; None if there is none."""
+        if all(line.says is None for line in self.evidence):
+            return None
         votes = {line.says for line in self.evidence if line.says}
         return LEANS[2] if len(votes) > 1 else LEANS[0] if 1 in votes else LEANS[1] if votes else LEANS[3]
 
@@ -83,13 +85,13 @@ class Verdict:
         return self.kind_at(self.p)
 
 
-_SIDES = {"for it": 1, "against it": -1, "without a difference": 0}
+_SIDES = {"for it": 1, "against it": -1, "undecided": 0}
 
 
 def _surely(lines: Sequence[Evidence]) -> str:
-    """Return how many of some votes a test decides on their own; empty for votes that say nothing."""
-    sure = sum(line.p is not None and line.p < SIGNIFICANCE for line in lines)
-    return f" ({sure} with p under {SIGNIFICANCE:g})" if lines[0].says else ""
+    """Return how many of some votes a test decides on their own; empty for votes that say nothing or have no test."""
+    tests = [line.p for line in lines if line.says and line.p is not None]
+    return f" ({sum(p < SIGNIFICANCE for p in tests)} with p under {SIGNIFICANCE:g})" if tests else ""
 
 
 Judge = Callable[[Reader], Verdict]  # decides a claim from the records
