@@ -176,7 +176,7 @@ def test_a_caption_says_what_was_reduced(filled):
     assert settings_words(reader, "table2") == "10 of 500 test images; 2 of 5 runs; 10 of 100 steps"
     restarts = settings_words(reader, "table3")
     assert "2 of 50 restarts" in restarts
-    assert "4 of 100 restarts" in restarts
+    assert "4 of 100 restarts for BLOB_QG, b = 200, twice the restarts" in restarts
     reader.close()
     reader = Reader(filled["gupta2022"])
     assert "30 of 5000 queries" in settings_words(reader, "table7")
@@ -188,6 +188,7 @@ def test_a_caption_says_what_was_reduced(filled):
 def test_networks_are_named_with_their_difference(text):
     assert "million weights in place of 21 weight layers of 64 to 512 channels, 11 million weights" in text
     assert "% of the test images right" in text
+    assert "right (printed: 93.18 %)" in text
 
 
 def test_a_difference_is_measured_on_both_networks():

@@ -103,6 +103,13 @@ def test_the_headline_has_a_network_trained_on_the_loss_that_is_attacked(tmp_pat
     assert all(len(found) == 2 and any(name.endswith("-raw") for name in found) for found in networks.values())
 
 
+def test_twins_of_a_network_have_no_row_at_full_scale(tmp_path):
+    plan = plan_of("gupta2022", tmp_path, "table1", stand_in=None, scale=SCALES["full"])
+    assert not [role for role in plan.roles() if role.twin]
+    missing = {absence.row for absence in fill(plan, silent)}
+    assert missing == {role.label for role in plan.roles()}
+
+
 def test_only_what_is_missing_is_run(tmp_path, monkeypatch):
     calls = []
     true = running.run

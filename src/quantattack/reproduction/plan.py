@@ -52,8 +52,9 @@ class Plan:
         return items
 
     def rows_of(self, key: str) -> tuple[Row, ...]:
-        """Return an item's rows: all, or only the first one of each network that `only` names."""
-        rows, chosen = self.paper.items[key].rows, (self.only or {}).get(key)
+        """Return an item's rows that have a stand-in at the scale, or only the first one of each network of `only`."""
+        every, chosen = self.paper.items[key].rows, (self.only or {}).get(key)
+        rows = tuple(row for row in every if row.role in self.own or row.role.candidates(self.scale.name))
         if chosen is None:
             return rows
         fitting = [[row for row in rows if (row.role.kind, row.role.architecture) == wanted] for wanted in chosen]
