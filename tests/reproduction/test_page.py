@@ -8,6 +8,7 @@ from html import unescape
 
 import pytest
 
+from quantattack.nn.zoo import card_of
 from quantattack.record.store import Store
 from quantattack.report.record_page import write_record_page
 from quantattack.report.reproduction import View, print_view
@@ -22,7 +23,7 @@ from quantattack.reproduction.plan import Missing
 from quantattack.reproduction.read import Reader, Side
 from quantattack.reproduction.roles import named_role, role_of
 from quantattack.reproduction.settings import settings_words
-from quantattack.reproduction.stand_ins import difference, facts_of
+from quantattack.reproduction.stand_ins import difference
 from quantattack.reproduction.summary import summarize
 from quantattack.reproduction.verdicts import KINDS, LEANS
 from quantattack.reproduction.views import keep_missing, read_missing, view
@@ -117,7 +118,7 @@ def test_the_first_screen_is_the_verdicts_in_five_sentences(text):
 def test_the_first_screen_names_what_was_trained_on_a_part_of_its_logits(tmp_path):
     plan = plan_of("gupta2022", tmp_path, "table6", stand_in=None)
     names = {"BNN-WQ": "cifar10-vgg5-mdtanhs", "REF": "cifar10-vgg5-float"}
-    stands = [Stand(name, kind, "", "", facts_of(name).scale) for kind, name in names.items()]
+    stands = [Stand(name, kind, "", "", card_of(name).logit_scale) for kind, name in names.items()]
     path = write_reproduction(tmp_path / "index.html", [], {}, stands, ["A sentence."], _scales([plan]))
     said = re.search(r'id="trained-scaled">([^<]+)', path.read_text(encoding="utf-8")).group(1)
     assert "BNN-WQ (0.022 of them)" in said

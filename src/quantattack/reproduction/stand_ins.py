@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,9 @@ class Facts:
         weights: Number of weights.
         epochs: Epochs of its training; None if unknown.
         steps: Steps of the attack that it was trained against; 0 if it was trained without one, None if unknown.
-        scale: What the loss of its training multiplied the logits with at the end; 1 for the logits as they are.
         stem: Stride of its first convolution; 1 if there is none.
         scaled: The scale during its training in words; empty where it is 1 throughout.
-        augmented: Whether the images of its training were changed at random; None if unknown.
+        augmented: Whether the images of its training were changed at random, or nothing is known of it.
     """
 
     layers: int
@@ -39,10 +38,9 @@ class Facts:
     weights: int
     epochs: int | None
     steps: int | None
-    scale: float = 1.0
-    stem: int = 1
-    scaled: str = ""
-    augmented: bool | None = None
+    stem: int
+    scaled: str
+    augmented: bool
 
     @property
     def size(self) -> str:
@@ -55,7 +53,7 @@ class Facts:
     def training(self) -> str:
         """Epochs, attack steps, augmentation and the scale of the logits in words; empty if unknown."""
         against = f" against {self.steps} steps" if self.steps else ""
-        parts = (f"{self.epochs} epochs{against}", "without augmentation" * (self.augmented is False), self.scaled)
+        parts = (f"{self.epochs} epochs{against}", "without augmentation" * (not self.augmented), self.scaled)
         return ", ".join(part for part in parts if part) if self.epochs else ""
 
 
@@ -81,9 +79,7 @@ def facts_of(name: str) -> Facts:
     card = card_of(name)
     adversary = json.loads(card.adversarial) if card.adversarial else {}
     steps = adversary.get("attack", {}).get("steps") if adversary else 0
-    scaled, augment = scale_words(card.training.get("logit_scale", 1.0)), card.training.get("augment")
-    found = _facts(load_model(name), card.training.get("epochs"), steps, card.logit_scale)
-    return replace(found, scaled=scaled, augmented=None if augment is None else augment != "none")
+    return _facts(load_model(name), card.training, steps)
 
 
 @cache
@@ -94,9 +90,7 @@ def recipe_facts(name: str) -> Facts:
         model = build(recipe.architecture, recipe.options)
     attack = None if recipe.adversarial is None else recipe.adversarial.attack
     steps = 0 if attack is None else getattr(attack, "steps", None)
-    scaled, augment = scale_words(asdict(recipe.training)["logit_scale"]), recipe.training.augment
-    found = _facts(model, recipe.training.epochs, steps, recipe.training.last_scale)
-    return replace(found, scaled=scaled, augmented=augment != "none")
+    return _facts(model, asdict(recipe.training), steps)
 
 
 def scale_words(scale: float | Mapping[str, Any]) -> str:
@@ -112,8 +106,10 @@ def scale_words(scale: float | Mapping[str, Any]) -> str:
     return f"on {scale:.3g} times its logits" if scale != 1 else ""
 
 
-def _facts(model: nn.Module, epochs: int | None, steps: int | None, scale: float) -> Facts:
+def _facts(model: nn.Module, training: Mapping[str, Any], steps: int | None) -> Facts:
     weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
     outputs, count = [len(weight) for weight in weights[:-1]], sum(weight.numel() for weight in weights)
     stem = next((part.stride[0] for part in model.modules() if isinstance(part, nn.Conv2d)), 1)
-    return Facts(len(weights), min(outputs), max(outputs), count, epochs, steps, scale, stem)
+    scaled, augmented = scale_words(training.get("logit_scale", 1.0)), training.get("augment") != "none"
+    ends = min(outputs), max(outputs)
+    return Facts(len(weights), *ends, count, training.get("epochs"), steps, stem, scaled, augmented)
