@@ -41,6 +41,13 @@ def passes(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor, c
         torch.autograd.grad(cross_entropy(model(x), labels, reduction="sum"), x)
 
 
+class Alone(CountedModel):
+    """A model whose small batches have no room for queries ahead of their turn."""
+
+    def spare(self, rows: int) -> int:  # noqa: ARG002
+        return 0
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a narrow network and few repetitions, to try it out")
@@ -75,6 +82,11 @@ def main() -> None:
             pairs,
         )
         print(f"{name}, {STEPS} steps, solved images leave / {STEPS} bare passes, demo network: {cost:.3f}")
+
+    few, own = images[:4], logits[:4].argmax(1)
+    search = qa.Square(threat=qa.Threat(qa.Linf(), 1 / 255), queries=100 if quick else 1000)
+    cost = ratio(lambda: search(Alone(network), few, own), lambda: search(CountedModel(network), few, own), pairs)
+    print(f"square, {search.queries} queries of 4 images that resist, one turn a call / several: {cost:.2f}")
 
 
 if __name__ == "__main__":

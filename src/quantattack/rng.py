@@ -10,12 +10,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from quantattack.types import Indices, Mask
+
+Step: TypeAlias = int | Indices  # one for all images, or with shape (n,) one for each
 
 # Streams: one for each use, so that the numbers of different uses are independent.
 START, SIGNS, PLACES, FRESH, ROUNDING, NOISE, SETS, SKETCH = range(8)
@@ -49,26 +52,26 @@ class Rng:
         """Return the generator for another restart."""
         return replace(self, restart=restart)
 
-    def uniform(self, step: int, stream: int, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
+    def uniform(self, step: Step, stream: int, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
         """Return numbers in [0, 1) on a grid of 2^-24, with shape (n, *shape)."""
         return (self._bits(step, stream, math.prod(shape)) * 2.0**-24).to(dtype).reshape(-1, *shape)
 
-    def normal(self, step: int, stream: int, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
+    def normal(self, step: Step, stream: int, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
         """Return standard normal numbers (Box and Muller, 1958), with shape (n, *shape)."""
         count = math.prod(shape)
         bits = self._bits(step, stream, 2 * count).double()
         radius = torch.sqrt(-2 * torch.log((bits[:, :count] + 1) * 2.0**-24))
         return (radius * torch.cos(2 * math.pi * 2.0**-24 * bits[:, count:])).to(dtype).reshape(-1, *shape)
 
-    def signs(self, step: int, stream: int, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
+    def signs(self, step: Step, stream: int, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
         """Return -1 or 1 with equal probability, with shape (n, *shape)."""
         return (self.uniform(step, stream, shape, dtype) < 0.5).to(dtype) * 2 - 1
 
-    def integers(self, step: int, stream: int, high: int) -> Tensor:
+    def integers(self, step: Step, stream: int, high: int) -> Tensor:
         """Return one integer from 0 to high - 1 for each image, with shape (n,)."""
         return (self.uniform(step, stream, (), torch.float64) * high).long()
 
-    def _bits(self, step: int, stream: int, count: int) -> Tensor:
+    def _bits(self, step: Step, stream: int, count: int) -> Tensor:
         key = _keyed(self._key, step, stream)
         counter = torch.arange(1, count + 1, device=key.device) * _signed(_GOLDEN)
         return _shifted(_mixed(key[:, None] + counter), 40)
@@ -79,10 +82,16 @@ class Rng:
         return _keyed(self.index.long(), self.seed, self.restart)
 
 
-def _keyed(key: Tensor, *words: int) -> Tensor:
+def _keyed(key: Tensor, *words: Step) -> Tensor:
     for word in words:
-        key = _mixed(key ^ _signed(_mixed_int(word & 0xFFFFFFFFFFFFFFFF)))
+        key = _mixed(key ^ _mixed_word(word))
     return key
+
+
+def _mixed_word(word: Step) -> Step:
+    if isinstance(word, Tensor):
+        return _mixed(word.long() + _signed(_GOLDEN))
+    return _signed(_mixed_int(word & 0xFFFFFFFFFFFFFFFF))
 
 
 def _signed(word: int) -> int:

@@ -10,9 +10,10 @@ from quantattack.attacks.base import batch_of
 from quantattack.attacks.losses import margin
 from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.attacks.recipes import square
-from quantattack.attacks.square import Square, as_planes, bump, changed_share, window
+from quantattack.attacks.square import Square, as_planes, changed_share
 from quantattack.attacks.success import hits
 from quantattack.attacks.threat import Threat
+from quantattack.attacks.windows import bump, window
 from quantattack.errors import InputError
 from quantattack.rng import Rng
 

@@ -6,20 +6,23 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from quantattack.attacks.ahead import Ahead, Padded
 from quantattack.attacks.arguments import check_threat
 from quantattack.attacks.asking import ask_until_solved
 from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images
 from quantattack.attacks.norms import L1, L2, per_image
 from quantattack.attacks.success import Criterion, misclassified, nearness
 from quantattack.attacks.threat import Threat
+from quantattack.attacks.windows import l2_proposal, tiles, window
 from quantattack.errors import InputError, check_count
 from quantattack.gradients import logits_in_parts
 from quantattack.record.description import tagged
-from quantattack.rng import FRESH, PLACES, SIGNS, Rng
-from quantattack.types import Images, Mask, Model, PerImage
+from quantattack.rng import SIGNS, Rng, Step
+from quantattack.types import Images, Indices, Logits, Mask, Model, PerImage
 
 # The share of pixels that a proposal changes is halved after these queries, for a budget of 10,000.
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+_COLUMNS = ("radius", "best", "loss", "least", "counted", "idle", "tied", "proposal")  # of `_Search`, one row an image
 _LEAST, _TIE, _TIES = 0.005, 0.2, 250  # see `Square`, on ties
 
 
@@ -102,7 +105,8 @@ class _Search:
         counted: `loss` when each image last improved, with shape (n,).
         idle: What the queries since then count toward the patience, with shape (n,).
         tied: Ties since then, with shape (n,).
-        proposal: Images to query next.
+        proposal: Images to query first.
+        ahead: Queries whose answers are known before their turn.
     """
 
     attack: Square
@@ -115,13 +119,14 @@ class _Search:
     idle: PerImage
     tied: PerImage
     proposal: Images
+    ahead: Ahead | None = None
 
     @classmethod
     def begin(cls, attack: Square, batch: Batch) -> "_Search":
         threat = attack.threat
         clean, radius = batch.images, threat.radii(batch.images, batch.radius)
         planes = as_planes(clean)
-        delta = _tiles(planes, batch.rng) if isinstance(threat.norm, L2) else _stripes(planes, batch.rng)
+        delta = tiles(planes, batch.rng) if isinstance(threat.norm, L2) else _stripes(planes, batch.rng)
         first = clean + (delta.reshape(clean.shape) * threat.spread(radius / _length(threat, delta), clean))
         first = threat.project(first if batch.start is None else batch.start.to(clean), clean, radius)
         first = threat.snap(first, clean, radius)
@@ -130,8 +135,11 @@ class _Search:
         return cls(attack, replace(batch, reached=None), radius, first, worst, zero, worst, zero, zero, first)
 
     def keep(self, mask: Mask) -> "_Search":
-        columns = (self.radius, self.best, self.loss, self.least, self.counted, self.idle, self.tied, self.proposal)
-        return _Search(self.attack, self.batch.keep(mask), *(column[mask] for column in columns))
+        return replace(self._at(mask), ahead=None if self.ahead is None else self.ahead.keep(mask))
+
+    def _at(self, rows: Mask | Indices) -> "_Search":
+        columns = {name: getattr(self, name)[rows] for name in _COLUMNS}
+        return replace(self, batch=self.batch.keep(rows), ahead=None, **columns)
 
     def measure(self, model: Model) -> None:
         """Ask the clean images for their margins, which a gain is compared with."""
@@ -143,17 +151,43 @@ class _Search:
 
     def ask(self, model: Model, turn: int) -> Mask:
         """Query one proposal per image, keep it if it is an improvement, and return whether it is a success."""
-        if turn > 0:
-            over = self.attack.schedule or self.attack.queries
-            self.proposal = self._propose(turn, changed_share(turn, over, self.attack.share))
-        logits, labels = logits_in_parts(model, self.proposal, self.batch.at_once), self.batch.labels
-        solved = self.attack.solved
+        self.proposal, logits = self._queried(model, turn)
+        solved, labels = self.attack.solved, self.batch.labels
         fooled, loss = solved(logits, labels), nearness(solved, logits, labels).to(self.loss)
         kept = fooled | (loss >= self.loss if self.attack.ties else loss > self.loss)
         self._count(loss, self.attack.ties is True)
         self.best = torch.where(per_image(kept, self.best), self.proposal, self.best)
         self.loss = torch.where(kept, loss, self.loss)
+        self.ahead = None if self.ahead is None else self.ahead.later(turn, ~kept)
         return fooled
+
+    def _queried(self, model: Model, turn: int) -> tuple[Images, Logits]:
+        """Return a turn's proposals and their logits; where a batch has room, those of later turns are asked too."""
+        count = len(self.batch)
+        if turn == 0 or not isinstance(model, Padded) or model.spare(count) < count:
+            proposal = self._propose(turn, self._share(turn)) if turn else self.proposal
+            return proposal, logits_in_parts(model, proposal, self.batch.at_once)
+        ahead = self.ahead = self._with_answers(model, turn)
+        model.count(count)
+        return ahead.at(turn)
+
+    def _with_answers(self, model: Padded, turn: int) -> Ahead:
+        if self.ahead is None:
+            return self._look_ahead(model, turn, torch.arange(len(self.batch), device=self.loss.device))
+        missing = self.ahead.missing(len(self.batch), turn).nonzero()[:, 0]
+        return self.ahead.joined(self._look_ahead(model, turn, missing)) if len(missing) else self.ahead
+
+    def _look_ahead(self, model: Padded, turn: int, images: Indices) -> Ahead:
+        """Ask what some images propose from a turn on, as if nothing of it were kept."""
+        count, share = len(images), self._share(turn)
+        most = min(1 + model.spare(count) // count, self.attack.queries - turn)
+        turns = [each for each in range(turn, turn + most) if self._share(each) == share]
+        owner = images.repeat_interleave(len(turns))
+        when = torch.tensor(turns, device=images.device).repeat(count)
+        return Ahead.ask(model, owner, when, self._at(owner)._propose(when, share), self.batch.at_once)
+
+    def _share(self, turn: int) -> float:
+        return changed_share(turn, self.attack.schedule or self.attack.queries, self.attack.share)
 
     def _count(self, loss: PerImage, ties: bool) -> None:
         """Count a query toward the patience: by whether it gained, tied, or did neither."""
@@ -162,18 +196,18 @@ class _Search:
         self.tied = torch.where(gained, 0, self.tied + tied)
         self.idle = torch.where(gained, 0, self.idle + torch.where(tied & (self.tied <= _TIES), _TIE, 1.0))
 
-    def _propose(self, query: int, share: int | float) -> Images:
+    def _propose(self, query: Step, share: int | float) -> Images:
         moved = self._moved(query, share, 1)
         if not self.attack.ties or isinstance(self.attack.threat.norm, L2):
             return moved
         empty = (moved == self.best).flatten(1).all(1)
         return torch.where(per_image(empty, moved), self._moved(query, share, -1), moved) if empty.any() else moved
 
-    def _moved(self, query: int, share: int | float, sign: int) -> Images:
+    def _moved(self, query: Step, share: int | float, sign: int) -> Images:
         """Return the best images with one window changed, on the grid if the threat has levels."""
         threat, clean, best = self.attack.threat, as_planes(self.batch.images), as_planes(self.best)
         if isinstance(threat.norm, L2):
-            moved = _l2_proposal(clean, best, self.radius, share, self.batch.rng, query)
+            moved = l2_proposal(clean, best, self.radius, share, self.batch.rng, query)
         else:
             moved = _linf_proposal(clean, best, sign * self._reach(clean), share, self.batch.rng, query)
         inside = threat.project(moved.reshape(self.batch.images.shape), self.batch.images, self.radius)
@@ -209,85 +243,10 @@ def _stripes(clean: Images, rng: Rng) -> Images:
     return rng.signs(0, SIGNS, (channels, 1, width), clean.dtype).expand_as(clean)
 
 
-def _linf_proposal(clean: Images, best: Images, reach: Tensor, share: int | float, rng: Rng, query: int) -> Images:
+def _linf_proposal(clean: Images, best: Images, reach: Tensor, share: int | float, rng: Rng, query: Step) -> Images:
     """Linf proposal: set one square to plus or minus the radius around the clean image, one sign per channel."""
     _, channels, height, width = clean.shape
     side = min(max(round(math.sqrt(share * height * width)), 1), max(height, width))
     inside = window(clean, side, rng, 2 * query)
     signs = rng.signs(query, SIGNS, (channels, 1, 1), clean.dtype)
     return torch.where(inside, clean + reach * signs, best)
-
-
-def window(clean: Images, side: int, rng: Rng, step: int) -> Tensor:
-    """Return the mask of a random square of the given side, with shape (n, 1, height, width)."""
-    corner = []
-    for axis, extent in enumerate(clean.shape[2:]):
-        span = min(side, extent)
-        first = rng.integers(step + axis, PLACES, extent - span + 1)[:, None]
-        at = torch.arange(extent, device=clean.device)[None]
-        corner.append((at >= first) & (at < first + span))
-    return (corner[0][:, :, None] & corner[1][:, None, :])[:, None]
-
-
-def bump(height: int, width: int, like: Images) -> Tensor:
-    """Return the published L2 pattern of unit norm: a positive and a negative peak with rectangular falloff."""
-    half = _peak(height // 2 + height % 2, width, like), _peak(height // 2, width, like)
-    whole = torch.cat([half[0], -half[1]])[:height]
-    length: Tensor = torch.linalg.vector_norm(whole)
-    return whole / length
-
-
-def _peak(height: int, width: int, like: Images) -> Tensor:
-    total = torch.zeros(height, width, dtype=like.dtype, device=like.device)
-    y, x = (height - 1) // 2, (width - 1) // 2
-    for layer in range(max(height, width)):
-        top, left = max(y - layer, 0), max(x - layer, 0)
-        total[top : y + layer + 1, left : x + layer + 1] += 1 / (layer + 1) ** 2
-    return total
-
-
-def _tiles(clean: Images, rng: Rng) -> Images:
-    """Return the L2 start: a grid of `bump` patterns with one random sign per tile and channel."""
-    _, channels, height, width = clean.shape
-    side = max(min(height, width) // 5, 1)
-    rows, columns = max(height // side, 1), max(width // side, 1)
-    pattern = bump(min(side, height), min(side, width), clean).abs() if side == 1 else bump(side, side, clean)
-    signs = rng.signs(0, SIGNS, (channels, rows, columns), clean.dtype)
-    grid = torch.einsum("ncij,ab->nciajb", signs, pattern).reshape(len(clean), channels, rows * side, columns * side)
-    whole = torch.zeros_like(clean)
-    whole[:, :, : rows * side, : columns * side] = grid
-    return whole
-
-
-def _l2_proposal(clean: Images, best: Images, radius: PerImage, share: int | float, rng: Rng, query: int) -> Images:
-    """L2 proposal: move the norm of one window, and what the radius leaves unused, to a pattern in another."""
-    _, channels, height, width = clean.shape
-    side = min(max(round(math.sqrt(share * height * width)), 3) | 1, height, width)
-    delta = best - clean
-    target, source = (window(clean, side, rng, 4 * query + 2 * k).to(delta) for k in (0, 1))
-    pattern = _pattern_in(clean, target, side, rng, query)
-    old = delta * target
-    new = pattern + old / _norms(old, (2, 3))
-    total = delta.square().sum((1, 2, 3), keepdim=True)
-    unused = (per_image(radius, clean).square() - total).clamp_min(0) / channels
-    in_windows = (delta.square() * torch.maximum(target, source)).sum((2, 3), keepdim=True)  # squared norm per channel
-    new = new / _norms(new, (2, 3)) * (unused + in_windows).sqrt()
-    moved = torch.where(target > 0, new, delta * (1 - source))
-    return clean + moved / _norms(moved, (1, 2, 3)) * per_image(radius, clean)
-
-
-def _pattern_in(clean: Images, inside: Tensor, side: int, rng: Rng, query: int) -> Images:
-    """Return the pattern placed in a window, at random transposed, with one random sign per channel."""
-    pattern = bump(side, side, clean)
-    transposed = per_image(rng.uniform(query, FRESH, (), clean.dtype) < 0.5, clean)
-    signs = rng.signs(query, SIGNS, (clean.shape[1], 1, 1), clean.dtype)
-    flat = torch.zeros_like(inside).expand(len(clean), 1, *clean.shape[2:]).clone()
-    where = inside.expand_as(flat) > 0
-    upright, lying = flat.clone(), flat.clone()
-    upright[where] = pattern.flatten().repeat(len(clean))
-    lying[where] = pattern.T.flatten().repeat(len(clean))
-    return torch.where(transposed, lying, upright) * signs
-
-
-def _norms(delta: Images, axes: tuple[int, ...]) -> Tensor:
-    return delta.square().sum(axes, keepdim=True).sqrt().clamp_min(1e-12)

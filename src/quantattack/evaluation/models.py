@@ -97,6 +97,18 @@ class CountedModel(nn.Module):
         """
         return CountedModel(self.model, passes or self.passes, at_once, grid or self.grid, self.rows)
 
+    def uncounted(self) -> "CountedModel":
+        """Return a view that counts nothing, for rows that stand where padding would; see `attacks.ahead`."""
+        return self.showing(self.width, Passes())
+
+    def spare(self, rows: int) -> int:
+        """Return how many rows a batch of so many is padded with."""
+        return wanted_rows(rows, self.rows) - rows
+
+    def count(self, rows: int) -> None:
+        """Count rows that went forward through `uncounted`."""
+        self.passes.forward(rows)
+
     def forward(self, images: Images) -> Logits:
         if self.rows:
             parts = [slice(first, first + self.rows) for first in range(0, max(1, len(images)), self.rows)]
@@ -150,10 +162,19 @@ def padded(images: Images, wanted: int | None = None) -> Tensor:
         images: Images with shape (n, ...), n at least 1.
         wanted: Exactly how many rows instead; 0 for those that there are.
     """
-    rows = len(images)
-    usual = max(_FEWEST, -(-rows // _MULTIPLE) * _MULTIPLE)
-    missing = max(0, (usual if wanted is None else wanted) - rows)
+    missing = wanted_rows(len(images), wanted) - len(images)
     return torch.cat([images, images[:1].expand(missing, *images.shape[1:])]) if missing else images
+
+
+def wanted_rows(rows: int, wanted: int | None = None) -> int:
+    """Return how many rows `padded` makes of so many.
+
+    Arguments:
+        rows: Number of rows.
+        wanted: Exactly how many; 0 for those that there are; None for at least 16 and a multiple of 8.
+    """
+    usual = max(_FEWEST, -(-rows // _MULTIPLE) * _MULTIPLE)
+    return max(rows, usual if wanted is None else wanted)
 
 
 def fingerprint(model: CountedModel, images: Images) -> str:
