@@ -242,6 +242,7 @@ def test_a_sign_that_is_called_twice_is_set_the_first_time_only():
     assert torch.equal(signs.logits(CLEAN[:1], torch.zeros(1, 12, dtype=torch.bool)), model(CLEAN[:1]))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_an_image_is_broken_that_gradients_and_random_changes_leave():
     images, labels = (part[53:54] for part in qa.load_data("digits"))
     model, threat = qa.load_model("digits-bnn-waq"), Threat(Linf(), 0.01)

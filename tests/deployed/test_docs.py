@@ -23,7 +23,7 @@ from quantattack.deployed.readers import READERS
 
 PAGE = (ROOT / "docs" / "deployed-models.md").read_text(encoding="utf-8")
 SECTIONS = dict(zip(*[iter(re.split(r"^## (.*)\n", PAGE, flags=re.MULTILINE)[1:])] * 2, strict=True))
-FEW = "6"  # images, in place of the page's
+FEW = "3"  # images, in place of the page's
 SCRIPT = runpy.run_path(str(ROOT / "scripts" / "deployed.py"))
 pytestmark = pytest.mark.usefixtures("unchecked")
 
