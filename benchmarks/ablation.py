@@ -39,6 +39,7 @@ def variants(threat: qa.Threat) -> dict[str, Attack]:
     return {
         WHOLE: suite,
         **{f"without `{name}`": without(suite, name) for name in suite.members},
+        **{f"`close` without `{name}`": without_last(suite, name) for name in suite.attacks["close"].attack.attacks},
         "Square without ties": changed(suite, strict),
         "signs with their own derivative": changed(suite, plain),
     }
@@ -47,6 +48,12 @@ def variants(threat: qa.Threat) -> dict[str, Attack]:
 def without(suite: qa.Ensemble, name: str) -> qa.Ensemble:
     attacks = {other: attack for other, attack in suite.attacks.items() if other != name}
     return replace(suite, attacks=attacks, onward=tuple(other for other in suite.onward if other != name))
+
+
+def without_last(suite: qa.Ensemble, name: str) -> qa.Ensemble:
+    """Return the suite with a part of `close` left out."""
+    close: Any = suite.attacks["close"]
+    return replace(suite, attacks={**suite.attacks, "close": replace(close, attack=without(close.attack, name))})
 
 
 def changed(attack: Any, change: Callable[[Any], Any]) -> Any:
