@@ -7,7 +7,7 @@ import pytest
 
 from quantattack.reproduction.judges_alike import Alike, NoStronger, Trained
 from quantattack.reproduction.judges_cost import Cheap
-from quantattack.reproduction.judges_measured import Larger, Limit, Nearer, Wider
+from quantattack.reproduction.judges_measured import Larger, Limit, MostlyLarger, Nearer, Wider
 from quantattack.reproduction.judges_paired import GainLarger, Mostly, Point, Stronger
 from quantattack.reproduction.numbers import Number
 from quantattack.reproduction.paper import Column
@@ -108,6 +108,17 @@ def test_most_comparisons_are_counted(gupta):
     assert "more images in 44 of 44 comparisons and fewer in 0" in claim(Told(gupta, pairs)).evidence[0].words
     mixed = {**pairs, ("c", "d", None): pair(1, 5)}
     assert claim(Told(gupta, mixed)).kind == "cannot be told"
+
+
+def test_most_comparisons_of_two_signals_are_counted(gupta):
+    reader = Told(gupta, numbers={"unit": of(1.0), "njs": of(2.0), "hns": of(0.5)})
+    njs, hns, unit = (Column(f"signal of {name}", name, "signal", field="x.y") for name in ("njs", "hns", "unit"))
+    larger, smaller = (MostlyLarger("table12", pairs)(reader) for pairs in (((njs, unit),), ((hns, unit),)))
+    assert (larger.kind, smaller.kind) == ("holds", "does not hold")
+    assert larger.evidence[0].words.startswith("larger in 6 of 6 comparisons and smaller in 0, p = 0.031")
+    mixed = MostlyLarger("table12", ((njs, unit), (hns, unit)))(reader)
+    assert mixed.kind == "cannot be told"
+    assert "smaller (signal of hns of REF, ResNet-18, CIFAR-10; " in mixed.evidence[0].words
 
 
 @pytest.mark.parametrize(("value", "kind"), [(0.9, "holds"), (3.0, "does not hold")])

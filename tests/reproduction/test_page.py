@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from html import unescape
+from html import escape, unescape
 
 import pytest
 
@@ -112,7 +112,7 @@ def test_the_first_screen_is_the_verdicts_in_five_sentences(text):
         assert holding.startswith(f"Of what {authors} claim, ")
         assert failing.startswith(f"Of what {authors} claim, ")
         assert "this holds: " in holding or "nothing holds for certain" in holding
-        assert "this does not hold: " in failing or "nothing is refuted" in failing
+        assert "this does not hold on every network here that it names: " in failing or "nothing is refuted" in failing
 
 
 def test_the_first_screen_names_what_was_trained_on_a_part_of_its_logits(tmp_path):
@@ -144,6 +144,27 @@ def test_a_summary_says_what_each_verdict_is():
     said = summarize({"liu2020": [(own, KINDS[1], LEANS[1]), (first, "holds", LEANS[0])]}, PAPERS)
     assert said[0].startswith("Of 2 claims (1 of them this package's own questions) 1 hold")
     assert said[2] == "Of what Liu et al. claim, nothing is refuted."
+
+
+def test_a_refuted_claim_is_said_to_be_so_of_the_networks_here():
+    claim = next(claim for claim in CLAIMS if claim.paper == "liu2020" and not claim.own)
+    said = summarize({"liu2020": [(claim, KINDS[1], LEANS[1])]}, PAPERS)
+    expected = f"Of what Liu et al. claim, this does not hold on every network here that it names: {claim.short}."
+    assert said[2] == expected
+
+
+def test_a_row_has_the_warnings_of_its_records(filled, text):
+    reader = Reader(filled["gupta2022"])
+    found = {}
+    for row, line in zip(PAPERS["gupta2022"].items["table2"].rows, view(reader, "table2").lines, strict=True):
+        said = [pair for record, _ in reader.records(row.role).cells for pair in record.codes.items()]
+        for code, sentences in line.flags.items():
+            assert all((code, sentence) in said for sentence in sentences.split(". "))
+        found |= line.flags
+    reader.close()
+    assert found
+    for code, sentence in found.items():
+        assert f'<abbr class="flag" title="{escape(sentence)}">{code}</abbr>' in text
 
 
 def test_the_contents_lead_to_every_table_and_figure(filled, text):
@@ -267,7 +288,7 @@ def test_a_cell_counts_once_in_what_a_paper_took(filled):
 def test_the_page_says_how_large_each_paper_was_run(filled):
     plans = [replace(plan, scale=plan.paper.scale("quick")) for plan in filled.values()]
     said = _scales(plans)
-    assert "liu2020: 500 test images a cell, 500 with 5 restarts" in said
+    assert "liu2020: 500 test images a cell, 200 with 50 restarts" in said
     assert "gupta2022 and beyond: 200 test images a cell, 200 with 20 restarts, 50 for the nearest image" in said
 
 

@@ -1,6 +1,6 @@
 """A paper's tables with published and measured numbers side by side, as plain data; printed in the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -44,12 +44,14 @@ class Line:
         network: The network used in its place; empty if there is none.
         entries: The numbers, in the order of the headers.
         published_for: The paper's network that the published numbers are of, where that is not the label's own.
+        flags: The warnings of the records that the numbers are from, by their codes.
     """
 
     label: str
     network: str
     entries: tuple[Entry, ...]
     published_for: str = ""
+    flags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def published_words(self) -> str:

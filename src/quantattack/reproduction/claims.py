@@ -11,14 +11,14 @@ from quantattack.errors import InputError, unknown
 from quantattack.reproduction.files import STRICT, checked, read
 from quantattack.reproduction.judges_alike import Alike, NoStronger, Trained
 from quantattack.reproduction.judges_cost import Cheap
-from quantattack.reproduction.judges_measured import Larger, Limit, Nearer, Wider
+from quantattack.reproduction.judges_measured import Larger, Limit, MostlyLarger, Nearer, Wider
 from quantattack.reproduction.judges_paired import GainLarger, Mostly, Stronger
 from quantattack.reproduction.read import Reader
 from quantattack.reproduction.verdicts import Every, Judge, Verdict, corrected
 
 _KINDS: tuple[type[Judge], ...] = (
     *(Alike, Cheap, GainLarger, Larger, Limit),
-    *(Mostly, Nearer, NoStronger, Stronger, Trained, Wider),
+    *(Mostly, MostlyLarger, Nearer, NoStronger, Stronger, Trained, Wider),
 )
 JUDGES: Mapping[str, type[Judge]] = {
     re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower(): kind for kind in _KINDS

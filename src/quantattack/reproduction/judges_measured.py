@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 
 from quantattack.record.statistics import above, mcnemar
 from quantattack.reproduction.files import STRICT
-from quantattack.reproduction.judges_paired import sign_of
+from quantattack.reproduction.judges_paired import by_majority, sign_of
 from quantattack.reproduction.numbers import Number, two_sided
 from quantattack.reproduction.paper import Column, Row
 from quantattack.reproduction.read import Reader
@@ -112,20 +112,46 @@ class Larger:
             return sign_of(mean), 0.0 if mean else 1.0
         return sign_of(mean), two_sided(NormalDist().cdf(mean / error))
 
-    @staticmethod
-    def _counted(cap: float, a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[str, tuple[int, float]]:
+    def _counted(self, cap: float, a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[str, tuple[int, float]]:
         """Return how many images have a larger first or second value, in words, and the vote with its p-value."""
         told = ~((a >= cap) & (b >= cap))
         more, less, capped = int((a > b)[told].sum()), int((a < b)[told].sum()), int((~told).sum())
         p = mcnemar(more, less)
-        words = f": larger on {more}, smaller on {less}, both at the cap of {cap:g} on {capped}, p = {p:.2g}"
-        return words, (sign_of(more - less), p)
+        words = f": {self.first.header} larger on {more}, smaller on {less}, both at the cap of {cap:g} on {capped}"
+        return f"{words}, p = {p:.2g}", (sign_of(more - less), p)
 
     def _words(self, row: Row, first: Number, second: Number) -> str:
         return (
             f"{row.role.label}: {self.first.header} {first.value:.3g}, {self.second.header} {second.value:.3g}, "
             f"over {first.images} images"
         )
+
+
+@dataclass(frozen=True)
+class MostlyLarger:
+    """The first signal of a pair is larger than the second in most comparisons, by a binomial test.
+
+    The comparisons of one network share its images, so that the test counts more evidence than there is.
+
+    Arguments:
+        item: Key of the table.
+        pairs: Columns, the one that is claimed to be larger first.
+    """
+
+    item: str
+    pairs: tuple[tuple[Column, Column], ...]
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __call__(self, reader: Reader) -> Verdict:
+        signs, smaller = [], []
+        for row in rows_of(reader, self.item, ()):
+            for columns in self.pairs:
+                first, second = (reader.number(row.role, column) for column in columns)
+                if first is not None and second is not None:
+                    signs.append(sign_of(first.value - second.value))
+                    smaller += [f"{columns[0].header} of {row.role.label}"] if signs[-1] < 0 else []
+        return by_majority(signs, "larger", f"smaller ({'; '.join(smaller)})" if smaller else "smaller")
 
 
 @dataclass(frozen=True)

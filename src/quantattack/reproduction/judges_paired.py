@@ -1,6 +1,6 @@
 """Judges of claims that one attack is stronger than another on the same images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -155,6 +155,22 @@ class GainLarger:
         return Evidence(words, sign_of(change.difference), p)
 
 
+def by_majority(signs: Sequence[int], more: str, less: str) -> Verdict:
+    """Decide by how many comparisons are for a claim and how many against it, by a binomial test.
+
+    Arguments:
+        signs: What each comparison says: 1 for the claim, -1 against it, 0 for neither.
+        more: What one for the claim says, in words.
+        less: What one against it says.
+    """
+    if not signs:
+        return combine_votes([])
+    first, second = signs.count(1), signs.count(-1)
+    p = mcnemar(first, second)
+    words = f"{more} in {first} of {len(signs)} comparisons and {less} in {second}, p = {p:.2g}"
+    return combine_votes([Evidence(words, sign_of(first - second), p)])
+
+
 @dataclass(frozen=True)
 class Mostly:
     """The first attack of a pair breaks more images than the second in most comparisons, by a binomial test.
@@ -175,12 +191,7 @@ class Mostly:
 
     def __call__(self, reader: Reader) -> Verdict:
         signs = [sign_of(pair.first - pair.second) for pair in self._compared(reader)]
-        if not signs:
-            return combine_votes([])
-        more, less = signs.count(1), signs.count(-1)
-        p = mcnemar(more, less)
-        words = f"the first breaks more images in {more} of {len(signs)} comparisons and fewer in {less}, p = {p:.2g}"
-        return combine_votes([Evidence(words, sign_of(more - less), p)])
+        return by_majority(signs, "the first breaks more images", "fewer")
 
     def _compared(self, reader: Reader) -> Iterator[Pair]:
         rows = (row for item in (self.item, *self.items) for row in rows_of(reader, item, ()))

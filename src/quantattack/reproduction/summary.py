@@ -25,9 +25,12 @@ def summarize(judgments: Judgments, papers: Mapping[str, Paper]) -> list[str]:
     sentences = [f"Of {len(kinds)} claims{ours} {counted}."]
     for key, claims in judgments.items():
         authors = papers[key].source.partition(",")[0]
-        for kind, none in zip(KINDS[:2], ("nothing holds for certain", "nothing is refuted"), strict=True):
+        for kind, where, none in (
+            (KINDS[0], "", "nothing holds for certain"),
+            (KINDS[1], " on every network here that it names", "nothing is refuted"),
+        ):
             shorts = "; ".join(claim.short for claim, found, _ in claims if found == kind and not claim.own)
-            sentences.append(f"Of what {authors} claim, {f'this {kind}: {shorts}' if shorts else none}.")
+            sentences.append(f"Of what {authors} claim, {f'this {kind}{where}: {shorts}' if shorts else none}.")
     return sentences
 
 

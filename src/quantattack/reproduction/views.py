@@ -73,7 +73,17 @@ def _line(reader: Reader, item: Item, row: Row, columns: Sequence[Column]) -> Li
         network=reader.plan.network(row.role) or "",
         entries=entries,
         published_for=row.published_for,
+        flags=_flags(reader, row, columns),
     )
+
+
+def _flags(reader: Reader, row: Row, columns: Sequence[Column]) -> dict[str, str]:
+    """Return the warnings of the records that a row's numbers are from, code to sentences."""
+    sentences: dict[str, list[str]] = {}
+    for column in (column for column in columns if column.how != "signal"):
+        for code, sentence in (pair for record, _ in reader.cells(row.role, column) for pair in record.codes.items()):
+            sentences.setdefault(code, []).append(sentence)
+    return {code: ". ".join(dict.fromkeys(said)) for code, said in sentences.items()}
 
 
 def _entry(reader: Reader, row: Row, column: Column, value: float | int | None, shared: int | None) -> Entry:
