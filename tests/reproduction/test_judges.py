@@ -115,10 +115,13 @@ def test_most_comparisons_of_two_signals_are_counted(gupta):
     njs, hns, unit = (Column(f"signal of {name}", name, "signal", field="x.y") for name in ("njs", "hns", "unit"))
     larger, smaller = (MostlyLarger("table12", pairs)(reader) for pairs in (((njs, unit),), ((hns, unit),)))
     assert (larger.kind, smaller.kind) == ("holds", "does not hold")
-    assert larger.evidence[0].words.startswith("larger in 6 of 6 comparisons and smaller in 0, p = 0.031")
+    assert larger.evidence[0].words.startswith(
+        "most are larger in 6 of 6 networks and most are smaller in 0, p = 0.031"
+    )
     mixed = MostlyLarger("table12", ((njs, unit), (hns, unit)))(reader)
     assert mixed.kind == "cannot be told"
-    assert "smaller (signal of hns of REF, ResNet-18, CIFAR-10; " in mixed.evidence[0].words
+    assert "0 of 6 networks" in mixed.evidence[0].words
+    assert "; smaller: signal of hns of REF, ResNet-18, CIFAR-10, signal of hns of REF*" in mixed.evidence[0].words
 
 
 @pytest.mark.parametrize(("value", "kind"), [(0.9, "holds"), (3.0, "does not hold")])

@@ -112,7 +112,7 @@ def test_the_first_screen_is_the_verdicts_in_five_sentences(text):
         assert holding.startswith(f"Of what {authors} claim, ")
         assert failing.startswith(f"Of what {authors} claim, ")
         assert "this holds: " in holding or "nothing holds for certain" in holding
-        assert "this does not hold on every network here that it names: " in failing or "nothing is refuted" in failing
+        assert "this does not hold, of one network here at least: " in failing or "nothing is refuted" in failing
 
 
 def test_the_first_screen_names_what_was_trained_on_a_part_of_its_logits(tmp_path):
@@ -149,7 +149,7 @@ def test_a_summary_says_what_each_verdict_is():
 def test_a_refuted_claim_is_said_to_be_so_of_the_networks_here():
     claim = next(claim for claim in CLAIMS if claim.paper == "liu2020" and not claim.own)
     said = summarize({"liu2020": [(claim, KINDS[1], LEANS[1])]}, PAPERS)
-    expected = f"Of what Liu et al. claim, this does not hold on every network here that it names: {claim.short}."
+    expected = f"Of what Liu et al. claim, this does not hold, of one network here at least: {claim.short}."
     assert said[2] == expected
 
 
@@ -157,9 +157,10 @@ def test_a_row_has_the_warnings_of_its_records(filled, text):
     reader = Reader(filled["gupta2022"])
     found = {}
     for row, line in zip(PAPERS["gupta2022"].items["table2"].rows, view(reader, "table2").lines, strict=True):
-        said = [pair for record, _ in reader.records(row.role).cells for pair in record.codes.items()]
-        for code, sentences in line.flags.items():
-            assert all((code, sentence) in said for sentence in sentences.split(". "))
+        columns = [column for column in PAPERS["gupta2022"].items["table2"].columns if column.how != "signal"]
+        cells = [cell for column in columns for cell in reader.cells(row.role, column)]
+        said = {pair for record, _ in cells for pair in record.codes.items()}
+        assert {(code, one) for code, sentences in line.flags.items() for one in sentences.split(". ")} == said
         found |= line.flags
     reader.close()
     assert found

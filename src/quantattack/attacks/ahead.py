@@ -1,7 +1,9 @@
 """Queries asked ahead of their turn, in the rows of a small batch that would be padding otherwise."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from functools import cache
+from inspect import getattr_static
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -10,7 +12,7 @@ from quantattack.gradients import logits_in_parts
 from quantattack.types import Images, Indices, Logits, Mask, Model
 
 
-@runtime_checkable
+@runtime_checkable  # beartype asks for it; `is_padded` decides
 class Padded(Protocol):
     """A model that fills small batches up with rows that nobody asked for, and counts only the others."""
 
@@ -24,13 +26,24 @@ class Padded(Protocol):
         """Count rows that went forward through `uncounted`."""
 
 
+def is_padded(model: Model) -> TypeGuard[Padded]:
+    """Return whether a model is `Padded` itself: not where it only hands attributes of another on, which it changes."""
+    kind: type = type(model)
+    return _fills_batches(kind)
+
+
+@cache
+def _fills_batches(kind: type) -> bool:
+    return all(getattr_static(kind, name, None) is not None for name in ("uncounted", "spare", "count"))
+
+
 @dataclass(frozen=True, eq=False)
 class Ahead:
     """Answers to queries whose turn has not come, sorted by turn within each image.
 
     A random search mostly refuses what it proposes, and then its next proposals do not depend on the answer.  So they
-    are asked at once, as many as there is room for, and thrown away where one before them is kept.  The search is the
-    same to the last bit, and only answers that it uses are counted.
+    are asked at once, as many as there is room for, and thrown away where one before them is kept.  Of a model that
+    answers alike in every batch the search is the same to the last bit; only answers that it uses are counted.
 
     Arguments:
         owner: Which of the n active images each query is for, with shape (m,).
@@ -45,7 +58,7 @@ class Ahead:
     logits: Logits
 
     @classmethod
-    def ask(cls, model: Padded, owner: Indices, turn: Indices, images: Images, at_once: int | None) -> "Ahead":
+    def ask(cls, model: Padded, owner: Indices, turn: Indices, images: Images) -> "Ahead":
         """Ask a model and count nothing yet.
 
         Arguments:
@@ -53,9 +66,8 @@ class Ahead:
             owner: Which image each query is for, with shape (m,).
             turn: Its turn, with shape (m,).
             images: What to ask, with shape (m, ...).
-            at_once: Largest batch; None for no limit.
         """
-        return cls(owner, turn, images, logits_in_parts(model.uncounted(), images, at_once))
+        return cls(owner, turn, images, logits_in_parts(model.uncounted(), images))
 
     def missing(self, count: int, turn: int) -> Mask:
         """Return which of so many images have no answer at a turn."""
@@ -69,9 +81,10 @@ class Ahead:
         rows = rows[self.owner[rows].argsort()]
         return self.images[rows], self.logits[rows]
 
-    def later(self, turn: int, mask: Mask) -> "Ahead":
-        """Return what is still ahead after a turn, of the images in a mask with shape (n,)."""
-        return self._rows((self.turn > turn) & mask[self.owner])
+    def later(self, turn: int, mask: Mask) -> "Ahead | None":
+        """Return what is still ahead after a turn, of the images in a mask with shape (n,); None for nothing."""
+        rows = (self.turn > turn) & mask[self.owner]
+        return self._rows(rows) if bool(rows.any()) else None
 
     def keep(self, mask: Mask) -> "Ahead":
         """Return the queries of the images in a mask with shape (n,), which become the only ones."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from quantattack.attacks.ahead import Ahead, Padded
+from quantattack.attacks.ahead import Ahead, Padded, is_padded
 from quantattack.attacks.arguments import check_threat
 from quantattack.attacks.asking import ask_until_solved
 from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images
@@ -22,7 +22,8 @@ from quantattack.types import Images, Indices, Logits, Mask, Model, PerImage
 
 # The share of pixels that a proposal changes is halved after these queries, for a budget of 10,000.
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-_COLUMNS = ("radius", "best", "loss", "least", "counted", "idle", "tied", "proposal")  # of `_Search`, one row an image
+# What `_Search` has of each image.
+_COLUMNS = ("radius", "best", "loss", "least", "counted", "idle", "tied", "refused", "proposal")
 _LEAST, _TIE, _TIES = 0.005, 0.2, 250  # see `Square`, on ties
 
 
@@ -105,6 +106,7 @@ class _Search:
         counted: `loss` when each image last improved, with shape (n,).
         idle: What the queries since then count toward the patience, with shape (n,).
         tied: Ties since then, with shape (n,).
+        refused: Whether the last proposal was refused, with shape (n,).
         proposal: Images to query first.
         ahead: Queries whose answers are known before their turn.
     """
@@ -118,6 +120,7 @@ class _Search:
     counted: PerImage
     idle: PerImage
     tied: PerImage
+    refused: Mask
     proposal: Images
     ahead: Ahead | None = None
 
@@ -132,7 +135,8 @@ class _Search:
         first = threat.snap(first, clean, radius)
         worst = torch.full((len(clean),), -torch.inf, dtype=clean.dtype, device=clean.device)
         zero = torch.zeros_like(worst)
-        return cls(attack, replace(batch, reached=None), radius, first, worst, zero, worst, zero, zero, first)
+        batch, none = replace(batch, reached=None), torch.zeros_like(batch.labels, dtype=torch.bool)
+        return cls(attack, batch, radius, first, worst, zero, worst, zero, zero, none, first)
 
     def keep(self, mask: Mask) -> "_Search":
         return replace(self._at(mask), ahead=None if self.ahead is None else self.ahead.keep(mask))
@@ -158,18 +162,22 @@ class _Search:
         self._count(loss, self.attack.ties is True)
         self.best = torch.where(per_image(kept, self.best), self.proposal, self.best)
         self.loss = torch.where(kept, loss, self.loss)
-        self.ahead = None if self.ahead is None else self.ahead.later(turn, ~kept)
+        self.refused = ~kept
+        self.ahead = None if self.ahead is None else self.ahead.later(turn, self.refused)
         return fooled
 
     def _queried(self, model: Model, turn: int) -> tuple[Images, Logits]:
         """Return a turn's proposals and their logits; where a batch has room, those of later turns are asked too."""
-        count = len(self.batch)
-        if turn == 0 or not isinstance(model, Padded) or model.spare(count) < count:
+        if turn == 0 or not is_padded(model) or not self._may_look_ahead(model):
             proposal = self._propose(turn, self._share(turn)) if turn else self.proposal
             return proposal, logits_in_parts(model, proposal, self.batch.at_once)
         ahead = self.ahead = self._with_answers(model, turn)
-        model.count(count)
+        model.count(len(self.batch))
         return ahead.at(turn)
+
+    def _may_look_ahead(self, model: Padded) -> bool:
+        count = len(self.batch)
+        return self.ahead is not None or (model.spare(count) >= count and bool(self.refused.any()))
 
     def _with_answers(self, model: Padded, turn: int) -> Ahead:
         if self.ahead is None:
@@ -178,13 +186,15 @@ class _Search:
         return self.ahead.joined(self._look_ahead(model, turn, missing)) if len(missing) else self.ahead
 
     def _look_ahead(self, model: Padded, turn: int, images: Indices) -> Ahead:
-        """Ask what some images propose from a turn on, as if nothing of it were kept."""
-        count, share = len(images), self._share(turn)
-        most = min(1 + model.spare(count) // count, self.attack.queries - turn)
-        turns = [each for each in range(turn, turn + most) if self._share(each) == share]
-        owner = images.repeat_interleave(len(turns))
-        when = torch.tensor(turns, device=images.device).repeat(count)
-        return Ahead.ask(model, owner, when, self._at(owner)._propose(when, share), self.batch.at_once)
+        """Ask what some images propose at a turn and, where the last proposal was refused, as if the next ones were."""
+        waiting, share = self.refused[images], self._share(turn)
+        room = model.spare(len(images)) // max(1, int(waiting.sum()))
+        most = min(1 + room, self.attack.queries - turn)
+        turns = sum(self._share(each) == share for each in range(turn, turn + most))
+        counts = torch.where(waiting, turns, 1)
+        owner, first = images.repeat_interleave(counts), (counts.cumsum(0) - counts).repeat_interleave(counts)
+        when = turn + torch.arange(len(owner), device=owner.device) - first
+        return Ahead.ask(model, owner, when, self._at(owner)._propose(when, share))
 
     def _share(self, turn: int) -> float:
         return changed_share(turn, self.attack.schedule or self.attack.queries, self.attack.share)

@@ -60,9 +60,9 @@ def l2_proposal(clean: Images, best: Images, radius: PerImage, share: int | floa
     pattern = _pattern_in(clean, target, side, rng, query)
     old = delta * target
     new = pattern + old / _norms(old, (2, 3))
-    total = delta.square().sum((1, 2, 3), keepdim=True)
+    total = _summed(delta.square(), (1, 2, 3))
     unused = (per_image(radius, clean).square() - total).clamp_min(0) / channels
-    in_windows = (delta.square() * torch.maximum(target, source)).sum((2, 3), keepdim=True)  # squared norm per channel
+    in_windows = _summed(delta.square() * torch.maximum(target, source), (2, 3))  # squared norm per channel
     new = new / _norms(new, (2, 3)) * (unused + in_windows).sqrt()
     moved = torch.where(target > 0, new, delta * (1 - source))
     return clean + moved / _norms(moved, (1, 2, 3)) * per_image(radius, clean)
@@ -82,4 +82,11 @@ def _pattern_in(clean: Images, inside: Tensor, side: int, rng: Rng, query: Step)
 
 
 def _norms(delta: Images, axes: tuple[int, ...]) -> Tensor:
-    return delta.square().sum(axes, keepdim=True).sqrt().clamp_min(1e-12)
+    return _summed(delta.square(), axes).sqrt().clamp_min(1e-12)
+
+
+def _summed(values: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Sum over one axis after the other: threads split a single large sum otherwise than many of them."""
+    for axis in reversed(axes):
+        values = values.sum(axis, keepdim=True)
+    return values

@@ -98,8 +98,8 @@ class CountedModel(nn.Module):
         return CountedModel(self.model, passes or self.passes, at_once, grid or self.grid, self.rows)
 
     def uncounted(self) -> "CountedModel":
-        """Return a view that counts nothing, for rows that stand where padding would; see `attacks.ahead`."""
-        return self.showing(self.width, Passes())
+        """Return a view that counts nothing and splits no batch, for rows in place of padding; see `attacks.ahead`."""
+        return self.showing(None, Passes())
 
     def spare(self, rows: int) -> int:
         """Return how many rows a batch of so many is padded with."""

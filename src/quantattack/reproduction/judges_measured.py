@@ -129,9 +129,9 @@ class Larger:
 
 @dataclass(frozen=True)
 class MostlyLarger:
-    """The first signal of a pair is larger than the second in most comparisons, by a binomial test.
+    """The first signal of a pair is larger than the second in most comparisons, on most networks by a binomial test.
 
-    The comparisons of one network share its images, so that the test counts more evidence than there is.
+    A network has one vote, since its comparisons share its images.
 
     Arguments:
         item: Key of the table.
@@ -144,14 +144,16 @@ class MostlyLarger:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     def __call__(self, reader: Reader) -> Verdict:
-        signs, smaller = [], []
-        for row in rows_of(reader, self.item, ()):
-            for columns in self.pairs:
-                first, second = (reader.number(row.role, column) for column in columns)
-                if first is not None and second is not None:
-                    signs.append(sign_of(first.value - second.value))
-                    smaller += [f"{columns[0].header} of {row.role.label}"] if signs[-1] < 0 else []
-        return by_majority(signs, "larger", f"smaller ({'; '.join(smaller)})" if smaller else "smaller")
+        found = {row.role.label: self._signs(reader, row) for row in rows_of(reader, self.item, ())}
+        smaller = [f"{header} of {label}" for label, signs in found.items() for header in signs if signs[header] < 0]
+        votes = [sign_of(sum(signs.values())) for signs in found.values() if signs]
+        more = f"; smaller: {', '.join(smaller)}" if smaller else ""
+        return by_majority(votes, "most are larger", "most are smaller", "networks", more)
+
+    def _signs(self, reader: Reader, row: Row) -> dict[str, int]:
+        numbers = {columns[0].header: [reader.number(row.role, column) for column in columns] for columns in self.pairs}
+        pairs = {header: (first, second) for header, (first, second) in numbers.items() if first and second}
+        return {header: sign_of(first.value - second.value) for header, (first, second) in pairs.items()}
 
 
 @dataclass(frozen=True)

@@ -155,19 +155,21 @@ class GainLarger:
         return Evidence(words, sign_of(change.difference), p)
 
 
-def by_majority(signs: Sequence[int], more: str, less: str) -> Verdict:
+def by_majority(signs: Sequence[int], more: str, less: str, of: str = "comparisons", besides: str = "") -> Verdict:
     """Decide by how many comparisons are for a claim and how many against it, by a binomial test.
 
     Arguments:
         signs: What each comparison says: 1 for the claim, -1 against it, 0 for neither.
         more: What one for the claim says, in words.
         less: What one against it says.
+        of: What is compared.
+        besides: What else is to be said.
     """
     if not signs:
         return combine_votes([])
     first, second = signs.count(1), signs.count(-1)
     p = mcnemar(first, second)
-    words = f"{more} in {first} of {len(signs)} comparisons and {less} in {second}, p = {p:.2g}"
+    words = f"{more} in {first} of {len(signs)} {of} and {less} in {second}, p = {p:.2g}{besides}"
     return combine_votes([Evidence(words, sign_of(first - second), p)])
 
 

@@ -67,7 +67,7 @@ def _judged(claim: Claim, verdict: Verdict, p: float, claims: Sequence[Decided])
     tested = f"p = {small(verdict.p)}, {corrected_words(p)} corrected for {tests} claims" if verdict.tested else ""
     evidence = tuple(line.words for line in verdict.evidence)
     kind = verdict.kind_at(p)
-    votes = verdict.votes if kind != KINDS[0] else ""
+    votes = verdict.votes if kind != KINDS[0] and len(evidence) > 1 else ""
     return Judged(claim.paper, claim.item, claim.words, claim.rule, kind, tested, evidence, votes)
 
 

@@ -27,7 +27,7 @@ def summarize(judgments: Judgments, papers: Mapping[str, Paper]) -> list[str]:
         authors = papers[key].source.partition(",")[0]
         for kind, where, none in (
             (KINDS[0], "", "nothing holds for certain"),
-            (KINDS[1], " on every network here that it names", "nothing is refuted"),
+            (KINDS[1], ", of one network here at least", "nothing is refuted"),
         ):
             shorts = "; ".join(claim.short for claim, found, _ in claims if found == kind and not claim.own)
             sentences.append(f"Of what {authors} claim, {f'this {kind}{where}: {shorts}' if shorts else none}.")
