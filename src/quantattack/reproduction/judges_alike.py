@@ -130,10 +130,11 @@ class Trained:
         says, p = self._vote(pair if self.no == "better" else Pair(-pair.difference_by_image))
         low, high = pair.interval
         compared = "less" if pair.difference < 0 else "more"
+        under = label(reader.plan.paper.items[self.item], self.attack)
         words = (
-            f"{self.kind}: {abs(100 * pair.difference):.1f} points {compared} robust than "
-            f"{self.other} (more by {100 * low:.1f} to {100 * high:.1f}), {pair.images} images, one training each; the "
-            f"margin is {margin_words(self.effect)}"
+            f"{self.kind}: {abs(100 * pair.difference):.1f} points {compared} robust than {self.other} under {under} "
+            f"(more by {100 * low:.1f} to {100 * high:.1f}), {pair.images} images, one training each; the margin is "
+            f"{margin_words(self.effect)}"
         )
         return combine_votes([Evidence(words, says, min(1.0, p))])
 

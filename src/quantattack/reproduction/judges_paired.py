@@ -136,19 +136,20 @@ class GainLarger:
         for row in rows_of(reader, self.item, ()):
             larger, smaller = (self._pair(reader, row, point) for point in (self.at, self.than))
             if larger is not None and smaller is not None:
-                evidence.append(self._evidence(row, larger, smaller))
+                item = reader.plan.paper.items[self.item]
+                evidence.append(self._evidence(f"{row.role.label}: {label(item, self.first)}", larger, smaller))
         return combine_votes(evidence)
 
     def _pair(self, reader: Reader, row: Row, point: Point) -> Pair | None:
         first, second = (Side(name, point.times, point.radius) for name in (self.first, self.second))
         return reader.pair(row.role, first, second, point.step)
 
-    def _evidence(self, row: Row, larger: Pair, smaller: Pair) -> Evidence:
+    def _evidence(self, who: str, larger: Pair, smaller: Pair) -> Evidence:
         change = Pair(larger.difference_by_image - smaller.difference_by_image, larger.runs)
         low, high = change.interval
         p = two_sided(change.p_over(0.0))
         words = (
-            f"{row.role.label}: gains {100 * larger.difference:.1f} points {self.at} and "
+            f"{who} gains {100 * larger.difference:.1f} points {self.at} and "
             f"{100 * smaller.difference:.1f} {self.than}, {100 * change.difference:.1f} more "
             f"({100 * low:.1f} to {100 * high:.1f}), p = {p:.2g}"
         )

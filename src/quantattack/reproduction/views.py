@@ -108,7 +108,7 @@ def _comparisons(reader: Reader, item: Item, rows: Sequence[Row]) -> Iterable[Co
     for row in rows:
         for first, second in item.pairs:
             for times in multiples:
-                pair = reader.pair(row.role, Side(first, times), Side(second, times))
+                pair = reader.pair(row.role, Side(first, times), Side(second, times), item.steps)
                 if pair is not None:
                     where = f", {times:g} times the radius" if times != 1 else ""
                     words = f"{label(item, first)} against {label(item, second)}{where}"
