@@ -1,12 +1,13 @@
 """The papers as data: every table and figure is there, with the published numbers, and fits what builds its attacks."""
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
 from quantattack.errors import InputError
-from quantattack.nn.zoo import load_model
+from quantattack.nn.zoo import card_of, load_model
 from quantattack.reproduction import files, judges_alike, judges_paired
 from quantattack.reproduction.bench import Bench, Network
 from quantattack.reproduction.catalog import PAPERS, PaperFile, built
@@ -220,3 +221,35 @@ def test_a_wrong_judge_is_one_line(judge, said):
 def test_the_files_are_in_the_package():
     folder = Path(files.__file__).parent
     assert len(list(folder.rglob("*.yaml"))) == 7
+
+
+def zoo_card(name):
+    """The card of a network of the package, or of the checkout's `zoo/`."""
+    path = Path(__file__).parents[2] / "zoo" / f"{name}.safetensors"
+    return card_of(str(path) if path.is_file() else name)
+
+
+def test_the_note_on_trainings_has_the_step_sizes_of_the_networks():
+    item = PAPERS["liu2020"].items["training"]
+    sizes = {}
+    for row in item.rows:
+        attack = json.loads(zoo_card(row.role.small[0]).adversarial)["attack"]
+        sizes.setdefault(attack["steps"], set()).add(f"{attack['step_size']:.3g}")
+    assert sizes == {7: {"0.107"}, 3: {"0.15"}, 2: {"0.15"}}
+    assert "Seven steps are of 0.107, three and two of 0.15, half the radius." in item.note
+
+
+@pytest.mark.parametrize(
+    ("table", "kind", "named"),
+    [
+        ("table2", "BNN-WQ", {"ResNet-50", "DenseNet-121", "MobileNet-V2", ("ResNet-18", "cifar100")}),
+        ("table3", "BNN-WAQ", {"DenseNet-121"}),
+        ("table3", "REF", {"ResNet-18", "VGG-16", "ResNet-50", "DenseNet-121"}),
+    ],
+)
+def test_the_notes_name_the_trainings_that_end_on_the_logits_as_they_are(table, kind, named):
+    for row in PAPERS["gupta2022"].items[table].rows:
+        role = row.role
+        if role.kind == kind and not role.twin:
+            ends = zoo_card(role.small[0]).logit_scale == 1
+            assert ends == (role.architecture in named or (role.architecture, role.data) in named), role.label

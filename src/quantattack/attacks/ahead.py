@@ -39,7 +39,7 @@ def _fills_batches(kind: type) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Ahead:
-    """Answers to queries whose turn has not come, sorted by turn within each image.
+    """Answers to queries whose turn has not come.
 
     A random search mostly refuses what it proposes, and then its next proposals do not depend on the answer.  So they
     are asked at once, as many as there is room for, and thrown away where one before them is kept.  Of a model that

@@ -23,7 +23,7 @@ from quantattack.types import Images, Indices, Logits, Mask, Model, PerImage
 # The share of pixels that a proposal changes is halved after these queries, for a budget of 10,000.
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 # What `_Search` has of each image.
-_COLUMNS = ("radius", "best", "loss", "least", "counted", "idle", "tied", "refused", "proposal")
+_COLUMNS = ("radius", "best", "loss", "least", "counted", "idle", "tied", "refused")
 _LEAST, _TIE, _TIES = 0.005, 0.2, 250  # see `Square`, on ties
 
 
@@ -100,14 +100,13 @@ class _Search:
         attack: Its settings.
         batch: The active images and their labels.
         radius: Their radii, with shape (n,).
-        best: Their best images so far.
+        best: Their best images so far; before the first query, what it asks.
         loss: `nearness` of the best images, with shape (n,).
         least: What a gain must be to count as an improvement, with shape (n,).
         counted: `loss` when each image last improved, with shape (n,).
         idle: What the queries since then count toward the patience, with shape (n,).
         tied: Ties since then, with shape (n,).
         refused: Whether the last proposal was refused, with shape (n,).
-        proposal: Images to query first.
         ahead: Queries whose answers are known before their turn.
     """
 
@@ -121,7 +120,6 @@ class _Search:
     idle: PerImage
     tied: PerImage
     refused: Mask
-    proposal: Images
     ahead: Ahead | None = None
 
     @classmethod
@@ -136,7 +134,7 @@ class _Search:
         worst = torch.full((len(clean),), -torch.inf, dtype=clean.dtype, device=clean.device)
         zero = torch.zeros_like(worst)
         batch, none = replace(batch, reached=None), torch.zeros_like(batch.labels, dtype=torch.bool)
-        return cls(attack, batch, radius, first, worst, zero, worst, zero, zero, none, first)
+        return cls(attack, batch, radius, first, worst, zero, worst, zero, zero, none)
 
     def keep(self, mask: Mask) -> "_Search":
         return replace(self._at(mask), ahead=None if self.ahead is None else self.ahead.keep(mask))
@@ -155,12 +153,12 @@ class _Search:
 
     def ask(self, model: Model, turn: int) -> Mask:
         """Query one proposal per image, keep it if it is an improvement, and return whether it is a success."""
-        self.proposal, logits = self._queried(model, turn)
+        proposal, logits = self._queried(model, turn)
         solved, labels = self.attack.solved, self.batch.labels
         fooled, loss = solved(logits, labels), nearness(solved, logits, labels).to(self.loss)
         kept = fooled | (loss >= self.loss if self.attack.ties else loss > self.loss)
         self._count(loss, self.attack.ties is True)
-        self.best = torch.where(per_image(kept, self.best), self.proposal, self.best)
+        self.best = torch.where(per_image(kept, self.best), proposal, self.best)
         self.loss = torch.where(kept, loss, self.loss)
         self.refused = ~kept
         self.ahead = None if self.ahead is None else self.ahead.later(turn, self.refused)
@@ -169,7 +167,7 @@ class _Search:
     def _queried(self, model: Model, turn: int) -> tuple[Images, Logits]:
         """Return a turn's proposals and their logits; where a batch has room, those of later turns are asked too."""
         if turn == 0 or not is_padded(model) or not self._may_look_ahead(model):
-            proposal = self._propose(turn, self._share(turn)) if turn else self.proposal
+            proposal = self._propose(turn, self._share(turn)) if turn else self.best
             return proposal, logits_in_parts(model, proposal, self.batch.at_once)
         ahead = self.ahead = self._with_answers(model, turn)
         model.count(len(self.batch))

@@ -80,8 +80,9 @@ def _line(reader: Reader, item: Item, row: Row, columns: Sequence[Column]) -> Li
 def _flags(reader: Reader, row: Row, columns: Sequence[Column]) -> dict[str, str]:
     """Return the warnings of the records that a row's numbers are from, code to sentences."""
     sentences: dict[str, list[str]] = {}
-    for column in (column for column in columns if column.how != "signal"):
-        for code, sentence in (pair for record, _ in reader.cells(row.role, column) for pair in record.codes.items()):
+    cells = [cell for column in columns if column.how != "signal" for cell in reader.cells(row.role, column)]
+    for record in {id(record): record for record, _ in cells}.values():  # each asks its file once
+        for code, sentence in record.codes.items():
             sentences.setdefault(code, []).append(sentence)
     return {code: ". ".join(dict.fromkeys(said)) for code, said in sentences.items()}
 
