@@ -121,7 +121,7 @@ def test_the_first_screen_names_what_was_trained_on_a_part_of_its_logits(tmp_pat
     stands = [Stand(name, kind, "", "", card_of(name).logit_scale) for kind, name in names.items()]
     path = write_reproduction(tmp_path / "index.html", [], {}, stands, ["A sentence."], _scales([plan]))
     said = re.search(r'id="trained-scaled">([^<]+)', path.read_text(encoding="utf-8")).group(1)
-    assert "BNN-WQ (0.022 of them)" in said
+    assert "BNN-WQ (0.022 times)" in said
     assert "REF" not in said
 
 
@@ -144,6 +144,8 @@ def test_a_summary_says_what_each_verdict_is():
     said = summarize({"liu2020": [(own, KINDS[1], LEANS[1]), (first, "holds", LEANS[0])]}, PAPERS)
     assert said[0].startswith("Of 2 claims (1 of them this package's own questions) 1 hold")
     assert said[2] == "Of what Liu et al. claim, nothing is refuted."
+    asked = "Of this package's own questions, this does not hold, of one network here at least"
+    assert said[3:] == [f"{asked}: {own.short}."]
 
 
 def test_a_refuted_claim_is_said_to_be_so_of_the_networks_here():

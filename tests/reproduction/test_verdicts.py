@@ -45,6 +45,33 @@ def test_the_one_sided_p_value_agrees_with_the_interval():
     assert found.p_over(high) == pytest.approx(0.975, abs=1e-6)
 
 
+def test_no_difference_is_no_proof_of_less_than_what_so_few_images_would_hide():
+    """Of 200 images none differs: were the difference 0.02278, that would happen in 0.98 %; p is not below that."""
+    margin = 0.02278
+    for images in (100, 200, 500):
+        same = Pair(np.zeros(images))
+        assert 1 - same.p_over(margin) >= (1 - margin) ** images
+        assert same.interval[1] > 3.8415 / (images + 3.8415)  # Wilson's of none
+        assert same.interval[0] == pytest.approx(-same.interval[1])
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(0, 0), (3, 1), (12, 4), (40, 25)])
+@pytest.mark.parametrize("bound", [0.02, 0.05, 0.1])
+def test_the_score_test_rejects_a_true_bound_no_more_often_than_it_says(gained, lost, bound):
+    """Drawn at the bound, with the share of losses that is most likely there: p under 0.025 in 2.5 % of draws."""
+    losing = (lost + 0.5) / 200
+    draw = np.random.default_rng(gained).multinomial(200, [losing + bound, losing, 1 - 2 * losing - bound], 4000)
+    found = [1 - pair(first, second, 200).p_over(bound) for first, second, _ in draw]
+    assert np.mean(np.array(found) < 0.025) < 0.03
+
+
+def test_differences_of_a_fifth_of_an_image_are_worth_less_than_whole_ones():
+    fifths = Pair(np.array([0.2] * 50 + [0.0] * 450), runs=5)
+    whole = Pair(np.array([1.0] * 10 + [0.0] * 490))
+    assert fifths.difference == pytest.approx(whole.difference)
+    assert whole.interval[0] < fifths.interval[0] < 0.02 < fifths.interval[1] < whole.interval[1]
+
+
 def test_one_network_against_a_claim_is_enough_and_all_must_be_for_it():
     def kind(*says):
         return combine_votes([Evidence("", one) for one in says]).kind

@@ -7,6 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from quantattack.record.record import Record
 from quantattack.record.signals import Signal
@@ -16,7 +17,7 @@ Broken = NDArray[np.bool_]  # for each image of a cell, whether the attack broke
 RecordedCell = tuple[
     Record, str
 ]  # a record and the name of one of its attacks; what a cells.Cell became once it was run
-Z = 1.959964  # standard normal quantile of a two-sided 95 % interval
+_EDGE = 1e-6  # a difference of a whole image on every image has no variance
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,23 +83,61 @@ class Pair:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wald's 95 % interval of the difference, after adding one image with difference +1 and one with -1."""
-        mean, error = self._mean_and_error
-        return mean - Z * error, mean + Z * error
+        """The 95 % interval of the difference: the bounds that neither one-sided score test rejects at 0.025."""
+        if not self.images:
+            return -1.0, 1.0
+        low, middle, high = -1 + _EDGE, self.difference, 1 - _EDGE
+        return self._bound_at(0.025, low, middle), self._bound_at(0.975, middle, high)
 
     def p_over(self, bound: float) -> float:
         """Return the one-sided p-value of the hypothesis that the difference is at most a bound.
 
         It is below 0.025 where `interval` lies above the bound.  That of the hypothesis that the difference is at
         least the bound is 1 minus it.
+
+        By the score test of a paired difference, whose variance is the one that the bound implies: where no image
+        differs, a difference of the bound would still show in that share of the images.  One image with difference +1
+        and one with -1 are added, for few differences.  In averages over runs, the variance is less by what their
+        differences are smaller than one image.
+
+        Source: Tango, 1998, https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B.
         """
-        mean, error = self._mean_and_error
-        return NormalDist().cdf((bound - mean) / error)
+        if bound < 0:
+            return 1 - Pair(-self.difference_by_image, self.runs).p_over(-bound)
+        count, gained, lost = self.images + 2, *self._gained_and_lost
+        size = max(self._size, bound)  # the mean of differences is no larger than they are
+        variance = size * (2 * _fewest(count, gained, lost, bound) + bound) - bound**2
+        excess = gained - lost - count * bound
+        error = max(count * variance, _EDGE**2) ** 0.5
+        return NormalDist().cdf(-excess / error)
 
     @property
-    def _mean_and_error(self) -> tuple[float, float]:
-        values = np.concatenate([self.difference_by_image, [1.0, -1.0]])
-        return float(np.mean(values)), float(np.std(values)) / float(np.sqrt(len(values)))
+    def _gained_and_lost(self) -> tuple[float, float]:
+        """The sums of the positive and of the negative differences, with those added."""
+        values = self._values
+        return float(values.clip(min=0).sum()), float((-values).clip(min=0).sum())
+
+    @property
+    def _size(self) -> float:
+        """How large differences are where there are any: their mean square over their mean size, 1 for one run."""
+        return float(np.square(self._values).sum() / np.abs(self._values).sum())
+
+    @property
+    def _values(self) -> NDArray[np.float64]:
+        return np.concatenate([self.difference_by_image, [1.0, -1.0]])
+
+    def _bound_at(self, p: float, low: float, high: float) -> float:
+        """Return the bound between two others at which `p_over` is `p`; the nearer one if there is none."""
+        if self.p_over(low) >= p:
+            return low
+        return high if self.p_over(high) <= p else float(brentq(lambda bound: self.p_over(bound) - p, low, high))
+
+
+def _fewest(images: int, gained: float, lost: float, bound: float) -> float:
+    """Return the most likely share of images that are lost, if the share of those gained is larger by a bound."""
+    b = (2 * images - gained + lost) * bound - gained - lost
+    root: float = (b**2 + 8 * images * lost * bound * (1 - bound)) ** 0.5
+    return (root - b) / (4 * images)
 
 
 def two_sided(p: float) -> float:

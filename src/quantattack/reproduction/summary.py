@@ -13,7 +13,7 @@ Judgments = Mapping[str, Sequence[tuple[Claim, Kind, Lean | None]]]
 def summarize(judgments: Judgments, papers: Mapping[str, Paper]) -> list[str]:
     """Return a sentence that counts the verdicts, and for each paper one on what holds and one on what does not.
 
-    Questions of this package's own are counted, and said to be, but are no claims of a paper.
+    Questions of this package's own are counted, and have a sentence of their own.
     """
     kinds = [kind for claims in judgments.values() for _, kind, _ in claims]
     if not kinds:
@@ -25,13 +25,19 @@ def summarize(judgments: Judgments, papers: Mapping[str, Paper]) -> list[str]:
     sentences = [f"Of {len(kinds)} claims{ours} {counted}."]
     for key, claims in judgments.items():
         authors = papers[key].source.partition(",")[0]
-        for kind, where, none in (
-            (KINDS[0], "", "nothing holds for certain"),
-            (KINDS[1], ", of one network here at least", "nothing is refuted"),
-        ):
-            shorts = "; ".join(claim.short for claim, found, _ in claims if found == kind and not claim.own)
-            sentences.append(f"Of what {authors} claim, {f'this {kind}{where}: {shorts}' if shorts else none}.")
-    return sentences
+        for kind, none in ((KINDS[0], "nothing holds for certain"), (KINDS[1], "nothing is refuted")):
+            found = _found([(claim, each) for claim, each, _ in claims if not claim.own], kind)
+            sentences.append(f"Of what {authors} claim, {found or none}.")
+    asked = [(claim, kind) for claims in judgments.values() for claim, kind, _ in claims if claim.own]
+    answers = [found for kind in KINDS[:2] if (found := _found(asked, kind))]
+    return sentences + [f"Of this package's own questions, {', and '.join(answers)}."] * bool(answers)
+
+
+def _found(claims: Sequence[tuple[Claim, Kind]], kind: Kind) -> str:
+    """Return what a verdict is on, in words; empty if it is on nothing."""
+    shorts = "; ".join(claim.short for claim, found in claims if found == kind)
+    where = ", of one network here at least" if kind == KINDS[1] else ""
+    return f"this {kind}{where}: {shorts}" if shorts else ""
 
 
 def _leaning(judgments: Judgments) -> str:

@@ -37,6 +37,7 @@ DIRECTIONS: Mapping[str, Direction] = {
 _GRAY_LEVEL_TOLERANCE = 1e-9
 TABLE5_STEPS = 200  # tables 4 and 6 have 100
 FIGURE3_STEPS = 100
+QUARTER_STEPS = 100  # the most that figure 4 shows
 
 
 @dataclass(frozen=True)
@@ -171,9 +172,15 @@ def over_radii(bench: Bench, network: Network) -> Attacks:
 
 
 def over_steps(bench: Bench, network: Network) -> Attacks:
-    """Figure 4: PGD and PQGD; the curves use the first step at which each image is misclassified."""
+    """Figure 4: PGD and PQGD; the curves use the first step at which each image is misclassified.
+
+    Not in the paper: PGD in steps of a quarter of the radius.  In the paper's, 20 steps cross no more than two thirds
+    of MNIST's ball and all of Fashion-MNIST's once, where those of 1000 levels may cross it in one.
+    """
     threat = bench.threat(network)
-    return [(threat, several(bench, walks(bench, network, threat, *LEVELS)))]
+    steps = min(QUARTER_STEPS, setting(bench, network).steps)
+    larger: dict[str, Attack] = {"pgd quarter": pgd(threat, steps=steps, step_size=threat.radius / 4)}
+    return [(threat, several(bench, walks(bench, network, threat, *LEVELS) | larger))]
 
 
 def sweep(bench: Bench, network: Network) -> Attacks:
