@@ -21,13 +21,13 @@ from quantattack.reproduction.catalog import PAPERS
 from quantattack.reproduction.cells import images_of
 from quantattack.reproduction.liu2020.attacks import (
     independent,
-    kept,
     merged,
     merged_levels,
     over_radii,
     sweep,
     two_radii,
 )
+from quantattack.reproduction.liu2020.histograms import kept
 from quantattack.rng import Rng
 
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from quantattack.attacks.base import Attack
 from quantattack.attacks.directions import Direction, Quantized, raw, steepest
 from quantattack.attacks.losses import cross_entropy
-from quantattack.attacks.norms import Linf, at_most_one
+from quantattack.attacks.norms import Linf
 from quantattack.attacks.recipes import blob_qg, daa_blob, multi_targeted, pgd, pqgd
 from quantattack.attacks.threat import Threat
 from quantattack.data.sets import SETS
@@ -21,13 +21,13 @@ from quantattack.errors import InputError
 from quantattack.gradients import gradient, placement
 from quantattack.record.signals import Signal
 from quantattack.reproduction.bench import Bench, Network, runs
+from quantattack.reproduction.liu2020.histograms import kept
 from quantattack.rng import Rng
 from quantattack.types import Images
 
 Attacks = list[tuple[Threat, dict[str, Attack]]]
 LEVELS = (100, 200, 500, 1000)
 SWEEP = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-EDGES = torch.linspace(-30.5, 30.5, 62, dtype=torch.float64)
 DIRECTIONS: Mapping[str, Direction] = {
     "sign": steepest,
     "quantized": Quantized(100),
@@ -257,45 +257,6 @@ def directions(bench: Bench, network: Network) -> list[Signal]:
 
 def _first(bench: Bench, x: Images) -> Rng:
     return Rng(bench.seed, torch.arange(len(x), device=x.device))
-
-
-def kept(grad: Images, step: Tensor, size: float) -> dict[str, object]:
-    """Return how well a step preserves a gradient, over the pixels whose gradient is not 0.
-
-    ``applicable`` is the fraction of pixels that the step moves by 1/255 or more, ``sign`` the fraction whose sign it
-    keeps, ``magnitude`` the correlation of the absolute values over all pixels, ``counts`` the step's histogram, and
-    ``shape`` that of the step over its image's largest entry, times 100: of the raw gradient, it is what 100 levels
-    round.
-
-    Arguments:
-        grad: Gradients with shape (n, ...).
-        step: The steps that a direction makes of them, in levels, with the same shape.
-        size: Change of a pixel by one level, in pixels of [0, 1].
-    """
-    flat, moved = grad.flatten(1).double(), step.flatten(1).double()
-    nonzero = flat != 0
-    return {
-        "applicable": float((size * moved[nonzero].abs() >= 1 / 255).double().mean()),
-        "sign": float((moved.sign() == flat.sign())[nonzero].double().mean()),
-        "magnitude": float(_correlation(flat.abs(), moved.abs())),
-        "edges": EDGES.tolist(),
-        "counts": _histogram(moved[nonzero]),
-        "shape": _histogram(100 * at_most_one(moved)[nonzero]),
-    }
-
-
-def _histogram(values: Tensor) -> list[float]:
-    """Return how many values round to each whole number from -30 to 30; larger ones count as 30, as the ball's end."""
-    counts: list[float] = torch.histogram(values.clamp(-30, 30).cpu(), EDGES).hist.tolist()
-    return counts
-
-
-def _correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Return the mean over images of the correlation of two tensors; 0 for an image where one is constant."""
-    a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
-    spread = (a.norm(dim=1) * b.norm(dim=1)).clamp_min(torch.finfo(torch.float64).tiny)
-    mean: Tensor = ((a * b).sum(1) / spread).mean()
-    return mean
 
 
 def trained(bench: Bench, network: Network) -> Attacks:
