@@ -220,7 +220,6 @@ def walks(threat: Threat) -> list:
         transforms=(Momentum(),),
     )
     linf = [pqgd(threat, 10, steps=2), pqgd(threat, 1, steps=2)] if isinstance(threat.norm, Linf) else []
-    queries = [] if isinstance(threat.norm, L1) else [square(threat, 3)]
     return [
         pgd(threat, steps=1, step_size=threat.radius, loss=margin),
         pgd(threat, steps=3, loss=log_odds),
@@ -229,7 +228,7 @@ def walks(threat: Threat) -> list:
         pgd_plus(threat, Fixed(0.05), steps=2),
         momentum,
         *linf,
-        *queries,
+        square(threat, 3),
     ]
 
 

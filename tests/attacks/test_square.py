@@ -13,12 +13,12 @@ from quantattack.attacks.recipes import square
 from quantattack.attacks.square import Square, as_planes, changed_share
 from quantattack.attacks.success import hits
 from quantattack.attacks.threat import Threat
-from quantattack.attacks.windows import bump, window
+from quantattack.attacks.windows import bump, moved_norm, tiles, window
 from quantattack.errors import InputError
 from quantattack.rng import Rng
 
 THREATS = pytest.mark.parametrize(
-    "threat", [Threat(Linf(), 0.1), Threat(L2(), 1.0)], ids=lambda threat: type(threat.norm).__name__
+    "threat", [Threat(Linf(), 0.1), Threat(L2(), 1.0), Threat(L1(), 8.0)], ids=lambda threat: type(threat.norm).__name__
 )
 
 
@@ -53,7 +53,7 @@ def test_an_easy_model_falls(threat):
     clean = 0.45 + 0.1 * images(8, 1, 8, 8)
     weight = torch.ones(1, 8, 8)
     weight[:, 4:] = -1
-    reach = threat.radius * 64 if isinstance(threat.norm, Linf) else threat.radius * 8  # the most that a ball allows
+    reach = threat.radius * {Linf: 64, L2: 8, L1: 1}[type(threat.norm)]  # the most that a ball allows
 
     def model(x):
         score = ((x - clean.mean()) * weight).flatten(1).sum(1) / reach - 0.35
@@ -158,8 +158,9 @@ def test_any_image_shape_is_searched(threat, shape):
     assert not torch.equal(found, clean)
 
 
-def test_l2_proposals_use_the_whole_length(network):
-    threat, clean = Threat(L2(), 0.2), 0.4 + 0.2 * images(8, 1, 4, 4)  # away from the range
+@pytest.mark.parametrize("norm", [L2(), L1()])
+def test_l2_and_l1_proposals_use_the_whole_length(network, norm):
+    threat, clean = Threat(norm, 0.2), 0.4 + 0.2 * images(8, 1, 4, 4)  # away from the range
     sizes = []
 
     def watching(x):
@@ -189,11 +190,25 @@ def test_windows_cover_the_image_evenly():
     assert (share - rows[:, None] * columns).abs().max() < 0.035
 
 
+@pytest.mark.parametrize("norm", [L2(), L1()])
+def test_a_proposal_moves_the_norm_of_one_window_to_another(norm):
+    """What leaves the source, and only that, arrives in the target: pixels outside both keep their share."""
+    clean = torch.full((6, 1, 9, 9), 0.5)
+    rng, radius = Rng(0, torch.arange(6)), torch.full((6,), 0.3)
+    best = clean + 0.3 * tiles(clean, rng, norm) / norm.size(tiles(clean, rng, norm))[:, None, None, None]
+    moved = moved_norm(clean, best, radius, 0.1, rng, 3, norm)
+    assert norm.size(moved - clean).numpy() == pytest.approx(0.3, abs=1e-6)
+    outside = ~(window(clean, 3, rng, 12) | window(clean, 3, rng, 14)).expand_as(clean)
+    assert ((moved - best).abs() < 1e-6)[outside].all()
+    assert ((moved - best).abs() > 1e-3).flatten(1).any(1).all()
+
+
 @pytest.mark.parametrize("side", [1, 2, 3, 5, 8])
-def test_the_l2_pattern_is_two_opposite_peaks_of_unit_length(side):
-    pattern = bump(side, side, torch.zeros(1))
+@pytest.mark.parametrize("norm", [L2(), L1()])
+def test_the_pattern_is_two_opposite_peaks_of_unit_norm(side, norm):
+    pattern = bump(side, side, torch.zeros(1), norm)
     assert pattern.shape == (side, side)
-    assert torch.linalg.vector_norm(pattern) == pytest.approx(1, abs=1e-6)
+    assert float(norm.size(pattern[None])) == pytest.approx(1, abs=1e-6)
     if side > 1:
         half = side // 2 + side % 2
         assert (pattern[:half] > 0).all()
@@ -208,8 +223,6 @@ def test_planes_of_images_of_any_rank():
 
 
 def test_settings_that_make_no_search_are_refused():
-    with pytest.raises(InputError, match="not under l1"):
-        square(Threat(L1(), 1.0))
     for queries in (0, -5, True):
         with pytest.raises(InputError, match="queries"):
             square(Threat(Linf(), 0.1), queries)

@@ -215,7 +215,6 @@ COMMANDS = {
         "--data digits --attacks pgd_plus_njs bad_models:raises_while_fitted", "the model raised KeyError", "fitted"
     ),
     "pqgd under l2": evaluating("--norm l2 --attacks pqgd", "pqgd works under linf"),
-    "square under l1": evaluating("--norm l1 --attacks square", "square works under linf and l2"),
     "empty checkpoint": checkpoint(lambda data: b"", "x.safetensors is empty"),
     "cut checkpoint": checkpoint(lambda data: data[:-9], "cut off"),
     "checkpoint cut in its header": checkpoint(lambda data: data[:99], "cut off"),
@@ -386,7 +385,6 @@ CALLS: dict[str, tuple[Call, tuple[str, ...]]] = {
     "no restart": (lambda folder: Restarts(fgsm(THREAT), 0), ("restarts",)),
     "no attack in strongest": (lambda folder: Ensemble({}), ("at least one",)),
     "no query": (lambda folder: square(THREAT, 0), ("queries",)),
-    "square under l1": (lambda folder: square(Threat(L1(), 1.0)), ("linf and l2",)),
     "pqgd under l2": (lambda folder: pqgd(Threat(L2(), 1.0)), ("linf",)),
     "unknown rounding": (lambda folder: pqgd(THREAT, rounding="stochastc"), ("rounding", "'stochastic'")),
     "no level": (lambda folder: Quantized(0), ("levels",)),

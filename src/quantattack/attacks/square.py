@@ -13,8 +13,8 @@ from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_imag
 from quantattack.attacks.norms import L1, L2, per_image
 from quantattack.attacks.success import Criterion, misclassified, nearness
 from quantattack.attacks.threat import Threat
-from quantattack.attacks.windows import l2_proposal, tiles, window
-from quantattack.errors import InputError, check_count
+from quantattack.attacks.windows import moved_norm, tiles, window
+from quantattack.errors import check_count
 from quantattack.gradients import logits_in_parts
 from quantattack.record.description import tagged
 from quantattack.rng import SIGNS, Rng, Step
@@ -32,7 +32,7 @@ _LEAST, _TIE, _TIES = 0.005, 0.2, 250  # see `Square`, on ties
 class Square:
     """Square Attack: propose a change of a random square window, and keep it if the margin loss rises.
 
-    Under Linf all pixels of the window are set to plus or minus the radius around the clean image; under L2 the
+    Under Linf all pixels of the window are set to plus or minus the radius around the clean image; under L2 and L1 the
     perturbation's norm in one window moves to another.  Images that fool the model are dropped from the batch.
 
     With ties, a proposal of the same loss is kept as well, so that the search crosses the flat steps of activations
@@ -40,10 +40,11 @@ class Square:
     the patience as 1 if its proposal is worse and as 0.2 if it is a tie, as 1 too after 250 ties that gained nothing;
     an improvement is a gain of at least 0.005 of the clean image's margin.
 
-    Source: Andriushchenko, Croce, Flammarion and Hein, 2020, https://arxiv.org/abs/1912.00049.  The ties are our own.
+    Source: Andriushchenko, Croce, Flammarion and Hein, 2020, https://arxiv.org/abs/1912.00049; under L1, Croce and
+    Hein, 2021, https://arxiv.org/abs/2103.01208.  The ties are our own.
 
     Arguments:
-        threat: Set of admissible images, under Linf or L2.
+        threat: Set of admissible images.
         queries: Largest number of forward passes per image.
         share: Share of the pixels that the first proposals change.
         solved: Success criterion.
@@ -52,7 +53,7 @@ class Square:
         schedule: Number of queries over which the share falls; None for all of them.
 
     Raises:
-        InputError: If the norm is L1, or queries, patience or schedule is below 1.
+        InputError: If queries, patience or schedule is below 1.
     """
 
     threat: Threat
@@ -66,8 +67,6 @@ class Square:
 
     def __post_init__(self) -> None:
         check_threat(self.threat)
-        if isinstance(self.threat.norm, L1):
-            raise InputError("square works under linf and l2, not under l1; use a gradient attack there")
         check_count("queries", self.queries)
         for name in ("patience", "schedule"):
             if getattr(self, name) is not None:
@@ -124,10 +123,10 @@ class _Search:
 
     @classmethod
     def begin(cls, attack: Square, batch: Batch) -> "_Search":
-        threat = attack.threat
+        threat, norm = attack.threat, attack.threat.norm
         clean, radius = batch.images, threat.radii(batch.images, batch.radius)
         planes = as_planes(clean)
-        delta = tiles(planes, batch.rng) if isinstance(threat.norm, L2) else _stripes(planes, batch.rng)
+        delta = tiles(planes, batch.rng, norm) if isinstance(norm, L2 | L1) else _stripes(planes, batch.rng)
         first = clean + (delta.reshape(clean.shape) * threat.spread(radius / _length(threat, delta), clean))
         first = threat.project(first if batch.start is None else batch.start.to(clean), clean, radius)
         first = threat.snap(first, clean, radius)
@@ -206,7 +205,7 @@ class _Search:
 
     def _propose(self, query: Step, share: int | float) -> Images:
         moved = self._moved(query, share, 1)
-        if not self.attack.ties or isinstance(self.attack.threat.norm, L2):
+        if not self.attack.ties or isinstance(self.attack.threat.norm, L2 | L1):
             return moved
         empty = (moved == self.best).flatten(1).all(1)
         return torch.where(per_image(empty, moved), self._moved(query, share, -1), moved) if empty.any() else moved
@@ -214,8 +213,8 @@ class _Search:
     def _moved(self, query: Step, share: int | float, sign: int) -> Images:
         """Return the best images with one window changed, on the grid if the threat has levels."""
         threat, clean, best = self.attack.threat, as_planes(self.batch.images), as_planes(self.best)
-        if isinstance(threat.norm, L2):
-            moved = l2_proposal(clean, best, self.radius, share, self.batch.rng, query)
+        if isinstance(threat.norm, L2 | L1):
+            moved = moved_norm(clean, best, self.radius, share, self.batch.rng, query, threat.norm)
         else:
             moved = _linf_proposal(clean, best, sign * self._reach(clean), share, self.batch.rng, query)
         inside = threat.project(moved.reshape(self.batch.images.shape), self.batch.images, self.radius)

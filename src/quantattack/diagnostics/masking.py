@@ -12,7 +12,7 @@ import torch
 from quantattack.attacks.ascent import Ascent
 from quantattack.attacks.base import Attack, default_rng
 from quantattack.attacks.losses import log_odds
-from quantattack.attacks.norms import L1, Linf
+from quantattack.attacks.norms import Linf
 from quantattack.attacks.recipes import LinearDecay, fgsm
 from quantattack.attacks.scaling.gap import Gap
 from quantattack.attacks.square import Square
@@ -119,8 +119,6 @@ def _transfer(case: Case, trajectory: Trajectory) -> Attack:  # noqa: ARG001
 
 
 def _square(case: Case, trajectory: Trajectory) -> Attack:  # noqa: ARG001
-    if isinstance(case.threat.norm, L1):
-        raise InputError("square does not work under l1")
     return Square(threat=case.threat, queries=QUERIES)
 
 

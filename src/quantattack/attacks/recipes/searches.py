@@ -61,7 +61,7 @@ def square(threat: Threat, queries: int = 5000, patience: int | None = None) -> 
     Source: Andriushchenko et al., 2020, https://arxiv.org/abs/1912.00049.
 
     Arguments:
-        threat: Set of admissible images, under Linf or L2.
+        threat: Set of admissible images.
         queries: Largest number of forward passes per image.
         patience: Number of successive queries without improvement after which to give an image up; None for no limit.
     """
