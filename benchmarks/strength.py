@@ -2,29 +2,40 @@
 
     python benchmarks/strength.py                              # every pair below; continued where it was left
     python benchmarks/strength.py digits-mdtanhs:0.2 --images 300
+    python benchmarks/strength.py digits-mdtanhs:0.5:l2        # under another norm than Linf
+    python benchmarks/strength.py digits-float:0.1@100 --images 200 --seed 1   # other images, another seed
     python benchmarks/strength.py --only 'standard;autoattack standard'
-    python benchmarks/strength.py --report                     # results/peers/strength.md from the records alone
+    python benchmarks/strength.py --report                     # from the records alone
+
+The tables are results/peers/strength.md, and their first one stands in docs/standard.md.
 
 Needs the peers (`pip install 'quantattack[peers]'`); every number comes from a record of the engine.
 """
 
 import argparse
+import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import torch
 
 import quantattack as qa
 from quantattack.attacks.adapters import Art, AutoAttack, Foolbox, Secml, TorchAttacks
 from quantattack.attacks.base import Attack
+from quantattack.attacks.norms import norm_named
 from quantattack.attacks.scaling.gap import Mifpe
 from quantattack.attacks.scaling.logits import OnScaled
 from quantattack.nn.zoo import card_of
 from quantattack.record.store import Store
 
-OUT = Path(__file__).parents[1] / "results" / "peers"
+ROOT = Path(__file__).parents[1]
+OUT, PAGE = ROOT / "results" / "peers", ROOT / "docs" / "standard.md"
+BEGIN, END = "<!-- standing -->\n", "<!-- end standing -->"
+ENSEMBLE, SEED = "autoattack standard", re.compile(r"-seed(\d+)")
 STEPS, CONTROLLED = 40, 100
 # Radii at which the standard attack leaves between 5 and 70 percent; the first is the demo.
 PAIRS = (
@@ -38,6 +49,36 @@ PAIRS = (
     *(f"cifar10-resnet8-{kind}:2/255" for kind in ("float", "mdtanhs", "bnn-waq")),
     *(f"cifar10-resnet8-{kind}-adv:8/255" for kind in ("float", "mdtanhs", "bc", "gdtanh")),
 )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A network and a threat, on images from `first` on, with the starts of a seed."""
+
+    name: str
+    radius: str
+    norm: str = "linf"
+    first: int = 0
+    seed: int = 0
+
+    @classmethod
+    def read(cls, text: str, seed: int) -> "Pair":
+        """Read network:radius[:norm][@first]."""
+        text, _, first = text.partition("@")
+        name, _, about = text.partition(":")
+        radius, _, norm = about.partition(":")
+        return cls(name, radius, norm or "linf", int(first or 0), seed)
+
+    @property
+    def threat(self) -> qa.Threat:
+        over, _, under = self.radius.partition("/")
+        return qa.Threat(norm_named(self.norm), float(over) / float(under or 1))
+
+    @property
+    def folder(self) -> Path:
+        parts = [Path(self.name).stem, self.radius.replace("/", "_")]
+        parts += [self.norm] * (self.norm != "linf") + [f"from{self.first}"] * (self.first > 0)
+        return OUT / "-".join(parts + [f"seed{self.seed}"] * (self.seed > 0))
 
 
 def peers(threat: qa.Threat) -> dict[str, Attack]:
@@ -67,7 +108,7 @@ def every(threat: qa.Threat) -> dict[str, Attack]:
         "pgd": qa.pgd(threat, steps=STEPS),
         **own,
         **{f"{name}, scaled": OnScaled(attack, qa.Gap()) for name, attack in own.items()},
-        "autoattack standard": AutoAttack(threat),
+        ENSEMBLE: AutoAttack(threat),
         "MIFPE PGD": qa.pgd_plus(threat, Mifpe(), steps=STEPS),
         "MIFPE APGD": qa.apgd_plus(threat, Mifpe(), steps=CONTROLLED),
         "standard": qa.standard(threat),
@@ -80,36 +121,46 @@ def main() -> None:
         torch.set_num_threads(1)
         warnings.simplefilter("ignore")
         for pair in arguments.pairs or PAIRS:
-            measure(pair, arguments.images, lambda name: not arguments.only or name in arguments.only.split(";"))
+            read = Pair.read(pair, arguments.seed)
+            measure(read, arguments.images, lambda name: not arguments.only or name in arguments.only.split(";"))
     write_report()
 
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pairs", nargs="*", help="network:radius, under Linf")
+    parser.add_argument("pairs", nargs="*", help="network:radius[:norm][@first image]")
     parser.add_argument("--images", type=int, help="the first of them; else as many as a pair's records have, or 200")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="names of attacks, separated by semicolons")
     parser.add_argument("--report", action="store_true")
     return parser.parse_args()
 
 
-def measure(pair: str, images: int | None, wanted: Callable[[str], bool]) -> None:
+def measure(pair: Pair, images: int | None, wanted: Callable[[str], bool]) -> None:
     """Run what a pair's records lack: one record for each attack, so that a later run may add to them."""
-    name, _, text = pair.partition(":")
-    over, _, under = text.partition("/")
-    threat = qa.Threat(qa.Linf(), float(over) / float(under or 1))
-    clean, labels = qa.load_data(card_of(name).data)
-    model, place = qa.load_model(name), OUT / f"{Path(name).stem}-{text.replace('/', '_')}"
-    images = images or max((record.images for record in found(place).values()), default=200)
-    for attack, part in every(threat).items():
+    clean, labels = qa.load_data(card_of(pair.name).data)
+    model = qa.load_model(pair.name)
+    images = images or max((record.images for record in found(pair.folder).values()), default=200)
+    shown = list(range(pair.first, pair.first + images))
+    for attack, part in every(pair.threat).items():
         if not wanted(attack):
             continue
-        folder = place / attack.replace(" ", "-").replace(",", "")
-        record = qa.evaluate(model, clean[:images], labels[:images], {attack: part}, threat, batch_size=128, out=folder)
+        folder = pair.folder / attack.replace(" ", "-").replace(",", "")
+        record = qa.evaluate(
+            model,
+            clean[shown],
+            labels[shown],
+            {attack: part},
+            pair.threat,
+            indices=shown,
+            seed=pair.seed,
+            batch_size=128,
+            out=folder,
+        )
         (folder / "lock").unlink(missing_ok=True)
         for picture in folder.glob("gallery-*"):
             picture.unlink()
-        print(pair, attack, *row(record, attack), sep="  ", flush=True, file=sys.stderr)
+        print(pair.folder.name, attack, *row(record, attack), sep="  ", flush=True, file=sys.stderr)
 
 
 def row(record: qa.Record, attack: str) -> tuple[str, str, str, str]:
@@ -126,8 +177,50 @@ def row(record: qa.Record, attack: str) -> tuple[str, str, str, str]:
 def write_report() -> None:
     """Write one table for each pair from the records that are there."""
     folders = sorted(path for path in OUT.iterdir() if path.is_dir())
-    tables = [table(folder.name, records) for folder in folders if (records := found(folder))]
-    (OUT / "strength.md").write_text("\n\n".join([__doc__.splitlines()[0], *tables]) + "\n")
+    pairs = {folder.name: records for folder in folders if (records := found(folder))}
+    tables = [table(name, records) for name, records in pairs.items()]
+    (OUT / "strength.md").write_text("\n\n".join([__doc__.splitlines()[0], summary(pairs), *tables]) + "\n")
+    begin, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(begin + BEGIN + summary(pairs) + "\n" + END + rest.partition(END)[2])
+
+
+def summary(pairs: Mapping[str, Mapping[str, qa.Record]]) -> str:
+    """One line for each kind of pair: how `standard` stands beside AutoAttack's ensemble, and what it takes of it."""
+    groups: dict[str, list[tuple[qa.Record, qa.Record]]] = {}
+    for name, records in pairs.items():
+        ensemble = records.get(ENSEMBLE) or pairs.get(SEED.sub("", name), {}).get(ENSEMBLE)
+        if ensemble and "standard" in records:
+            groups.setdefault(kind_of(name), []).append((records["standard"], ensemble))
+    lines = [
+        "| pairs | | less left than by AutoAttack's ensemble | as much | more | backward passes, of its: median | most "
+        "| seconds, of its: median | most |",
+        f"| --- |{' ---: |' * 8}",
+        *(f"| {kind} | {' | '.join(standing(both))} |" for kind, both in groups.items()),
+    ]
+    return "\n".join(lines) + "\n\nSeconds of one thread, at different times and beside other work."
+
+
+def kind_of(name: str) -> str:
+    """Return in words what a pair's folder says of its norm, its images and its seed."""
+    norm = next((norm for norm in ("l2", "l1") if f"-{norm}" in name), "linf")
+    first, seed = re.search(r"-from(\d+)", name), SEED.search(name)
+    where = f", images from {first.group(1)}" if first else ""
+    return norm + where + (f", seed {seed.group(1)}" if seed else "")
+
+
+def standing(both: Sequence[tuple[qa.Record, qa.Record]]) -> list[str]:
+    """Return the cells of a line of `summary`."""
+    left = [round(own.robust("standard") - theirs.robust(ENSEMBLE), 9) for own, theirs in both]
+    counts = [len(left), sum(each < 0 for each in left), left.count(0), sum(each > 0 for each in left)]
+    shares = [
+        [total(own, "standard", column) / total(theirs, ENSEMBLE, column) for own, theirs in both]
+        for column in ("backwards", "seconds")
+    ]
+    return [*map(str, counts), *(f"{each:.3f}" for share in shares for each in (median(share), max(share)))]
+
+
+def total(record: qa.Record, attack: str, column: str) -> float:
+    return float(record.column(attack, column).astype(float).sum())
 
 
 def found(folder: Path) -> dict[str, qa.Record]:
@@ -166,8 +259,8 @@ def claims(records: dict[str, qa.Record]) -> list[str]:
         above = [100 * (records[name].robust(name) - ours) for name in names]
         if above:
             said.append(f"The peers' PGD {words} leaves {min(above):.1f} to {max(above):.1f} points more than ours.")
-    if "autoattack standard" in records:
-        theirs, own = (records[name].column(name, "backwards").mean() for name in ("autoattack standard", "standard"))
+    if ENSEMBLE in records:
+        theirs, own = (records[name].column(name, "backwards").mean() for name in (ENSEMBLE, "standard"))
         said.append(f"`standard` takes {own / max(theirs, 1e-9):.2f} of the ensemble's backward passes.")
     return said
 

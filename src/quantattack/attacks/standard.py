@@ -21,6 +21,8 @@ from quantattack.attacks.threat import Threat
 from quantattack.attacks.wrappers import Ensemble, Restarts
 
 _RIVALS = 9
+_SHARES = (0.06, 0.05, 0.04, 0.01)  # of the clean margin, below which each part of `_climb` runs
+_SPARSE_SHARES = (0.5, 0.4, 0.3, 0.3)  # under L1, where short attacks come less close to what long ones reach
 
 
 def standard(threat: Threat) -> Ensemble:
@@ -29,16 +31,17 @@ def standard(threat: Threat) -> Ensemble:
     1. `gap`: log-odds of logits scaled by `Gap`, 20 steps with APGD's momentum and a step size that decays linearly
        from twice the radius to zero.
     2. `square`: Square that keeps ties, up to 1500 queries.
-    3. `log_odds`: APGD on the log-odds, 30 steps.
+    3. `log_odds`: APGD on the log-odds, 30 steps; under L1 on those scaled by `Gap`.
     4. `rivals`: four decaying steps toward each of 9 target classes, from blocks of 4 x 4 pixels, and APGD on targeted
        DLR, 16 steps, toward the two that came nearest.
-    5. `close`: up to 750 steps of the kinds above on the images whose margin fell below 15, 10 and 4 percent of the
-       clean one; on those below 50 percent `HillClimbing`, up to 64,000 queries where an image lies on a plateau, and
-       `SignPatterns`, up to 100,000 where the first activations are signs; then Square that keeps ties, up to 4000
-       queries, and on close images 6000 with small windows and 6000 from a new start.
+    5. `close`: up to 700 steps of the kinds above on the images whose margin fell below 6, 5, 4 and 1 percent of the
+       clean one, under L1 with APGD's own step sizes and below 50, 40 and 30 percent; on those below 50 percent
+       `HillClimbing`, up to 64,000 queries where an image lies on a plateau, and `SignPatterns`, up to 100,000 where
+       the first activations are signs; then Square that keeps ties, up to 4000 queries, under Linf on those below 10
+       percent.
 
-    Square, `HillClimbing` and `SignPatterns` start from the closest image that the others returned.  Square is omitted
-    under L1.  Where activations are signs, the gradient members climb the derivative of `SmoothSigns`.
+    Square, `HillClimbing` and `SignPatterns` start from the closest image that the others returned.  Where activations
+    are signs, the gradient members climb the derivative of `SmoothSigns`.
 
     `HillClimbing` and `SignPatterns` run under Linf.  The first gives an image up after 72 queries unless the margin
     stays exactly as it was under many changes, as in networks of signs or of k-bit activations; the second asks nothing
@@ -46,7 +49,7 @@ def standard(threat: Threat) -> Ensemble:
     decides them by complete search, and an evaluation says so by the flag `search_pays`.
 
     Each member attacks only the images that the earlier ones did not fool, and is handed what they reached.  An image
-    that none of them fools costs 118 backward passes where it stays far from falling, and at most 868 where it comes
+    that none of them fools costs 118 backward passes where it stays far from falling, and at most 818 where it comes
     close; one that is fooled costs only the passes until then.  `passes` and `far_passes` return these with the forward
     passes, Square's included.
 
@@ -58,13 +61,15 @@ def standard(threat: Threat) -> Ensemble:
         threat: Set of admissible images.
     """
     check_threat(threat)
-    asks = not isinstance(threat.norm, L1)
-    members: dict[str, Attack] = {"pgd": pgd(threat), "gap": SmoothSigns(_gap(threat, 20))}
-    if asks:
-        members["square"] = _square(threat, 1500, 120, schedule=600)
-    members["log_odds"] = SmoothSigns(_log_odds(threat, 30))
-    members |= {"rivals": SmoothSigns(_rivals(threat)), "close": Probe(_close(threat), SmoothSigns(_probe(threat)))}
-    return Ensemble(members, ("square",) if asks else (), controls=("pgd",))
+    members: dict[str, Attack] = {
+        "pgd": pgd(threat),
+        "gap": SmoothSigns(_gap(threat, 20)),
+        "square": _square(threat, 1500, 120, schedule=600),
+        "log_odds": SmoothSigns(_log_odds(threat, 30)),
+        "rivals": SmoothSigns(_rivals(threat)),
+        "close": Probe(_close(threat), SmoothSigns(_probe(threat))),
+    }
+    return Ensemble(members, ("square",), controls=("pgd",))
 
 
 def far_passes(attack: Attack, classes: int) -> int:
@@ -102,34 +107,34 @@ def _probe(threat: Threat) -> Ensemble:
 def _close(threat: Threat) -> Ensemble:
     """Return searches whose length follows from how close an image has come, and a long one without gradients."""
     members: dict[str, Attack] = {"climb": SmoothSigns(_climb(threat))}
-    if isinstance(threat.norm, L1):
-        return Ensemble(members)
+    long = _square(threat, 4000, 400, schedule=2000)
     if isinstance(threat.norm, Linf):
         members["plateaus"] = WhileClose(HillClimbing(threat=threat), 0.5)
         members["patterns"] = WhileClose(SignPatterns(threat=threat), 0.5)
-    members["long"] = _square(threat, 4000, 400, schedule=2000)
-    members["fine"] = WhileClose(_square(threat, 6000, 1500, schedule=3000, share=0.05), 0.08)
-    members["patient"] = WhileClose(_square(threat, 6000, 1500, schedule=2000), 0.15)  # from a start of its own
-    return Ensemble(members, tuple(name for name in ("plateaus", "patterns", "long", "fine") if name in members))
+        members["long"] = WhileClose(long, 0.1)
+    else:
+        members["long"] = long  # all that is left for plateaus
+    return Ensemble(members, tuple(name for name in members if name != "climb"))
 
 
 def _climb(threat: Threat) -> Ensemble:
-    nearer = Ensemble({"log_odds": _log_odds(threat, 50), "rival": _dlr(threat, 1, 50)})
-    nearest = Ensemble(
-        {
-            "blocks": Restarts(_gap(threat, 100, Blocks(4)), 2),
-            "anywhere": Restarts(_gap(threat, 100), 2),
-            "rival 1": _toward(threat, 1, 100),
-            "rival 2": _toward(threat, 2, 100),
-        }
+    """Return searches with gradients: 50 steps of a kind where an image came close, 100 where it came closer."""
+    sparse = isinstance(threat.norm, L1)
+    longer, toward = (_controlled, _dlr) if sparse else (_gap, _toward)
+    nearest: dict[str, Attack] = {"rival": toward(threat, 2, 100, anywhere), "blocks": longer(threat, 100, Blocks(4))}
+    touching: dict[str, Attack] = {
+        "blocks": Restarts(longer(threat, 100, Blocks(2)), 2),
+        "anywhere": longer(threat, 100, anywhere),
+        "rival": toward(threat, 1, 100, anywhere),
+    }
+    members: tuple[tuple[str, Attack], ...] = (
+        ("near", longer(threat, 50, Blocks(4))),
+        ("nearer", _dlr(threat, 1, 50)),
+        ("nearest", Ensemble(nearest)),
+        ("touching", Ensemble(touching)),
     )
-    return Ensemble(
-        {
-            "near": WhileClose(_gap(threat, 50, Blocks(4)), 0.15),
-            "nearer": WhileClose(nearer, 0.1),
-            "nearest": WhileClose(nearest, 0.04),
-        }
-    )
+    shares = _SPARSE_SHARES if sparse else _SHARES
+    return Ensemble({name: WhileClose(attack, share) for (name, attack), share in zip(members, shares, strict=True)})
 
 
 def _decaying(threat: Threat, steps: int, start: Start, **parts: Any) -> Apgd:
@@ -141,12 +146,19 @@ def _gap(threat: Threat, steps: int, start: Start = anywhere) -> Apgd:
     return _decaying(threat, steps, start, loss=log_odds, temperature=Gap(), progress=log_odds)
 
 
-def _toward(threat: Threat, rank: int, steps: int) -> Apgd:
+def _controlled(threat: Threat, steps: int, start: Start | None = None) -> Apgd:
+    """Return the same with APGD's own step sizes, which under L1 follow how many pixels have changed."""
+    return Apgd(threat=threat, steps=steps, loss=log_odds, start=start, temperature=Gap(), progress=log_odds)
+
+
+def _toward(threat: Threat, rank: int, steps: int, start: Start) -> Apgd:
     """Return a search toward the class that came nearest, or the second."""
-    return _decaying(threat, steps, anywhere, loss=margin, pair=ClassPair(rank, by="reached"))
+    return _decaying(threat, steps, start, loss=margin, pair=ClassPair(rank, by="reached"))
 
 
 def _log_odds(threat: Threat, steps: int) -> Apgd:
+    if isinstance(threat.norm, L1):
+        return _controlled(threat, steps)
     return Apgd(threat=threat, steps=steps, loss=log_odds)
 
 

@@ -1,0 +1,130 @@
+"""What each part of `standard` solves, and what it takes: one run of the suite on every pair of `strength.py`.
+
+    python benchmarks/parts.py                           # every pair; results/ablation/parts.json is continued
+    python benchmarks/parts.py digits-float:0.1
+    python benchmarks/parts.py --table                   # the table of docs/standard.md from that file alone
+
+The first 100 images. results/ablation/parts-before.json is the same of the suite as it was at commit 4de02d8, with the
+longer searches that were then left out.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from strength import PAIRS, Pair
+
+import quantattack as qa
+from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images, passes, search, traits_around
+from quantattack.evaluation.models import CountedModel
+from quantattack.nn.zoo import card_of
+from quantattack.rng import Rng
+from quantattack.types import Model
+
+ROOT = Path(__file__).parents[1]
+OUT, PAGE = ROOT / "results" / "ablation" / "parts.json", ROOT / "docs" / "standard.md"
+BEGIN, END = "<!-- parts -->\n", "<!-- end parts -->"
+IMAGES = 100
+COLUMNS = ("images", "solved", "forwards", "backwards")
+Counts = dict[str, dict[str, int]]  # by the part's name
+
+
+@dataclass(frozen=True)
+class Watched:
+    """An attack whose images, successes and passes are added to a table."""
+
+    name: str
+    attack: Attack
+    host: CountedModel
+    counts: Counts
+    __call__ = attacked_images
+
+    @property
+    def traits(self) -> Traits:
+        return traits_around(self.attack)
+
+    def passes(self, classes: int) -> int:
+        return passes(self.attack, classes)
+
+    def to_the_end(self) -> Attack:
+        return self
+
+    def trace(self, model: Model, batch: Batch) -> Trace:
+        before = self.host.passes.snapshot()
+        trace = search(self.attack, model, batch)
+        taken = [after - then for after, then in zip(self.host.passes.snapshot(), before, strict=True)]
+        with torch.no_grad():
+            solved = int((self.host.uncounted()(trace.images).argmax(1) != batch.labels).sum())
+        counts = self.counts.setdefault(self.name, dict.fromkeys(COLUMNS, 0))
+        for column, count in zip(COLUMNS, (len(batch), solved, *taken), strict=True):
+            counts[column] += count
+        return trace
+
+
+def watched(attack: Any, name: str, host: CountedModel, counts: Counts) -> Any:
+    """Return a suite with every part watched; `Restarts` and what wraps no attack are parts."""
+    if isinstance(attack, qa.Ensemble):
+        inside = {key: watched(each, f"{name}/{key}", host, counts) for key, each in attack.attacks.items()}
+        return replace(attack, attacks=inside)
+    if getattr(attack, "attack", None) is None or isinstance(attack, qa.Restarts):
+        return Watched(name.removeprefix("/"), attack, host, counts)
+    return replace(attack, attack=watched(attack.attack, name, host, counts))
+
+
+def measure(text: str) -> Counts:
+    """Run the suite on a pair's first images that are classified correctly."""
+    pair, counts = Pair.read(text, 0), Counts()
+    host = CountedModel(qa.load_model(pair.name))
+    images, labels = (part[:IMAGES] for part in qa.load_data(card_of(pair.name).data))
+    with torch.no_grad():
+        right = (host(images).argmax(1) == labels).nonzero()[:, 0]
+    suite = watched(qa.standard(pair.threat), "", host, counts)
+    suite.trace(host, Batch(images[right], labels[right], Rng(0, right)))
+    return counts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pairs", nargs="*", help="network:radius, under Linf")
+    parser.add_argument("--table", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    done: dict[str, Counts] = json.loads(OUT.read_text()) if OUT.exists() else {}
+    for pair in () if arguments.table else arguments.pairs or PAIRS:
+        if pair not in done:
+            done[pair] = measure(pair)
+            OUT.write_text(json.dumps(done, indent=1) + "\n")
+            print(pair, flush=True, file=sys.stderr)
+    begin, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(begin + BEGIN + table(done) + END + rest.partition(END)[2])
+
+
+def table(done: dict[str, Counts]) -> str:
+    """One row for each part: its images, successes and passes on all pairs, and on how many of these it solved any."""
+    names = list(dict.fromkeys(name for counts in done.values() for name in counts))
+    lines = [
+        f"{len(done)} networks, {IMAGES} images each, one seed; of these the correctly classified ones.\n",
+        "| part | images it attacked | solved | on networks | forward passes | backward passes |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        *(
+            f"| `{name}` | {' | '.join(cells([counts[name] for counts in done.values() if name in counts]))} |"
+            for name in names
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def cells(found: Iterable[dict[str, int]]) -> list[str]:
+    found = list(found)
+    images, solved, forwards, backwards = (sum(counts[column] for counts in found) for column in COLUMNS)
+    networks = sum(counts["solved"] > 0 for counts in found)
+    return [f"{count:,}" for count in (images, solved, networks, forwards, backwards)]
+
+
+if __name__ == "__main__":
+    main()
