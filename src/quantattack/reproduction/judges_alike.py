@@ -38,6 +38,7 @@ class Alike:
         kinds: Kinds of network that the claim is about; all if empty.
         times: Multiple of the data set's standard radius.
         step: Count an image as broken only if it was broken within this many steps; None for all steps.
+        where: Where the paper claims it, such as ``on MNIST``, for an effect of other networks than the item's.
     """
 
     item: str
@@ -47,6 +48,7 @@ class Alike:
     kinds: tuple[str, ...] = ()
     times: float = 1.0
     step: int | None = None
+    where: str = ""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -79,13 +81,14 @@ class Alike:
         where += f" after {self.step} steps" if self.step is not None else ""
         return (
             f"{row.role.label}{where}: {names} is {100 * pair.difference:.1f} points ({100 * low:.1f} to "
-            f"{100 * high:.1f}), {pair.images} images; the margin is {margin_words(self.effect)}"
+            f"{100 * high:.1f}), {pair.images} images; the margin is {margin_words(self.effect, self.where)}"
         )
 
 
-def margin_words(effect: float) -> str:
-    """Return the margin of a claimed effect in words."""
-    return f"{100 * PART * effect:.2g} points, a quarter of the {100 * effect:.3g} that the paper claims"
+def margin_words(effect: float, where: str = "") -> str:
+    """Return the margin of a claimed effect in words, with where the paper claims it if that is elsewhere."""
+    there = f" {where}" if where else ""
+    return f"{100 * PART * effect:.2g} points, a quarter of the {100 * effect:.3g} that the paper claims{there}"
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ class Trained:
         other: Kind of the network that it is compared with.
         effect: Effect that the paper claims, in robust accuracy as a fraction.
         no: ``better`` if the claim is that `kind` is not more robust, ``worse`` if it is that it is not less robust.
+        where: Where the paper claims the effect, if that is not where it is used.
     """
 
     item: str
@@ -117,6 +121,7 @@ class Trained:
     other: str
     effect: float
     no: Literal["better", "worse"] = "better"
+    where: str = ""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -134,7 +139,7 @@ class Trained:
         words = (
             f"{self.kind}: {abs(100 * pair.difference):.1f} points {compared} robust than {self.other} under {under} "
             f"(more by {100 * low:.1f} to {100 * high:.1f}), {pair.images} images, one training each; the margin is "
-            f"{margin_words(self.effect)}"
+            f"{margin_words(self.effect, self.where)}"
         )
         return combine_votes([Evidence(words, says, min(1.0, p))])
 
