@@ -1,58 +1,49 @@
 """What each part of `standard` solves, and what it takes: one run of the suite on every pair of `strength.py`.
 
-    python benchmarks/parts.py                           # every pair; results/ablation/parts.json is continued
+    python benchmarks/parts.py                           # every pair; results/parts/now.json is continued
     python benchmarks/parts.py digits-float:0.1
     python benchmarks/parts.py --table                   # the table of docs/standard.md from that file alone
 
-The first 100 images. results/ablation/parts-before.json is the same of the suite as it was at commit 4de02d8, with the
-longer searches that were then left out.
+The first 100 images. results/parts/before.json is the same of the suite of commit 4de02d8, with the longer searches
+that were then left out: this program ran there on `PYTHONPATH=src` of that commit.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 from strength import PAIRS, Pair
 
 import quantattack as qa
-from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images, passes, search, traits_around
+from quantattack.attacks.around import Around
+from quantattack.attacks.base import Batch, Trace, search
 from quantattack.evaluation.models import CountedModel
 from quantattack.nn.zoo import card_of
+from quantattack.report.markdown import between, markdown_table
 from quantattack.rng import Rng
 from quantattack.types import Model
 
 ROOT = Path(__file__).parents[1]
-OUT, PAGE = ROOT / "results" / "ablation" / "parts.json", ROOT / "docs" / "standard.md"
-BEGIN, END = "<!-- parts -->\n", "<!-- end parts -->"
+OUT, BEFORE = (ROOT / "results" / "parts" / name for name in ("now.json", "before.json"))
+PAGE = ROOT / "docs" / "standard.md"
 IMAGES = 100
 COLUMNS = ("images", "solved", "forwards", "backwards")
 Counts = dict[str, dict[str, int]]  # by the part's name
 
 
 @dataclass(frozen=True)
-class Watched:
+class Watched(Around):
     """An attack whose images, successes and passes are added to a table."""
 
     name: str
-    attack: Attack
     host: CountedModel
     counts: Counts
-    __call__ = attacked_images
-
-    @property
-    def traits(self) -> Traits:
-        return traits_around(self.attack)
-
-    def passes(self, classes: int) -> int:
-        return passes(self.attack, classes)
-
-    def to_the_end(self) -> Attack:
-        return self
 
     def trace(self, model: Model, batch: Batch) -> Trace:
         before = self.host.passes.snapshot()
@@ -72,7 +63,7 @@ def watched(attack: Any, name: str, host: CountedModel, counts: Counts) -> Any:
         inside = {key: watched(each, f"{name}/{key}", host, counts) for key, each in attack.attacks.items()}
         return replace(attack, attacks=inside)
     if getattr(attack, "attack", None) is None or isinstance(attack, qa.Restarts):
-        return Watched(name.removeprefix("/"), attack, host, counts)
+        return Watched(attack, name.removeprefix("/"), host, counts)
     return replace(attack, attack=watched(attack.attack, name, host, counts))
 
 
@@ -100,27 +91,38 @@ def main() -> None:
             done[pair] = measure(pair)
             OUT.write_text(json.dumps(done, indent=1) + "\n")
             print(pair, flush=True, file=sys.stderr)
-    begin, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(begin + BEGIN + table(done) + END + rest.partition(END)[2])
+    before: dict[str, Counts] = json.loads(BEFORE.read_text())
+    PAGE.write_text(between(PAGE.read_text(), "parts", told(done, before)))
 
 
-def table(done: dict[str, Counts]) -> str:
+def told(done: dict[str, Counts], before: dict[str, Counts]) -> str:
+    """The table of what each part solves now, and the same of what was left out."""
+    shares = [passes_of(counts) / passes_of(before[pair]) for pair, counts in done.items() if pair in before]
+    now = f"{len(done)} networks, {IMAGES} images each, one seed; of these the correctly classified ones."
+    then = (
+        f"The suite of commit 4de02d8 on {len(before)} of the networks, its `close` alone; today's takes "
+        f"{median(shares):.2f} of all its passes on the median of {len(shares)} networks:"
+    )
+    return "\n\n".join([now, table(done), then, table(before, "close/")])
+
+
+def passes_of(counts: Counts) -> int:
+    """Return all passes of a run, both kinds."""
+    return sum(part["forwards"] + part["backwards"] for part in counts.values())
+
+
+def table(done: dict[str, Counts], start: str = "") -> str:
     """One row for each part: its images, successes and passes on all pairs, and on how many of these it solved any."""
-    names = list(dict.fromkeys(name for counts in done.values() for name in counts))
-    lines = [
-        f"{len(done)} networks, {IMAGES} images each, one seed; of these the correctly classified ones.\n",
-        "| part | images it attacked | solved | on networks | forward passes | backward passes |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-        *(
-            f"| `{name}` | {' | '.join(cells([counts[name] for counts in done.values() if name in counts]))} |"
-            for name in names
-        ),
+    names = [
+        name for name in dict.fromkeys(name for counts in done.values() for name in counts) if name.startswith(start)
     ]
-    return "\n".join(lines) + "\n"
+    head = ["part", "images it attacked", "solved", "on networks", "forward passes", "backward passes"]
+    return markdown_table(
+        head, [[f"`{name}`", *cells([counts[name] for counts in done.values() if name in counts])] for name in names]
+    )
 
 
-def cells(found: Iterable[dict[str, int]]) -> list[str]:
-    found = list(found)
+def cells(found: Sequence[dict[str, int]]) -> list[str]:
     images, solved, forwards, backwards = (sum(counts[column] for counts in found) for column in COLUMNS)
     networks = sum(counts["solved"] > 0 for counts in found)
     return [f"{count:,}" for count in (images, solved, networks, forwards, backwards)]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from quantattack.attacks.around import Around
 from quantattack.attacks.base import (
     Attack,
     Batch,
@@ -25,7 +26,7 @@ from quantattack.types import Mask, Model
 
 @tagged("WhileClose")
 @dataclass(frozen=True)
-class WhileClose:
+class WhileClose(Around):
     r"""Run an attack on the images whose margin earlier attacks of the suite brought below a share of the clean one.
 
     .. math:: \min_i m(x_i) < \mathrm{share} \cdot m(x)
@@ -41,23 +42,14 @@ class WhileClose:
         InputError: If the share is not above 0 and at most 1.
     """
 
-    attack: Attack
     share: int | float
-    __call__ = attacked_images
 
     def __post_init__(self) -> None:
         if not (is_number(self.share) and 0 < self.share <= 1):
             raise InputError(f"a share of the clean margin is above 0 and at most 1, not {self.share!r}")
 
-    @property
-    def traits(self) -> Traits:
-        return traits_around(self.attack)
-
     def passes(self, classes: int) -> int:
         return passes(self.attack, classes) + 1
-
-    def to_the_end(self) -> Attack:
-        return replace(self, attack=to_the_end(self.attack))
 
     def trace(self, model: Model, batch: Batch) -> Trace:
         if batch.reached is None:

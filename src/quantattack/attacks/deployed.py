@@ -2,20 +2,16 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from torch import nn
 
+from quantattack.attacks.around import Around
 from quantattack.attacks.base import (
     Attack,
     Batch,
     Trace,
-    Traits,
-    attacked_images,
-    passes,
-    to_the_end,
-    traits_around,
 )
 from quantattack.attacks.merging import search_apart
 from quantattack.attacks.recipes import pgd
@@ -33,7 +29,7 @@ TRANSFERRED, SQUARE, ON_LOGITS = "transfer", "square", "pgd_logits"  # names of 
 
 @tagged("OnOutputs")
 @dataclass(frozen=True)
-class OnOutputs:
+class OnOutputs(Around):
     """Run an attack on the outputs of a deployed file as they are, the softmax at the end included.
 
     That is what an ordinary attack climbs, and where the quantized softmax is flat it stands still.  On a model without
@@ -43,21 +39,8 @@ class OnOutputs:
         attack: The attack.
     """
 
-    attack: Attack
-    __call__ = attacked_images
-
     def trace(self, model: Model, batch: Batch) -> Trace:
         return search_apart(self.attack, showing_outputs(model), batch)
-
-    def to_the_end(self) -> Attack:
-        return replace(self, attack=to_the_end(self.attack))
-
-    @property
-    def traits(self) -> Traits:
-        return traits_around(self.attack)
-
-    def passes(self, classes: int) -> int:
-        return passes(self.attack, classes)
 
 
 def showing_outputs(model: AnyModel) -> AnyModel:

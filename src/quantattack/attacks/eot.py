@@ -1,19 +1,15 @@
 """Expectation over transformation (EOT): attacks on the mean logits of a randomized model."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from quantattack.attacks.around import Around
 from quantattack.attacks.base import (
-    Attack,
     Batch,
     Trace,
-    Traits,
-    attacked_images,
     passes,
-    to_the_end,
-    traits_around,
 )
 from quantattack.attacks.merging import search_apart
 from quantattack.errors import check_count
@@ -41,7 +37,7 @@ class Mean(nn.Module):
 
 @tagged("Averaged")
 @dataclass(frozen=True)
-class Eot:
+class Eot(Around):
     r"""Run an attack on the mean of a randomized model's logits over several forward passes.
 
     .. math:: \nabla_x\, \ell\Big(\tfrac{1}{m} \sum_{i=1}^{m} a_{\xi_i}(x),\, y\Big),
@@ -59,22 +55,13 @@ class Eot:
         InputError: If draws is below 1.
     """
 
-    attack: Attack
     draws: int = 10
-    __call__ = attacked_images
 
     def __post_init__(self) -> None:
         check_count("draws", self.draws)
 
-    @property
-    def traits(self) -> Traits:
-        return traits_around(self.attack)
-
     def passes(self, classes: int) -> int:
         return self.draws * passes(self.attack, classes)
-
-    def to_the_end(self) -> Attack:
-        return replace(self, attack=to_the_end(self.attack))
 
     def trace(self, model: Model, batch: Batch) -> Trace:
         return search_apart(self.attack, Mean(model, self.draws), batch)

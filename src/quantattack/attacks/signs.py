@@ -1,22 +1,17 @@
 """Networks whose activations are signs: an attack climbs a smoother derivative in the place of the sign's own."""
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import nn
 
+from quantattack.attacks.around import Around
 from quantattack.attacks.base import (
-    Attack,
     Batch,
     Trace,
-    Traits,
-    attacked_images,
-    passes,
     search,
-    to_the_end,
-    traits_around,
 )
 from quantattack.errors import InputError, is_number
 from quantattack.nn.convert import Swapped, projections
@@ -28,7 +23,7 @@ from quantattack.types import Model
 
 @tagged("SmoothSigns")
 @dataclass(frozen=True)
-class SmoothSigns:
+class SmoothSigns(Around):
     r"""Run an attack on the model with the derivative of a tanh in the place of that of its signs.
 
     .. math:: \frac{\partial}{\partial v} \operatorname{sign}(v) := \frac{\partial}{\partial v} \tanh(s v)
@@ -48,23 +43,11 @@ class SmoothSigns:
         InputError: If the slope is not a positive number.
     """
 
-    attack: Attack
     slope: int | float = 2
-    __call__ = attacked_images
 
     def __post_init__(self) -> None:
         if not (is_number(self.slope) and self.slope > 0):
             raise InputError(f"slope must be a positive number, not {self.slope!r}")
-
-    @property
-    def traits(self) -> Traits:
-        return traits_around(self.attack)
-
-    def passes(self, classes: int) -> int:
-        return passes(self.attack, classes)
-
-    def to_the_end(self) -> Attack:
-        return replace(self, attack=to_the_end(self.attack))
 
     def trace(self, model: Model, batch: Batch) -> Trace:
         return search(self.attack, with_smooth_signs(model, self.slope), batch)

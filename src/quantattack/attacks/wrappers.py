@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
+from quantattack.attacks.around import Around
 from quantattack.attacks.base import (
     Attack,
     Batch,
@@ -31,7 +32,7 @@ from quantattack.types import Labels, Model
 
 @tagged("Restarts")
 @dataclass(frozen=True)
-class Restarts:
+class Restarts(Around):
     """Run an attack several times with new random numbers; each run attacks only the images not yet fooled.
 
     Arguments:
@@ -42,22 +43,13 @@ class Restarts:
         InputError: If restarts is below 1.
     """
 
-    attack: Attack
     restarts: int
-    __call__ = attacked_images
 
     def __post_init__(self) -> None:
         check_count("restarts", self.restarts)
 
-    @property
-    def traits(self) -> Traits:
-        return traits_around(self.attack)
-
     def passes(self, classes: int) -> int:
         return self.restarts * (passes(self.attack, classes) + 1)
-
-    def to_the_end(self) -> Attack:
-        return replace(self, attack=to_the_end(self.attack))
 
     def trace(self, model: Model, batch: Batch) -> Trace:
         first = batch.rng.restart * self.restarts
@@ -118,7 +110,7 @@ class Ensemble:
 
 @tagged("AgainstRival")
 @dataclass(frozen=True)
-class AgainstRival:
+class AgainstRival(Around):
     """Run a targeted attack toward one wrong class: the one with the rank-th largest logit at the clean image.
 
     The attack receives the targets as its labels, so its loss must be `targeted(loss)` or `targeted_dlr` and its
@@ -133,10 +125,8 @@ class AgainstRival:
         InputError: If the rank is below 1, or the attack's success criterion is `misclassified`.
     """
 
-    attack: Attack
     rank: int = 1
     solved: Criterion = misclassified
-    __call__ = attacked_images
 
     def __post_init__(self) -> None:
         check_count("rank", self.rank)
@@ -150,9 +140,6 @@ class AgainstRival:
     def passes(self, classes: int) -> int:
         return passes(self.attack, classes) + 1
 
-    def to_the_end(self) -> Attack:
-        return replace(self, attack=to_the_end(self.attack))
-
     def trace(self, model: Model, batch: Batch) -> Trace:
         targets = nth_rival(climbed_logits(model, batch.images, batch.at_once), batch.labels, self.rank)
         return search_apart(self.attack, model, replace(batch, labels=targets))
@@ -160,7 +147,7 @@ class AgainstRival:
 
 @tagged("Toward")
 @dataclass(frozen=True)
-class Toward:
+class Toward(Around):
     """Run a targeted attack toward a class for each image; only that class counts as a success.
 
     `evaluate` wraps its attacks in it where it is given targets.
@@ -173,24 +160,11 @@ class Toward:
         InputError: If the attack climbs away from its labels.
     """
 
-    attack: Attack
     targets: Mapping[int, int]
-    __call__ = attacked_images
 
     def __post_init__(self) -> None:
         if success_of(self.attack, hits) is misclassified:
             raise InputError("this attack climbs away from its labels: give it loss=targeted(...) and solved=hits")
-
-    @property
-    def traits(self) -> Traits:
-        """The criterion is that of the attack, on targets for labels."""
-        return traits_around(self.attack)
-
-    def passes(self, classes: int) -> int:
-        return passes(self.attack, classes)
-
-    def to_the_end(self) -> Attack:
-        return replace(self, attack=to_the_end(self.attack))
 
     def trace(self, model: Model, batch: Batch) -> Trace:
         return search_apart(self.attack, model, replace(batch, labels=self.wanted(batch)))
@@ -203,7 +177,7 @@ class Toward:
 
 @tagged("Transfer")
 @dataclass(frozen=True)
-class Transfer:
+class Transfer(Around):
     """Transfer attack: run an attack on a source model and return its images for the evaluated model.
 
     Early stopping is disabled, because an image that barely fools the source rarely fools another model.
@@ -213,9 +187,7 @@ class Transfer:
         source: The model that is attacked; the evaluated model is never called.
     """
 
-    attack: Attack
     source: Model
-    __call__ = attacked_images
 
     @property
     def traits(self) -> Traits:
@@ -226,16 +198,13 @@ class Transfer:
         """Return the passes through the source."""
         return passes(to_the_end(self.attack), classes)
 
-    def to_the_end(self) -> Attack:
-        return replace(self, attack=to_the_end(self.attack))
-
     def trace(self, model: Model, batch: Batch) -> Trace:  # noqa: ARG002
         return without_steps(search_apart(to_the_end(self.attack), self.source, replace(batch, at_once=None)).images)
 
 
 @tagged("InFloat64")
 @dataclass(frozen=True)
-class InFloat64:
+class InFloat64(Around):
     """Run an attack on a float64 copy of the model; success is judged on the model as given.
 
     In float64 the gradient of cross entropy keeps its direction up to a margin of 36 and is nonzero up to 745, so the
@@ -247,19 +216,6 @@ class InFloat64:
     Raises:
         InputError: If the model is not a `torch.nn.Module`, which is needed to copy and cast it.
     """
-
-    attack: Attack
-    __call__ = attacked_images
-
-    @property
-    def traits(self) -> Traits:
-        return traits_around(self.attack)
-
-    def passes(self, classes: int) -> int:
-        return passes(self.attack, classes)
-
-    def to_the_end(self) -> Attack:
-        return replace(self, attack=to_the_end(self.attack))
 
     def trace(self, model: Model, batch: Batch) -> Trace:
         if not isinstance(model, nn.Module):

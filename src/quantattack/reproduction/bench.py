@@ -6,16 +6,12 @@ from typing import Any
 
 from torch import nn
 
+from quantattack.attacks.around import Around
 from quantattack.attacks.base import (
     Attack,
     Batch,
     Trace,
-    Traits,
-    attacked_images,
-    passes,
     search,
-    to_the_end,
-    traits_around,
 )
 from quantattack.attacks.norms import L2, Linf
 from quantattack.attacks.scaling.njs import Njs
@@ -113,7 +109,7 @@ class Source:
 
 @tagged("Run")
 @dataclass(frozen=True)
-class Run:
+class Run(Around):
     """One of several independent runs of an attack, which differ only in their random numbers.
 
     Arguments:
@@ -121,19 +117,7 @@ class Run:
         number: Index of the run from 0; run r draws the random numbers of the r-th restart of `Restarts`.
     """
 
-    attack: Attack
     number: int
-    __call__ = attacked_images
-
-    @property
-    def traits(self) -> Traits:
-        return traits_around(self.attack)
-
-    def passes(self, classes: int) -> int:
-        return passes(self.attack, classes)
-
-    def to_the_end(self) -> Attack:
-        return replace(self, attack=to_the_end(self.attack))
 
     def trace(self, model: Model, batch: Batch) -> Trace:
         return search(self.attack, model, replace(batch, rng=batch.rng.restarted(self.number)))

@@ -4,15 +4,11 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
+from quantattack.attacks.around import Around
 from quantattack.attacks.base import (
-    Attack,
     Batch,
     Trace,
-    Traits,
-    attacked_images,
     passes,
-    to_the_end,
-    traits_around,
     without_steps,
 )
 from quantattack.attacks.merging import search_apart
@@ -66,7 +62,7 @@ class ScaledLogits(nn.Module):
 
 @tagged("OnScaled")
 @dataclass(frozen=True)
-class OnScaled:
+class OnScaled(Around):
     """Run an attack on `ScaledLogits` of the model; success is judged on the model as given.
 
     `Hns` is fitted at the clean images, which requires an attack that drops and reorders no images of the batch.
@@ -76,21 +72,12 @@ class OnScaled:
         temperature: Factor that multiplies the logits.
     """
 
-    attack: Attack
     temperature: Temperature
-    __call__ = attacked_images
-
-    @property
-    def traits(self) -> Traits:
-        return traits_around(self.attack)
 
     def passes(self, classes: int) -> int:
         fitting = fitting_passes(self.temperature, classes)
         inside = passes(self.attack, classes)
         return inside + 1 + fitting if self._needs_fitting else inside * (1 + fitting)
-
-    def to_the_end(self) -> Attack:
-        return replace(self, attack=to_the_end(self.attack))
 
     def trace(self, model: Model, batch: Batch) -> Trace:
         scaled = ScaledLogits(model, self.temperature)
