@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from strength import Pair
 
 import quantattack as qa
 from quantattack.attacks.base import Attack
 from quantattack.nn.zoo import card_of
+from quantattack.report.markdown import between, markdown_table
 
 ROOT = Path(__file__).parents[1]
 OUT, PAGE = ROOT / "results" / "ablation", ROOT / "docs" / "standard.md"
-BEGIN, END = "<!-- ablation -->\n", "<!-- end ablation -->"
 FIRST, LAST = 100, 200
 PAIRS = (
     *("digits-float:0.1", "digits-uniform2:0.1", "digits-uniform4:0.1", "digits-bnn-waq:0.05"),
@@ -81,18 +82,15 @@ def main() -> None:
         torch.set_num_threads(1)
         for pair in arguments.pairs or PAIRS:
             measure(pair)
-    begin, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(begin + BEGIN + table() + END + rest.partition(END)[2])
+    PAGE.write_text(between(PAGE.read_text(), "ablation", table()))
 
 
 def measure(pair: str) -> None:
     """Run the variants that a pair's file lacks, one after the other."""
-    name, _, text = pair.partition(":")
-    over, _, under = text.partition("/")
-    threat = qa.Threat(qa.Linf(), float(over) / float(under or 1))
-    clean, labels = qa.load_data(card_of(name).data)
-    model, index = qa.load_model(name), range(FIRST, LAST)
-    place = OUT / f"{Path(name).stem}-{text.replace('/', '_')}.json"
+    read = Pair.read(pair, 0)
+    threat, (clean, labels) = read.threat, qa.load_data(card_of(read.name).data)
+    model, index = qa.load_model(read.name), range(FIRST, LAST)
+    place = OUT / f"{read.folder.name}.json"
     done: dict[str, Any] = json.loads(place.read_text()) if place.exists() else {}
     for variant, attack in variants(threat).items():
         if variant in done:
@@ -110,17 +108,14 @@ def measure(pair: str) -> None:
 def table() -> str:
     """One row for each variant, one column for each network: points of accuracy more, and the change of the passes."""
     found = {place.stem: json.loads(place.read_text()) for place in sorted(OUT.glob("*.json"))}
-    rows = [
-        variant for variant in variants(qa.Threat(qa.Linf(), 0.1)) if any(variant in done for done in found.values())
-    ]
-    lines = [f"| | {' | '.join(f'`{name}`' for name in found)} |", f"| --- |{' ---: |' * len(found)}"]
-    lines += [f"| {row} | {' | '.join(cell(done, row) for done in found.values())} |" for row in rows]
+    rows = max((list(done) for done in found.values()), key=len)  # parts that the suite had then, too
+    lines = [[row, *(cell(done, row) for done in found.values())] for row in rows]
     said = (
         f"Images {FIRST} to {LAST - 1}. First row: robust accuracy in %, backward and forward passes an image. Other "
         "rows: points of robust accuracy more than that, and the change of the passes. The settings of `HillClimbing` "
         "were chosen on images of the digits that are among these.\n\n"
     )
-    return said + "\n".join(lines) + "\n"
+    return said + markdown_table(["", *(f"`{name}`" for name in found)], lines)
 
 
 def cell(done: Mapping[str, Mapping[str, float]], row: str) -> str:

@@ -31,12 +31,22 @@ from quantattack.attacks.scaling.gap import Mifpe
 from quantattack.attacks.scaling.logits import OnScaled
 from quantattack.nn.zoo import card_of
 from quantattack.record.store import Store
+from quantattack.report.markdown import between, markdown_table
 
 ROOT = Path(__file__).parents[1]
 OUT, PAGE = ROOT / "results" / "peers", ROOT / "docs" / "standard.md"
-BEGIN, END = "<!-- standing -->\n", "<!-- end standing -->"
 ENSEMBLE, SEED = "autoattack standard", re.compile(r"-seed(\d+)")
 STEPS, CONTROLLED = 40, 100
+# Beside them, `standard` and the ensemble alone: 100 images under other norms, and 200 others under Linf.
+OTHERS = (
+    *("digits-float:0.7:l2", "digits-bnn-waq:0.4:l2", "mnist-lenet-float:1.5:l2", "mnist-lenet-mdtanhs:1.5:l2"),
+    *("fashion-lenet-mdtanhs:0.5:l2", "cifar10-resnet8-float-adv:0.5:l2", "cifar10-vgg5-mdtanhs:0.25:l2"),
+    *("digits-float:2:l1", "digits-bnn-waq:1.5:l1", "mnist-lenet-float:5:l1", "fashion-lenet-mdtanhs:5:l1"),
+    *("cifar10-resnet8-float-adv:12:l1", "cifar10-vgg5-mdtanhs:4:l1"),
+    *(f"digits-{kind}:0.1@100" for kind in ("mdtanhs-bn", "float", "uniform4", "uniform2", "xnor")),
+    *("digits-bnn-waq:0.05@100", "mnist-lenet-float:0.1@100", "mnist-lenet-mdtanhs:0.1@100"),
+    *("fashion-lenet-mdtanhs:8/255@100", "cifar10-vgg5-bnn-waq:2/255@100"),
+)
 # Radii at which the standard attack leaves between 5 and 70 percent; the first is the demo.
 PAIRS = (
     "digits-mdtanhs:0.2",
@@ -120,16 +130,21 @@ def main() -> None:
     if not arguments.report:
         torch.set_num_threads(1)
         warnings.simplefilter("ignore")
-        for pair in arguments.pairs or PAIRS:
+        for pair in arguments.pairs or (*PAIRS, *OTHERS):
             read = Pair.read(pair, arguments.seed)
-            measure(read, arguments.images, lambda name: not arguments.only or name in arguments.only.split(";"))
+            only = arguments.only or f"standard;{ENSEMBLE}" * (pair in OTHERS)
+            measure(read, arguments.images, lambda name, only=only: not only or name in only.split(";"))
     write_report()
 
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", nargs="*", help="network:radius[:norm][@first image]")
-    parser.add_argument("--images", type=int, help="the first of them; else as many as a pair's records have, or 200")
+    parser.add_argument(
+        "--images",
+        type=int,
+        help="the first of them; else as many as a pair's records have, or 200, 100 under L2 and L1",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="names of attacks, separated by semicolons")
     parser.add_argument("--report", action="store_true")
@@ -140,7 +155,8 @@ def measure(pair: Pair, images: int | None, wanted: Callable[[str], bool]) -> No
     """Run what a pair's records lack: one record for each attack, so that a later run may add to them."""
     clean, labels = qa.load_data(card_of(pair.name).data)
     model = qa.load_model(pair.name)
-    images = images or max((record.images for record in found(pair.folder).values()), default=200)
+    default = 100 if pair.norm != "linf" else 200
+    images = images or max((record.images for record in found(pair.folder).values()), default=default)
     shown = list(range(pair.first, pair.first + images))
     for attack, part in every(pair.threat).items():
         if not wanted(attack):
@@ -179,9 +195,9 @@ def write_report() -> None:
     folders = sorted(path for path in OUT.iterdir() if path.is_dir())
     pairs = {folder.name: records for folder in folders if (records := found(folder))}
     tables = [table(name, records) for name, records in pairs.items()]
-    (OUT / "strength.md").write_text("\n\n".join([__doc__.splitlines()[0], summary(pairs), *tables]) + "\n")
-    begin, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(begin + BEGIN + summary(pairs) + "\n" + END + rest.partition(END)[2])
+    standings = summary(pairs)
+    (OUT / "strength.md").write_text("\n\n".join([__doc__.splitlines()[0], standings, *tables]) + "\n")
+    PAGE.write_text(between(PAGE.read_text(), "standing", standings))
 
 
 def summary(pairs: Mapping[str, Mapping[str, qa.Record]]) -> str:
@@ -191,13 +207,10 @@ def summary(pairs: Mapping[str, Mapping[str, qa.Record]]) -> str:
         ensemble = records.get(ENSEMBLE) or pairs.get(SEED.sub("", name), {}).get(ENSEMBLE)
         if ensemble and "standard" in records:
             groups.setdefault(kind_of(name), []).append((records["standard"], ensemble))
-    lines = [
-        "| pairs | | less left than by AutoAttack's ensemble | as much | more | backward passes, of its: median | most "
-        "| seconds, of its: median | most |",
-        f"| --- |{' ---: |' * 8}",
-        *(f"| {kind} | {' | '.join(standing(both))} |" for kind, both in groups.items()),
-    ]
-    return "\n".join(lines) + "\n\nSeconds of one thread, at different times and beside other work."
+    head = ["pairs", "", "less left than by AutoAttack's ensemble", "as much", "more"]
+    head += ["backward passes, of its: median", "most", "seconds, of its: median", "most"]
+    rows = [[kind, *standing(both)] for kind, both in groups.items()]
+    return markdown_table(head, rows) + "\n\nSeconds of one thread, at different times and beside other work."
 
 
 def kind_of(name: str) -> str:

@@ -7,7 +7,7 @@ from quantattack.attacks.ascent import Ascent
 from quantattack.attacks.directions import Quantized, steepest
 from quantattack.attacks.losses import cross_entropy, log_odds, margin
 from quantattack.attacks.norms import L1, L2, Linf
-from quantattack.attacks.recipes import fgsm, fgsm_plus, pgd, pgd_plus, pqgd, usual_step
+from quantattack.attacks.recipes import fgsm, fgsm_plus, pgd, pgd_plus, pqgd, square, usual_step
 from quantattack.attacks.scaling.base import unit
 from quantattack.attacks.scaling.fixed import Fixed
 from quantattack.attacks.scaling.gap import Gap
@@ -86,3 +86,7 @@ def test_pqgd_outside_linf_is_refused_with_one_line(threat):
     with pytest.raises(InputError, match="linf") as refusal:
         pqgd(threat)
     assert "\n" not in str(refusal.value)
+
+
+def test_square_takes_any_norm_and_its_queries():
+    assert [square(threat, 70).queries for threat in (LINF, EUCLID, MANHATTAN)] == [70, 70, 70]
