@@ -4,8 +4,8 @@
     python benchmarks/parts.py digits-float:0.1
     python benchmarks/parts.py --table                   # the table of docs/standard.md from that file alone
 
-The first 100 images. results/parts/before.json is the same of the suite of commit 4de02d8, with the longer searches
-that were then left out: this program ran there on `PYTHONPATH=src` of that commit.
+The first 100 images. results/parts/before.json has the same counts of the suite of commit 4de02d8, with the longer
+searches that were then left out; this program as it was at commit 3d4b6fd makes them again with that src on PYTHONPATH.
 """
 
 import argparse
