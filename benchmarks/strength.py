@@ -16,7 +16,7 @@ import argparse
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -133,7 +133,7 @@ def main() -> None:
         for pair in arguments.pairs or (*PAIRS, *OTHERS):
             read = Pair.read(pair, arguments.seed)
             only = arguments.only or f"standard;{ENSEMBLE}" * (pair in OTHERS)
-            measure(read, arguments.images, lambda name, only=only: not only or name in only.split(";"))
+            measure(read, arguments.images, only.split(";") if only else every(read.threat))
     write_report()
 
 
@@ -151,7 +151,7 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(pair: Pair, images: int | None, wanted: Callable[[str], bool]) -> None:
+def measure(pair: Pair, images: int | None, wanted: Collection[str]) -> None:
     """Run what a pair's records lack: one record for each attack, so that a later run may add to them."""
     clean, labels = qa.load_data(card_of(pair.name).data)
     model = qa.load_model(pair.name)
@@ -159,7 +159,7 @@ def measure(pair: Pair, images: int | None, wanted: Callable[[str], bool]) -> No
     images = images or max((record.images for record in found(pair.folder).values()), default=default)
     shown = list(range(pair.first, pair.first + images))
     for attack, part in every(pair.threat).items():
-        if not wanted(attack):
+        if attack not in wanted:
             continue
         folder = pair.folder / attack.replace(" ", "-").replace(",", "")
         record = qa.evaluate(
