@@ -39,6 +39,8 @@ from quantattack.attacks.scaling.njs import Njs
 from quantattack.attacks.sign_patterns import SignPatterns
 from quantattack.attacks.signs import SmoothSigns
 from quantattack.attacks.square import Square
+from quantattack.attacks.squeezed import Squeezed
+from quantattack.attacks.stairs import OnStairs
 from quantattack.attacks.success import hits
 from quantattack.attacks.threat import Threat
 from quantattack.attacks.transforms import Momentum
@@ -107,6 +109,12 @@ def by_closeness(threat: Threat, steps: int) -> Ensemble:
     members["rival"] = replace(walk, pair=ClassPair(1, by="reached"))
     members["close"] = WhileClose(replace(walk, pair=ClassPair(2, ratio=True, by="reached")), 0.5)
     return Ensemble(members, tuple(name for name in members if name == "square"))
+
+
+def squeezed(threat: Threat, steps: int) -> Squeezed:
+    """A search from twice the radius, and one along L2 that finishes it."""
+    finish = Apgd(threat=threat, steps=steps, loss=margin, step_size=LinearDecay(threat.radius, steps), along=L2())
+    return Squeezed(Apgd(threat=threat, steps=steps, loss=margin), threat, finish, (2,))
 
 
 ATTACKS = (
@@ -200,6 +208,15 @@ ATTACKS = (
         invariant=True,
         optimal=False,
     ),
+    Member(
+        "local_climbing",
+        lambda threat, model, probe, steps: HillClimbing(threat=threat, queries=32, chains=2, local=True),
+        norms=(Linf,),
+        invariant=True,
+        optimal=False,
+    ),
+    Member("on_stairs", lambda threat, model, probe, steps: OnStairs(pgd(threat, steps=steps), threat), optimal=False),
+    Member("squeezed", lambda threat, model, probe, steps: squeezed(threat, steps)),
     Member(
         "sign_patterns",
         lambda threat, model, probe, steps: SignPatterns(threat=threat, queries=200, pairs=4),

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from quantattack.attacks.sign_patterns import SignPatterns
     from quantattack.attacks.signs import SmoothSigns
     from quantattack.attacks.square import Square
+    from quantattack.attacks.squeezed import Squeezed
+    from quantattack.attacks.stairs import OnStairs
     from quantattack.attacks.standard import standard
     from quantattack.attacks.success import hits, misclassified
     from quantattack.attacks.threat import Threat
@@ -83,6 +85,7 @@ __all__ = [
     "MinimumNorm",
     "Njs",
     "OnOutputs",
+    "OnStairs",
     "OneLogit",
     "ParticleSets",
     "Probe",
@@ -93,6 +96,7 @@ __all__ = [
     "SignPatterns",
     "SmoothSigns",
     "Square",
+    "Squeezed",
     "Stochastic",
     "Threat",
     "TracedAttack",
@@ -156,6 +160,8 @@ attacks.scaling.njs Njs
 attacks.sign_patterns SignPatterns
 attacks.signs SmoothSigns
 attacks.square Square
+attacks.squeezed Squeezed
+attacks.stairs OnStairs
 attacks.standard standard
 attacks.success hits misclassified
 attacks.threat Threat

@@ -10,7 +10,7 @@ from quantattack.attacks.arguments import check_threat
 from quantattack.attacks.base import Attack, Batch, Trace, Traits, attacked_images
 from quantattack.attacks.class_pair import ClassPair, check_pair, fitted
 from quantattack.attacks.losses import Loss, cross_entropy
-from quantattack.attacks.norms import L1, per_image
+from quantattack.attacks.norms import L1, Norm, per_image
 from quantattack.attacks.projection import Projection
 from quantattack.attacks.scaling.base import (
     Rescale,
@@ -22,7 +22,7 @@ from quantattack.attacks.scaling.base import (
 from quantattack.attacks.starts import Start, farthest
 from quantattack.attacks.success import Criterion, check_criterion, confirmed, misclassified
 from quantattack.attacks.threat import Threat
-from quantattack.errors import check_count
+from quantattack.errors import InputError, check_count
 from quantattack.gradients import climbed_logits, gradient_in_parts
 from quantattack.record.description import tagged
 from quantattack.types import Images, Logits, Mask, Model, PerImage
@@ -57,9 +57,11 @@ class Apgd:
         solved: Success criterion.
         start: Maps threat, clean images, random numbers and radii to start points; None for `farthest`.
         pair: Restricts the loss to the true class and one rival, chosen at the start point; excludes a temperature.
+        along: Norm whose steepest direction is followed, with the schedule's step sizes in that norm, before the
+            projection onto the threat; None for the threat's.  Under L1, steps along L2 move many pixels by a little.
 
     Raises:
-        InputError: If steps is below 1, or both temperature and pair are given.
+        InputError: If steps is below 1, both temperature and pair are given, or `along` without `step_size`.
     """
 
     threat: Threat
@@ -72,6 +74,7 @@ class Apgd:
     solved: Criterion = misclassified
     start: Start | None = None
     pair: ClassPair | None = field(default=None, metadata={"recorded_as": "temperature"})
+    along: Norm | None = field(default=None, metadata={"recorded_as": "along"})
     __call__ = attacked_images
 
     def __post_init__(self) -> None:
@@ -79,6 +82,10 @@ class Apgd:
         check_count("steps", self.steps)
         check_pair(self.pair, self.temperature)
         check_criterion(self.loss, self.solved)
+        if self.along is not None and self.step_size is None:
+            raise InputError(
+                "`along` needs a schedule of step sizes: give `step_size`, such as LinearDecay(1.0, steps)"
+            )
 
     @property
     def traits(self) -> Traits:
@@ -193,8 +200,9 @@ class Apgd:
         if isinstance(self.threat.norm, L1) and self.step_size is None:
             step = sparse_step(walk.grad, walk.share)
             return replace(walk, x=walk.inside(walk.x + size * step), last=walk.x)
-        room = self.threat.room(walk.x, walk.grad) / size if self.threat.norm.needs_room else None
-        toward = walk.inside(walk.x + size * self.threat.norm.steepest(walk.grad, room))
+        norm = self.along or self.threat.norm
+        room = self.threat.room(walk.x, walk.grad) / size if norm.needs_room else None
+        toward = walk.inside(walk.x + size * norm.steepest(walk.grad, room))
         weight = self.momentum if index else 1.0
         moved = walk.x + weight * (toward - walk.x) + (1 - weight) * (walk.x - walk.last)
         return replace(walk, x=walk.inside(moved), last=walk.x)

@@ -21,7 +21,27 @@ from quantattack.attacks.success import nearness
 from quantattack.errors import InputError, is_number
 from quantattack.gradients import logits_in_parts
 from quantattack.record.description import tagged
-from quantattack.types import Mask, Model
+from quantattack.types import Images, Mask, Model
+
+
+def search_some(attack: Attack, model: Model, batch: Batch, chosen: Mask, others: Images) -> Trace:
+    """Run an attack on some images of a batch, and return given images for the others.
+
+    Arguments:
+        attack: The attack.
+        model: Maps images in [0, 1] to logits.
+        batch: The images.
+        chosen: Which of them are attacked, with shape (n,).
+        others: What is returned of those that are not, with the shape of the images.
+    """
+    trace, rows = without_steps(others.clone()), chosen.nonzero()[:, 0]
+    if not len(rows):
+        return trace
+    found = search(attack, model, batch.keep(rows))
+    trace.images[rows], trace.step[rows], trace.restart[rows] = found.images, found.step, found.restart
+    if found.reached is None or batch.reached is None:
+        return trace
+    return replace(trace, reached=batch.reached.put(rows, found.reached))
 
 
 @tagged("WhileClose")
@@ -54,18 +74,7 @@ class WhileClose(Around):
     def trace(self, model: Model, batch: Batch) -> Trace:
         if batch.reached is None:
             return search(self.attack, model, batch)
-        close = self.is_close(model, batch).nonzero()[:, 0]
-        untouched = without_steps(batch.reached.images.clone())
-        if not len(close):
-            return untouched
-        found = search(self.attack, model, batch.keep(close))
-        untouched.images[close], untouched.step[close], untouched.restart[close] = (
-            found.images,
-            found.step,
-            found.restart,
-        )
-        reached = None if found.reached is None else batch.reached.put(close, found.reached)
-        return replace(untouched, reached=reached)
+        return search_some(self.attack, model, batch, self.is_close(model, batch), batch.reached.images)
 
     def is_close(self, model: Model, batch: Batch) -> Mask:
         """Return which images earlier attacks brought close, or all but broke: with shape (n,)."""

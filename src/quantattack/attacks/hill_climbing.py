@@ -38,7 +38,8 @@ class HillClimbing:
     corners of the ball.
 
     An image is given up after eight proposals for each chain if fewer than one in 16 of them left the margin exactly as
-    it was: then the margin has slopes, and other attacks follow them at less cost.
+    it was: then the margin has slopes, and other attacks follow them at less cost.  A local search gives none up, and
+    all of its chains begin at the start point: for margins that climb stairs too small for ties; see `OnStairs`.
 
     Source: hill climbing with sideways moves, as in "A New Method for Solving Hard Satisfiability Problems", Selman,
     Levesque and Mitchell, AAAI-92.  The moves and the trial are our own.
@@ -47,6 +48,7 @@ class HillClimbing:
         threat: Set of admissible images, under Linf.
         queries: Largest number of forward passes per image, over all chains.
         chains: Number of chains.
+        local: Whether the search is local.
         solved: Success criterion.
 
     Raises:
@@ -56,6 +58,7 @@ class HillClimbing:
     threat: Threat
     queries: int = 64_000
     chains: int = 8
+    local: bool = False
     solved: Criterion = misclassified
     __call__ = attacked_images
 
@@ -121,8 +124,8 @@ class _Chains:
 
     def give_up(self, turn: int) -> Mask:
         """Return where the trial met slopes, as if it had not run there: what follows begins where it did."""
-        unsolved = self.most < torch.inf
-        steep: Mask = unsolved & (self.ties * _TIED < _TRIAL * self.attack.chains) & (turn == _TRIAL)
+        unsolved, tried = self.most < torch.inf, turn == _TRIAL and not self.attack.local
+        steep: Mask = unsolved & (self.ties * _TIED < _TRIAL * self.attack.chains) & tried
         self.best = torch.where(per_image(steep, self.best), self.start, self.best)
         return steep
 
@@ -149,6 +152,8 @@ class _Chains:
 
     def _first(self) -> Tensor:
         """Return where each chain begins: the first half at the start point, the others at corners of the ball."""
+        if self.attack.local:
+            return self.at
         corners = self._inside(self.batch.rng.signs(0, START, self.at.shape[1:], self.at.dtype))
         random = torch.arange(self.attack.chains, device=self.at.device) >= (self.attack.chains + 1) // 2
         return torch.where(_per_chain(random[None], self.at), corners, self.at)
