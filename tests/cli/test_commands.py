@@ -59,7 +59,7 @@ def test_every_named_attack_runs(say: Any):
 
 def test_standard_is_run_as_its_members(say: Any):
     listed = json.loads(say("list", "attacks", "--json"))
-    members = ["pgd", "gap", "square", "log_odds", "rivals", "close"]
+    members = ["pgd", "gap", "stripes", "square", "log_odds", "rivals", "close"]
     assert next(row["about"] for row in listed if row["name"] == "standard").endswith(", ".join(members))
     say("evaluate", "digits-mdtanhs-bn", "--images", "8", "--out", "run")
     assert Record.load("run").attacks == members

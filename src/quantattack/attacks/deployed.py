@@ -25,6 +25,7 @@ from quantattack.types import Model
 AnyModel = TypeVar("AnyModel", bound=Model)
 _CARRIED = ("pgd", "gap")  # run to the end on the float network, 80 passes
 TRANSFERRED, SQUARE, ON_LOGITS = "transfer", "square", "pgd_logits"  # names of members in a record
+_STRIPES = "stripes"  # a short Square in `standard`
 
 
 @tagged("OnOutputs")
@@ -64,6 +65,7 @@ def suite_of(threat: Threat, float_model: Model | None = None, softmax: bool = T
         softmax: Whether the file ends in a softmax; else `pgd_logits` would be `pgd` again.
     """
     own = dict(standard(threat).attacks)
+    own.pop(_STRIPES, None)  # where `square` is alone, it begins there too
     alone: Mapping[str, Attack] = {SQUARE: own.pop(SQUARE)} if SQUARE in own else {}
     transferred: Mapping[str, Attack] = {}
     if float_model is not None:
