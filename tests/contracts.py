@@ -215,7 +215,9 @@ ATTACKS = (
         invariant=True,
         optimal=False,
     ),
-    Member("on_stairs", lambda threat, model, probe, steps: OnStairs(pgd(threat, steps=steps), threat), optimal=False),
+    Member(
+        "on_stairs", lambda threat, model, probe, steps: OnStairs(pgd(threat, steps=steps), threat, 1e-9), norms=(Linf,)
+    ),
     Member("squeezed", lambda threat, model, probe, steps: squeezed(threat, steps)),
     Member(
         "sign_patterns",

@@ -73,13 +73,23 @@ def test_what_the_last_run_solved_is_not_finished():
     def solved(x):
         return torch.stack([torch.zeros(len(x)), torch.tensor([1.0, -1.0])[: len(x)]], 1)
 
-    finish = Noting()
-    Squeezed(Noting(), THREAT, finish, (2,)).trace(solved, batch_of(CLEAN, LABELS))
-    assert [len(start) for _, start in finish.seen] == [1]
+    finish, clean = Noting([None, None]), CLEAN * torch.tensor([1.0, 0.5]).view(2, 1, 1, 1)
+    found = Squeezed(Noting(), THREAT, finish, (2,)).trace(solved, batch_of(clean, LABELS))
+    (_, start), *others = finish.seen[2:]
+    assert not others
+    assert start.flatten(1)[:, -1].tolist() == [0.25]  # the second image, which is not solved
+    assert (found.images[0, 0, 0] == 0.9).tolist() == [False, True, True, False]
+    assert (found.images[1, 0, 0] == 0.9).tolist() == [
+        False,
+        True,
+        True,
+        True,
+    ]  # the last pixel by the one that finishes
+    assert torch.equal(found.images[1, 0, 1:], clean[1, 0, 1:])
 
 
 @pytest.mark.parametrize("norm", [L1(), L2(), Linf()])
-def test_the_optimum_of_a_linear_model_is_reached_from_outside(norm):
+def test_the_optimum_of_a_linear_model_is_reached(norm):
     model = linear_model(0, (1, 4, 4))
     threat = Threat(norm, 0.1 if norm == Linf() else 0.4)
     walk = Apgd(threat=threat, steps=40, loss=margin)
@@ -88,6 +98,12 @@ def test_the_optimum_of_a_linear_model_is_reached_from_outside(norm):
     assert threat.contains(found, CLEAN, 1e-6).all()
     best = threat.project(CLEAN + 1e3 * threat.norm.steepest(model.ascent.reshape(1, 1, 4, 4).expand_as(CLEAN)), CLEAN)
     assert (margin(model(found), LABELS) >= margin(model(best), LABELS) - 1e-3).all()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_along_is_a_norm():
+    with pytest.raises(InputError, match="norm"):
+        Apgd(threat=THREAT, along="l2", step_size=LinearDecay(0.1, 10))
 
 
 def test_along_another_norm_needs_step_sizes():

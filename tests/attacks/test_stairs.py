@@ -6,7 +6,7 @@ import torch
 from networks import relu_network
 from quantattack.attacks.base import batch_of, passes
 from quantattack.attacks.hill_climbing import HillClimbing
-from quantattack.attacks.norms import Linf
+from quantattack.attacks.norms import L1, L2, Linf
 from quantattack.attacks.recipes import pgd
 from quantattack.attacks.stairs import OnStairs
 from quantattack.attacks.threat import Threat
@@ -58,6 +58,26 @@ def test_one_jump_between_flat_pieces_is_one():
         return torch.stack([torch.ones(len(x)), far.float()], 1)
 
     assert bends(jump).tolist() == [1.0] * 4
+
+
+@pytest.mark.parametrize(("radius", "dtype"), [(0.1, torch.float16), (0.1, torch.bfloat16), (1e-5, torch.float32)])
+def test_rounding_is_no_stairs(radius, dtype):
+    network, threat = relu_network(0, (1, 4, 4)), Threat(Linf(), radius)
+    rounded = network.to(dtype) if dtype != torch.float32 else network
+    bent = OnStairs(pgd(threat), threat).bends(lambda x: rounded(x.to(dtype)), batch_of(CLEAN, LABELS), CLEAN)
+    assert (bent < 0.4).all()
+
+
+@pytest.mark.parametrize("norm", [L1(), L2()])
+def test_other_norms_are_refused(norm):
+    threat = Threat(norm, 0.5)
+    with pytest.raises(InputError, match="linf"):
+        OnStairs(pgd(threat), threat)
+
+
+def test_no_direction_is_refused():
+    with pytest.raises(InputError, match="directions"):
+        OnStairs(pgd(THREAT), THREAT, directions=0)
 
 
 def test_only_images_on_stairs_are_attacked():

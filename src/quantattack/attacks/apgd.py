@@ -82,6 +82,8 @@ class Apgd:
         check_count("steps", self.steps)
         check_pair(self.pair, self.temperature)
         check_criterion(self.loss, self.solved)
+        if not isinstance(self.along, Norm | None):
+            raise InputError(f"`along` is a norm, such as L2(), not {self.along!r}")
         if self.along is not None and self.step_size is None:
             raise InputError(
                 "`along` needs a schedule of step sizes: give `step_size`, such as LinearDecay(1.0, steps)"

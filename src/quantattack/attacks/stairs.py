@@ -5,20 +5,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from quantattack.attacks.arguments import check_threat
+from quantattack.attacks.arguments import check_linf
 from quantattack.attacks.around import Around
-from quantattack.attacks.base import Batch, Trace, passes, success_of
+from quantattack.attacks.base import Batch, Trace, passes, success_of, without_steps
 from quantattack.attacks.closeness import search_some
 from quantattack.attacks.starts import handed
 from quantattack.attacks.success import nearness
 from quantattack.attacks.threat import Threat
-from quantattack.errors import InputError, is_number
+from quantattack.errors import InputError, check_count, is_number
 from quantattack.gradients import logits_in_parts
 from quantattack.record.description import tagged
 from quantattack.rng import PLACES
 from quantattack.types import Images, Model, PerImage
 
 _FINE = 128  # a step of the test is the radius over this
+_ROUNDED = 16  # units in the last place of the largest logit that its margins may be off
 
 
 @tagged("OnStairs")
@@ -35,18 +36,20 @@ class OnStairs(Around):
     plateaus are `HillClimbing`'s.  Activations of 4 or 8 bits have many small stairs, across which a straight-through
     derivative tells the trend but not the next step.  On a grid such steps are none: no image is attacked.
 
+    Directions in which it changes by no more than rounding does count as 0 too.
+
     The images asked here may lie outside the threat by a 64th of the radius; none of them is returned.
 
     Source: our own test.
 
     Arguments:
         attack: The attack.
-        threat: Set of admissible images.
+        threat: Set of admissible images, under Linf.
         share: Share of the curvature, above 0 and below 1.
         directions: Number of directions D.
 
     Raises:
-        InputError: If the share is not above 0 and below 1.
+        InputError: If the norm is not Linf, the share is not above 0 and below 1, or there is no direction.
     """
 
     threat: Threat
@@ -54,7 +57,8 @@ class OnStairs(Around):
     directions: int = 8
 
     def __post_init__(self) -> None:
-        check_threat(self.threat)
+        check_linf(self.threat, "the test for stairs")
+        check_count("directions", self.directions)
         if not (is_number(self.share) and 0 < self.share < 1):
             raise InputError(f"a share of the curvature is above 0 and below 1, not {self.share!r}")
 
@@ -63,26 +67,27 @@ class OnStairs(Around):
 
     def trace(self, model: Model, batch: Batch) -> Trace:
         at = handed(self.threat, batch)
+        if self.threat.levels is not None:
+            return without_steps(at)
         return search_some(self.attack, model, batch, self.bends(model, batch, at) > self.share, at)
 
     def bends(self, model: Model, batch: Batch, at: Images) -> PerImage:
         """Return how bent the margin is around some images: 0 on slopes and plateaus, up to 1 on stairs."""
         radius = self.threat.radii(batch.images, batch.radius) / _FINE
-        if self.threat.levels is not None:
-            return torch.zeros_like(radius)
-        step, middle = self.threat.spread(radius, at).to(at), self._margins(model, batch, at)
-        bent = torch.zeros_like(middle)
+        middle, noise = self._margins(model, batch, at)
+        bent, step = torch.zeros_like(middle), self.threat.spread(radius, at).to(at)
         for direction in range(self.directions):
             signs = step * batch.rng.signs(direction, PLACES, at.shape[1:], at.dtype)
-            first, second = (self._margins(model, batch, self._within(at + far * signs)) for far in (1, 2))
+            first, second = (self._margins(model, batch, self._within(at + far * signs))[0] for far in (1, 2))
             moved = (first - middle).abs() + (second - first).abs()
-            bent += torch.where(moved > 0, (middle - 2 * first + second).abs() / moved, 0)
+            bent += torch.where(moved > noise, (middle - 2 * first + second).abs() / moved, 0)
         return bent / self.directions
 
     def _within(self, images: Tensor) -> Images:
         return images.clamp(self.threat.low, self.threat.high)
 
-    def _margins(self, model: Model, batch: Batch, images: Images) -> PerImage:
-        """Return margins in float64, whose differences are exact."""
+    def _margins(self, model: Model, batch: Batch, images: Images) -> tuple[PerImage, PerImage]:
+        """Return margins in float64, and how much of a change rounding of the logits may make."""
         logits = logits_in_parts(model, images, batch.at_once)
-        return nearness(success_of(self.attack), logits.double(), batch.labels)
+        noise = _ROUNDED * torch.finfo(logits.dtype).eps * logits.abs().amax(1).double()
+        return nearness(success_of(self.attack), logits.double(), batch.labels), noise

@@ -34,7 +34,7 @@ def standard(threat: Threat) -> Ensemble:
     1. `gap`: log-odds of logits scaled by `Gap`, 20 steps with APGD's momentum and a step size that decays linearly
        from twice the radius to zero.
     2. `stripes`: Square that keeps ties, up to 450 queries, from its own start.
-    3. `square`: the same from the closest image that the others returned, up to 1500 queries.
+    3. `square`: the same with smaller windows, from the closest image that the others returned, up to 1500 queries.
     4. `log_odds`: APGD on the log-odds, 30 steps; under L1 on those scaled by `Gap`.
     5. `rivals`: four decaying steps toward each of 9 target classes, from blocks of 4 x 4 pixels, and APGD on targeted
        DLR, 16 steps, toward the two that came nearest.
