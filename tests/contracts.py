@@ -216,7 +216,11 @@ ATTACKS = (
         optimal=False,
     ),
     Member(
-        "on_stairs", lambda threat, model, probe, steps: OnStairs(pgd(threat, steps=steps), threat, 1e-9), norms=(Linf,)
+        "on_stairs",
+        lambda threat, model, probe, steps: OnStairs(pgd(threat, steps=steps), threat, 1e-9),
+        norms=(Linf,),
+        optimal=False,
+        general=False,
     ),
     Member("squeezed", lambda threat, model, probe, steps: squeezed(threat, steps)),
     Member(

@@ -103,9 +103,9 @@ def test_what_a_real_file_says_of_its_input(real_file):
 
 
 def test_the_real_network_on_real_images(real_file):
+    model = deployed(real_file("resnet8_cifar10_int8.tflite"))
     images, labels = load_data("cifar10")
     images, labels = images[:128], labels[:128]
-    model = deployed(real_file("resnet8_cifar10_int8.tflite"))
     with torch.no_grad():
         outputs = model.runtime(model.pixels(images))
         assert torch.equal(model.twin.outputs(model.pixels(images)), outputs)
