@@ -10,18 +10,14 @@ Square that keeps ties asks up to 20,000 queries for each image that is left.  W
 at the same network and radius, its bounds stand beside.
 """
 
-import argparse
-import json
-import sys
 from pathlib import Path
 
-import torch
+from continued import continued
 from strength import Pair
 from truth import case
 
 import quantattack as qa
 from quantattack.attacks.base import Attack
-from quantattack.nn.zoo import card_of
 from quantattack.report.markdown import between, markdown_table
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +33,7 @@ def left_by(attack: Attack, pair: Pair, indices: list[int], seed: int) -> list[i
     """Return which of some images an attack does not break."""
     if not indices:
         return []
-    images, labels = (part[indices] for part in qa.load_data(card_of(pair.name).data))
+    images, labels = pair.shown(indices)
     settings = {"indices": indices, "seed": seed, "batch_size": 128}
     record = qa.evaluate(qa.load_model(pair.name), images, labels, {"attack": attack}, pair.threat, **settings)
     return [int(index) for index in record.indices[record.survivors]]
@@ -54,19 +50,7 @@ def measure(text: str) -> dict[str, list[list[int]]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pairs", nargs="*", help="network:radius, under Linf")
-    parser.add_argument("--table", action="store_true")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    done = json.loads(OUT.read_text()) if OUT.exists() else {}
-    for pair in () if arguments.table else arguments.pairs or PAIRS:
-        if pair not in done:
-            done[pair] = measure(pair)
-            OUT.write_text(json.dumps(done) + "\n")
-            print(
-                pair, [len(left) for left in (*done[pair]["runs"], *done[pair]["square"])], flush=True, file=sys.stderr
-            )
+    done = continued(__doc__, OUT, PAIRS, measure)
     PAGE.write_text(between(PAGE.read_text(), "merged", table(done)))
 
 

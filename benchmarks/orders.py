@@ -14,9 +14,6 @@ https://arxiv.org/abs/2407.02240); the probability margin is the loss of PMA (Xi
 https://arxiv.org/abs/2411.15210).
 """
 
-import argparse
-import json
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -24,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from continued import continued
 from strength import Pair
 from torch import Tensor
 
@@ -33,7 +31,6 @@ from quantattack.attacks.reached import Reached
 from quantattack.attacks.recipes import LinearDecay
 from quantattack.attacks.starts import Blocks
 from quantattack.gradients import jacobian
-from quantattack.nn.zoo import card_of
 from quantattack.report.markdown import between, markdown_table
 from quantattack.rng import Rng
 
@@ -85,9 +82,8 @@ def by_rank(model: torch.nn.Module, batch: Batch, make: Callable[[int], Attack])
     """Return what an attack toward each rival leaves of its gap and whether it broke the image, both by class."""
     clean = model(batch.images)
     order, labels = gaps(clean, batch.labels).argsort(dim=1, stable=True), batch.labels
-    batch = replace(
-        batch, reached=Reached.by(qa.misclassified, batch.images, clean, labels)
-    )  # ranks are by these logits
+    reached = Reached.by(qa.misclassified, batch.images, clean, labels)
+    batch = replace(batch, reached=reached)  # the ranks of the attacks are by the clean logits
     left, fell = torch.full(order.shape, torch.inf), torch.zeros(order.shape, dtype=torch.bool)
     for rank in range(1, RIVALS + 1):
         images = search(make(rank), model, batch).images
@@ -102,7 +98,7 @@ def measure(text: str) -> dict[str, Any]:
     """Return how many images fall to the first rivals of each order, and to each loss."""
     pair = Pair.read(text, 0)
     model, threat = qa.load_model(pair.name), pair.threat
-    images, labels = (part[:IMAGES] for part in qa.load_data(card_of(pair.name).data))
+    images, labels = pair.shown(slice(IMAGES))
     right = (model(images).argmax(1) == labels).nonzero()[:, 0]
     batch = Batch(images, labels, Rng(0, torch.arange(len(images)))).keep(right)
     reached = search(qa.standard(threat).attacks["gap"], model, batch).images
@@ -141,17 +137,7 @@ def losses(model: torch.nn.Module, batch: Batch, threat: qa.Threat) -> dict[str,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pairs", nargs="*", help="network:radius, under Linf")
-    parser.add_argument("--table", action="store_true")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    done = json.loads(OUT.read_text()) if OUT.exists() else {}
-    for pair in () if arguments.table else arguments.pairs or PAIRS:
-        if pair not in done:
-            done[pair] = measure(pair)
-            OUT.write_text(json.dumps(done, indent=1) + "\n")
-            print(pair, done[pair], file=sys.stderr)
+    done = continued(__doc__, OUT, PAIRS, measure)
     PAGE.write_text(between(PAGE.read_text(), "orders", "\n\n".join(tables(done))))
 
 

@@ -8,9 +8,7 @@ The first 100 images. results/parts/before.json has the same counts of the suite
 searches that were then left out; this program as it was at commit 3d4b6fd makes them again with that src on PYTHONPATH.
 """
 
-import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +16,13 @@ from statistics import median
 from typing import Any
 
 import torch
+from continued import continued
 from strength import PAIRS, Pair
 
 import quantattack as qa
 from quantattack.attacks.around import Around
 from quantattack.attacks.base import Batch, Trace, search
 from quantattack.evaluation.models import CountedModel
-from quantattack.nn.zoo import card_of
 from quantattack.report.markdown import between, markdown_table
 from quantattack.rng import Rng
 from quantattack.types import Model
@@ -71,7 +69,7 @@ def measure(text: str) -> Counts:
     """Run the suite on a pair's first images that are classified correctly."""
     pair, counts = Pair.read(text, 0), Counts()
     host = CountedModel(qa.load_model(pair.name))
-    images, labels = (part[:IMAGES] for part in qa.load_data(card_of(pair.name).data))
+    images, labels = pair.shown(slice(IMAGES))
     with torch.no_grad():
         right = (host(images).argmax(1) == labels).nonzero()[:, 0]
     suite = watched(qa.standard(pair.threat), "", host, counts)
@@ -80,18 +78,7 @@ def measure(text: str) -> Counts:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pairs", nargs="*", help="network:radius, under Linf")
-    parser.add_argument("--table", action="store_true")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    done: dict[str, Counts] = json.loads(OUT.read_text()) if OUT.exists() else {}
-    for pair in () if arguments.table else arguments.pairs or PAIRS:
-        if pair not in done:
-            done[pair] = measure(pair)
-            OUT.write_text(json.dumps(done, indent=1) + "\n")
-            print(pair, flush=True, file=sys.stderr)
-    before: dict[str, Counts] = json.loads(BEFORE.read_text())
+    done, before = continued(__doc__, OUT, PAIRS, measure), json.loads(BEFORE.read_text())
     PAGE.write_text(between(PAGE.read_text(), "parts", told(done, before)))
 
 

@@ -11,20 +11,16 @@ a busy machine disturbs both.  Pairs on which less than five images survive both
 Needs the peers (`pip install 'quantattack[peers]'`).
 """
 
-import argparse
-import json
-import sys
 import time
 import warnings
 from statistics import median
 
-import torch
+from continued import continued
 from strength import ENSEMBLE, OUT, PAGE, PAIRS, Pair, found
 
 import quantattack as qa
 from quantattack.attacks.adapters import AutoAttack
 from quantattack.attacks.base import Attack
-from quantattack.nn.zoo import card_of
 from quantattack.report.markdown import between, markdown_table
 
 PLACE, SHOWN = OUT / "seconds.json", 5
@@ -44,7 +40,7 @@ def measure(text: str) -> dict[str, float]:
     shown = survivors(pair)
     if len(shown) < SHOWN:
         return {}
-    images, labels = (part[shown] for part in qa.load_data(card_of(pair.name).data))
+    images, labels = pair.shown(shown)
     model, taken = qa.load_model(pair.name), {}
     attacks: dict[str, Attack] = {"to warm up": qa.pgd(pair.threat), ENSEMBLE: AutoAttack(pair.threat)}
     for name, attack in {**attacks, "standard": qa.standard(pair.threat)}.items():
@@ -55,18 +51,8 @@ def measure(text: str) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pairs", nargs="*", help="network:radius, under Linf")
-    parser.add_argument("--table", action="store_true")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    done = json.loads(PLACE.read_text()) if PLACE.exists() else {}
-    for pair in () if arguments.table else arguments.pairs or PAIRS:
-        if pair not in done:
-            done[pair] = measure(pair)
-            PLACE.write_text(json.dumps(done, indent=1) + "\n")
-            print(pair, done[pair], file=sys.stderr)
+    done = continued(__doc__, PLACE, PAIRS, measure)
     PAGE.write_text(between(PAGE.read_text(), "seconds", table(done)))
 
 

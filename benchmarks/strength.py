@@ -84,6 +84,11 @@ class Pair:
         over, _, under = self.radius.partition("/")
         return qa.Threat(norm_named(self.norm), float(over) / float(under or 1))
 
+    def shown(self, rows: slice | list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return some of the images that the network is of, and their labels."""
+        images, labels = qa.load_data(card_of(self.name).data)
+        return images[rows], labels[rows]
+
     @property
     def folder(self) -> Path:
         parts = [Path(self.name).stem, self.radius.replace("/", "_")]
@@ -153,19 +158,19 @@ def parsed() -> argparse.Namespace:
 
 def measure(pair: Pair, images: int | None, wanted: Collection[str]) -> None:
     """Run what a pair's records lack: one record for each attack, so that a later run may add to them."""
-    clean, labels = qa.load_data(card_of(pair.name).data)
     model = qa.load_model(pair.name)
     default = 100 if pair.norm != "linf" else 200
     images = images or max((record.images for record in found(pair.folder).values()), default=default)
     shown = list(range(pair.first, pair.first + images))
+    clean, labels = pair.shown(shown)
     for attack, part in every(pair.threat).items():
         if attack not in wanted:
             continue
         folder = pair.folder / attack.replace(" ", "-").replace(",", "")
         record = qa.evaluate(
             model,
-            clean[shown],
-            labels[shown],
+            clean,
+            labels,
             {attack: part},
             pair.threat,
             indices=shown,
