@@ -30,6 +30,28 @@ def test_it_takes_an_eighth_of_the_ensembles_backward_passes_at_most_and_a_twelf
     assert max(shares) < 1 / 8
 
 
+def robust(folder: Path) -> float:
+    record = Store.load(folder).records()[0]
+    assert record.finished
+    return float(record.robust(record.attacks[0]))
+
+
+def test_under_linf_it_leaves_on_no_pair_more_than_the_ensemble_under_two_seeds():
+    peers = ROOT / "results" / "peers"
+    pairs = [
+        path
+        for path in peers.iterdir()
+        if path.is_dir() and not any(mark in path.name for mark in ("-l1", "-l2", "-from"))
+    ]
+    more = [
+        path.name
+        for path in pairs
+        if robust(path / "standard") > robust(peers / path.name.removesuffix("-seed1") / "autoattack-standard") + 1e-9
+    ]
+    assert len(pairs) >= 64
+    assert more == []
+
+
 def test_the_page_has_the_first_table_of_the_records_page():
     page, first = ((ROOT / name).read_text() for name in ("docs/standard.md", "results/peers/strength.md"))
     standing = page.partition("<!-- standing -->\n")[2].partition("\n<!-- end standing -->")[0]
